@@ -1,0 +1,22 @@
+#!/usr/bin/env python
+"""Run Tenantry's management commands."""
+
+import os
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Put the source root `platform/` on the path and hand over to Django."""
+    if sys.version_info < (3, 11):  # noqa: UP036 - the sentence is for whoever has an older one
+        sys.exit("Tenantry needs Python 3.11 or newer. Install it and run this again with it.")
+    # Position 1: the checkout itself stays first. `platform/` must never be a package (ADR 0001).
+    sys.path.insert(1, str(Path(__file__).resolve().parent / "platform"))
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
+    from django.core.management import execute_from_command_line
+
+    execute_from_command_line(sys.argv)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,59 @@
+"""Settings of the gateway: no middleware, no sessions, no templates; only models and Channels."""
+
+from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
+from config.settings.base import BASE_DIR, IS_LOCAL, REDIS_URL, env
+
+PLANE = "gateway"
+
+# Apps whose models the loaders read, and nothing that belongs to a browser.
+INSTALLED_APPS = [
+    "django.contrib.contenttypes",
+    "django.contrib.auth",
+    "channels",
+    "kernel",
+    "tenants",
+    "inference",
+    "agents",
+    "config",
+]
+MIDDLEWARE: list[str] = []
+ROOT_URLCONF = "config.urls"
+CHANNEL_LAYERS = {
+    "default": {
+        "BACKEND": "channels_redis.core.RedisChannelLayer",
+        "CONFIG": {"hosts": [REDIS_URL], "prefix": "tenantry:channels"},
+    }
+}
+
+GATEWAY_WORKERS = env.integer(
+    "TENANTRY_GATEWAY_WORKERS", default=1, at_least=1, says="Gateway worker processes."
+)
+ALLOWED_ORIGINS = env.listed(
+    "TENANTRY_ALLOWED_ORIGINS",
+    says="Browser origins that may open sockets, comma-separated; loopback origins always may "
+    "in the embedded stack.",
+)
+TRUSTED_PROXIES = env.text(
+    "TENANTRY_TRUSTED_PROXIES",
+    default="127.0.0.1",
+    says="Proxies whose X-Forwarded-For is believed, comma-separated addresses or networks.",
+)
+MAX_BODY_BYTES = env.integer(
+    "TENANTRY_MAX_BODY_BYTES", default=4 * 1024 * 1024, says="Largest request body, in bytes."
+)
+UPSTREAM_CONNECTIONS = env.integer(
+    "TENANTRY_UPSTREAM_CONNECTIONS",
+    default=2000,
+    at_least=1,
+    says="Most open connections to engines per gateway worker.",
+)
+DRAIN_SECONDS = env.seconds(
+    "TENANTRY_DRAIN_SECONDS", default=30, says="How long a stopping gateway lets streams finish."
+)
+METRICS_DIR = env.text(
+    "PROMETHEUS_MULTIPROC_DIR",
+    default="",
+    says="Folder in which gateway workers share their metrics; emptied at every start.",
+)
+
+__all__ = ["BASE_DIR", "IS_LOCAL"]

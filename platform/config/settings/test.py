@@ -1,0 +1,28 @@
+"""Settings of the tests: the console's, on the servers that `tests/conftest.py` started."""
+
+import os
+
+# Tests bring their own servers (`tests/conftest.py` sets the URLs); type checkers bring none.
+os.environ.setdefault("TENANTRY_ENVIRONMENT", "test")
+os.environ.setdefault("TENANTRY_SECRET_KEY", "only-for-tests-" * 4)
+os.environ.setdefault("TENANTRY_KEY_PEPPERS", "only-for-tests-pepper")
+os.environ.setdefault("TENANTRY_ENCRYPTION_KEYS", "b25seS1mb3ItdGVzdHMtb25seS1mb3ItdGVzdHMtb24=")
+os.environ.setdefault("DATABASE_URL", "postgresql://localhost/tenantry")
+os.environ.setdefault("REDIS_URL", "redis://localhost:6379/0")
+
+from config.settings.console import *  # noqa: F403 - Django's idiom for layered settings
+from config.settings.gateway import (  # the gateway's own, so that its parts can be tested too
+    ALLOWED_ORIGINS,
+    DRAIN_SECONDS,
+    MAX_BODY_BYTES,
+    UPSTREAM_CONNECTIONS,
+)
+
+# The slow hashes are for attackers, not for tests.
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
+    "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+}
+
+__all__ = ["ALLOWED_ORIGINS", "DRAIN_SECONDS", "MAX_BODY_BYTES", "UPSTREAM_CONNECTIONS"]

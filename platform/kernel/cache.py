@@ -1,0 +1,90 @@
+"""A cache in front of one loader: single-flight, bounded, and never refilled with stale values."""
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Generic, NamedTuple, TypeVar
+
+K = TypeVar("K", bound=Hashable)
+V = TypeVar("V")
+
+
+class Entry(NamedTuple, Generic[V]):
+    value: V
+    loaded_at: float
+
+
+class LoadingCache(Generic[K, V]):
+    """Answers from memory for `ttl` seconds, then asks `load` again.
+
+    Many callers of one key share one load. If a load fails with one of `outages`, a value that is
+    younger than `stale` seconds is answered instead. A value whose load began before `invalidate`
+    is not kept: otherwise a request in flight would bring a revoked key back.
+    """
+
+    def __init__(
+        self,
+        load: Callable[[K], Awaitable[V]],
+        *,
+        ttl: float,
+        stale: float = 0.0,
+        outages: tuple[type[Exception], ...] = (),
+        size: int = 50_000,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._load = load
+        self._ttl = ttl
+        self._stale = stale
+        self._outages = outages
+        self._size = size
+        self._clock = clock
+        self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
+        self._loads: dict[K, asyncio.Task[V]] = {}
+
+    async def get(self, key: K) -> V:
+        """The value for `key`. Raises what `load` raises."""
+        entry = self._entries.get(key)
+        if entry is not None and self._clock() - entry.loaded_at < self._ttl:
+            return entry.value
+        try:
+            return await self._load_once(key)
+        except self._outages:
+            if entry is not None and self._clock() - entry.loaded_at < self._stale:
+                return entry.value
+            raise
+
+    async def _load_once(self, key: K) -> V:
+        task = self._loads.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fill(key))
+            # If every caller left, nobody else looks at a failure.
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._loads[key] = task
+        # A caller that leaves must not take the load away from the others.
+        return await asyncio.shield(task)
+
+    async def _fill(self, key: K) -> V:
+        task = asyncio.current_task()
+        started = self._clock()
+        try:
+            value = await self._load(key)
+            if self._loads.get(key) is task:
+                self._keep(key, Entry(value, started))
+            return value
+        finally:
+            if self._loads.get(key) is task:
+                del self._loads[key]
+
+    def _keep(self, key: K, entry: Entry[V]) -> None:
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+        while len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def invalidate(self, concerns: Callable[[K, V], bool]) -> None:
+        """Forget the values that `concerns` names, and every load that is under way."""
+        self._loads.clear()
+        gone = [key for key, entry in self._entries.items() if concerns(key, entry.value)]
+        for key in gone:
+            del self._entries[key]

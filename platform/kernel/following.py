@@ -1,0 +1,74 @@
+"""The gateways' end of publishing: hear of each new revision once, within a second."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+import redis
+from redis.asyncio import Redis
+
+from kernel.errors import PlatformError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 1.0
+
+Poll = Callable[[int], Awaitable[Sequence[tuple[int, str]]]]
+Handler = Callable[[str], Awaitable[None]]
+
+
+class Follower:
+    """Calls `handle(topic)` for every topic that changed after revision `seen`.
+
+    A push only wakes the poll up; the table alone says what changed. `poll` raises PlatformError
+    while PostgreSQL is away: the gateway then goes on with what it has.
+    """
+
+    def __init__(self, *, poll: Poll, handle: Handler, redis: Redis, channel: str) -> None:
+        self._poll = poll
+        self._handle = handle
+        self._redis = redis
+        self._channel = channel
+        self._woken = asyncio.Event()
+        self.seen = 0
+
+    async def run(self) -> None:
+        """Follow until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._listen())
+            tasks.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while True:
+            try:
+                await self.catch_up()
+            except PlatformError as error:
+                log.warning("cannot read what was published: %s", error)
+            try:
+                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
+            except TimeoutError:
+                continue
+            finally:
+                self._woken.clear()
+
+    async def catch_up(self) -> None:
+        """Handle everything that was published since the last call."""
+        for revision, topic in await self._poll(self.seen):
+            await self._handle(topic)
+            self.seen = revision
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._hear()
+            except (redis.RedisError, OSError) as error:
+                log.warning("pushes are not heard: %s", error.__class__.__name__)
+                await asyncio.sleep(POLL_SECONDS)
+
+    async def _hear(self) -> None:
+        async with self._redis.pubsub() as subscription:
+            await subscription.subscribe(self._channel)
+            # A push between the last poll and this subscription is found by waking once now.
+            self._woken.set()
+            async for _ in subscription.listen():
+                self._woken.set()

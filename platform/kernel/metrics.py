@@ -1,0 +1,68 @@
+"""The names of everything we measure (CONTRACT §5), for Prometheus.
+
+Label values come from the registry (names of routes, pools and endpoints, doors, statuses) and
+never from a request: a client must not be able to make series.
+"""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+OVERHEAD_SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5)
+PER_TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
+
+OTHER = "other"
+"""The label of everything that is not in the registry."""
+
+requests = Counter(
+    "tenantry_requests_total", "Answered requests.", ["door", "route", "status"]
+)
+request_duration = Histogram(
+    "tenantry_request_duration_seconds",
+    "From the request's first byte to the answer's last.",
+    ["door"],
+    buckets=SECONDS,
+)
+time_to_first_token = Histogram(
+    "tenantry_time_to_first_token_seconds", "Streams only.", ["route"], buckets=SECONDS
+)
+time_per_output_token = Histogram(
+    "tenantry_time_per_output_token_seconds",
+    "Time after the first token, divided by the tokens after the first.",
+    ["route"],
+    buckets=PER_TOKEN_SECONDS,
+)
+gateway_overhead = Histogram(
+    "tenantry_gateway_overhead_seconds",
+    "Time of a request in which it did not wait for the engine.",
+    ["door"],
+    buckets=OVERHEAD_SECONDS,
+)
+tokens = Counter("tenantry_tokens_total", "Metered tokens.", ["route", "kind"])
+in_flight = Gauge(
+    "tenantry_in_flight",
+    "Requests that an endpoint works on.",
+    ["pool", "endpoint"],
+    multiprocess_mode="livesum",
+)
+refusals = Counter(
+    "tenantry_refusals_total",
+    "Requests refused before they reached an engine.",
+    ["reason", "scope_kind"],
+)
+upstream_errors = Counter(
+    "tenantry_upstream_errors_total", "Failures of engines.", ["pool", "endpoint", "kind"]
+)
+active_runs = Gauge(
+    "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"
+)
+sockets = Gauge("tenantry_sockets", "Open sockets.", multiprocess_mode="livesum")
+ledger_lag = Gauge(
+    "tenantry_ledger_lag_seconds",
+    "Age of the oldest usage event that is not in PostgreSQL yet.",
+    multiprocess_mode="livemax",
+)
+ledger_pending = Gauge(
+    "tenantry_ledger_pending_events",
+    "Usage events that are not in PostgreSQL yet.",
+    multiprocess_mode="livesum",
+)

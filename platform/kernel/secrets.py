@@ -1,0 +1,40 @@
+"""Secrets at rest: encrypted with a Fernet key, write-only in forms, never in a log."""
+
+from typing import Any
+
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
+from django.conf import settings
+from django.db import models
+
+from kernel.errors import PlatformError
+
+
+class SecretUnreadable(PlatformError):
+    """A stored credential cannot be decrypted. Enter it again, or restore the encryption key."""
+
+    code = "secret_unreadable"
+
+
+def cipher() -> MultiFernet:
+    """The first key encrypts; every key decrypts, so that keys can be rotated."""
+    return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
+
+
+def decrypt(ciphertext: str) -> str:
+    """Raises SecretUnreadable if no configured key fits."""
+    if not ciphertext:
+        return ""
+    try:
+        return cipher().decrypt(ciphertext.encode()).decode()
+    except InvalidToken as error:
+        raise SecretUnreadable from error
+
+
+class EncryptedTextField(models.TextField[str, str]):
+    """Holds a secret as ciphertext; reads and writes plain text. Cannot be searched."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        return cipher().encrypt(value.encode()).decode() if value else ""
+
+    def from_db_value(self, value: str, *_: Any) -> str:
+        return decrypt(value)
