@@ -1,4 +1,4 @@
-"""Settings from the environment: typed, documented, and refused with a sentence that names the variable."""
+"""Settings from the environment: typed, documented, and refused in a sentence with their name."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -34,7 +34,7 @@ class Environment:
         return self.values.get(name, "") or default
 
     def secret(self, name: str, *, default: str = "", says: str) -> str:
-        """A text that may come from a file. Raises ConfigurationError if the file cannot be read."""
+        """A text that may come from a file. Raises ConfigurationError if that cannot be read."""
         value = self.text(name, default=default, says=says)
         path = self.values.get(f"{name}_FILE", "")
         if not path:
@@ -43,7 +43,8 @@ class Environment:
             return Path(path).read_text(encoding="utf-8").strip()
         except (OSError, UnicodeDecodeError) as error:
             raise ConfigurationError(
-                f"{name}_FILE points to {path!r}, which cannot be read ({error.__class__.__name__}). "
+                f"{name}_FILE points to {path!r}, which cannot be read "
+                f"({error.__class__.__name__}). "
                 "Make the file readable for this process, or unset the variable."
             ) from error
 

@@ -3,8 +3,11 @@
 Source: the ASGI HTTP specification 2.5.
 """
 
+import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
 import msgspec
 
@@ -20,7 +23,7 @@ Headers = list[tuple[bytes, bytes]]
 JSON_TYPE = (b"content-type", b"application/json")
 
 
-class ClientLeft(Exception):  # noqa: N818 - not an error: a fact about the other side
+class ClientLeft(Exception):
     """The client closed the connection before it had the whole answer."""
 
 
@@ -64,9 +67,7 @@ async def respond(
 ) -> None:
     """Answer with a complete body."""
     length = (b"content-length", b"%d" % len(body))
-    await send(
-        {"type": "http.response.start", "status": status, "headers": [*headers, length]}
-    )
+    await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
 
 
@@ -75,3 +76,51 @@ async def respond_json(
 ) -> None:
     """Answer with `value` as JSON."""
     await respond(send, status, msgspec.json.encode(value), headers=[JSON_TYPE, *headers])
+
+
+class ClientWatch:
+    """Ends the block with ClientLeft as soon as the client closes the connection."""
+
+    __slots__ = ("_left", "_listener", "_receive", "_task")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._left = False
+
+    async def __aenter__(self) -> Self:
+        task = asyncio.current_task()
+        assert task is not None, "a request runs in a task"
+        self._task = task
+        self._listener = asyncio.create_task(self._listen())
+        return self
+
+    async def _listen(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            continue
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Treat the client as gone: it left, or it no longer reads."""
+        self._left = True
+        self._task.cancel()
+
+    def dismiss(self) -> None:
+        """The client has all it asked for; it may leave now."""
+        self._listener.cancel()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.dismiss()
+        if not self._left:
+            return
+        # Our own cancellation, so it ends here and leaves no mark on the task.
+        self._task.uncancel()
+        if kind is asyncio.CancelledError:
+            raise ClientLeft from None
+        # It came after the block's last await: let it strike here instead of in what follows.
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.sleep(0)

@@ -13,9 +13,7 @@ PER_TOKEN_SECONDS = (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1)
 OTHER = "other"
 """The label of everything that is not in the registry."""
 
-requests = Counter(
-    "tenantry_requests_total", "Answered requests.", ["door", "route", "status"]
-)
+requests = Counter("tenantry_requests_total", "Answered requests.", ["door", "route", "status"])
 request_duration = Histogram(
     "tenantry_request_duration_seconds",
     "From the request's first byte to the answer's last.",

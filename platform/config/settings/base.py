@@ -79,7 +79,13 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
             "DATABASE_URL cannot be read as a PostgreSQL address. "
             "It looks like postgresql://user:password@host:5432/name."
         ) from None
-    names = {"dbname": "NAME", "user": "USER", "password": "PASSWORD", "host": "HOST", "port": "PORT"}
+    names = {
+        "dbname": "NAME",
+        "user": "USER",
+        "password": "PASSWORD",
+        "host": "HOST",
+        "port": "PORT",
+    }
     options = {name: value for name, value in parts.items() if name not in names}
     return {
         "ENGINE": "django.db.backends.postgresql",

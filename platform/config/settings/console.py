@@ -29,7 +29,7 @@ INSTALLED_APPS = [
     "tenants",
     "inference",
     "agents",
-    "config",
+    "config.apps.ConfigConfig",
 ]
 MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",

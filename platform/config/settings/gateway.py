@@ -14,7 +14,7 @@ INSTALLED_APPS = [
     "tenants",
     "inference",
     "agents",
-    "config",
+    "config.apps.ConfigConfig",
 ]
 MIDDLEWARE: list[str] = []
 ROOT_URLCONF = "config.urls"

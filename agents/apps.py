@@ -1,0 +1,13 @@
+"""What runs: agents and their revisions."""
+
+from django.apps import AppConfig
+
+
+class AgentsConfig(AppConfig):
+    name = "agents"
+    verbose_name = "Agents"
+
+    def ready(self) -> None:
+        from agents import auditing
+
+        auditing.register()

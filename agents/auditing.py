@@ -1,0 +1,11 @@
+"""Which tables leave a trace when a person changes them."""
+
+from auditlog.registry import auditlog
+
+from agents.models import Agent, AgentRevision
+
+
+def register() -> None:
+    """Called once, when Django starts."""
+    auditlog.register(Agent)
+    auditlog.register(AgentRevision)

@@ -1,0 +1,1 @@
+"""What tenants call: plain ASGI callables and one socket consumer. Imports no model."""

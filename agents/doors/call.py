@@ -1,0 +1,102 @@
+"""One HTTP request at a door: what came in, and the ways to answer it."""
+
+import re
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from agents.doors.gateway import Gateway
+from agents.doors.rendering import error_object
+from kernel import logs
+from kernel.asgi import Headers, Receive, Scope, Send, header, read_body, respond, respond_json
+from kernel.errors import PlatformError
+from kernel.ids import new_request_id
+from kernel.metrics import OTHER
+from tenants.admission.authentication import key_text
+from tenants.admission.principal import Principal, ensure_usable
+
+PRINTABLE = re.compile(rb"[!-~]{1,128}")
+
+
+class Call:
+    """A request, answered through one of the `respond` methods or an event sink."""
+
+    __slots__ = (
+        "client_request_id",
+        "gateway",
+        "receive",
+        "request_id",
+        "route",
+        "scope",
+        "send",
+        "started",
+        "status",
+        "waited",
+    )
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        self.gateway = gateway
+        self.scope = scope
+        self.receive = receive
+        self.send = self._noting_status(send)
+        self.request_id = new_request_id()
+        self.client_request_id = client_request_id(scope)
+        self.started = time.monotonic()
+        self.route = OTHER
+        self.status = 0
+        self.waited = 0.0
+        """Seconds in which the engine was waited for."""
+
+    def _noting_status(self, send: Send) -> Send:
+        async def noting(message: dict[str, object]) -> None:
+            if message["type"] == "http.response.start":
+                self.status = message["status"]  # type: ignore[assignment]
+            await send(message)
+
+        return noting  # type: ignore[return-value]
+
+    @property
+    def address(self) -> str | None:
+        """The client's IP address, behind trusted proxies as they report it."""
+        client = self.scope.get("client")
+        return client[0] if client else None
+
+    @property
+    def headers(self) -> Headers:
+        """What every answer carries."""
+        return [(b"x-request-id", (self.client_request_id or self.request_id).encode())]
+
+    async def authenticate(self, scope: str) -> Principal:
+        """Who calls, if the key may be used for `scope` from here. Raises what CONTRACT §2 says."""
+        principal = await self.gateway.keyring.authenticate(key_text(self.scope))
+        logs.tenant.set(principal.tenant)
+        ensure_usable(principal, scope=scope, address=self.address, now=time.time())
+        return principal
+
+    async def body(self) -> bytes:
+        return await read_body(self.scope, self.receive, limit=self.gateway.max_body_bytes)
+
+    async def respond(self, body: bytes, *, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        """Answer with JSON that is encoded already."""
+        json = (b"content-type", b"application/json")
+        await respond(self.send, 200, body, headers=[json, *self.headers, *headers])
+
+    async def respond_json(self, value: object, *, status: int = 200) -> None:
+        await respond_json(self.send, status, value, headers=self.headers)
+
+    async def refuse(self, error: PlatformError) -> None:
+        """Answer with an error. Nothing may have been sent before."""
+        body = msgspec.json.encode(error_object(error))
+        json = (b"content-type", b"application/json")
+        await respond(
+            self.send, error.status, body, headers=[json, *self.headers, *error.headers()]
+        )
+
+
+def client_request_id(scope: Scope) -> str:
+    """The client's own id of this request, if it is short and printable; else empty."""
+    value = header(scope, b"x-request-id")
+    if value is None or PRINTABLE.fullmatch(value) is None:
+        return ""
+    return value.decode("ascii")

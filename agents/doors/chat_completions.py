@@ -1,0 +1,101 @@
+"""`POST /v1/chat/completions`: OpenAI's chat, for agents and for model routes."""
+
+from functools import partial
+
+from agents.doors.call import Call
+from agents.doors.event_sink import EventSink
+from agents.doors.rendering import error_event
+from agents.doors.target import find_target, subject_of
+from agents.runtime.instructions import apply_agent
+from agents.runtime.metering import Meter
+from agents.runtime.resolution import Target
+from inference.errors import UpstreamBroken
+from inference.relay.encoding import encode_chat, renaming
+from inference.relay.event_stream import EventStream
+from inference.relay.exchange import Exchange
+from inference.relay.parameters import ChatRequest, parse
+from inference.relay.upstream import Path
+from inference.relay.usage import read_usage_of_answer
+from kernel.asgi import ClientWatch
+from kernel.errors import PlatformError
+
+NAME = "chat_completions"
+PATH: Path = "/v1/chat/completions"
+
+
+async def chat_completions(call: Call) -> None:
+    """Parse, admit, relay, settle."""
+    principal = await call.authenticate("chat")
+    body = await call.body()
+    request = parse(body, ChatRequest)
+    target = await find_target(call, principal, request.model, purpose="chat")
+    subject = subject_of(
+        target, principal=principal, door=NAME, client_request_id=call.client_request_id
+    )
+    gate = call.gateway.gate
+    admission = await gate.admit(subject, request_id=call.request_id)
+    asked = apply_agent(request, target.agent)
+    with Meter(gate, admission, prompt_bytes=len(body)) as meter:
+        if request.stream:
+            await stream_answer(call, asked, target, meter)
+        else:
+            await send_answer(call, asked, target, meter)
+
+
+async def open_exchange(call: Call, request: ChatRequest, target: Target) -> Exchange:
+    pool = target.route.pool
+    encode = partial(encode_chat, request, engine=pool.engine)
+    return await call.gateway.relay.open(pool, PATH, encode)
+
+
+async def send_answer(call: Call, request: ChatRequest, target: Target, meter: Meter) -> None:
+    """Relay an answer as a whole."""
+    async with ClientWatch(call.receive):
+        async with await open_exchange(call, request, target) as exchange:
+            meter.opened(exchange)
+            await exchange.ensure_success(content_type="application/json")
+            answer = await exchange.answer()
+        call.waited = exchange.waited
+        meter.answered(read_usage_of_answer(answer))
+        rename = renaming(exchange.endpoint, target.model)
+        await call.respond(answer.replace(*rename) if rename else answer)
+
+
+async def stream_answer(call: Call, request: ChatRequest, target: Target, meter: Meter) -> None:
+    """Relay an answer token by token. A failure before the first byte still chooses its status."""
+    client = ClientWatch(call.receive)
+    sink = EventSink(call.send, headers=call.headers, client=client)
+    call.gateway.watch.join(sink)
+    try:
+        async with client, await open_exchange(call, request, target) as exchange:
+            await relay_events(exchange, request, target, meter=meter, sink=sink)
+            client.dismiss()
+            await exchange.finish()
+    except PlatformError as error:
+        if sink.started:
+            await sink.end(error_event(error))
+        raise
+    finally:
+        call.gateway.watch.leave(sink)
+    call.waited = exchange.waited
+
+
+async def relay_events(
+    exchange: Exchange, request: ChatRequest, target: Target, *, meter: Meter, sink: EventSink
+) -> None:
+    """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one."""
+    stream = EventStream(
+        keep_usage=request.wants_usage, rename=renaming(exchange.endpoint, target.model)
+    )
+    meter.opened(exchange, stream)
+    await exchange.ensure_success(content_type="text/event-stream")
+    while data := await exchange.read():
+        block = stream.feed(data)
+        if not block:
+            continue
+        meter.first_token()
+        if stream.finished:
+            await sink.end(block)
+            return
+        await sink.send(block)
+    raise UpstreamBroken

@@ -1,0 +1,39 @@
+"""`POST /v1/embeddings`: vectors of texts, from routes made for it."""
+
+from functools import partial
+
+from agents.doors.call import Call
+from agents.doors.target import find_target, subject_of
+from agents.runtime.metering import Meter
+from inference.relay.encoding import encode_embeddings, renaming
+from inference.relay.parameters import EmbeddingsRequest, parse
+from inference.relay.upstream import Path
+from inference.relay.usage import read_usage_of_answer
+from kernel.asgi import ClientWatch
+
+NAME = "embeddings"
+PATH: Path = "/v1/embeddings"
+
+
+async def embeddings(call: Call) -> None:
+    """Parse, admit, relay, settle."""
+    principal = await call.authenticate("embeddings")
+    body = await call.body()
+    request = parse(body, EmbeddingsRequest)
+    target = await find_target(call, principal, request.model, purpose="embeddings")
+    subject = subject_of(
+        target, principal=principal, door=NAME, client_request_id=call.client_request_id
+    )
+    gate = call.gateway.gate
+    admission = await gate.admit(subject, request_id=call.request_id)
+    encode = partial(encode_embeddings, request)
+    with Meter(gate, admission, prompt_bytes=len(body)) as meter:
+        async with ClientWatch(call.receive):
+            async with await call.gateway.relay.open(target.route.pool, PATH, encode) as exchange:
+                meter.opened(exchange)
+                await exchange.ensure_success(content_type="application/json")
+                answer = await exchange.answer()
+            call.waited = exchange.waited
+            meter.answered(read_usage_of_answer(answer))
+            rename = renaming(exchange.endpoint, target.model)
+            await call.respond(answer.replace(*rename) if rename else answer)

@@ -1,0 +1,59 @@
+"""The client's end of an event stream: started late, never silent for long, cut when it stalls."""
+
+import asyncio
+
+from kernel.asgi import ClientWatch, Headers, Send
+
+SILENCE_SECONDS = 8.0
+"""Looked at once a second, so that a comment is sent at least every ten (CONTRACT §2)."""
+STALLED_SECONDS = 60.0
+COMMENT = b": keep-alive\n\n"
+STREAM_HEADERS: Headers = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache"),
+    (b"x-accel-buffering", b"no"),
+]
+
+
+class EventSink:
+    """Sends events. The status is committed by the first event, or by the first silence."""
+
+    def __init__(self, send: Send, *, headers: Headers, client: ClientWatch) -> None:
+        self._send = send
+        self._headers = headers
+        self._client = client
+        self._loop = asyncio.get_running_loop()
+        self._touched = self._loop.time()
+        self._lock = asyncio.Lock()
+        self._comment: asyncio.Task[None] | None = None
+        self.started = False
+
+    async def send(self, block: bytes) -> None:
+        """Send complete events. Waits while the client does not read."""
+        self._touched = self._loop.time()
+        async with self._lock:
+            if not self.started:
+                await self._start()
+            await self._send({"type": "http.response.body", "body": block, "more_body": True})
+        self._touched = self._loop.time()
+
+    async def end(self, block: bytes = b"") -> None:
+        """Send the last events and end the answer."""
+        async with self._lock:
+            if not self.started:
+                await self._start()
+            await self._send({"type": "http.response.body", "body": block, "more_body": False})
+
+    async def _start(self) -> None:
+        self.started = True
+        headers = [*STREAM_HEADERS, *self._headers]
+        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    def look(self, now: float) -> None:
+        """Break a silence, and give up on a client that has not read for a minute."""
+        silence = now - self._touched
+        if self._lock.locked():
+            if silence > STALLED_SECONDS:
+                self._client.give_up()
+        elif silence > SILENCE_SECONDS:
+            self._comment = asyncio.create_task(self.send(COMMENT))

@@ -1,0 +1,28 @@
+"""What every door works with. Built once per worker, in `config`."""
+
+from dataclasses import dataclass
+
+from redis.asyncio import Redis
+
+from agents.runtime.catalog import AgentCatalog
+from inference.fleet.snapshot import FleetReference
+from inference.relay.relay import Relay
+from inference.relay.watch import Watch
+from tenants.admission.authentication import Keyring
+from tenants.admission.gate import Gate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """The parts of a gateway worker that requests need."""
+
+    keyring: Keyring
+    gate: Gate
+    catalog: AgentCatalog
+    fleet: FleetReference
+    relay: Relay
+    watch: Watch
+    redis: Redis
+    max_body_bytes: int
+    allowed_origins: frozenset[str]
+    allow_loopback_origins: bool

@@ -1,0 +1,53 @@
+"""`GET /v1/models` and `GET /v1/models/{id}`: what this key may use, agents included."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from agents.doors.call import Call
+from agents.runtime.catalog import PublishedAgent
+from inference.errors import ModelNotFound
+from inference.fleet.snapshot import Fleet
+from tenants.admission.principal import Principal
+
+PREFIX = "/v1/models/"
+
+
+async def list_models(call: Call) -> None:
+    """Every model that the key may use, agents first."""
+    await call.respond_json({"object": "list", "data": list((await usable_models(call)).values())})
+
+
+async def show_model(call: Call) -> None:
+    """One model. Raises ModelNotFound, also for models that are there but not for this key."""
+    # The name may hold slashes, so it is everything after the prefix.
+    name = call.scope["path"].removeprefix(PREFIX)
+    models = await usable_models(call)
+    if name not in models:
+        raise ModelNotFound(param="model")
+    await call.respond_json(models[name])
+
+
+async def usable_models(call: Call) -> dict[str, dict[str, Any]]:
+    principal = await call.authenticate("models")
+    agents = await call.gateway.catalog.of_tenant(principal.tenant_id)
+    return describe_models(principal=principal, agents=agents, fleet=call.gateway.fleet.current)
+
+
+def describe_models(
+    *, principal: Principal, agents: Mapping[str, PublishedAgent], fleet: Fleet
+) -> dict[str, dict[str, Any]]:
+    """OpenAI's model objects by name. An agent hides a route of its name, as it does in use."""
+    described = {
+        agent.slug: model_object(agent.slug, created=agent.created, owner=principal.tenant)
+        for agent in agents.values()
+        if agent.route in fleet.routes
+    }
+    for route in fleet.routes.values():
+        described.setdefault(
+            route.name, model_object(route.name, created=route.created, owner="tenantry")
+        )
+    return {name: model for name, model in described.items() if principal.may_use(name)}
+
+
+def model_object(name: str, *, created: int, owner: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": created, "owned_by": owner}

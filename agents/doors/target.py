@@ -1,0 +1,33 @@
+"""From a caller and a model's name to what is admitted: shared by the doors."""
+
+from agents.doors.call import Call
+from agents.runtime.resolution import Target, resolve
+from tenants.admission.gate import Subject
+from tenants.admission.principal import Principal
+
+
+async def find_target(call: Call, principal: Principal, model: str, *, purpose: str) -> Target:
+    """Which route serves `model` for this caller, and as which agent. Raises ModelNotFound."""
+    target = resolve(
+        model,
+        purpose=purpose,
+        principal=principal,
+        agents=await call.gateway.catalog.of_tenant(principal.tenant_id),
+        fleet=call.gateway.fleet.current,
+    )
+    call.route = target.route.name
+    return target
+
+
+def subject_of(
+    target: Target, *, principal: Principal, door: str, client_request_id: str = ""
+) -> Subject:
+    """What the gate is asked to admit."""
+    return Subject(
+        principal=principal,
+        door=door,
+        route=target.route.name,
+        agent=target.agent.slug if target.agent else "",
+        agent_revision=target.agent.revision if target.agent else None,
+        client_request_id=client_request_id,
+    )

@@ -1,0 +1,1 @@
+"""The events of a run and the dialects they are told in. Imports no model."""

@@ -1,0 +1,1 @@
+"""How an agent runs, free of any framework. Imports no model."""

@@ -1,0 +1,112 @@
+"""What a request used, noted as it runs, and settled once however it ends."""
+
+import time
+from types import TracebackType
+from typing import Self
+
+from inference.relay.event_stream import EventStream
+from inference.relay.exchange import Exchange
+from inference.relay.usage import estimate_usage
+from kernel import metrics
+from kernel.asgi import ClientLeft
+from kernel.errors import PlatformError
+from tenants.admission.gate import Admission, Gate, Outcome
+from tenants.admission.usage import Usage
+
+
+class Meter:
+    """Settles an admitted request when its block ends.
+
+    The engine's own numbers count; only where it gave none, what was seen is estimated.
+    """
+
+    def __init__(self, gate: Gate, admission: Admission, *, prompt_bytes: int) -> None:
+        self._gate = gate
+        self._admission = admission
+        self._prompt_bytes = prompt_bytes
+        self._exchange: Exchange | None = None
+        self._stream: EventStream | None = None
+        self._usage: Usage | None = None
+        self._answered = False
+        self._ttft: float | None = None
+
+    def opened(self, exchange: Exchange, stream: EventStream | None = None) -> None:
+        """The engine has accepted the request and works on it."""
+        self._exchange = exchange
+        self._stream = stream
+
+    def first_token(self) -> None:
+        """A part of the answer has arrived; only the first call counts."""
+        if self._ttft is None:
+            self._answered = True
+            self._ttft = time.monotonic() - self._admission.started
+
+    def answered(self, usage: Usage | None) -> None:
+        """The whole answer has arrived."""
+        self._answered = True
+        self._usage = usage
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        status, code = verdict(error)
+        usage = self.usage(client_left=isinstance(error, ClientLeft))
+        exchange = self._exchange
+        self._gate.settle(
+            self._admission,
+            Outcome(
+                usage=usage,
+                status=status,
+                error_code=code,
+                pool=exchange.pool.name if exchange else "",
+                endpoint=exchange.endpoint.id if exchange else "",
+                ttft=self._ttft,
+            ),
+        )
+        self._measure(usage)
+
+    def usage(self, *, client_left: bool = False) -> Usage:
+        """What is to be paid for as things stand."""
+        seen = self._stream.usage() if self._stream else self._usage
+        if seen is not None:
+            return seen
+        # An engine that failed before its first token is not paid for; one that was working
+        # when the client left is.
+        if self._answered or (client_left and self._exchange is not None):
+            events = self._stream.events if self._stream else 0
+            return estimate_usage(prompt_bytes=self._prompt_bytes, completion_tokens=events)
+        return Usage()
+
+    def _measure(self, usage: Usage) -> None:
+        route = self._admission.subject.route
+        for kind, count in (
+            ("prompt", usage.prompt_tokens),
+            ("completion", usage.completion_tokens),
+            ("cached", usage.cached_tokens),
+        ):
+            if count:
+                metrics.tokens.labels(route, kind).inc(count)
+        if self._ttft is None:
+            return
+        metrics.time_to_first_token.labels(route).observe(self._ttft)
+        if usage.completion_tokens > 1:
+            rest = time.monotonic() - self._admission.started - self._ttft
+            per_token = rest / (usage.completion_tokens - 1)
+            metrics.time_per_output_token.labels(route).observe(per_token)
+
+
+def verdict(error: BaseException | None) -> tuple[str, str]:
+    """The ledger's status and error code for how a request ended."""
+    if error is None:
+        return "completed", ""
+    if isinstance(error, ClientLeft):
+        return "client_left", ""
+    if isinstance(error, PlatformError):
+        return "failed", error.code
+    return "failed", "interrupted"

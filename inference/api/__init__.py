@@ -1,0 +1,1 @@
+"""The management API of this context, and the address where engines register."""

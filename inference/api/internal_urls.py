@@ -1,0 +1,5 @@
+"""Where engines register."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

@@ -1,0 +1,13 @@
+"""Where models are served: routes, pools, endpoints."""
+
+from django.apps import AppConfig
+
+
+class InferenceConfig(AppConfig):
+    name = "inference"
+    verbose_name = "Inference"
+
+    def ready(self) -> None:
+        from inference import auditing
+
+        auditing.register()

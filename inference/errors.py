@@ -1,0 +1,73 @@
+"""What can go wrong in this context.
+
+* NotFound
+  x ModelNotFound
+* Unauthenticated
+  x InvalidJoinToken
+* Rejected
+  x AddressNotAllowed, ModelMismatch, ContextLengthExceeded
+* Conflict
+  x NameTaken
+* UpstreamError              502
+  x UpstreamTimeout          504
+  x UpstreamBroken           502  the stream ended before its end
+* Overloaded
+  x NoEndpointAvailable
+"""
+
+from kernel.errors import Conflict, NotFound, Overloaded, Rejected, Unauthenticated, UpstreamError
+
+
+class ModelNotFound(NotFound):
+    """There is no such model, or this key may not use it. `GET /v1/models` lists what it may."""
+
+    code = "model_not_found"
+
+
+class InvalidJoinToken(Unauthenticated):
+    """This join token is not valid for this pool. Make a new one on the pool's page."""
+
+    code = "invalid_join_token"
+
+
+class AddressNotAllowed(Rejected):
+    """This address may not be an endpoint."""
+
+    code = "address_not_allowed"
+
+
+class ModelMismatch(Rejected):
+    """The engine serves another model than the route promises."""
+
+    code = "model_mismatch"
+
+
+class ContextLengthExceeded(Rejected):
+    """The input is longer than the model's context. Shorten it or ask for fewer tokens."""
+
+    code = "context_length_exceeded"
+
+
+class NameTaken(Conflict):
+    """This name is taken. Choose another one."""
+
+    code = "name_taken"
+
+
+class UpstreamTimeout(UpstreamError):
+    """The model did not answer in time. Try again, or ask for less at once."""
+
+    code = "upstream_timeout"
+    status = 504
+
+
+class UpstreamBroken(UpstreamError):
+    """The model stopped in the middle of its answer. Try again."""
+
+    code = "upstream_broken"
+
+
+class NoEndpointAvailable(Overloaded):
+    """No server of this model is available right now. Try again shortly."""
+
+    code = "no_endpoint_available"

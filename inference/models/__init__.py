@@ -1,0 +1,8 @@
+"""The tables of this context. They belong to the operator, not to a tenant."""
+
+from inference.models.endpoint import ModelEndpoint
+from inference.models.join_token import JoinToken
+from inference.models.pool import ModelPool
+from inference.models.route import ModelRoute
+
+__all__ = ["JoinToken", "ModelEndpoint", "ModelPool", "ModelRoute"]

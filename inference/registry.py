@@ -1,0 +1,183 @@
+"""How endpoints come, stay and go: entered by an operator, or registered by the engine itself."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from inference.addresses import normalised_address
+from inference.errors import InvalidJoinToken, ModelMismatch, NameTaken
+from inference.models import JoinToken, ModelEndpoint, ModelPool
+from inference.services import FLEET
+from kernel.errors import NotFound
+from kernel.publishing import publish
+from tenants.keys import digest_key, key_matches, new_key, parse_key, pepper_name
+
+JOIN_TOKEN = "tnj"  # noqa: S105 - the kind of the token, not a token
+State = ModelEndpoint.State
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Announcement:
+    """What an engine says of itself when it registers."""
+
+    address: str
+    model: str
+    engine_version: str = ""
+    max_concurrency: int = 64
+    credential: str = ""
+
+    def __repr__(self) -> str:
+        return f"Announcement({self.address}, {self.model})"
+
+
+def issue_join_token(*, pool: ModelPool, name: str) -> tuple[JoinToken, str]:
+    """Make a token that lets engines join `pool`; its text exists only in this answer."""
+    text = new_key(kind=JOIN_TOKEN)
+    pepper = settings.KEY_PEPPERS[0]
+    token = JoinToken.objects.create(
+        name=name,
+        pool=pool,
+        public_id=text.public_id,
+        digest=digest_key(text, pepper=pepper),
+        pepper=pepper_name(pepper),
+    )
+    return token, str(text)
+
+
+def block_join_token(*, token: JoinToken, now: datetime) -> bool:
+    """Refuse a token from now on. False if it was blocked already."""
+    return JoinToken.objects.filter(pk=token.pk, blocked_at=None).update(blocked_at=now) == 1
+
+
+def pool_of_join_token(text: str, *, now: datetime) -> ModelPool:
+    """The pool that a join token opens. Raises InvalidJoinToken."""
+    key = parse_key(text, kind=JOIN_TOKEN)
+    if key is None:
+        raise InvalidJoinToken
+    token = JoinToken.objects.select_related("pool").filter(public_id=key.public_id).first()
+    peppers = {pepper_name(pepper): pepper for pepper in settings.KEY_PEPPERS}
+    if token is None or token.blocked_at or token.pepper not in peppers:
+        raise InvalidJoinToken
+    if not key_matches(key, digest=bytes(token.digest), pepper=peppers[token.pepper]):
+        raise InvalidJoinToken
+    JoinToken.objects.filter(pk=token.pk).update(last_used_at=now)
+    return token.pool
+
+
+@transaction.atomic
+def add_static_endpoint(
+    *,
+    pool: ModelPool,
+    address: str,
+    model: str,
+    credential: str = "",
+    max_concurrency: int = 64,
+) -> ModelEndpoint:
+    """Enter a server by hand. Raises AddressNotAllowed or NameTaken."""
+    endpoint = ModelEndpoint(
+        pool=pool,
+        address=normalised_address(address, allow_loopback=settings.IS_LOCAL),
+        model=model,
+        credential=credential,
+        max_concurrency=max_concurrency,
+    )
+    try:
+        with transaction.atomic():
+            endpoint.save()
+    except IntegrityError as error:
+        raise NameTaken("This pool has an endpoint at that address already.") from error
+    publish(FLEET)
+    return endpoint
+
+
+@transaction.atomic
+def save_endpoint(*, endpoint: ModelEndpoint) -> None:
+    """Store changed fields of an endpoint and tell the gateways. Raises AddressNotAllowed."""
+    endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
+    endpoint.save()
+    publish(FLEET)
+
+
+@transaction.atomic
+def delete_endpoint(*, endpoint: ModelEndpoint) -> None:
+    """Take an endpoint out at once. To let it finish what runs, drain it first."""
+    endpoint.delete()
+    publish(FLEET)
+
+
+@transaction.atomic
+def register_endpoint(
+    *, pool: ModelPool, announcement: Announcement, now: datetime
+) -> ModelEndpoint:
+    """Take an engine into its pool. An engine that comes back to its address takes its place.
+
+    Raises AddressNotAllowed, and ModelMismatch if no route of the pool has the engine's model.
+    """
+    routes = set(pool.routes.values_list("name", flat=True))
+    if routes and announcement.model not in routes:
+        raise ModelMismatch(
+            f"The pool {pool.name!r} serves {', '.join(sorted(routes))}, "
+            f"but this engine serves {announcement.model!r}."
+        )
+    endpoint, _ = ModelEndpoint.objects.update_or_create(
+        pool=pool,
+        address=normalised_address(announcement.address, allow_loopback=settings.IS_LOCAL),
+        defaults={
+            "model": announcement.model,
+            "credential": announcement.credential,
+            "engine_version": announcement.engine_version[:50],
+            "max_concurrency": announcement.max_concurrency,
+            "state": State.READY,
+            "registered": True,
+            "heartbeat_at": now,
+        },
+    )
+    publish(FLEET)
+    return endpoint
+
+
+def beat(*, pool: ModelPool, public_id: str, running: int, waiting: int, now: datetime) -> None:
+    """Note a heartbeat. Raises NotFound if the endpoint must register again."""
+    load = {"running": running, "waiting": waiting}
+    if not ModelEndpoint.objects.beat(public_id=public_id, pool_id=pool.pk, now=now, load=load):
+        raise NotFound("This endpoint is not registered any more. Register again.")
+
+
+@transaction.atomic
+def deregister_endpoint(*, pool: ModelPool, public_id: str) -> None:
+    """Take out an engine that leaves. Raises NotFound if it is out already."""
+    gone, _ = ModelEndpoint.objects.filter(pool=pool, public_id=public_id, registered=True).delete()
+    if not gone:
+        raise NotFound
+    publish(FLEET)
+
+
+@transaction.atomic
+def drain_endpoint(*, endpoint: ModelEndpoint) -> bool:
+    """Give an endpoint no new requests; what runs finishes. False if it was not ready."""
+    moved = ModelEndpoint.objects.move(
+        endpoint_id=endpoint.pk, before=(State.READY,), after=State.DRAINING
+    )
+    publish(FLEET)
+    return moved
+
+
+@transaction.atomic
+def activate_endpoint(*, endpoint: ModelEndpoint) -> bool:
+    """Give a draining endpoint requests again. False if it was not draining."""
+    moved = ModelEndpoint.objects.move(
+        endpoint_id=endpoint.pk, before=(State.DRAINING,), after=State.READY
+    )
+    publish(FLEET)
+    return moved
+
+
+@transaction.atomic
+def expire_silent_endpoints(*, now: datetime, after: timedelta) -> int:
+    """Take out registered endpoints whose last heartbeat is older than `after`."""
+    expired = ModelEndpoint.objects.silent_since(now - after).update(state=State.EXPIRED)
+    if expired:
+        publish(FLEET)
+    return expired

@@ -1,0 +1,1 @@
+"""Passing requests on to engines, and their answers back. Imports no model."""

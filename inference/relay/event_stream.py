@@ -1,0 +1,99 @@
+"""Server-sent events as bytes: forwarded whole, looked into as little as possible.
+
+Source: the WHATWG HTML standard, "Server-sent events"; events end with an empty line.
+"""
+
+import msgspec
+
+from inference.errors import UpstreamBroken
+from inference.relay.usage import read_usage
+from tenants.admission.usage import Usage
+
+LONGEST_EVENT = 1024 * 1024
+DONE = b"data: [DONE]"
+
+
+class EventStream:
+    """Turns what arrives from an engine into what is sent to the client.
+
+    Only complete events leave `feed`. Of the last one that holds usage a copy is kept.
+    """
+
+    def __init__(self, *, keep_usage: bool, rename: tuple[bytes, bytes] | None = None) -> None:
+        """`keep_usage`: the client asked for the chunk that holds only the usage.
+
+        `rename` replaces the engine's name of the model by the client's.
+        """
+        self._keep_usage = keep_usage
+        self._rename = rename
+        self._rest = b""
+        self._usage_block = b""
+        self.events = 0
+        """Chunks of the answer, about one a token."""
+        self.finished = False
+        """Whether the engine said that this was all."""
+
+    def feed(self, data: bytes) -> bytes:
+        """The complete events up to here. Raises UpstreamBroken for what is no event stream."""
+        block = self._complete(data)
+        if not block:
+            return b""
+        if block.endswith(DONE + b"\n\n"):
+            self.finished = True
+        if b'"error"' in block:
+            self._raise_error(block)
+        if b'"usage"' in block:
+            block = self._note_usage(block)
+        self.events += block.count(b"data: {")
+        if self._rename is not None:
+            block = block.replace(*self._rename)
+        return block
+
+    def _complete(self, data: bytes) -> bytes:
+        text = self._rest + data if self._rest else data
+        if b"\r" in text:
+            text = text.replace(b"\r\n", b"\n")
+        end = text.rfind(b"\n\n") + 2
+        if end == 1:
+            self._rest = self._bounded(text)
+            return b""
+        self._rest = self._bounded(text[end:])
+        return text[:end]
+
+    @staticmethod
+    def _bounded(rest: bytes) -> bytes:
+        if len(rest) > LONGEST_EVENT:
+            raise UpstreamBroken
+        return rest
+
+    def _note_usage(self, block: bytes) -> bytes:
+        self._usage_block = block
+        if self._keep_usage or (b'"choices":[]' not in block and b'"choices": []' not in block):
+            return block
+        # Clients that did not ask for it read `choices[0]` of every chunk.
+        return b"".join(event + b"\n\n" for event in events_of(block) if not is_usage_only(event))
+
+    def _raise_error(self, block: bytes) -> None:
+        """Raise if one of the events is an error; a model may also just write the word."""
+        for event in events_of(block):
+            if event.startswith((b"error:", b"event: error", b'data: {"error"')):
+                raise UpstreamBroken
+
+    def usage(self) -> Usage | None:
+        """The last usage that the engine sent, if any."""
+        for event in reversed(events_of(self._usage_block)):
+            try:
+                usage = read_usage(event.removeprefix(b"data:"))
+            except msgspec.DecodeError:
+                continue  # [DONE], a comment, or garbage that the client may make of what it can
+            if usage is not None:
+                return usage
+        return None
+
+
+def events_of(block: bytes) -> list[bytes]:
+    return [event for event in block.split(b"\n\n") if event]
+
+
+def is_usage_only(event: bytes) -> bool:
+    return b'"choices":[]' in event or b'"choices": []' in event

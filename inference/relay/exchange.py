@@ -1,0 +1,151 @@
+"""One exchange with an engine: a request sent, an answer received, and nothing left behind."""
+
+import asyncio
+from types import TracebackType
+from typing import Any, Self
+
+import aiohttp
+import msgspec
+
+from inference.errors import ContextLengthExceeded, UpstreamBroken, UpstreamTimeout
+from inference.fleet.in_flight import Lease
+from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.watch import Watch
+from kernel.errors import InvalidParameter, Overloaded, PlatformError, UpstreamError
+
+LONGEST_ANSWER = 64 * 1024 * 1024
+LONGEST_ERROR = 64 * 1024
+LONGEST_MESSAGE = 500
+NEVER = float("inf")
+
+
+class Exchange:
+    """An answer that is being received. Leaving the block frees all it held.
+
+    An answer that was not read to its end is cut off, which is how an engine learns to stop.
+    """
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        *,
+        pool: Pool,
+        endpoint: Endpoint,
+        lease: Lease,
+        watch: Watch,
+    ) -> None:
+        self._response = response
+        self._lease = lease
+        self._watch = watch
+        self._loop = asyncio.get_running_loop()
+        self._patience = pool.first_token_timeout
+        self._reading_since = NEVER
+        self.pool = pool
+        self.endpoint = endpoint
+        self.waited = 0.0
+        """Seconds spent waiting for the engine's body."""
+
+    async def __aenter__(self) -> Self:
+        self._watch.join(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._watch.leave(self)
+        if self._response.content.at_eof():
+            self._response.release()
+        else:
+            self._response.close()
+        self._lease.release()
+
+    def look(self, now: float) -> None:
+        """Give up on an engine that is silent for longer than its pool allows."""
+        if now - self._reading_since > self._patience:
+            self._response.content.set_exception(UpstreamTimeout())
+
+    async def read(self) -> bytes:
+        """What has arrived since the last call; empty at the end of the answer.
+
+        Raises UpstreamTimeout and UpstreamBroken.
+        """
+        started = self._reading_since = self._loop.time()
+        try:
+            data = await self._response.content.readany()
+        except (aiohttp.ClientError, ConnectionError) as error:
+            raise UpstreamBroken from error
+        finally:
+            # How long the client takes to be written to is not the engine's fault.
+            self._reading_since = NEVER
+            self.waited += self._loop.time() - started
+        self._patience = self.pool.token_timeout
+        return data
+
+    async def answer(self) -> bytes:
+        """The whole body. Raises UpstreamTimeout, and UpstreamBroken beyond LONGEST_ANSWER."""
+        data = await self._read_up_to(LONGEST_ANSWER)
+        if len(data) > LONGEST_ANSWER:
+            raise UpstreamBroken
+        return data
+
+    async def _read_up_to(self, limit: int) -> bytes:
+        data = await self.read()
+        if self._response.content.at_eof():
+            return data
+        parts, size = [data], len(data)
+        while data and size <= limit:
+            data = await self.read()
+            parts.append(data)
+            size += len(data)
+        return b"".join(parts)
+
+    async def finish(self) -> None:
+        """Read to the end, so that the connection can serve another request."""
+        try:
+            async with asyncio.timeout(1):
+                while not self._response.content.at_eof():
+                    await self.read()
+        except (TimeoutError, PlatformError):
+            return  # the client has its answer; only the connection is lost
+
+    async def ensure_success(self, *, content_type: str) -> None:
+        """Raises the caller's or the engine's failure if this is not the answer we asked for."""
+        if self._response.status != 200:  # noqa: PLR2004 - HTTP's OK
+            raise failure_of(self._response.status, await self._read_up_to(LONGEST_ERROR))
+        headers = self._response.headers
+        if headers.get("content-encoding", "identity") != "identity":
+            raise UpstreamError
+        if not headers.get("content-type", "").startswith(content_type):
+            raise UpstreamError
+
+
+class EngineError(msgspec.Struct):
+    """The shapes of an engine's complaint: `{"error": {"message"}}` and, older, `{"message"}`."""
+
+    error: Any = None
+    message: Any = None
+
+
+def failure_of(status: int, body: bytes) -> PlatformError:
+    """Whose fault it was. Only a complaint about the request itself is told to the caller."""
+    if status in {400, 413, 422}:
+        message = complaint_of(body)
+        too_long = "context" in message.lower()
+        return ContextLengthExceeded(message) if too_long else InvalidParameter(message)
+    if status in {429, 503}:
+        return Overloaded()
+    return UpstreamError()
+
+
+def complaint_of(body: bytes) -> str:
+    """The engine's sentence about a request, shortened; a general one if it has none."""
+    try:
+        answer = msgspec.json.decode(body, type=EngineError)
+    except msgspec.DecodeError:
+        return ""
+    error = answer.error
+    message = error.get("message") if isinstance(error, dict) else error or answer.message
+    return message[:LONGEST_MESSAGE] if isinstance(message, str) else ""

@@ -1,0 +1,71 @@
+"""The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
+
+from typing import Final, Literal
+
+import aiohttp
+
+from inference.errors import UpstreamTimeout
+from inference.fleet.snapshot import Endpoint, Pool
+from kernel.errors import UpstreamError
+
+Path = Literal["/v1/chat/completions", "/v1/embeddings"]
+
+READ_BUFFER: Final = 64 * 1024
+
+
+class ConnectFailed(UpstreamError):
+    """The server of this model cannot be reached. Try again."""
+
+    code = "upstream_unreachable"
+
+
+class Upstream:
+    """Sends requests to engines. Open it in the event loop that uses it."""
+
+    def __init__(self, *, connections: int) -> None:
+        self._connections = connections
+        self._session: aiohttp.ClientSession | None = None
+
+    async def open(self) -> None:
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(
+                limit=self._connections, keepalive_timeout=30, ttl_dns_cache=30
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            # A body is relayed as it came; a compressed one would hide its size and its usage.
+            auto_decompress=False,
+            headers={"accept-encoding": "identity", "content-type": "application/json"},
+            skip_auto_headers={"user-agent"},
+            timeout=aiohttp.ClientTimeout(total=None),
+            read_bufsize=READ_BUFFER,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def post(
+        self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool
+    ) -> aiohttp.ClientResponse:
+        """The engine's answer from its headers on; whoever takes it must release or close it.
+
+        Raises ConnectFailed if the engine has certainly not seen the request, UpstreamError if it
+        may have.
+        """
+        assert self._session is not None, "open() comes first"
+        headers = {"authorization": f"Bearer {endpoint.credential}"} if endpoint.credential else {}
+        try:
+            return await self._session.post(
+                endpoint.address + path,
+                data=body,
+                headers=headers,
+                allow_redirects=False,
+                timeout=aiohttp.ClientTimeout(total=None, sock_connect=pool.connect_timeout),
+            )
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            raise ConnectFailed from error
+        except TimeoutError as error:
+            raise UpstreamTimeout from error
+        except aiohttp.ClientError as error:
+            raise UpstreamError from error

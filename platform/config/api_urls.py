@@ -1,0 +1,5 @@
+"""The management API's addresses."""
+
+from django.urls import URLPattern
+
+urlpatterns: list[URLPattern] = []

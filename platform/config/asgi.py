@@ -1,0 +1,10 @@
+"""The console as an ASGI application, for Daphne."""
+
+import os
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
+
+from channels.routing import ProtocolTypeRouter
+from django.core.asgi import get_asgi_application
+
+application = ProtocolTypeRouter({"http": get_asgi_application()})

@@ -1,0 +1,22 @@
+"""The console's addresses."""
+
+from django.contrib import admin
+from django.urls import include, path
+from django.views.generic import RedirectView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+from config import health
+
+urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="admin:index")),
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("config.api_urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("internal/v1/", include("inference.api.internal_urls")),
+    path("healthz", health.alive),
+    path("health", health.alive),
+    path("readyz", health.ready),
+    path("ready", health.ready),
+    path("", include("django_prometheus.urls")),
+]

@@ -1,0 +1,47 @@
+"""What one request used: the values that go up to the ledger."""
+
+from typing import Any
+
+import msgspec
+
+
+class Usage(msgspec.Struct, frozen=True, kw_only=True):
+    """Tokens of one request, as the engine counted them unless `estimated`."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    estimated: bool = False
+
+    @property
+    def total_tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of the ledger. The names are the columns of `usage_event`; times are ISO 8601."""
+
+    request_id: str
+    client_request_id: str = ""
+    kind: str = "final"
+    tenant_id: int
+    api_key_id: int | None
+    member_id: int | None
+    door: str
+    agent: str = ""
+    agent_revision: int | None = None
+    route: str
+    pool: str = ""
+    endpoint: str = ""
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int = 0
+    cost_micro: int = 0
+    estimated: bool = False
+    status: str
+    error_code: str = ""
+    ttft_ms: float | None = None
+    duration_ms: float
+    started_at: str
+    ended_at: str
+    decision: dict[str, Any] = {}

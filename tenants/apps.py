@@ -1,0 +1,13 @@
+"""Who may do how much: tenants, members, API keys, the ledger."""
+
+from django.apps import AppConfig
+
+
+class TenantsConfig(AppConfig):
+    name = "tenants"
+    verbose_name = "Tenants"
+
+    def ready(self) -> None:
+        from tenants import auditing
+
+        auditing.register()

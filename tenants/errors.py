@@ -1,0 +1,67 @@
+"""What can go wrong in this context.
+
+* Unauthenticated
+  x InvalidApiKey, ExpiredApiKey, RevokedApiKey
+* Denied
+  x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
+* Conflict
+  x SlugTaken
+* Overloaded
+  x KeysUnavailable   PostgreSQL is away and the key is not known here yet
+"""
+
+from kernel.errors import Conflict, Denied, Overloaded, Unauthenticated
+
+
+class InvalidApiKey(Unauthenticated):
+    """This is not a valid API key. Check that it was copied whole."""
+
+    code = "invalid_api_key"
+
+
+class ExpiredApiKey(Unauthenticated):
+    """This API key has expired. Use a new one."""
+
+    code = "expired_api_key"
+
+
+class RevokedApiKey(Unauthenticated):
+    """This API key is blocked. Use another one, or ask your administrator."""
+
+    code = "revoked_api_key"
+
+
+class TenantSuspended(Denied):
+    """This tenant is suspended. Contact the operator of this service."""
+
+    code = "tenant_suspended"
+
+
+class ScopeNotGranted(Denied):
+    """This API key may not be used for that. Use a key with the scope, or have it added."""
+
+    code = "scope_missing"
+
+
+class IpNotAllowed(Denied):
+    """This API key may not be used from your address."""
+
+    code = "ip_not_allowed"
+
+
+class RoleTooLow(Denied):
+    """Your role in this tenant does not allow that. Ask one of its admins."""
+
+    code = "role_too_low"
+
+
+class SlugTaken(Conflict):
+    """This short name is taken. Choose another one."""
+
+    code = "slug_taken"
+
+
+class KeysUnavailable(Overloaded):
+    """The API key cannot be checked right now. Try again shortly."""
+
+    code = "keys_unavailable"

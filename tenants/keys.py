@@ -1,0 +1,84 @@
+"""API keys as text: `tnt_<public id, 12>_<secret, 32><crc32 of all before, 6>`, all in base 62.
+
+The checksum lets a gateway refuse junk and typing errors without asking anybody. Pure functions.
+"""
+
+import hashlib
+import hmac
+import re
+import zlib
+from dataclasses import dataclass
+from typing import Final
+
+from kernel.ids import encode_base62, new_public_id
+
+PUBLIC_ID_LENGTH: Final = 12
+SECRET_LENGTH: Final = 32
+CHECKSUM_LENGTH: Final = 6
+API_KEY: Final = "tnt"
+
+FORM: Final = re.compile(
+    rf"([a-z]{{3}})_([0-9A-Za-z]{{{PUBLIC_ID_LENGTH}}})_"
+    rf"([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})",
+    re.ASCII,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyText:
+    """A key as its owner holds it. The text is not in the repr: it would end in a log."""
+
+    kind: str
+    public_id: str
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"KeyText({self.kind}_{self.public_id}_…)"
+
+    def __str__(self) -> str:
+        body = f"{self.kind}_{self.public_id}_{self.secret}"
+        return body + checksum(body)
+
+    @property
+    def prefix(self) -> str:
+        """What may be shown later, to know the key again."""
+        return f"{self.kind}_{self.public_id}"
+
+
+def checksum(body: str) -> str:
+    """CRC-32 in base 62: finds typing errors, proves nothing."""
+    return encode_base62(zlib.crc32(body.encode()), length=CHECKSUM_LENGTH)
+
+
+def new_key(*, kind: str = API_KEY) -> KeyText:
+    """A fresh key with 190 bits of secret."""
+    return KeyText(
+        kind=kind,
+        public_id=new_public_id(PUBLIC_ID_LENGTH),
+        secret=new_public_id(SECRET_LENGTH),
+    )
+
+
+def parse_key(text: str, *, kind: str = API_KEY) -> KeyText | None:
+    """The key in `text`, or None if it cannot be one of ours."""
+    match = FORM.fullmatch(text)
+    if match is None or match[1] != kind:
+        return None
+    if checksum(text[:-CHECKSUM_LENGTH]) != match[4]:
+        return None
+    return KeyText(kind=match[1], public_id=match[2], secret=match[3])
+
+
+def pepper_name(pepper: str) -> str:
+    """Names a pepper without giving it away, so that a row knows which one digested it."""
+    return hashlib.sha256(b"tenantry pepper name:" + pepper.encode()).hexdigest()[:8]
+
+
+def digest_key(key: KeyText, *, pepper: str) -> bytes:
+    """What is stored. Key and pepper are random, so a fast keyed hash is enough."""
+    return hmac.digest(pepper.encode(), str(key).encode(), "sha256")
+
+
+def key_matches(key: KeyText, *, digest: bytes, pepper: str) -> bool:
+    """Whether `digest` was made of `key`; takes the same time either way."""
+    return hmac.compare_digest(digest_key(key, pepper=pepper), digest)

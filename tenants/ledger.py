@@ -1,0 +1,33 @@
+"""The ledger's table, written in one statement per batch."""
+
+from collections.abc import Sequence
+
+import msgspec
+from django.db import InterfaceError, OperationalError, connection
+
+from tenants.admission.ledger import LedgerUnavailable
+from tenants.admission.usage import UsageRecord
+
+COLUMNS = UsageRecord.__struct_fields__
+
+# One parameter, whatever the number of rows: PostgreSQL takes the JSON apart faster than Python
+# could put an INSERT together.
+APPEND = f"""
+    INSERT INTO tenants_usageevent ({", ".join(COLUMNS)})
+    SELECT {", ".join(COLUMNS)} FROM jsonb_populate_recordset(NULL::tenants_usageevent, %s)
+    ON CONFLICT (request_id, kind) DO NOTHING
+"""  # noqa: S608 - only names of our own columns
+
+
+def append_usage(records: Sequence[UsageRecord]) -> int:
+    """Append records; those that are there already are left alone. Returns how many were new.
+
+    Raises LedgerUnavailable if PostgreSQL does not answer; whether it wrote is then unknown, and
+    appending the same records again is safe.
+    """
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute(APPEND, [msgspec.json.encode(records).decode()])
+            return int(cursor.rowcount)
+    except (OperationalError, InterfaceError) as error:
+        raise LedgerUnavailable from error

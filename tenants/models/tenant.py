@@ -1,0 +1,51 @@
+"""A tenant: a customer whose keys, agents, limits and data are its own."""
+
+from zoneinfo import available_timezones
+
+from django.core.exceptions import ValidationError
+from django.db import models
+
+
+def validate_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(f"{name} is not a time zone. It looks like Europe/Berlin or UTC.")
+
+
+class TenantQuerySet(models.QuerySet["Tenant"]):
+    def suspend(self, *, tenant_id: int) -> bool:
+        """Stop a tenant's requests. False if it was suspended already."""
+        return self._move(tenant_id, Tenant.Status.ACTIVE, Tenant.Status.SUSPENDED)
+
+    def resume(self, *, tenant_id: int) -> bool:
+        """Let a suspended tenant work again. False if it was active."""
+        return self._move(tenant_id, Tenant.Status.SUSPENDED, Tenant.Status.ACTIVE)
+
+    def _move(self, tenant_id: int, before: str, after: str) -> bool:
+        return self.filter(pk=tenant_id, status=before).update(status=after) == 1
+
+
+class Tenant(models.Model):
+    """A customer of the platform."""
+
+    class Status(models.TextChoices):
+        ACTIVE = "active"
+        SUSPENDED = "suspended"
+
+    slug = models.SlugField(max_length=50, unique=True, help_text="Short name in URLs and metrics.")
+    name = models.CharField(max_length=200)
+    status = models.CharField(max_length=10, choices=Status, default=Status.ACTIVE)
+    time_zone = models.CharField(
+        max_length=50,
+        default="UTC",
+        validators=[validate_time_zone],
+        help_text="IANA name. Quotas reset and reports break at this zone's midnight.",
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantQuerySet.as_manager()
+
+    class Meta:
+        ordering = ("slug",)
+
+    def __str__(self) -> str:
+        return self.name

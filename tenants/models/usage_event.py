@@ -1,0 +1,92 @@
+"""The ledger: one row per metered request, appended and never changed."""
+
+from django.db import models
+from django.db.models import Q
+
+from tenants.scoping import TenantManager, TenantOwned
+
+
+class UsageEvent(TenantOwned):
+    """What one request used. A trigger refuses every UPDATE; corrections are rows of their own.
+
+    References carry no database constraint, so that deleting a key leaves its history alone.
+    """
+
+    class Kind(models.TextChoices):
+        FINAL = "final"
+        ABANDONED = "abandoned", "abandoned: the worker died"
+        CORRECTION = "correction"
+
+    class Status(models.TextChoices):
+        COMPLETED = "completed"
+        CLIENT_LEFT = "client_left", "client left"
+        FAILED = "failed"
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+    api_key = models.ForeignKey(
+        "tenants.ApiKey",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+        verbose_name="API key",
+    )
+    member = models.ForeignKey(
+        "tenants.Membership",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        null=True,
+        related_name="+",
+    )
+    request_id = models.CharField(max_length=40)
+    client_request_id = models.CharField(max_length=128, blank=True)
+    kind = models.CharField(max_length=10, choices=Kind)
+    door = models.CharField(max_length=30)
+    agent = models.CharField(max_length=50, blank=True)
+    agent_revision = models.PositiveIntegerField(null=True)
+    route = models.CharField(max_length=100)
+    pool = models.CharField(max_length=100, blank=True)
+    endpoint = models.CharField(max_length=40, blank=True)
+    prompt_tokens = models.BigIntegerField()
+    completion_tokens = models.BigIntegerField()
+    cached_tokens = models.BigIntegerField(default=0)
+    cost_micro = models.BigIntegerField(
+        default=0, help_text="Millionths of the currency unit.", verbose_name="cost (µ)"
+    )
+    estimated = models.BooleanField(default=False, help_text="The engine reported no usage.")
+    status = models.CharField(max_length=12, choices=Status)
+    error_code = models.CharField(max_length=40, blank=True)
+    ttft_ms = models.FloatField(null=True, verbose_name="TTFT (ms)")
+    duration_ms = models.FloatField(verbose_name="duration (ms)")
+    started_at = models.DateTimeField()
+    ended_at = models.DateTimeField()
+    decision = models.JSONField(default=dict, help_text="Why and where it was routed.")
+
+    objects = TenantManager["UsageEvent"]()
+
+    class Meta:
+        ordering = ("-started_at", "-pk")
+        verbose_name = "usage event"
+        constraints = (
+            models.UniqueConstraint(fields=("request_id", "kind"), name="usage_counted_once"),
+            models.CheckConstraint(
+                condition=Q(kind="correction")
+                | Q(
+                    prompt_tokens__gte=0,
+                    completion_tokens__gte=0,
+                    cached_tokens__gte=0,
+                    cost_micro__gte=0,
+                ),
+                name="usage_is_not_negative",
+            ),
+        )
+        indexes = (
+            models.Index(fields=("tenant", "-started_at"), name="usage_by_tenant"),
+            models.Index(fields=("-started_at",), name="usage_by_time"),
+            models.Index(fields=("api_key", "-started_at"), name="usage_by_key"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.request_id} ({self.kind})"

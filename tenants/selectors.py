@@ -1,0 +1,56 @@
+"""What others read of tenants: plain values for the gateway, query sets for the console."""
+
+from django.db import InterfaceError, OperationalError
+from django.utils import timezone
+
+from tenants.admission.principal import Principal
+from tenants.errors import KeysUnavailable
+from tenants.models import ApiKey, Membership, Tenant, User
+from tenants.scoping import every_tenant
+
+
+def load_principal(public_id: str) -> Principal | None:
+    """The principal behind a key's public id, or None. Raises KeysUnavailable in an outage.
+
+    Looks across tenants, because the key is what says which tenant is meant.
+    """
+    try:
+        with every_tenant():
+            key = (
+                ApiKey.objects.select_related("tenant", "member")
+                .filter(public_id=public_id)
+                .first()
+            )
+    except (OperationalError, InterfaceError) as error:
+        raise KeysUnavailable from error
+    return as_principal(key) if key else None
+
+
+def as_principal(key: ApiKey) -> Principal:
+    return Principal(
+        tenant_id=key.tenant_id,
+        tenant=key.tenant.slug,
+        tenant_active=key.tenant.status == Tenant.Status.ACTIVE,
+        key_id=key.pk,
+        public_id=key.public_id,
+        member_id=key.member_id,
+        digest=bytes(key.digest),
+        pepper=key.pepper,
+        scopes=frozenset(key.scopes),
+        allowed_models=frozenset(key.allowed_models),
+        allowed_networks=tuple(key.allowed_networks),
+        expires_at=key.expires_at.timestamp() if key.expires_at else None,
+        blocked=key.blocked_at is not None,
+    )
+
+
+def note_key_use(*, key_ids: list[int]) -> None:
+    """Remember that keys were used now; for people, so a minute's precision is enough."""
+    with every_tenant():
+        ApiKey.objects.note_use(key_ids=key_ids, at=timezone.now())
+
+
+def tenant_ids_of(*, user: User) -> list[int]:
+    """The tenants in which a user has any role."""
+    with every_tenant():
+        return list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True))

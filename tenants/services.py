@@ -1,0 +1,174 @@
+"""Everything that changes tenants, members and keys. Edges call these; nothing else writes.
+
+Each service opens the scope it works in, and tells the gateways in the transaction of the change.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import IntegrityError, transaction
+
+from kernel.publishing import publish
+from tenants.errors import SlugTaken
+from tenants.keys import digest_key, new_key, pepper_name
+from tenants.models import ApiKey, Membership, Tenant, User
+from tenants.models.api_key import every_scope
+from tenants.scoping import tenant_scope
+
+ROTATION_OVERLAP = timedelta(hours=24)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IssuedKey:
+    """A new key and, this one time, its text."""
+
+    key: ApiKey
+    secret: str
+
+    def __repr__(self) -> str:
+        return f"IssuedKey({self.key})"
+
+
+def principals_topic(tenant_id: int) -> str:
+    """What gateways follow to forget the principals of a tenant."""
+    return f"principals:{tenant_id}"
+
+
+def create_tenant(*, slug: str, name: str, time_zone: str = "UTC") -> Tenant:
+    """Raises SlugTaken, and ValidationError for values that no form would accept."""
+    tenant = Tenant(slug=slug, name=name, time_zone=time_zone)
+    tenant.full_clean(validate_unique=False)
+    try:
+        with transaction.atomic():
+            tenant.save()
+    except IntegrityError as error:
+        raise SlugTaken(
+            f"There is a tenant {slug!r} already. Choose another short name."
+        ) from error
+    return tenant
+
+
+@transaction.atomic
+def save_tenant(*, tenant: Tenant) -> None:
+    """Store changed fields of an existing tenant and tell the gateways."""
+    tenant.save()
+    publish(principals_topic(tenant.pk))
+
+
+@transaction.atomic
+def suspend_tenant(*, tenant_id: int) -> bool:
+    """Refuse all requests of a tenant, on every worker, within a second. False if it was so."""
+    changed = Tenant.objects.suspend(tenant_id=tenant_id)
+    publish(principals_topic(tenant_id))
+    return changed
+
+
+@transaction.atomic
+def resume_tenant(*, tenant_id: int) -> bool:
+    """Serve a suspended tenant again. False if it was active."""
+    changed = Tenant.objects.resume(tenant_id=tenant_id)
+    publish(principals_topic(tenant_id))
+    return changed
+
+
+@transaction.atomic
+def add_member(*, tenant: Tenant, user: User, role: str = Membership.Role.VIEWER) -> Membership:
+    """Give a user a role in a tenant; a second call changes the role."""
+    with tenant_scope(tenant.pk):
+        membership, _ = Membership.objects.update_or_create(
+            tenant=tenant, user=user, defaults={"role": role}
+        )
+    return membership
+
+
+@transaction.atomic
+def remove_member(*, membership: Membership) -> None:
+    """Take a user's role away. The member's keys stay with the tenant and lose the member."""
+    with tenant_scope(membership.tenant_id):
+        membership.delete()
+        publish(principals_topic(membership.tenant_id))
+
+
+@transaction.atomic
+def issue_key(
+    *,
+    tenant: Tenant,
+    name: str,
+    scopes: Collection[str] | None = None,
+    member: Membership | None = None,
+    allowed_models: Sequence[str] = (),
+    allowed_networks: Sequence[str] = (),
+    expires_at: datetime | None = None,
+    replaces: ApiKey | None = None,
+) -> IssuedKey:
+    """Make a key. Its text exists only in the answer: the database keeps a digest.
+
+    Raises ValidationError for values that no form would accept.
+    """
+    text = new_key()
+    pepper = settings.KEY_PEPPERS[0]
+    key = ApiKey(
+        tenant=tenant,
+        name=name,
+        member=member,
+        public_id=text.public_id,
+        prefix=text.prefix,
+        digest=digest_key(text, pepper=pepper),
+        pepper=pepper_name(pepper),
+        scopes=sorted(every_scope() if scopes is None else scopes),
+        allowed_models=list(allowed_models),
+        allowed_networks=list(allowed_networks),
+        expires_at=expires_at,
+        replaces=replaces,
+    )
+    with tenant_scope(tenant.pk):
+        key.full_clean(exclude=("tenant", "member", "replaces"))
+        key.save()
+        publish(principals_topic(tenant.pk))
+    return IssuedKey(key=key, secret=str(text))
+
+
+@transaction.atomic
+def save_key(*, key: ApiKey) -> None:
+    """Store changed fields of an existing key and tell the gateways."""
+    with tenant_scope(key.tenant_id):
+        key.save()
+        publish(principals_topic(key.tenant_id))
+
+
+@transaction.atomic
+def block_key(*, key: ApiKey, now: datetime) -> bool:
+    """Refuse a key on every worker within a second. False if it was blocked already."""
+    with tenant_scope(key.tenant_id):
+        changed = ApiKey.objects.block(key_id=key.pk, now=now)
+        publish(principals_topic(key.tenant_id))
+    return changed
+
+
+@transaction.atomic
+def unblock_key(*, key: ApiKey) -> bool:
+    """Accept a blocked key again. False if it was not blocked."""
+    with tenant_scope(key.tenant_id):
+        changed = ApiKey.objects.unblock(key_id=key.pk)
+        publish(principals_topic(key.tenant_id))
+    return changed
+
+
+@transaction.atomic
+def rotate_key(*, key: ApiKey, now: datetime, overlap: timedelta = ROTATION_OVERLAP) -> IssuedKey:
+    """Replace a key: the new one works at once, the old one until `overlap` has passed."""
+    with tenant_scope(key.tenant_id):
+        issued = issue_key(
+            tenant=key.tenant,
+            name=key.name,
+            scopes=key.scopes,
+            member=key.member,
+            allowed_models=key.allowed_models,
+            allowed_networks=key.allowed_networks,
+            replaces=key,
+        )
+        ApiKey.objects.expire_by(key_id=key.pk, at=now + overlap)
+        publish(principals_topic(key.tenant_id))
+    return issued
