@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 import msgspec
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DataError, IntegrityError, InterfaceError, OperationalError, connection
 
-from tenants.admission.ledger import LedgerUnavailable
+from tenants.admission.ledger import LedgerUnavailable, RecordRefused
 from tenants.admission.usage import UsageRecord
 
 COLUMNS = UsageRecord.__struct_fields__
@@ -23,7 +23,8 @@ def append_usage(records: Sequence[UsageRecord]) -> int:
     """Append records; those that are there already are left alone. Returns how many were new.
 
     Raises LedgerUnavailable if PostgreSQL does not answer; whether it wrote is then unknown, and
-    appending the same records again is safe.
+    appending the same records again is safe. Raises RecordRefused if a record breaks a rule of
+    the table; then none of them was written.
     """
     try:
         with connection.cursor() as cursor:
@@ -31,3 +32,5 @@ def append_usage(records: Sequence[UsageRecord]) -> int:
             return int(cursor.rowcount)
     except (OperationalError, InterfaceError) as error:
         raise LedgerUnavailable from error
+    except (DataError, IntegrityError) as error:
+        raise RecordRefused(str(error)) from error

@@ -1,22 +1,30 @@
 """From a caller and a model's name to what is admitted: shared by the doors."""
 
 from agents.doors.call import Call
+from agents.doors.gateway import Gateway
 from agents.runtime.resolution import Target, resolve
 from tenants.admission.gate import Subject
 from tenants.admission.principal import Principal
 
 
 async def find_target(call: Call, principal: Principal, model: str, *, purpose: str) -> Target:
+    """As `resolve_for`, and the call is measured under the route that was found."""
+    target = await resolve_for(call.gateway, principal, model, purpose=purpose)
+    call.route = target.route.name
+    return target
+
+
+async def resolve_for(
+    gateway: Gateway, principal: Principal, model: str, *, purpose: str
+) -> Target:
     """Which route serves `model` for this caller, and as which agent. Raises ModelNotFound."""
-    target = resolve(
+    return resolve(
         model,
         purpose=purpose,
         principal=principal,
-        agents=await call.gateway.catalog.of_tenant(principal.tenant_id),
-        fleet=call.gateway.fleet.current,
+        agents=await gateway.catalog.of_tenant(principal.tenant_id),
+        fleet=gateway.fleet.current,
     )
-    call.route = target.route.name
-    return target
 
 
 def subject_of(

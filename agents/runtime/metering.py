@@ -14,6 +14,10 @@ from tenants.admission.gate import Admission, Gate, Outcome
 from tenants.admission.usage import Usage
 
 
+class RunCancelled(Exception):
+    """The run was cancelled on request."""
+
+
 class Meter:
     """Settles an admitted request when its block ends.
 
@@ -56,7 +60,7 @@ class Meter:
         trace: TracebackType | None,
     ) -> None:
         status, code = verdict(error)
-        usage = self.usage(client_left=isinstance(error, ClientLeft))
+        usage = self.usage(stopped=isinstance(error, ClientLeft | RunCancelled))
         exchange = self._exchange
         self._gate.settle(
             self._admission,
@@ -71,14 +75,14 @@ class Meter:
         )
         self._measure(usage)
 
-    def usage(self, *, client_left: bool = False) -> Usage:
+    def usage(self, *, stopped: bool = False) -> Usage:
         """What is to be paid for as things stand."""
         seen = self._stream.usage() if self._stream else self._usage
         if seen is not None:
             return seen
         # An engine that failed before its first token is not paid for; one that was working
-        # when the client left is.
-        if self._answered or (client_left and self._exchange is not None):
+        # when its client stopped it is.
+        if self._answered or (stopped and self._exchange is not None):
             events = self._stream.events if self._stream else 0
             return estimate_usage(prompt_bytes=self._prompt_bytes, completion_tokens=events)
         return Usage()
@@ -107,6 +111,8 @@ def verdict(error: BaseException | None) -> tuple[str, str]:
         return "completed", ""
     if isinstance(error, ClientLeft):
         return "client_left", ""
+    if isinstance(error, RunCancelled):
+        return "cancelled", ""
     if isinstance(error, PlatformError):
         return "failed", error.code
     return "failed", "interrupted"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 import redis
 from django.conf import settings
@@ -10,18 +10,10 @@ from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, JsonResponse
 
 from config.tasks import canary_age
+from kernel.health import Check
 from kernel.redis import connect
 
 DEAF_SECONDS = 60
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Check:
-    """One dependency as it was found. Says nothing that a stranger should not know."""
-
-    status: str
-    latency_ms: float | None = None
-    detail: str = ""
 
 
 def timed(probe: Callable[[], None], *, failures: tuple[type[Exception], ...]) -> Check:

@@ -41,6 +41,10 @@ class Keyring:
             raise InvalidApiKey
         return principal
 
+    async def find(self, public_id: str) -> Principal | None:
+        """The principal of a key that was proven before, elsewhere. Raises KeysUnavailable."""
+        return await self._principals.get(public_id)
+
     async def refresh(self, principal: Principal) -> Principal:
         """The same key as it is now. Raises InvalidApiKey if it is gone."""
         current = await self._principals.get(principal.public_id)

@@ -35,6 +35,12 @@ class LedgerUnavailable(PlatformError):
     status = 503
 
 
+class RecordRefused(PlatformError):
+    """A usage record breaks a rule of the ledger's table, which is a bug."""
+
+    code = "record_refused"
+
+
 class LedgerFull(Overloaded):
     """Usage cannot be written down right now. Try again shortly."""
 
@@ -42,7 +48,10 @@ class LedgerFull(Overloaded):
 
 
 class LedgerWriter:
-    """Collects records and appends them. `append` raises LedgerUnavailable while it cannot."""
+    """Collects records and appends them.
+
+    `append` raises LedgerUnavailable while it cannot, and RecordRefused if it never will.
+    """
 
     def __init__(self, append: Append, *, most_pending: int = MOST_PENDING) -> None:
         self._append = append
@@ -89,7 +98,7 @@ class LedgerWriter:
     async def _append_batch(self) -> None:
         batch = [record for _, record in islice(self._pending, MOST_BATCH_ROWS)]
         try:
-            await self._append(batch)
+            await self._append_or_halve(batch)
             for _ in batch:
                 self._pending.popleft()
         finally:
@@ -98,6 +107,18 @@ class LedgerWriter:
             self._filled.clear()
         if len(self._pending) < BATCH_ROWS:
             self._urgent.clear()
+
+    async def _append_or_halve(self, batch: Sequence[UsageRecord]) -> None:
+        """Append a batch; if a record is refused, find it, log it whole, and save the others."""
+        try:
+            await self._append(batch)
+        except RecordRefused as error:
+            if len(batch) == 1:
+                log.critical("a usage event was refused (%s): %r", error, batch[0])
+                return
+            middle = len(batch) // 2
+            await self._append_or_halve(batch[:middle])
+            await self._append_or_halve(batch[middle:])
 
     def _report(self) -> None:
         oldest = self._pending[0][0] if self._pending else None

@@ -20,6 +20,7 @@ class UsageEvent(TenantOwned):
     class Status(models.TextChoices):
         COMPLETED = "completed"
         CLIENT_LEFT = "client_left", "client left"
+        CANCELLED = "cancelled"
         FAILED = "failed"
 
     tenant = models.ForeignKey(

@@ -1,0 +1,219 @@
+"""`/ws/v1/responses`: chat over a socket. Relays events; what a run is, `runtime` knows."""
+
+import asyncio
+import logging
+import time
+from typing import Any
+from urllib.parse import urlsplit
+
+import msgspec
+import redis
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from agents.doors.gateway import Gateway
+from agents.doors.rendering import error_frame
+from agents.doors.socket_frames import (
+    LONGEST_FRAME,
+    Authenticate,
+    CancelResponse,
+    CreateResponse,
+    Ping,
+    parse_frame,
+)
+from agents.doors.socket_run import SocketRun
+from agents.doors.socket_runs import SocketRuns
+from agents.doors.socket_tickets import SUBPROTOCOL, redeem
+from agents.errors import (
+    AuthenticationTimeout,
+    BinaryFrame,
+    FrameTooLarge,
+    InvalidTicket,
+    OriginNotAllowed,
+)
+from kernel import logs, metrics
+from kernel.asgi import header
+from kernel.errors import Conflict, Overloaded, PlatformError, Unauthenticated
+from kernel.ids import new_id
+from tenants.admission.authentication import key_text
+from tenants.admission.principal import Principal, ensure_usable
+from tenants.errors import TenantSuspended
+
+log = logging.getLogger(__name__)
+
+AUTHENTICATION_SECONDS = 10.0
+SECONDS_BETWEEN_CHECKS = 1.0
+LONGEST_LIFE_SECONDS = 60 * 60.0
+SEND_SECONDS = 30.0
+
+CLOSE_RESTARTING = 1012
+CLOSE_SLOW_READER = 1013
+CLOSE_UNAUTHENTICATED = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_AUTHENTICATION_TIMEOUT = 4408
+CLOSE_FRAME_TOO_LARGE = 4413
+
+
+class ResponsesSocket(AsyncWebsocketConsumer):
+    """One client's socket: authenticates once, and checks the key again for every message."""
+
+    gateway: Gateway  # given to `as_asgi`
+    # Nothing is sent through groups yet; without a layer no socket waits on Redis.
+    channel_layer_alias = ""
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' own, without its visit to a database thread for every message."""
+        handler = getattr(self, message["type"].replace(".", "_"))
+        await handler(message)
+
+    async def connect(self) -> None:
+        self.principal: Principal | None = None
+        self.runs = SocketRuns()
+        self.tasks: list[asyncio.Task[None]] = []
+        logs.request_id.set(new_id("sock"))
+        metrics.sockets.inc()
+        ticket = self.offered_ticket()
+        await self.accept(subprotocol=SUBPROTOCOL + ticket if ticket else None)
+        try:
+            self.check_origin()
+            await self.authenticate_at_handshake(ticket)
+        except PlatformError as error:
+            await self.refuse(error)
+            return
+        self.tasks = [asyncio.create_task(self.live()), asyncio.create_task(self.runs.work())]
+
+    async def live(self) -> None:
+        """End the socket when its time has come: no key in time, key revoked, or too old."""
+        loop = asyncio.get_running_loop()
+        born = loop.time()
+        while loop.time() - born < LONGEST_LIFE_SECONDS:
+            await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
+            try:
+                if self.principal is not None:
+                    await self.check_key()
+                elif loop.time() - born > AUTHENTICATION_SECONDS:
+                    raise AuthenticationTimeout
+            except Overloaded:
+                continue  # nobody can say now; known keys go on, as they do for requests
+            except PlatformError as error:
+                await self.refuse(error)
+                return
+        await self.close(code=CLOSE_RESTARTING)
+
+    async def check_key(self) -> Principal:
+        """The principal as it is now. Raises what CONTRACT §2 says of keys that may not go on."""
+        if self.principal is None:
+            raise Unauthenticated("Send an `auth` frame with a ticket first.")
+        self.admit(await self.gateway.keyring.refresh(self.principal))
+        return self.principal
+
+    def offered_ticket(self) -> str:
+        """The ticket among the subprotocols that the client offers."""
+        offers = [str(offer) for offer in self.scope.get("subprotocols", ())]
+        tickets = [offer for offer in offers if offer.startswith(SUBPROTOCOL)]
+        return tickets[0].removeprefix(SUBPROTOCOL) if tickets else ""
+
+    def check_origin(self) -> None:
+        """Browsers name the page that opens a socket. Raises OriginNotAllowed."""
+        raw = header(self.scope, b"origin")
+        if raw is None:
+            return
+        origin = raw.decode("latin-1")
+        host = urlsplit(origin).hostname
+        is_loopback = host in {"localhost", "127.0.0.1", "::1"}
+        if self.gateway.allow_loopback_origins and is_loopback:
+            return
+        if origin not in self.gateway.allowed_origins:
+            raise OriginNotAllowed
+
+    async def authenticate_at_handshake(self, ticket: str) -> None:
+        """By ticket or header; without either the first frame must bring a ticket in time."""
+        if ticket:
+            await self.authenticate_by_ticket(ticket)
+        elif header(self.scope, b"authorization") or header(self.scope, b"x-api-key"):
+            self.admit(await self.gateway.keyring.authenticate(key_text(self.scope)))
+
+    async def authenticate_by_ticket(self, ticket: str) -> None:
+        """Raises InvalidTicket, and Overloaded if Redis does not answer."""
+        try:
+            public_id = await redeem(ticket, redis=self.gateway.redis)
+        except redis.RedisError as error:
+            raise Overloaded from error
+        principal = await self.gateway.keyring.find(public_id)
+        if principal is None:
+            raise InvalidTicket
+        self.admit(principal)
+
+    def admit(self, principal: Principal) -> None:
+        """Let the socket act for `principal`. Raises what CONTRACT §2 says."""
+        client = self.scope.get("client")
+        address = client[0] if client else None
+        ensure_usable(principal, scope="chat", address=address, now=time.time())
+        self.principal = principal
+        logs.tenant.set(principal.tenant)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """One frame. What is wrong with it is told; only what cannot go on closes the socket."""
+        try:
+            if text_data is None:
+                raise BinaryFrame
+            if len(text_data) > LONGEST_FRAME:
+                raise FrameTooLarge
+            await self.handle(text_data)
+        except (Unauthenticated, FrameTooLarge, TenantSuspended) as error:
+            await self.refuse(error)
+        except PlatformError as error:
+            await self.tell([error_frame(error)])
+
+    async def handle(self, text: str) -> None:
+        frame = parse_frame(text)
+        match frame:
+            case Ping():
+                await self.tell([{"type": "pong"}])
+            case Authenticate():
+                if self.principal is not None:
+                    raise Conflict("This socket is authenticated already.")
+                await self.authenticate_by_ticket(frame.ticket)
+                await self.tell([{"type": "ack"}])
+            case CancelResponse():
+                self.runs.cancel(frame.response_id)
+            case CreateResponse():
+                await self.create(frame)
+
+    async def create(self, frame: CreateResponse) -> None:
+        """Start a run, or let it wait for its turn."""
+        run = SocketRun(self.gateway, frame, await self.check_key(), self.tell)
+        self.runs.enqueue(run)
+        if frame.client_id is not None:
+            ack = {"type": "ack", "client_id": frame.client_id, "response_id": run.id}
+            await self.tell([ack])
+
+    async def tell(self, frames: list[dict[str, Any]]) -> None:
+        """Send frames. A client that does not read them loses its socket."""
+        try:
+            async with asyncio.timeout(SEND_SECONDS):
+                for frame in frames:
+                    await self.send(text_data=msgspec.json.encode(frame).decode())
+        except TimeoutError:
+            await self.close(code=CLOSE_SLOW_READER)
+
+    async def refuse(self, error: PlatformError) -> None:
+        """Tell an error and close."""
+        await self.tell([error_frame(error)])
+        await self.close(code=close_code(error))
+
+    async def disconnect(self, code: int) -> None:
+        metrics.sockets.dec()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def close_code(error: PlatformError) -> int:
+    """The close code of CONTRACT §3 that belongs to an error."""
+    if isinstance(error, AuthenticationTimeout):
+        return CLOSE_AUTHENTICATION_TIMEOUT
+    if isinstance(error, FrameTooLarge):
+        return CLOSE_FRAME_TOO_LARGE
+    if isinstance(error, Unauthenticated):
+        return CLOSE_UNAUTHENTICATED
+    return CLOSE_SLOW_READER if isinstance(error, Overloaded) else CLOSE_FORBIDDEN

@@ -1,0 +1,86 @@
+"""One turn of a model: what it says, piece by piece, as text instead of bytes."""
+
+from collections.abc import AsyncGenerator
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import msgspec
+
+from agents.runtime.metering import Meter
+from inference.errors import UpstreamBroken
+from inference.fleet.snapshot import Pool
+from inference.relay.encoding import encode_chat
+from inference.relay.event_stream import EventStream, events_of
+from inference.relay.parameters import ChatRequest
+from inference.relay.relay import Relay
+from inference.relay.upstream import Path
+
+PATH: Final[Path] = "/v1/chat/completions"
+
+
+class Delta(msgspec.Struct):
+    content: str | None = None
+
+
+class Choice(msgspec.Struct):
+    delta: Delta = Delta()
+    finish_reason: str | None = None
+
+
+class Chunk(msgspec.Struct):
+    """What we read of a `chat.completion.chunk`."""
+
+    choices: list[Choice] = []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A piece of the answer; the last one has a `finish_reason`."""
+
+    text: str
+    finish_reason: str | None = None
+
+
+async def model_turn(
+    relay: Relay, pool: Pool, request: ChatRequest, meter: Meter
+) -> AsyncGenerator[Said]:
+    """Ask the model and yield what it says; pieces that arrive together are one.
+
+    Raises UpstreamBroken if the engine stops before it is done, and what Relay.open raises.
+    """
+    encode = partial(encode_chat, request, engine=pool.engine)
+    async with await relay.open(pool, PATH, encode) as exchange:
+        stream = EventStream(keep_usage=True)
+        meter.opened(exchange, stream)
+        await exchange.ensure_success(content_type="text/event-stream")
+        while data := await exchange.read():
+            block = stream.feed(data)
+            if block:
+                meter.first_token()
+                yield read_block(block)
+            if stream.finished:
+                await exchange.finish()
+                return
+        raise UpstreamBroken
+
+
+def read_block(block: bytes) -> Said:
+    """The text of all chunks in `block`. Raises UpstreamBroken for what is no chunk."""
+    texts: list[str] = []
+    finish_reason = None
+    for event in events_of(block):
+        for choice in chunk_of(event).choices[:1]:
+            texts.append(choice.delta.content or "")
+            finish_reason = choice.finish_reason or finish_reason
+    return Said(text="".join(texts), finish_reason=finish_reason)
+
+
+def chunk_of(event: bytes) -> Chunk:
+    data = event.removeprefix(b"data:").strip()
+    if not event.startswith(b"data:") or data == b"[DONE]":
+        return Chunk()
+    try:
+        return msgspec.json.decode(data, type=Chunk)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UpstreamBroken from error

@@ -1,0 +1,71 @@
+"""The gateway's addresses: Channels' routers in front of plain ASGI callables."""
+
+from collections.abc import Callable
+from typing import cast
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.http import HttpResponseBase
+from django.urls import URLPattern, re_path
+
+from agents.doors.chat_completions import NAME as CHAT
+from agents.doors.chat_completions import chat_completions
+from agents.doors.door import Door, Handler, UnknownAddress
+from agents.doors.embeddings import NAME as EMBEDDINGS
+from agents.doors.embeddings import embeddings
+from agents.doors.gateway import Gateway
+from agents.doors.models import list_models, show_model
+from agents.doors.socket import ResponsesSocket
+from agents.doors.socket_tickets import issue_socket_ticket
+from config.gateway_health import GatewayHealth
+from config.lifespan import Lifespan
+from config.worker import Worker
+from kernel.asgi import Application, Receive, Scope, Send
+
+
+def route(worker: Worker) -> ProtocolTypeRouter:
+    """The whole gateway as one ASGI application."""
+    return ProtocolTypeRouter(
+        {
+            "http": URLRouter(http_routes(worker)),
+            "websocket": URLRouter(socket_routes(worker.gateway)),
+            "lifespan": Lifespan(worker),
+        }
+    )
+
+
+def at(address: str, application: Application) -> URLPattern:
+    """`address` as a regular expression without slash in front, as Channels routes it."""
+    # Django's types know views only; Channels calls whatever stands here as an application.
+    return re_path(address, cast("Callable[..., HttpResponseBase]", application))
+
+
+def http_routes(worker: Worker) -> list[URLPattern]:
+    gateway = worker.gateway
+    health = GatewayHealth(worker)
+
+    def door(name: str, **handlers: Handler) -> Door:
+        return Door(name, gateway, handlers)
+
+    return [
+        at(r"^v1/chat/completions\Z", door(CHAT, POST=chat_completions)),
+        at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
+        at(r"^v1/models\Z", door("models", GET=list_models)),
+        at(r"^v1/models/.+\Z", door("models", GET=show_model)),
+        at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
+        at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),
+        at(r"^(?:readyz|ready)\Z", door("ready", GET=health.ready)),
+        at(r"^metrics\Z", door("metrics", GET=health.metrics)),
+        at(r"", UnknownAddress(gateway)),
+    ]
+
+
+def socket_routes(gateway: Gateway) -> list[URLPattern]:
+    return [
+        at(r"^ws/v1/responses\Z", ResponsesSocket.as_asgi(gateway=gateway)),
+        at(r"", refuse_socket),
+    ]
+
+
+async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """No socket lives here: refused before it is accepted, which clients see as HTTP 403."""
+    await send({"type": "websocket.close"})

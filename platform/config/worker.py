@@ -1,0 +1,168 @@
+"""One gateway worker: its parts, built once, opened and closed with the server."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+from django.conf import settings
+from django.db import InterfaceError, OperationalError
+
+from agents.doors.gateway import Gateway
+from agents.runtime.catalog import AgentCatalog, PublishedAgent
+from agents.selectors import load_published_agents
+from config.background import Background
+from inference.fleet.in_flight import InFlight
+from inference.fleet.snapshot import FleetReference
+from inference.publishing import load_fleet
+from inference.relay.relay import Relay
+from inference.relay.upstream import Upstream
+from inference.relay.watch import Watch
+from inference.services import FLEET
+from kernel.database import DatabaseThreads
+from kernel.errors import Overloaded
+from kernel.following import Follower
+from kernel.publishing import CHANNEL, latest_revision, revisions_after
+from kernel.redis import connect_async
+from tenants.admission.authentication import Keyring
+from tenants.admission.gate import Gate
+from tenants.admission.ledger import LedgerUnavailable, LedgerWriter
+from tenants.admission.principal import Principal
+from tenants.admission.usage import UsageRecord
+from tenants.ledger import append_usage
+from tenants.selectors import load_principal
+
+log = logging.getLogger(__name__)
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+DATABASE_THREADS = 4
+DATABASE_PATIENCE_SECONDS = 3.0
+
+
+class DatabaseAway(Overloaded):
+    """The database does not answer right now. Try again shortly."""
+
+    code = "database_unavailable"
+
+
+class Worker:
+    """Everything of a gateway worker that must be opened and closed."""
+
+    def __init__(self) -> None:
+        self._database = DatabaseThreads(size=DATABASE_THREADS)
+        self._upstream = Upstream(connections=settings.UPSTREAM_CONNECTIONS)
+        self._watch = Watch()
+        self._background = Background()
+        self.in_flight = InFlight()
+        self.redis = connect_async(settings.REDIS_LIMITS_URL)
+        self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
+        self.ledger = LedgerWriter(self._append_usage)
+        self.fleet = FleetReference()
+        self.gateway = self._assemble()
+        self.follower = Follower(
+            poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
+        )
+
+    def _assemble(self) -> Gateway:
+        relay = Relay(
+            upstream=self._upstream,
+            in_flight=self.in_flight,
+            watch=self._watch,
+            rng=random.Random(),  # noqa: S311 - drawing lots among equals
+        )
+        return Gateway(
+            keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
+            gate=Gate(self.ledger),
+            catalog=AgentCatalog(self._load_agents),
+            fleet=self.fleet,
+            relay=relay,
+            watch=self._watch,
+            redis=self.redis,
+            max_body_bytes=settings.MAX_BODY_BYTES,
+            allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
+            allow_loopback_origins=settings.IS_LOCAL,
+        )
+
+    async def __aenter__(self) -> Self:
+        """Raises DatabaseAway if there is no first snapshot: such a worker would serve nothing."""
+        self.follower.seen = await self._ask(latest_revision)
+        await self._load_fleet()
+        await self._upstream.open()
+        self._background.start("the ledger writer", self.ledger.run())
+        self._background.start("the follower of publications", self.follower.run())
+        self._background.start("the watch over streams", self._watch.run())
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """The server has let streams finish; what they used must still be written down."""
+        async with AsyncExitStack() as closing:
+            closing.callback(self._database.close)
+            closing.push_async_callback(self.redis.aclose)
+            closing.push_async_callback(self._subscriber.aclose)
+            closing.push_async_callback(self._upstream.close)
+            await self._background.stop()
+            await self._flush()
+
+    async def _flush(self) -> None:
+        try:
+            async with asyncio.timeout(settings.DRAIN_SECONDS):
+                await self.ledger.flush()
+        except (LedgerUnavailable, TimeoutError) as error:
+            log.critical("usage events were lost at the stop: %s", error)
+
+    async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a query on a thread. Raises DatabaseAway if it fails or takes too long."""
+        try:
+            async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
+                return await self._database.run(function, *args, **kwargs)
+        except (OperationalError, InterfaceError, TimeoutError) as error:
+            raise DatabaseAway from error
+
+    async def ask_database(self) -> None:
+        """Raises DatabaseAway."""
+        await self._ask(latest_revision)
+
+    async def ask_redis(self) -> None:
+        """Raises RedisError."""
+        await self.redis.ping()
+
+    async def _load_principal(self, public_id: str) -> Principal | None:
+        return await self._ask(load_principal, public_id)
+
+    async def _load_agents(self, tenant_id: int) -> Mapping[str, PublishedAgent]:
+        return await self._ask(load_published_agents, tenant_id)
+
+    async def _load_fleet(self) -> None:
+        self.fleet.swap(await self._ask(load_fleet))
+
+    async def _poll(self, seen: int) -> Sequence[tuple[int, str]]:
+        return await self._ask(revisions_after, seen)
+
+    async def _append_usage(self, records: Sequence[UsageRecord]) -> None:
+        try:
+            await self._ask(append_usage, records)
+        except DatabaseAway as error:
+            raise LedgerUnavailable from error
+
+    async def _handle(self, topic: str) -> None:
+        """Forget what was published anew. An unknown topic is a newer version's: ignored."""
+        name, _, owner = topic.partition(":")
+        handlers: Mapping[str, Callable[[], Awaitable[Any] | None]] = {
+            FLEET: self._load_fleet,
+            "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
+            "agents": lambda: self.gateway.catalog.forget_tenant(int(owner)),
+        }
+        handler = handlers.get(name)
+        outcome = handler() if handler else None
+        if outcome is not None:
+            await outcome
