@@ -6,8 +6,3 @@ from django.apps import AppConfig
 class AgentsConfig(AppConfig):
     name = "agents"
     verbose_name = "Agents"
-
-    def ready(self) -> None:
-        from agents import auditing
-
-        auditing.register()

@@ -6,6 +6,6 @@ from agents.models import Agent, AgentRevision
 
 
 def register() -> None:
-    """Called once, when Django starts."""
+    """Called once, when the console starts; the gateway changes nothing that is audited."""
     auditlog.register(Agent)
     auditlog.register(AgentRevision)

@@ -6,8 +6,3 @@ from django.apps import AppConfig
 class InferenceConfig(AppConfig):
     name = "inference"
     verbose_name = "Inference"
-
-    def ready(self) -> None:
-        from inference import auditing
-
-        auditing.register()

@@ -6,7 +6,7 @@ from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
 
 
 def register() -> None:
-    """Called once, when Django starts."""
+    """Called once, when the console starts; the gateway changes nothing that is audited."""
     auditlog.register(ModelRoute)
     auditlog.register(ModelPool)
     auditlog.register(

@@ -6,8 +6,3 @@ from django.apps import AppConfig
 class TenantsConfig(AppConfig):
     name = "tenants"
     verbose_name = "Tenants"
-
-    def ready(self) -> None:
-        from tenants import auditing
-
-        auditing.register()

@@ -6,7 +6,7 @@ from tenants.models import ApiKey, Membership, Tenant, User
 
 
 def register() -> None:
-    """Called once, when Django starts."""
+    """Called once, when the console starts; the gateway changes nothing that is audited."""
     auditlog.register(Tenant)
     auditlog.register(Membership)
     auditlog.register(User, exclude_fields=["password", "last_login"])

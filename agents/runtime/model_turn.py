@@ -19,7 +19,7 @@ from inference.relay.upstream import Path
 PATH: Final[Path] = "/v1/chat/completions"
 
 
-class Delta(msgspec.Struct):
+class Delta(msgspec.Struct, frozen=True):
     content: str | None = None
 
 

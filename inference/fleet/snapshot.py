@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +44,7 @@ class Route:
 class Fleet:
     """Every enabled route."""
 
-    routes: Mapping[str, Route] = MappingProxyType({})
+    routes: Mapping[str, Route] = field(default_factory=dict)
 
 
 class FleetReference:

@@ -11,8 +11,17 @@ class ConfigConfig(AppConfig):
 
     def ready(self) -> None:
         if settings.PLANE == "console":
-            # Binds `shared_task.delay` to our broker. The gateway has no business with Celery.
-            from config import celery  # noqa: F401
+            self.prepare_console()
+
+    def prepare_console(self) -> None:
+        """What the gateway has no business with: task broker and audit log."""
+        import agents.auditing
+        import inference.auditing
+        import tenants.auditing
+        from config import celery  # noqa: F401 - binds `shared_task.delay` to our broker
+
+        for context in (tenants, inference, agents):
+            context.auditing.register()
 
 
 class ConsoleAdminConfig(AdminConfig):
