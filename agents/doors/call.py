@@ -9,7 +9,7 @@ import msgspec
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
 from kernel import logs
-from kernel.asgi import Headers, Receive, Scope, Send, header, read_body, respond, respond_json
+from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
 from kernel.errors import PlatformError
 from kernel.ids import new_request_id
 from kernel.metrics import OTHER
@@ -39,7 +39,7 @@ class Call:
         self.gateway = gateway
         self.scope = scope
         self.receive = receive
-        self.send = self._noting_status(send)
+        self.send = send
         self.request_id = new_request_id()
         self.client_request_id = client_request_id(scope)
         self.started = time.monotonic()
@@ -47,14 +47,6 @@ class Call:
         self.status = 0
         self.waited = 0.0
         """Seconds in which the engine was waited for."""
-
-    def _noting_status(self, send: Send) -> Send:
-        async def noting(message: dict[str, object]) -> None:
-            if message["type"] == "http.response.start":
-                self.status = message["status"]  # type: ignore[assignment]
-            await send(message)
-
-        return noting  # type: ignore[return-value]
 
     @property
     def address(self) -> str | None:
@@ -77,20 +69,26 @@ class Call:
     async def body(self) -> bytes:
         return await read_body(self.scope, self.receive, limit=self.gateway.max_body_bytes)
 
-    async def respond(self, body: bytes, *, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
-        """Answer with JSON that is encoded already."""
-        json = (b"content-type", b"application/json")
-        await respond(self.send, 200, body, headers=[json, *self.headers, *headers])
+    async def respond(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        headers: Iterable[tuple[bytes, bytes]] = (JSON_TYPE,),
+    ) -> None:
+        """Answer with a body that is encoded already; JSON unless `headers` say otherwise."""
+        self.status = status
+        await respond(self.send, status, body, headers=[*headers, *self.headers])
 
     async def respond_json(self, value: object, *, status: int = 200) -> None:
-        await respond_json(self.send, status, value, headers=self.headers)
+        await self.respond(msgspec.json.encode(value), status=status)
 
     async def refuse(self, error: PlatformError) -> None:
         """Answer with an error. Nothing may have been sent before."""
-        body = msgspec.json.encode(error_object(error))
-        json = (b"content-type", b"application/json")
-        await respond(
-            self.send, error.status, body, headers=[json, *self.headers, *error.headers()]
+        await self.respond(
+            msgspec.json.encode(error_object(error)),
+            status=error.status,
+            headers=[JSON_TYPE, *error.headers()],
         )
 
 

@@ -64,7 +64,7 @@ async def send_answer(call: Call, request: ChatRequest, target: Target, meter: M
 async def stream_answer(call: Call, request: ChatRequest, target: Target, meter: Meter) -> None:
     """Relay an answer token by token. A failure before the first byte still chooses its status."""
     client = ClientWatch(call.receive)
-    sink = EventSink(call.send, headers=call.headers, client=client)
+    sink = EventSink(call, client=client)
     call.gateway.watch.join(sink)
     try:
         async with client, await open_exchange(call, request, target) as exchange:

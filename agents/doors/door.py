@@ -51,16 +51,18 @@ class Door:
 
     async def _refuse(self, call: Call, error: PlatformError) -> int:
         if error.status < STATUS_OF_BUG and call.waited == 0:
-            metrics.refusals.labels(error.code, scope_kind(error)).inc()
+            metrics.series(metrics.refusals, error.code, scope_kind(error)).inc()
         if not call.status:
             await call.refuse(error)
         return error.status
 
     def _measure(self, call: Call, status: int) -> None:
         elapsed = time.monotonic() - call.started
-        metrics.requests.labels(self._name, call.route, str(status)).inc()
-        metrics.request_duration.labels(self._name).observe(elapsed)
-        metrics.gateway_overhead.labels(self._name).observe(max(0.0, elapsed - call.waited))
+        metrics.series(metrics.requests, self._name, call.route, str(status)).inc()
+        metrics.series(metrics.request_duration, self._name).observe(elapsed)
+        metrics.series(metrics.gateway_overhead, self._name).observe(
+            max(0.0, elapsed - call.waited)
+        )
 
 
 def scope_kind(error: PlatformError) -> str:

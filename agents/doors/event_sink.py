@@ -2,7 +2,8 @@
 
 import asyncio
 
-from kernel.asgi import ClientWatch, Headers, Send
+from agents.doors.call import Call
+from kernel.asgi import ClientWatch, Headers
 
 SILENCE_SECONDS = 8.0
 """Looked at once a second, so that a comment is sent at least every ten (CONTRACT §2)."""
@@ -18,9 +19,9 @@ STREAM_HEADERS: Headers = [
 class EventSink:
     """Sends events. The status is committed by the first event, or by the first silence."""
 
-    def __init__(self, send: Send, *, headers: Headers, client: ClientWatch) -> None:
-        self._send = send
-        self._headers = headers
+    def __init__(self, call: Call, *, client: ClientWatch) -> None:
+        self._call = call
+        self._send = call.send
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._touched = self._loop.time()
@@ -46,7 +47,8 @@ class EventSink:
 
     async def _start(self) -> None:
         self.started = True
-        headers = [*STREAM_HEADERS, *self._headers]
+        self._call.status = 200
+        headers = [*STREAM_HEADERS, *self._call.headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
     def look(self, now: float) -> None:

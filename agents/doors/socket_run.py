@@ -61,8 +61,8 @@ class SocketRun:
             raise
         finally:
             metrics.active_runs.dec()
-        metrics.requests.labels(NAME, self._route, str(status)).inc()
-        metrics.request_duration.labels(NAME).observe(time.monotonic() - started)
+        metrics.series(metrics.requests, NAME, self._route, str(status)).inc()
+        metrics.series(metrics.request_duration, NAME).observe(time.monotonic() - started)
 
     async def _guarded(self) -> int:
         """The outermost edge of a run. Returns the HTTP status that fits its end."""

@@ -95,14 +95,14 @@ class Meter:
             ("cached", usage.cached_tokens),
         ):
             if count:
-                metrics.tokens.labels(route, kind).inc(count)
+                metrics.series(metrics.tokens, route, kind).inc(count)
         if self._ttft is None:
             return
-        metrics.time_to_first_token.labels(route).observe(self._ttft)
+        metrics.series(metrics.time_to_first_token, route).observe(self._ttft)
         if usage.completion_tokens > 1:
             rest = time.monotonic() - self._admission.started - self._ttft
             per_token = rest / (usage.completion_tokens - 1)
-            metrics.time_per_output_token.labels(route).observe(per_token)
+            metrics.series(metrics.time_per_output_token, route).observe(per_token)
 
 
 def verdict(error: BaseException | None) -> tuple[str, str]:

@@ -1,7 +1,8 @@
 """Which route serves a request: an agent of the tenant, or a route that the key may use. Pure."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+import msgspec
 
 from agents.runtime.catalog import PublishedAgent
 from inference.errors import ModelNotFound
@@ -9,8 +10,7 @@ from inference.fleet.snapshot import Fleet, Route
 from tenants.admission.principal import Principal
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class Target(msgspec.Struct, frozen=True, kw_only=True):
     """Where a request goes, and as which agent."""
 
     model: str

@@ -15,7 +15,7 @@ class Lease:
     def __init__(self, counts: Counter[str], *, pool: str, endpoint: str) -> None:
         self._counts = counts
         self._endpoint = endpoint
-        self._gauge = metrics.in_flight.labels(pool, endpoint)
+        self._gauge = metrics.series(metrics.in_flight, pool, endpoint)
         self._held = True
         counts[endpoint] += 1
         self._gauge.inc()

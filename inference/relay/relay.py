@@ -58,11 +58,13 @@ class Relay:
                 response = await self._upstream.post(endpoint, path, body, pool=pool)
         except TimeoutError as error:
             lease.release()
-            metrics.upstream_errors.labels(pool.name, endpoint.id, UpstreamTimeout.code).inc()
+            metrics.series(
+                metrics.upstream_errors, pool.name, endpoint.id, UpstreamTimeout.code
+            ).inc()
             raise UpstreamTimeout from error
         except PlatformError as error:
             lease.release()
-            metrics.upstream_errors.labels(pool.name, endpoint.id, error.code).inc()
+            metrics.series(metrics.upstream_errors, pool.name, endpoint.id, error.code).inc()
             raise
         except BaseException:
             # Cancelled: the client left, or the worker stops.

@@ -1,8 +1,10 @@
 """The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
 
+from functools import lru_cache
 from typing import Final, Literal
 
 import aiohttp
+from yarl import URL
 
 from inference.errors import UpstreamTimeout
 from inference.fleet.snapshot import Endpoint, Pool
@@ -17,6 +19,20 @@ class ConnectFailed(UpstreamError):
     """The server of this model cannot be reached. Try again."""
 
     code = "upstream_unreachable"
+
+
+@lru_cache(maxsize=4096)
+def url_of(address: str, path: Path) -> URL:
+    return URL(address + path)
+
+
+@lru_cache(maxsize=256)
+def timeout_of(connect: float) -> aiohttp.ClientTimeout:
+    return aiohttp.ClientTimeout(total=None, sock_connect=connect)
+
+
+def headers_for(credential: str) -> dict[str, str] | None:
+    return {"authorization": f"Bearer {credential}"} if credential else None
 
 
 class Upstream:
@@ -35,7 +51,7 @@ class Upstream:
             # A body is relayed as it came; a compressed one would hide its size and its usage.
             auto_decompress=False,
             headers={"accept-encoding": "identity", "content-type": "application/json"},
-            skip_auto_headers={"user-agent"},
+            skip_auto_headers={"user-agent", "accept"},
             timeout=aiohttp.ClientTimeout(total=None),
             read_bufsize=READ_BUFFER,
             trust_env=False,
@@ -54,14 +70,13 @@ class Upstream:
         may have.
         """
         assert self._session is not None, "open() comes first"
-        headers = {"authorization": f"Bearer {endpoint.credential}"} if endpoint.credential else {}
         try:
             return await self._session.post(
-                endpoint.address + path,
+                url_of(endpoint.address, path),
                 data=body,
-                headers=headers,
+                headers=headers_for(endpoint.credential),
                 allow_redirects=False,
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=pool.connect_timeout),
+                timeout=timeout_of(pool.connect_timeout),
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             raise ConnectFailed from error

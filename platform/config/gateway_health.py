@@ -11,7 +11,6 @@ from prometheus_client.multiprocess import MultiProcessCollector
 
 from agents.doors.call import Call
 from config.worker import Worker
-from kernel.asgi import respond
 from kernel.errors import PlatformError
 from kernel.health import Check
 
@@ -68,7 +67,7 @@ class GatewayHealth:
         """All workers' measurements, in Prometheus' text format."""
         text = await asyncio.to_thread(collect)
         kind = (b"content-type", CONTENT_TYPE_LATEST.encode())
-        await respond(call.send, 200, text, headers=[kind, *call.headers])
+        await call.respond(text, headers=[kind])
 
 
 def collect() -> bytes:

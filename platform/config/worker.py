@@ -1,6 +1,7 @@
 """One gateway worker: its parts, built once, opened and closed with the server."""
 
 import asyncio
+import gc
 import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -96,6 +97,7 @@ class Worker:
         self._background.start("the ledger writer", self.ledger.run())
         self._background.start("the follower of publications", self.follower.run())
         self._background.start("the watch over streams", self._watch.run())
+        spare_the_collector()
         return self
 
     async def __aexit__(
@@ -166,3 +168,10 @@ class Worker:
         outcome = handler() if handler else None
         if outcome is not None:
             await outcome
+
+
+def spare_the_collector() -> None:
+    """Keep what was loaded at the start out of garbage collection: a tenth of a request's time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 50)

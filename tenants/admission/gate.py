@@ -1,9 +1,10 @@
 """The one pair on every request's path: admit before the model runs, settle after it has."""
 
 import time
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
+
+import msgspec
 
 from kernel.ids import new_request_id
 from tenants.admission.ledger import LedgerWriter
@@ -11,8 +12,7 @@ from tenants.admission.principal import Principal
 from tenants.admission.usage import Usage, UsageRecord
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Subject:
+class Subject(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked for: by whom, through which door, of which model."""
 
     principal: Principal
@@ -23,8 +23,7 @@ class Subject:
     client_request_id: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Admission:
+class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may run. It must be settled exactly once."""
 
     subject: Subject
@@ -34,8 +33,7 @@ class Admission:
     """Monotonic seconds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True, kw_only=True):
     """How an admitted request ended."""
 
     usage: Usage
@@ -45,7 +43,7 @@ class Outcome:
     endpoint: str = ""
     ttft: float | None = None
     """Seconds from admission to the first token."""
-    decision: dict[str, Any] = field(default_factory=dict)
+    decision: dict[str, Any] = {}
 
 
 class Gate:
