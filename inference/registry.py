@@ -25,7 +25,7 @@ class Announcement:
     address: str
     model: str
     engine_version: str = ""
-    max_concurrency: int = 64
+    max_concurrency: int = 1000
     credential: str = ""
 
     def __repr__(self) -> str:
@@ -73,7 +73,7 @@ def add_static_endpoint(
     address: str,
     model: str,
     credential: str = "",
-    max_concurrency: int = 64,
+    max_concurrency: int = 1000,
 ) -> ModelEndpoint:
     """Enter a server by hand. Raises AddressNotAllowed or NameTaken."""
     endpoint = ModelEndpoint(

@@ -13,7 +13,7 @@ class Endpoint:
     model: str
     credential: str = field(default="", repr=False)
     ready: bool = True
-    max_concurrency: int = 64
+    max_concurrency: int = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

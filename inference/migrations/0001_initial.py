@@ -72,7 +72,7 @@ class Migration(migrations.Migration):
                 ('credential', kernel.secrets.EncryptedTextField(blank=True, default='', help_text="The server's own API key, if it wants one. Write-only.")),
                 ('state', models.CharField(choices=[('ready', 'ready: takes requests'), ('draining', 'draining: finishes what runs'), ('expired', 'expired: its heartbeat stopped')], default='ready', editable=False, max_length=10)),
                 ('registered', models.BooleanField(default=False, editable=False, help_text='Registered itself, and expires when silent.')),
-                ('max_concurrency', models.PositiveIntegerField(default=64, help_text='Most requests that run here at once.')),
+                ('max_concurrency', models.PositiveIntegerField(default=1000, help_text='Most requests that run here at once.')),
                 ('engine_version', models.CharField(blank=True, editable=False, max_length=50)),
                 ('heartbeat_at', models.DateTimeField(editable=False, null=True)),
                 ('running', models.PositiveIntegerField(default=0, editable=False)),

@@ -58,7 +58,7 @@ class ModelEndpoint(models.Model):
         default=False, editable=False, help_text="Registered itself, and expires when silent."
     )
     max_concurrency = models.PositiveIntegerField(
-        default=64, help_text="Most requests that run here at once."
+        default=1000, help_text="Most requests that run here at once."
     )
     engine_version = models.CharField(max_length=50, blank=True, editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)
