@@ -41,16 +41,13 @@ def show(title: str, figures: Sequence[Figure]) -> str:
     header = ("figure", "target", "measured", "verdict")
     rows = [header, *(row(figure) for figure in figures)]
     widths = [max(len(row[column]) for row in rows) for column in range(len(header))]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
     rule = "  ".join("-" * width for width in widths)
     return "\n".join([title, "", lines[0], rule, *lines[1:]])
 
 
 def row(figure: Figure) -> tuple[str, str, str, str]:
-    measured = "–" if figure.measured is None else f"{figure.measured:,.4g} {figure.unit}".strip()
+    measured = "-" if figure.measured is None else f"{figure.measured:,.4g} {figure.unit}".strip()
     if figure.measured is not None and figure.measured >= 1000:
         measured = f"{figure.measured:,.0f} {figure.unit}".strip()
     return figure.name, figure.target, measured, figure.verdict

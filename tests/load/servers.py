@@ -1,4 +1,4 @@
-"""Processes under measurement: started on one core, watched for memory and CPU, ended by their pid."""
+"""Processes under measurement: pinned to a core, watched for memory and CPU, ended by pid."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""The gateway with everything it needs, in a folder of its own: PostgreSQL, Valkey, a seeded tenant."""
+"""The gateway with all it needs in a folder of its own: PostgreSQL, Valkey, a seeded tenant."""
 
 import json
 import os
