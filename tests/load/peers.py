@@ -66,12 +66,6 @@ class Peer:
         hint = "--install fetches it" if self.install else "install it with your system's packages"
         return "" if found else f"not installed ({hint})"
 
-    def fetch(self) -> None:
-        """Raises CalledProcessError if a package manager fails."""
-        HOME.mkdir(parents=True, exist_ok=True)
-        for step in self.install:
-            subprocess.run(step, check=True, cwd=HOME, stdout=subprocess.DEVNULL)
-
     def filled(self, text: str, *, port: int, engine: int) -> str:
         return text.format(home=HOME, port=port, engine=engine, program=self.program)
 
@@ -122,12 +116,30 @@ PEERS = (
             *("{program}", "--config", "{home}/litellm.conf", "--host", "127.0.0.1"),
             *("--port", "{port}", "--num_workers", "1", "--telemetry", "False"),
         ),
-        install=from_pypi("litellm", "litellm[proxy]==1.109.1"),
+        install=from_pypi("litellm", "litellm[proxy]==1.106.*"),
         config=LITELLM,
-        env={"LITELLM_LOCAL_MODEL_COST_MAP": "True", "LITELLM_LOG": "ERROR"},
+        env={
+            "LITELLM_LOCAL_MODEL_COST_MAP": "True",
+            "LITELLM_LOG": "ERROR",
+            # It listens on loopback, for the length of one measurement.
+            "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
+        },
         ready_path="/health/liveliness",
     ),
 )
+
+
+def fetch(peer: Peer) -> None:
+    """Install it if it is missing. A package manager that fails costs this peer only."""
+    if not peer.missing() or not peer.install:
+        return
+    say(f"fetching {peer.name}")
+    HOME.mkdir(parents=True, exist_ok=True)
+    try:
+        for step in peer.install:
+            subprocess.run(step, check=True, cwd=HOME, stdout=subprocess.DEVNULL)
+    except (subprocess.CalledProcessError, FileNotFoundError) as error:
+        print(f"{peer.name} could not be fetched: {error}")
 
 
 @contextmanager
@@ -223,10 +235,8 @@ def main() -> None:
     parser.add_argument("--streams", type=int, default=100)
     given = parser.parse_args()
     wanted = [peer for peer in PEERS if not given.peers or peer.name in given.peers]
-    for peer in wanted:
-        if given.install and peer.missing() and peer.install:
-            say(f"fetching {peer.name}")
-            peer.fetch()
+    for peer in wanted if given.install else ():
+        fetch(peer)
     for peer in wanted:
         if peer.missing():
             print(f"{peer.name} is left out: {peer.missing()}")
