@@ -55,10 +55,12 @@ def event(body: bytes) -> bytes:
 
 
 def token(made: int, *, finish: str | None = None) -> bytes:
-    delta = {"index": 0, "delta": {"content": " tok"}, "logprobs": None, "finish_reason": finish}
+    # Each token differs: LiteLLM breaks a stream off that repeats itself a hundred times.
+    said = {"content": f" tok{made}"}
+    choice = {"index": 0, "delta": said, "logprobs": None, "finish_reason": finish}
     usage = {"prompt_tokens": 9, "total_tokens": 9 + made, "completion_tokens": made}
     kind = "chat.completion.chunk"
-    return event(dump({**HEAD, "object": kind, "choices": [delta], "usage": usage}))
+    return event(dump({**HEAD, "object": kind, "choices": [choice], "usage": usage}))
 
 
 def ending(made: int) -> bytes:
