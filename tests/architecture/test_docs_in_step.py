@@ -80,10 +80,11 @@ def test_a_documented_number_is_the_default(name):
         assert default in row("configuration.md", name).replace(",", "")
 
 
-def test_every_error_is_documented_and_exists():
-    assert documented("protocols.md") & {leaf.code for leaf in LEAVES} == {
-        leaf.code for leaf in LEAVES
-    }
+def test_errors_are_documented_and_exist():
+    text = (DOCS / "protocols.md").read_text(encoding="utf-8")
+    listed = re.findall(r"^\| `([a-z_]+)` \| \d{3} \|", text, flags=re.MULTILINE)
+
+    assert sorted(listed) == sorted(leaf.code for leaf in LEAVES)
 
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
