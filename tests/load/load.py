@@ -184,6 +184,8 @@ class Streams:
     opened: int
     complete: int
     """Status 200, every token, and [DONE]."""
+    events: int
+    """Tokens and other events that arrived, of all streams."""
     seconds_p50: float
     first_token_p50_ms: float
     first_token_p99_ms: float
@@ -261,6 +263,7 @@ async def paced_streams(target: Target, *, streams: int, tokens: int) -> Streams
     return Streams(
         opened=len(opened),
         complete=len(complete),
+        events=sum(stream.events for stream in opened),
         seconds_p50=percentile(whole, 50),
         first_token_p50_ms=percentile(firsts, 50) * 1000,
         first_token_p99_ms=percentile(firsts, 99) * 1000,

@@ -54,10 +54,10 @@ def event(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(line), line)
 
 
-def token(made: int, *, finish: str | None = None) -> bytes:
+def token(made: int) -> bytes:
     # Each token differs: LiteLLM breaks a stream off that repeats itself a hundred times.
     said = {"content": f" tok{made}"}
-    choice = {"index": 0, "delta": said, "logprobs": None, "finish_reason": finish}
+    choice = {"index": 0, "delta": said, "logprobs": None, "finish_reason": None}
     usage = {"prompt_tokens": 9, "total_tokens": 9 + made, "completion_tokens": made}
     kind = "chat.completion.chunk"
     return event(dump({**HEAD, "object": kind, "choices": [choice], "usage": usage}))
@@ -66,9 +66,13 @@ def token(made: int, *, finish: str | None = None) -> bytes:
 def ending(made: int) -> bytes:
     usage = {"prompt_tokens": 9, "total_tokens": 9 + made, "completion_tokens": made}
     last = {**HEAD, "object": "chat.completion.chunk", "choices": [], "usage": usage}
-    return event(dump(last)) + event(b"[DONE]") + b"0\r\n\r\n"
+    stop = {"index": 0, "delta": {"content": ""}, "logprobs": None, "finish_reason": "stop"}
+    return b"".join(
+        (event(dump({**last, "choices": [stop]})), event(dump(last)), event(b"[DONE]"), LAST_CHUNK)
+    )
 
 
+LAST_CHUNK = b"0\r\n\r\n"
 STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
