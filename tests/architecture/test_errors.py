@@ -1,0 +1,78 @@
+"""Every expected failure has its own code, a sentence for people and a form in each protocol."""
+
+import ast
+import importlib
+import json
+
+import pytest
+
+from kernel.errors import MethodNotAllowed, PlatformError, every_leaf
+from tests.architecture.source import product
+
+
+def defines_a_code(source):
+    """Whether a class of this module sets `code = "…"`, as every leaf of the tree does."""
+    classes = (node for node in ast.walk(source.tree) if isinstance(node, ast.ClassDef))
+    return any(
+        isinstance(line, ast.Assign) and ast.unparse(line.targets[0]) == "code"
+        for each in classes
+        for line in each.body
+    )
+
+
+def load_every_leaf():
+    for source in product():
+        if defines_a_code(source):
+            importlib.import_module(source.module)
+    return [leaf for leaf in every_leaf() if "tests" not in leaf.__module__]
+
+
+LEAVES = load_every_leaf()
+
+
+def make(leaf):
+    """One as it is raised most simply."""
+    return leaf(allow="GET") if issubclass(leaf, MethodNotAllowed) else leaf()
+
+
+def test_codes_are_unique():
+    codes = [leaf.code for leaf in LEAVES]
+
+    assert sorted(codes) == sorted(set(codes))
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
+def test_a_leaf_has_its_own_code_and_sentence(leaf):
+    assert leaf is PlatformError or "code" in vars(leaf), "a leaf without a code of its own"
+    assert leaf.__doc__
+    assert make(leaf).message.endswith("."), "the docstring is a sentence for the caller"
+    assert leaf.code.replace("_", "").isalnum()
+    assert leaf.code.islower()
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
+def test_statuses_are_those_of_errors(leaf):
+    assert 400 <= leaf.status < 600
+    assert leaf.kind.endswith(("_error", "_quota"))
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
+def test_every_protocol_can_tell_it(leaf):
+    rendering = pytest.importorskip("agents.doors.rendering")
+    error = make(leaf)
+
+    body = rendering.error_object(error)
+    event = rendering.error_event(error)
+    frame = rendering.error_frame(error)
+
+    assert body["error"]["code"] == leaf.code
+    assert event.startswith(b"event: error\n")
+    assert json.loads(event.split(b"data: ")[1]) == body
+    assert (frame["type"], frame["status"]) == ("error", leaf.status)
+
+
+@pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
+def test_headers_are_bytes_in_lower_case(leaf):
+    for name, value in make(leaf).headers():
+        assert name == name.lower()
+        assert isinstance(value, bytes)

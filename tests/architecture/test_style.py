@@ -1,0 +1,69 @@
+"""What makes code readable and can be measured. Each limit may be lifted by name, with a reason."""
+
+import ast
+import statistics
+
+import pytest
+
+from tests.architecture.source import length, product
+
+MAX_FILE_LINES = 500
+MAX_FUNCTION_LINES = 60
+NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
+
+CATCHES_EVERYTHING = {
+    "agents/doors/door.py": "the outermost edge of a request: a bug becomes a 500 and a log line",
+    "agents/doors/socket_run.py": "a bug must end its run, not the socket and its other runs",
+    "inference/relay/relay.py": "accounts for the exchange whatever ends it, and raises it again",
+    "platform/config/lifespan.py": "the protocol wants a failed start reported, not raised",
+}
+"""Modules that may say `except Exception`, and why."""
+
+PRODUCT = product()
+
+
+@pytest.mark.parametrize("source", PRODUCT, ids=lambda source: source.name)
+def test_a_module_is_short_and_says_what_it_is(source):
+    assert source.lines <= MAX_FILE_LINES
+    assert source.path.stem not in NAMES_THAT_SAY_NOTHING
+    if source.text.strip() and source.path.name != "__init__.py":
+        assert ast.get_docstring(source.tree), "the first line says what the module is for"
+
+
+@pytest.mark.parametrize("source", PRODUCT, ids=lambda source: source.name)
+def test_functions_are_short(source):
+    long = [each.name for each in source.functions() if length(each) > MAX_FUNCTION_LINES]
+
+    assert not long
+
+
+def test_most_functions_are_very_short():
+    lengths = [length(each) for source in PRODUCT for each in source.functions()]
+
+    assert statistics.median(lengths) <= 8
+    assert statistics.quantiles(lengths, n=10)[-1] <= 30
+
+
+def test_only_the_listed_edges_catch_everything():
+    catching = {source.name for source in PRODUCT if catches_everything(source.tree)}
+
+    assert catching <= set(CATCHES_EVERYTHING), "narrow it, or list it with the reason"
+
+
+def test_the_list_of_edges_is_in_step():
+    names = {source.name for source in PRODUCT if catches_everything(source.tree)}
+
+    assert set(CATCHES_EVERYTHING) <= names, "listed, but catches nothing broad any more"
+
+
+def catches_everything(tree):
+    handlers = (node for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler))
+    return any(is_broad(handler.type) for handler in handlers)
+
+
+def is_broad(kind):
+    if kind is None:
+        return True
+    if isinstance(kind, ast.Tuple):
+        return any(is_broad(each) for each in kind.elts)
+    return isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}

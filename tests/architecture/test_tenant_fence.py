@@ -1,0 +1,71 @@
+"""A table is a tenant's and fenced, or it is named here with the reason why not."""
+
+import pytest
+from django.apps import apps
+from django.db import models
+from tenants.scoping import TenantManager, TenantOwned, every_tenant, tenant_scope
+
+CONTEXTS = ("kernel", "tenants", "inference", "agents", "config")
+
+SHARED = {
+    "inference.JoinToken": "engines belong to the operator",
+    "inference.ModelEndpoint": "engines belong to the operator",
+    "inference.ModelPool": "engines belong to the operator",
+    "inference.ModelRoute": "offered to all tenants; keys narrow it down",
+    "kernel.Publication": "numbers of changes, without their content",
+    "tenants.Tenant": "the tenant itself",
+    "tenants.User": "a person may be a member of several tenants",
+}
+"""Tables without a tenant."""
+
+UNFENCED: dict[str, str] = {}
+"""Tables with a tenant that are not TenantOwned."""
+
+OURS = [model for model in apps.get_models() if model._meta.app_label in CONTEXTS]
+
+
+def names(found):
+    return {model._meta.label for model in found}
+
+
+def has_tenant(model):
+    return any(
+        isinstance(field, models.ForeignKey) and field.name == "tenant"
+        for field in model._meta.get_fields()
+    )
+
+
+def owned():
+    return [model for model in OURS if issubclass(model, TenantOwned)]
+
+
+def test_a_table_without_a_tenant_is_listed():
+    assert names(model for model in OURS if not has_tenant(model)) <= set(SHARED)
+
+
+def test_a_table_with_a_tenant_is_fenced():
+    loose = [model for model in OURS if has_tenant(model) and not issubclass(model, TenantOwned)]
+
+    assert names(loose) <= set(UNFENCED)
+
+
+def test_the_lists_hold_no_table_that_is_gone():
+    assert set(SHARED) | set(UNFENCED) <= names(OURS)
+
+
+@pytest.mark.parametrize("model", owned(), ids=lambda model: model._meta.label)
+def test_a_tenants_table_is_asked_through_the_fence(model):
+    assert isinstance(model._default_manager, TenantManager)
+    assert isinstance(model.objects, TenantManager)
+
+
+@pytest.mark.parametrize("model", owned(), ids=lambda model: model._meta.label)
+def test_a_query_says_for_whom(model):
+    from tenants.scoping import ScopeMissing
+
+    with pytest.raises(ScopeMissing):
+        model.objects.all()
+    with tenant_scope(1):
+        assert '"tenant_id" = 1' in str(model.objects.all().query)
+    with every_tenant():
+        assert not model.objects.all().query.where
