@@ -1,5 +1,6 @@
 """`POST /v1/chat/completions`: OpenAI's chat, for agents and for model routes."""
 
+from collections.abc import Awaitable, Callable
 from functools import partial
 
 from agents.doors.call import Call
@@ -8,11 +9,11 @@ from agents.doors.rendering import error_event
 from agents.doors.target import find_target, subject_of
 from agents.runtime.instructions import apply_agent
 from agents.runtime.metering import Meter
-from agents.runtime.resolution import Target
 from inference.errors import UpstreamBroken
 from inference.relay.encoding import encode_chat, renaming
 from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
+from inference.relay.journey import Journey
 from inference.relay.parameters import ChatRequest, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
@@ -21,6 +22,8 @@ from kernel.errors import PlatformError
 
 NAME = "chat_completions"
 PATH: Path = "/v1/chat/completions"
+
+Connect = Callable[[], Awaitable[Exchange]]
 
 
 async def chat_completions(call: Call) -> None:
@@ -35,40 +38,36 @@ async def chat_completions(call: Call) -> None:
     gate = call.gateway.gate
     admission = await gate.admit(subject, request_id=call.request_id)
     asked = apply_agent(request, target.agent)
-    with Meter(gate, admission, prompt_bytes=len(body)) as meter:
+    journey = Journey(target.route.pool)
+    encode = partial(encode_chat, asked, engine=journey.pool.engine)
+    connect = partial(call.gateway.relay.open, journey, PATH, encode)
+    with Meter(gate, admission, journey=journey, prompt_bytes=len(body)) as meter:
         if request.stream:
-            await stream_answer(call, asked, target, meter)
+            await stream_answer(call, connect, request, meter)
         else:
-            await send_answer(call, asked, target, meter)
+            await send_answer(call, connect, request, meter)
 
 
-async def open_exchange(call: Call, request: ChatRequest, target: Target) -> Exchange:
-    pool = target.route.pool
-    encode = partial(encode_chat, request, engine=pool.engine)
-    return await call.gateway.relay.open(pool, PATH, encode)
-
-
-async def send_answer(call: Call, request: ChatRequest, target: Target, meter: Meter) -> None:
+async def send_answer(call: Call, connect: Connect, request: ChatRequest, meter: Meter) -> None:
     """Relay an answer as a whole."""
     async with ClientWatch(call.receive):
-        async with await open_exchange(call, request, target) as exchange:
-            meter.opened(exchange)
+        async with await connect() as exchange:
             await exchange.ensure_success(content_type="application/json")
             answer = await exchange.answer()
         call.waited = exchange.waited
         meter.answered(read_usage_of_answer(answer))
-        rename = renaming(exchange.endpoint, target.model)
+        rename = renaming(exchange.endpoint, request.model)
         await call.respond(answer.replace(*rename) if rename else answer)
 
 
-async def stream_answer(call: Call, request: ChatRequest, target: Target, meter: Meter) -> None:
+async def stream_answer(call: Call, connect: Connect, request: ChatRequest, meter: Meter) -> None:
     """Relay an answer token by token. A failure before the first byte still chooses its status."""
     client = ClientWatch(call.receive)
     sink = EventSink(call, client=client)
     call.gateway.watch.join(sink)
     try:
-        async with client, await open_exchange(call, request, target) as exchange:
-            await relay_events(exchange, request, target, meter=meter, sink=sink)
+        async with client, await connect() as exchange:
+            await relay_events(exchange, request, meter=meter, sink=sink)
             client.dismiss()
             await exchange.finish()
     except PlatformError as error:
@@ -81,13 +80,13 @@ async def stream_answer(call: Call, request: ChatRequest, target: Target, meter:
 
 
 async def relay_events(
-    exchange: Exchange, request: ChatRequest, target: Target, *, meter: Meter, sink: EventSink
+    exchange: Exchange, request: ChatRequest, *, meter: Meter, sink: EventSink
 ) -> None:
     """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one."""
     stream = EventStream(
-        keep_usage=request.wants_usage, rename=renaming(exchange.endpoint, target.model)
+        keep_usage=request.wants_usage, rename=renaming(exchange.endpoint, request.model)
     )
-    meter.opened(exchange, stream)
+    meter.streams(stream)
     await exchange.ensure_success(content_type="text/event-stream")
     while data := await exchange.read():
         block = stream.feed(data)

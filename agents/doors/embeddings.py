@@ -6,6 +6,7 @@ from agents.doors.call import Call
 from agents.doors.target import find_target, subject_of
 from agents.runtime.metering import Meter
 from inference.relay.encoding import encode_embeddings, renaming
+from inference.relay.journey import Journey
 from inference.relay.parameters import EmbeddingsRequest, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
@@ -27,10 +28,10 @@ async def embeddings(call: Call) -> None:
     gate = call.gateway.gate
     admission = await gate.admit(subject, request_id=call.request_id)
     encode = partial(encode_embeddings, request)
-    with Meter(gate, admission, prompt_bytes=len(body)) as meter:
+    journey = Journey(target.route.pool)
+    with Meter(gate, admission, journey=journey, prompt_bytes=len(body)) as meter:
         async with ClientWatch(call.receive):
-            async with await call.gateway.relay.open(target.route.pool, PATH, encode) as exchange:
-                meter.opened(exchange)
+            async with await call.gateway.relay.open(journey, PATH, encode) as exchange:
                 await exchange.ensure_success(content_type="application/json")
                 answer = await exchange.answer()
             call.waited = exchange.waited

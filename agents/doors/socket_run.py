@@ -12,6 +12,7 @@ from agents.events.responses import Frame, ResponseEvents, RunSettings
 from agents.runtime.instructions import apply_agent
 from agents.runtime.metering import Meter, RunCancelled
 from agents.runtime.run import Tell, run_turn
+from inference.relay.journey import Journey
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import PlatformError
@@ -91,11 +92,12 @@ class SocketRun:
         )
         admission = await gateway.gate.admit(subject, request_id=new_request_id())
         size = sum(len(str(message.content)) for message in asked.messages)
-        with Meter(gateway.gate, admission, prompt_bytes=size) as meter:
+        journey = Journey(target.route.pool)
+        with Meter(gateway.gate, admission, journey=journey, prompt_bytes=size) as meter:
             try:
                 await run_turn(
                     gateway.relay,
-                    target.route.pool,
+                    journey,
                     asked,
                     meter=meter,
                     events=self._events,

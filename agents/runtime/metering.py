@@ -5,7 +5,7 @@ from types import TracebackType
 from typing import Self
 
 from inference.relay.event_stream import EventStream
-from inference.relay.exchange import Exchange
+from inference.relay.journey import Journey
 from inference.relay.usage import estimate_usage
 from kernel import metrics
 from kernel.asgi import ClientLeft
@@ -24,19 +24,20 @@ class Meter:
     The engine's own numbers count; only where it gave none, what was seen is estimated.
     """
 
-    def __init__(self, gate: Gate, admission: Admission, *, prompt_bytes: int) -> None:
+    def __init__(
+        self, gate: Gate, admission: Admission, *, journey: Journey, prompt_bytes: int
+    ) -> None:
         self._gate = gate
         self._admission = admission
+        self._journey = journey
         self._prompt_bytes = prompt_bytes
-        self._exchange: Exchange | None = None
         self._stream: EventStream | None = None
         self._usage: Usage | None = None
         self._answered = False
         self._ttft: float | None = None
 
-    def opened(self, exchange: Exchange, stream: EventStream | None = None) -> None:
-        """The engine has accepted the request and works on it."""
-        self._exchange = exchange
+    def streams(self, stream: EventStream) -> None:
+        """The answer comes as this stream, which also carries its usage."""
         self._stream = stream
 
     def first_token(self) -> None:
@@ -61,16 +62,16 @@ class Meter:
     ) -> None:
         status, code = verdict(error)
         usage = self.usage(stopped=isinstance(error, ClientLeft | RunCancelled))
-        exchange = self._exchange
         self._gate.settle(
             self._admission,
             Outcome(
                 usage=usage,
                 status=status,
                 error_code=code,
-                pool=exchange.pool.name if exchange else "",
-                endpoint=exchange.endpoint.id if exchange else "",
+                pool=self._journey.pool.name,
+                endpoint=self._journey.endpoint,
                 ttft=self._ttft,
+                decision=self._journey.decision(),
             ),
         )
         self._measure(usage)
@@ -82,7 +83,7 @@ class Meter:
             return seen
         # An engine that failed before its first token is not paid for; one that was working
         # when its client stopped it is.
-        if self._answered or (stopped and self._exchange is not None):
+        if self._answered or (stopped and self._journey.endpoint):
             events = self._stream.events if self._stream else 0
             return estimate_usage(prompt_bytes=self._prompt_bytes, completion_tokens=events)
         return Usage()

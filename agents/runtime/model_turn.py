@@ -9,9 +9,9 @@ import msgspec
 
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
-from inference.fleet.snapshot import Pool
 from inference.relay.encoding import encode_chat
 from inference.relay.event_stream import EventStream, events_of
+from inference.relay.journey import Journey
 from inference.relay.parameters import ChatRequest
 from inference.relay.relay import Relay
 from inference.relay.upstream import Path
@@ -43,16 +43,16 @@ class Said:
 
 
 async def model_turn(
-    relay: Relay, pool: Pool, request: ChatRequest, meter: Meter
+    relay: Relay, journey: Journey, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[Said]:
     """Ask the model and yield what it says; pieces that arrive together are one.
 
     Raises UpstreamBroken if the engine stops before it is done, and what Relay.open raises.
     """
-    encode = partial(encode_chat, request, engine=pool.engine)
-    async with await relay.open(pool, PATH, encode) as exchange:
+    encode = partial(encode_chat, request, engine=journey.pool.engine)
+    async with await relay.open(journey, PATH, encode) as exchange:
         stream = EventStream(keep_usage=True)
-        meter.opened(exchange, stream)
+        meter.streams(stream)
         await exchange.ensure_success(content_type="text/event-stream")
         while data := await exchange.read():
             block = stream.feed(data)

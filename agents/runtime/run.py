@@ -10,7 +10,7 @@ from contextlib import aclosing
 from agents.events.responses import Frame, ResponseEvents
 from agents.runtime.metering import Meter
 from agents.runtime.model_turn import model_turn
-from inference.fleet.snapshot import Pool
+from inference.relay.journey import Journey
 from inference.relay.parameters import ChatRequest
 from inference.relay.relay import Relay
 from kernel.errors import PlatformError
@@ -23,7 +23,7 @@ Tell = Callable[[list[Frame]], Awaitable[None]]
 
 async def run_turn(
     relay: Relay,
-    pool: Pool,
+    journey: Journey,
     request: ChatRequest,
     *,
     meter: Meter,
@@ -38,7 +38,7 @@ async def run_turn(
     await tell(events.created())
     finish_reason = None
     try:
-        async with aclosing(model_turn(relay, pool, request, meter)) as turn:
+        async with aclosing(model_turn(relay, journey, request, meter)) as turn:
             async for said in turn:
                 finish_reason = said.finish_reason or finish_reason
                 if said.text:

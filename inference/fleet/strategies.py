@@ -18,14 +18,11 @@ def least_requests(candidates: Sequence[Endpoint], *, load: Load, rng: random.Ra
     return rng.choice([e for e, value in zip(candidates, loads, strict=True) if value == least])
 
 
-def candidates_of(
-    endpoints: Sequence[Endpoint], *, load: Load, tried: frozenset[str] = frozenset()
-) -> list[Endpoint]:
-    """Who may get a request: ready, not full, not tried before. Raises NoEndpointAvailable."""
-    ready = [e for e in endpoints if e.ready and e.id not in tried]
-    free = [e for e in ready if load(e.id) < e.max_concurrency]
-    if free:
-        return free
-    if ready:
+def candidates_of(ready: Sequence[Endpoint], *, load: Load) -> list[Endpoint]:
+    """Those of the ready endpoints that are not full. Raises NoEndpointAvailable."""
+    if not ready:
+        raise NoEndpointAvailable(retry_after=5)
+    free = [endpoint for endpoint in ready if load(endpoint.id) < endpoint.max_concurrency]
+    if not free:
         raise NoEndpointAvailable("All servers of this model are busy. Try again shortly.")
-    raise NoEndpointAvailable(retry_after=5)
+    return free

@@ -9,6 +9,7 @@ from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import candidates_of, least_requests
 from inference.relay.exchange import Exchange
+from inference.relay.journey import Journey
 from inference.relay.upstream import ConnectFailed, Path, Upstream
 from inference.relay.watch import Watch
 from kernel import metrics
@@ -30,26 +31,25 @@ class Relay:
         self._watch = watch
         self._rng = rng
 
-    async def open(self, pool: Pool, path: Path, encode: Encode) -> Exchange:
+    async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
         """Send a request to one of the pool's endpoints; `encode` renders it for the chosen one.
 
         Another endpoint is tried only where the first has certainly not seen the request. Raises
         NoEndpointAvailable, ConnectFailed, UpstreamTimeout and UpstreamError.
         """
-        tried: frozenset[str] = frozenset()
         while True:
-            endpoint = least_requests(
-                candidates_of(pool.endpoints, load=self._in_flight.of, tried=tried),
-                load=self._in_flight.of,
-                rng=self._rng,
-            )
+            endpoint = self._pick(journey)
+            journey.visit(endpoint)
             try:
-                return await self._send(pool, endpoint, path, encode(endpoint))
+                return await self._send(journey.pool, endpoint, path, encode(endpoint))
             except ConnectFailed:
-                tried |= {endpoint.id}
-                untried = any(e.ready and e.id not in tried for e in pool.endpoints)
-                if len(tried) == MOST_ATTEMPTS or not untried:
+                if journey.attempts == MOST_ATTEMPTS or not untried(journey):
                     raise
+
+    def _pick(self, journey: Journey) -> Endpoint:
+        load = self._in_flight.of
+        candidates = candidates_of(untried(journey), load=load)
+        return least_requests(candidates, load=load, rng=self._rng)
 
     async def _send(self, pool: Pool, endpoint: Endpoint, path: Path, body: bytes) -> Exchange:
         lease = self._in_flight.lease(pool=pool.name, endpoint=endpoint.id)
@@ -71,3 +71,8 @@ class Relay:
             lease.release()
             raise
         return Exchange(response, pool=pool, endpoint=endpoint, lease=lease, watch=self._watch)
+
+
+def untried(journey: Journey) -> list[Endpoint]:
+    """The ready endpoints that this request has not been sent to."""
+    return [e for e in journey.pool.endpoints if e.ready and not journey.has_visited(e)]

@@ -1,5 +1,6 @@
 """The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
 
+import io
 from functools import lru_cache
 from typing import Final, Literal
 
@@ -13,6 +14,8 @@ from kernel.errors import UpstreamError
 Path = Literal["/v1/chat/completions", "/v1/embeddings"]
 
 READ_BUFFER: Final = 64 * 1024
+LARGE_BODY: Final = 1024 * 1024
+"""From here on a body is written in pieces, between which other requests have their turn."""
 
 
 class ConnectFailed(UpstreamError):
@@ -73,7 +76,7 @@ class Upstream:
         try:
             return await self._session.post(
                 url_of(endpoint.address, path),
-                data=body,
+                data=body if len(body) < LARGE_BODY else io.BytesIO(body),
                 headers=headers_for(endpoint.credential),
                 allow_redirects=False,
                 timeout=timeout_of(pool.connect_timeout),

@@ -3,6 +3,7 @@
 import pytest
 from django.apps import apps
 from django.db import models
+
 from tenants.scoping import TenantManager, TenantOwned, every_tenant, tenant_scope
 
 CONTEXTS = ("kernel", "tenants", "inference", "agents", "config")

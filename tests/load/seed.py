@@ -16,9 +16,8 @@ MAX_CONCURRENCY = 5000
 
 def seed_gateway(engine_url: str) -> dict[str, str]:
     """The only place where the benchmark knows the services' names."""
-    from inference.registry import add_static_endpoint
-
     from inference import services as inference
+    from inference.registry import add_static_endpoint
     from tenants import services as tenants
 
     tenant = tenants.create_tenant(slug="bench", name="Benchmark")

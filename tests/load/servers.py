@@ -20,7 +20,7 @@ UVICORN = (
 )
 
 
-class NotStarted(Exception):  # noqa: N818 - says what happened
+class NotStarted(Exception):
     """A server did not come up. The message holds the end of what it printed."""
 
 
