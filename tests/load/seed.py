@@ -16,8 +16,7 @@ MAX_CONCURRENCY = 5000
 
 def seed_gateway(engine_url: str) -> dict[str, str]:
     """The only place where the benchmark knows the services' names."""
-    from inference.registry import add_static_endpoint
-
+    from inference import registry
     from inference import services as inference
     from tenants import services as tenants
 
@@ -25,7 +24,9 @@ def seed_gateway(engine_url: str) -> dict[str, str]:
     key = tenants.issue_key(tenant=tenant, name="benchmark")
     pool = inference.create_pool(name="bench", engine="openai")
     inference.create_route(name=MODEL, pool=pool)
-    add_static_endpoint(pool=pool, address=engine_url, model=MODEL, max_concurrency=MAX_CONCURRENCY)
+    registry.add_static_endpoint(
+        pool=pool, address=engine_url, model=MODEL, max_concurrency=MAX_CONCURRENCY
+    )
     return {"api_key": key.secret, "model": MODEL}
 
 

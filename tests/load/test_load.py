@@ -53,7 +53,7 @@ def test_a_server_that_does_not_start_says_why():
     command = [sys.executable, "-c", "raise SystemExit('no luck')"]
 
     with (
-        pytest.raises(servers.NotStarted, match="no luck"),
+        pytest.raises(servers.StartError, match="no luck"),
         servers.running("unlucky", command, port=servers.free_port(), where=set()),
     ):
         pass
