@@ -45,9 +45,7 @@ def test_a_table_without_a_tenant_is_listed():
 
 
 def test_a_table_with_a_tenant_is_fenced():
-    loose = [
-        model for model in OURS if has_tenant(model) and not issubclass(model, scoping.TenantOwned)
-    ]
+    loose = [model for model in OURS if has_tenant(model) and model not in owned()]
 
     assert names(loose) <= set(UNFENCED)
 

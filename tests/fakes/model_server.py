@@ -87,7 +87,7 @@ class ModelServer:
     async def idle(self, *, timeout: float = 5.0) -> None:  # noqa: ASYNC109 - reads as a promise
         """Return when no request is being worked on. Raises TimeoutError."""
         async with asyncio.timeout(timeout):
-            while self.records.working:  # noqa: ASYNC110 - records end in many places
+            while self.records.working:
                 await asyncio.sleep(0.005)
 
     def _application(self) -> web.Application:
