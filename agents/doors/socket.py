@@ -56,9 +56,12 @@ CLOSE_FRAME_TOO_LARGE = 4413
 class ResponsesSocket(AsyncWebsocketConsumer):
     """One client's socket: authenticates once, and checks the key again for every message."""
 
-    gateway: Gateway  # given to `as_asgi`
     # Nothing is sent through groups yet; without a layer no socket waits on Redis.
     channel_layer_alias = ""
+
+    def __init__(self, *, gateway: Gateway) -> None:
+        super().__init__()
+        self.gateway = gateway
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' own, without its visit to a database thread for every message."""

@@ -191,7 +191,7 @@ def bench(length: Length, *, with_gateway: bool) -> int:
             try:
                 started = running.enter_context(stack.gateway(under_test, others, engine))
                 gateway = Subject(*started)
-            except servers.NotStarted as error:
+            except servers.StartError as error:
                 reason = str(error)
         subjects = [direct, relay, *([gateway] if gateway else [])]
         measure(subjects, length=length)

@@ -144,7 +144,7 @@ def fetch(peer: Peer) -> None:
 
 @contextmanager
 def started(peer: Peer, where: set[int], engine: servers.Server) -> Iterator[Subject]:
-    """Raises NotStarted."""
+    """Raises StartError."""
     port = servers.free_port()
     if peer.config:
         conf = HOME / f"{peer.name}.conf"
@@ -215,7 +215,7 @@ def compare(peers: list[Peer], *, length: Length) -> None:
             try:
                 with started(peer, under_test, engine) as subject:
                     measure(subject, relay, length=length)
-            except servers.NotStarted as error:
+            except servers.StartError as error:
                 skipped.append(f"{peer.name}: {error}")
                 continue
             subjects.append(subject)

@@ -16,15 +16,17 @@ MAX_CONCURRENCY = 5000
 
 def seed_gateway(engine_url: str) -> dict[str, str]:
     """The only place where the benchmark knows the services' names."""
+    from inference import registry
     from inference import services as inference
-    from inference.registry import add_static_endpoint
     from tenants import services as tenants
 
     tenant = tenants.create_tenant(slug="bench", name="Benchmark")
     key = tenants.issue_key(tenant=tenant, name="benchmark")
     pool = inference.create_pool(name="bench", engine="openai")
     inference.create_route(name=MODEL, pool=pool)
-    add_static_endpoint(pool=pool, address=engine_url, model=MODEL, max_concurrency=MAX_CONCURRENCY)
+    registry.add_static_endpoint(
+        pool=pool, address=engine_url, model=MODEL, max_concurrency=MAX_CONCURRENCY
+    )
     return {"api_key": key.secret, "model": MODEL}
 
 

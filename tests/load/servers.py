@@ -20,7 +20,7 @@ UVICORN = (
 )
 
 
-class NotStarted(Exception):
+class StartError(Exception):
     """A server did not come up. The message holds the end of what it printed."""
 
 
@@ -76,7 +76,7 @@ def running(
     ready_path: str = "/health",
     patience: float = 30.0,
 ) -> Iterator[Server]:
-    """Start `command`, wait until it answers, end it afterwards. Raises NotStarted."""
+    """Start `command`, wait until it answers, end it afterwards. Raises StartError."""
     log = ROOT / ".tenantry" / "bench" / f"{name}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     with (
@@ -106,7 +106,7 @@ def wait_until_ready(
             return
         time.sleep(0.1)
     tail = log.read_text(errors="replace").strip()[-600:]
-    raise NotStarted(f"does not answer at {path}: …{tail}" if tail else f"no answer at {path}")
+    raise StartError(f"does not answer at {path}: …{tail}" if tail else f"no answer at {path}")
 
 
 def answers(port: int, path: str) -> bool:

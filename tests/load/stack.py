@@ -11,14 +11,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.load.load import Target
-from tests.load.servers import ROOT, UVICORN, NotStarted, Server, free_port, running
+from tests.load.servers import ROOT, UVICORN, Server, StartError, free_port, running
 
 
 @contextmanager
 def gateway(where: set[int], others: set[int], engine: Server) -> Iterator[tuple[Server, Target]]:
-    """One worker pinned to `where`; its databases run on `others`. Raises NotStarted."""
+    """One worker pinned to `where`; its databases run on `others`. Raises StartError."""
     if not (ROOT / "platform" / "config" / "gateway.py").exists():
-        raise NotStarted("platform/config/gateway.py does not exist")
+        raise StartError("platform/config/gateway.py does not exist")
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-bench-")))
         env = stack.enter_context(databases(home))
@@ -87,7 +87,7 @@ def seed(env: Mapping[str, str], engine: Server) -> dict[str, str]:
 
 
 def finish(env: Mapping[str, str], *arguments: str) -> str:
-    """Run a step of the set-up to its end. Raises NotStarted with what it said."""
+    """Run a step of the set-up to its end. Raises StartError with what it said."""
     done = subprocess.run(
         [sys.executable, *arguments],
         cwd=ROOT,
@@ -98,5 +98,5 @@ def finish(env: Mapping[str, str], *arguments: str) -> str:
     )
     if done.returncode:
         name = Path(arguments[0]).name
-        raise NotStarted(f"{name} {' '.join(arguments[1:2])} failed: …{done.stderr.strip()[-600:]}")
+        raise StartError(f"{name} {' '.join(arguments[1:2])} failed: …{done.stderr.strip()[-600:]}")
     return done.stdout

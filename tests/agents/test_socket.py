@@ -1,0 +1,348 @@
+"""`/ws/v1/responses`: a chat over a socket, as a program and as a browser would hold it."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+
+import pytest
+from django.utils import timezone
+from websockets.asyncio.client import connect
+
+from tenants import services as tenants
+from tenants.models import ApiKey
+from tests.fakes.model_server import Behaviour, Fault, Outcome
+from tests.fixtures.cast import hire
+from tests.fixtures.gateway import eventually, in_database, ledger
+
+pytestmark = pytest.mark.usefixtures("tiny")
+
+CREATE = {"type": "response.create", "model": "tiny", "input": "hello"}
+
+
+class Socket:
+    """A client that speaks JSON."""
+
+    def __init__(self, connection):
+        self.connection = connection
+
+    async def say(self, frame):
+        await self.connection.send(json.dumps(frame))
+
+    async def hear(self):
+        async with asyncio.timeout(5):
+            return json.loads(await self.connection.recv())
+
+    async def hear_until(self, *kinds):
+        """All frames up to the first of one of these kinds."""
+        frames = [await self.hear()]
+        while frames[-1]["type"] not in kinds:
+            frames.append(await self.hear())
+        return frames
+
+    async def closed_with(self):
+        """The code with which the server closes."""
+        async with asyncio.timeout(5):
+            await self.connection.wait_closed()
+        return self.connection.close_code
+
+
+@asynccontextmanager
+async def socket(gateway, member=None, **options):
+    url = gateway.url.replace("http", "ws") + options.pop("path", "/ws/v1/responses")
+    headers = {**(member.bearer if member else {}), **options.pop("headers", {})}
+    async with connect(url, additional_headers=headers, **options) as connection:
+        yield Socket(connection)
+
+
+TERMINAL = ("response.completed", "response.failed", "response.incomplete", "error")
+
+
+async def test_it_tells_a_response_in_the_order_of_open_responses(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=3, token_seconds=0.05))
+
+    async with socket(gateway, acme) as client:
+        await client.say(CREATE)
+        frames = await client.hear_until(*TERMINAL)
+
+    kinds = [frame["type"] for frame in frames]
+    deltas = [frame["delta"] for frame in frames if frame["type"] == "response.output_text.delta"]
+    assert kinds[:4] == [
+        "response.created",
+        "response.in_progress",
+        "response.output_item.added",
+        "response.content_part.added",
+    ]
+    assert kinds[-4:] == [
+        "response.output_text.done",
+        "response.content_part.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert [frame["sequence_number"] for frame in frames] == list(range(len(frames)))
+    assert "".join(deltas) == "tok0 tok1 tok2"
+    assert len(deltas) > 1
+
+
+async def test_the_usage_it_tells_is_the_usage_in_the_ledger(gateway, acme, engine):
+    async with socket(gateway, acme) as client:
+        await client.say(CREATE)
+        *_, completed = await client.hear_until(*TERMINAL)
+
+    (event,) = await ledger()
+    usage = completed["response"]["usage"]
+    sent = engine.records.rows[0].usage_written
+    assert usage["output_tokens"] == event.completion_tokens == sent["completion_tokens"]
+    assert usage["input_tokens"] == event.prompt_tokens == sent["prompt_tokens"]
+    assert (event.door, event.status) == ("responses_socket", "completed")
+
+
+async def test_an_agent_answers_too(gateway, acme, engine, tiny):
+    await in_database(hire, acme.tenant, tiny, instructions="Be brief.")
+
+    async with socket(gateway, acme) as client:
+        await client.say({**CREATE, "model": "helper", "instructions": "In French."})
+        await client.hear_until(*TERMINAL)
+
+    asked = engine.records.rows[0].body["messages"]
+    assert [message["content"] for message in asked] == ["Be brief.", "In French.", "hello"]
+
+
+async def test_input_may_be_messages(gateway, acme, engine):
+    said = [
+        {"role": "user", "content": "one"},
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "two"}],
+        },
+        {"role": "user", "content": [{"type": "input_text", "text": "three"}]},
+    ]
+
+    async with socket(gateway, acme) as client:
+        await client.say({**CREATE, "input": said})
+        *_, last = await client.hear_until(*TERMINAL)
+
+    roles = [message["role"] for message in engine.records.rows[0].body["messages"]]
+    assert last["type"] == "response.completed"
+    assert roles == ["user", "assistant", "user"]
+
+
+async def test_responses_are_given_one_after_the_other(gateway, acme):
+    async with socket(gateway, acme) as client:
+        for lane in ("a", "b", "c"):
+            await client.say({**CREATE, "stream_id": lane, "client_id": f"mine-{lane}"})
+        frames = []
+        while sum(frame["type"] == "response.completed" for frame in frames) < 3:
+            frames += await client.hear_until("response.completed")
+
+    lanes = [frame["stream_id"] for frame in frames if "stream_id" in frame]
+    acks = [frame["client_id"] for frame in frames if frame["type"] == "ack"]
+    assert lanes == sorted(lanes)
+    assert acks == ["mine-a", "mine-b", "mine-c"]
+
+
+async def test_too_many_waiting_responses_are_refused(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=100, token_seconds=0.05))
+
+    async with socket(gateway, acme) as client:
+        for _ in range(20):
+            await client.say(CREATE)
+        *_, error = await client.hear_until("error")
+
+    assert (error["status"], error["error"]["code"]) == (429, "too_many_runs")
+
+
+async def test_a_limit_of_tokens_makes_it_incomplete(gateway, acme):
+    async with socket(gateway, acme) as client:
+        await client.say({**CREATE, "max_output_tokens": 2})
+        *_, last = await client.hear_until(*TERMINAL)
+
+    assert last["type"] == "response.incomplete"
+    assert last["response"]["incomplete_details"] == {"reason": "max_output_tokens"}
+
+
+async def test_a_failing_engine_is_told_and_the_socket_goes_on(gateway, acme, engine):
+    engine.behave(Behaviour(fault=Fault.DIES_AFTER, after_chunks=2), Behaviour())
+
+    async with socket(gateway, acme) as client:
+        await client.say(CREATE)
+        failed = await client.hear_until("error")
+        await client.say(CREATE)
+        *_, last = await client.hear_until("response.completed", "error")
+
+    assert failed[-2]["type"] == "response.failed"
+    assert failed[-1]["error"]["type"] == "upstream_error"
+    assert last["type"] == "response.completed"
+
+
+async def test_cancelling_stops_the_engine_and_bills_what_was_said(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=1000, token_seconds=0.01))
+
+    async with socket(gateway, acme) as client:
+        await client.say(CREATE)
+        frames = await client.hear_until("response.output_text.delta")
+        response_id = frames[0]["response"]["id"]
+        await client.say({"type": "response.cancel", "response_id": response_id})
+        *_, last = await client.hear_until("response.incomplete")
+
+    record = engine.records.rows[0]
+    await eventually(lambda: record.outcome is Outcome.ABORTED, within=1)
+    (event,) = await ledger()
+    assert last["response"]["status"] == "cancelled"
+    assert event.status == "cancelled"
+    assert 0 <= record.tokens_produced - event.completion_tokens <= 100
+
+
+async def test_leaving_stops_the_engine_and_bills_what_was_said(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=1000, token_seconds=0.01))
+
+    async with socket(gateway, acme) as client:
+        await client.say(CREATE)
+        await client.hear_until("response.output_text.delta")
+
+    record = engine.records.rows[0]
+    await eventually(lambda: record.outcome is Outcome.ABORTED, within=1)
+    (event,) = await ledger()
+    assert event.status == "client_left"
+    assert gateway.worker.in_flight.total() == 0
+
+
+async def test_cancelling_what_is_not_there_is_an_error(gateway, acme):
+    async with socket(gateway, acme) as client:
+        await client.say({"type": "response.cancel", "response_id": "resp_nothing"})
+        error = await client.hear()
+
+    assert (error["status"], error["error"]["code"]) == (404, "not_found")
+
+
+async def test_ping_is_answered(gateway, acme):
+    async with socket(gateway, acme) as client:
+        await client.say({"type": "ping"})
+        assert await client.hear() == {"type": "pong"}
+
+
+WRONG = {
+    "not json": ("hello", "invalid_json"),
+    "a list": ("[]", "invalid_parameter"),
+    "no type": ("{}", "missing_parameter"),
+    "an unknown type": ('{"type": "dance"}', "unknown_frame"),
+    "no input": ('{"type": "response.create", "model": "tiny"}', "missing_parameter"),
+    "empty input": (
+        '{"type": "response.create", "model": "tiny", "input": []}',
+        "invalid_parameter",
+    ),
+    "a number": ('{"type": "response.create", "model": 7, "input": "x"}', "invalid_parameter"),
+    "state we lack": (json.dumps({**CREATE, "previous_response_id": "r"}), "invalid_parameter"),
+    "too deep": ('{"type":"ping","x":' + "[" * 5000 + "]" * 5000 + "}", "invalid_json"),
+    "an unknown model": (json.dumps({**CREATE, "model": "nobody"}), "model_not_found"),
+    "a binary frame": (b"\x00\x01", "binary_frame"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+async def test_a_wrong_frame_is_told_and_the_socket_goes_on(gateway, acme, case, caplog):
+    frame, code = WRONG[case]
+
+    async with socket(gateway, acme) as client:
+        await client.connection.send(frame)
+        error = await client.hear()
+        await client.say({"type": "ping"})
+        assert await client.hear() == {"type": "pong"}
+
+    assert (error["type"], error["error"]["code"]) == ("error", code)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_frame_too_large_closes_the_socket(gateway, acme):
+    async with socket(gateway, acme) as client:
+        await client.say({**CREATE, "input": "x" * (1024 * 1024)})
+        assert await client.closed_with() == 4413
+
+
+async def test_a_wrong_key_closes_the_socket(gateway):
+    async with socket(gateway, headers={"authorization": "Bearer nonsense"}) as client:
+        error = await client.hear()
+        assert error["error"]["code"] == "invalid_api_key"
+        assert await client.closed_with() == 4401
+
+
+async def test_no_authentication_in_time_closes_the_socket(gateway, monkeypatch):
+    monkeypatch.setattr("agents.doors.socket.AUTHENTICATION_SECONDS", 0.5)
+
+    async with socket(gateway) as client:
+        assert await client.closed_with() == 4408
+
+
+async def test_nothing_is_done_before_authentication(gateway, engine):
+    async with socket(gateway) as client:
+        await client.say(CREATE)
+        assert await client.closed_with() == 4401
+
+    assert not len(engine.records)
+
+
+async def ticket_of(gateway, member):
+    answer = await gateway.post(member, "/v1/socket-tickets")
+    assert answer.status == 201
+    return answer.json()["ticket"]
+
+
+async def test_a_ticket_in_the_first_frame_opens_the_socket(gateway, acme):
+    ticket = await ticket_of(gateway, acme)
+
+    async with socket(gateway) as client:
+        await client.say({"type": "auth", "ticket": ticket})
+        assert await client.hear() == {"type": "ack"}
+        await client.say(CREATE)
+        *_, last = await client.hear_until(*TERMINAL)
+
+    assert last["type"] == "response.completed"
+
+
+async def test_a_ticket_as_subprotocol_opens_the_socket(gateway, acme):
+    offer = f"tenantry.ticket.{await ticket_of(gateway, acme)}"
+
+    async with socket(gateway, subprotocols=[offer]) as client:
+        await client.say({"type": "ping"})
+        assert await client.hear() == {"type": "pong"}
+        assert client.connection.subprotocol == offer
+
+
+async def test_a_ticket_works_once(gateway, acme):
+    ticket = await ticket_of(gateway, acme)
+
+    async with socket(gateway) as first, socket(gateway) as second:
+        await first.say({"type": "auth", "ticket": ticket})
+        assert await first.hear() == {"type": "ack"}
+        await second.say({"type": "auth", "ticket": ticket})
+        assert (await second.hear())["error"]["code"] == "invalid_ticket"
+        assert await second.closed_with() == 4401
+
+
+async def test_a_foreign_page_may_not_open_a_socket(gateway, acme):
+    async with socket(gateway, acme, origin="https://evil.example") as client:
+        assert (await client.hear())["error"]["code"] == "origin_not_allowed"
+        assert await client.closed_with() == 4403
+
+
+async def test_a_revoked_key_closes_its_open_sockets(gateway, acme, rival):
+    async with socket(gateway, acme) as client, socket(gateway, rival) as other:
+        key = await in_database(ApiKey.objects.get, tenant=acme.tenant)
+        await in_database(tenants.block_key, key=key, now=timezone.now())
+
+        assert await client.closed_with() == 4401
+        await other.say({"type": "ping"})
+        assert await other.hear() == {"type": "pong"}
+
+
+async def test_a_suspended_tenant_loses_its_sockets(gateway, acme):
+    async with socket(gateway, acme) as client:
+        await in_database(tenants.suspend_tenant, tenant_id=acme.tenant.pk)
+
+        assert await client.closed_with() == 4403
+
+
+async def test_there_is_no_socket_at_another_address(gateway, acme):
+    with pytest.raises(Exception, match="403"):
+        async with socket(gateway, acme, path="/ws/v1/other"):
+            pass
