@@ -25,25 +25,28 @@ class EventSink:
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._touched = self._loop.time()
-        self._lock = asyncio.Lock()
         self._comment: asyncio.Task[None] | None = None
+        self._is_sending = False
         self.started = False
 
     async def send(self, block: bytes) -> None:
         """Send complete events. Waits while the client does not read."""
-        self._touched = self._loop.time()
-        async with self._lock:
-            if not self.started:
-                await self._start()
-            await self._send({"type": "http.response.body", "body": block, "more_body": True})
-        self._touched = self._loop.time()
+        await self._write(block, more=True)
 
     async def end(self, block: bytes = b"") -> None:
         """Send the last events and end the answer."""
-        async with self._lock:
-            if not self.started:
-                await self._start()
-            await self._send({"type": "http.response.body", "body": block, "more_body": False})
+        await self._write(block, more=False)
+
+    async def _write(self, block: bytes, *, more: bool) -> None:
+        if self._comment is not None:
+            await asyncio.wait({self._comment})
+        self._touched = self._loop.time()
+        self._is_sending = True
+        if not self.started:
+            await self._start()
+        await self._send({"type": "http.response.body", "body": block, "more_body": more})
+        self._is_sending = False
+        self._touched = self._loop.time()
 
     async def _start(self) -> None:
         self.started = True
@@ -54,8 +57,16 @@ class EventSink:
     def look(self, now: float) -> None:
         """Break a silence, and give up on a client that has not read for a minute."""
         silence = now - self._touched
-        if self._lock.locked():
-            if silence > STALLED_SECONDS:
-                self._client.give_up()
-        elif silence > SILENCE_SECONDS:
-            self._comment = asyncio.create_task(self.send(COMMENT))
+        is_busy = self._is_sending or self._comment is not None
+        if is_busy and silence > STALLED_SECONDS:
+            self._client.give_up()
+        elif not is_busy and silence > SILENCE_SECONDS:
+            self._comment = asyncio.create_task(self._say_something())
+
+    async def _say_something(self) -> None:
+        """Nobody else sends meanwhile: `_write` waits for this task."""
+        if not self.started:
+            await self._start()
+        await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
+        self._touched = self._loop.time()
+        self._comment = None

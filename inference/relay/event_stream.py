@@ -50,9 +50,9 @@ class EventStream:
         return block
 
     def _complete(self, data: bytes) -> bytes:
-        text = self._rest + data if self._rest else data
-        if b"\r" in text:
-            text = text.replace(b"\r\n", b"\n")
+        if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
+            return data  # nearly always: engines write whole events
+        text = (self._rest + data).replace(b"\r\n", b"\n")
         end = text.rfind(b"\n\n") + 2
         if end == 1:
             self._rest = self._bounded(text)
