@@ -1,7 +1,6 @@
 """What others read of tenants: plain values for the gateway, query sets for the console."""
 
 from django.db import InterfaceError, OperationalError
-from django.utils import timezone
 
 from tenants.admission.principal import Principal
 from tenants.errors import KeysUnavailable
@@ -42,12 +41,6 @@ def as_principal(key: ApiKey) -> Principal:
         expires_at=key.expires_at.timestamp() if key.expires_at else None,
         blocked=key.blocked_at is not None,
     )
-
-
-def note_key_use(*, key_ids: list[int]) -> None:
-    """Remember that keys were used now; for people, so a minute's precision is enough."""
-    with every_tenant():
-        ApiKey.objects.note_use(key_ids=key_ids, at=timezone.now())
 
 
 def tenant_ids_of(*, user: User) -> list[int]:

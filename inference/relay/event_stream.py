@@ -3,6 +3,8 @@
 Source: the WHATWG HTML standard, "Server-sent events"; events end with an empty line.
 """
 
+import re
+
 import msgspec
 
 from inference.errors import UpstreamBroken
@@ -11,6 +13,9 @@ from tenants.admission.usage import Usage
 
 LONGEST_EVENT = 1024 * 1024
 DONE = b"data: [DONE]"
+NO_CHOICES = (b'"choices":[]', b'"choices": []')
+USAGE = re.compile(rb',\s?"usage":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
+"""Inside a string the quotes would be escaped, so this finds the member and nothing else."""
 
 
 class EventStream:
@@ -68,10 +73,13 @@ class EventStream:
 
     def _note_usage(self, block: bytes) -> bytes:
         self._usage_block = block
-        if self._keep_usage or (b'"choices":[]' not in block and b'"choices": []' not in block):
+        if self._keep_usage:
             return block
-        # Clients that did not ask for it read `choices[0]` of every chunk.
-        return b"".join(event + b"\n\n" for event in events_of(block) if not is_usage_only(event))
+        # As in OpenAI's API: clients that did not ask read `choices[0]` of every chunk.
+        if any(form in block for form in NO_CHOICES):
+            kept = (event for event in events_of(block) if not is_usage_only(event))
+            block = b"".join(event + b"\n\n" for event in kept)
+        return USAGE.sub(b"", block)
 
     def _raise_error(self, block: bytes) -> None:
         """Raise if one of the events is an error; a model may also just write the word."""
@@ -96,4 +104,4 @@ def events_of(block: bytes) -> list[bytes]:
 
 
 def is_usage_only(event: bytes) -> bool:
-    return b'"choices":[]' in event or b'"choices": []' in event
+    return any(form in event for form in NO_CHOICES)

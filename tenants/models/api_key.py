@@ -6,7 +6,7 @@ from ipaddress import ip_network
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import F
 from django.db.models.functions import Least
 
 from tenants.scoping import TenantManager, TenantOwned
@@ -46,11 +46,6 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         """Let a key end at `at`, or earlier if it would have ended earlier."""
         # PostgreSQL's LEAST skips NULL, which here means "never".
         return self.filter(pk=key_id).update(expires_at=Least(F("expires_at"), at)) == 1
-
-    def note_use(self, *, key_ids: list[int], at: datetime) -> int:
-        """Record the last use; never moves it back."""
-        earlier = Q(last_used_at=None) | Q(last_used_at__lt=at)
-        return self.filter(earlier, pk__in=key_ids).update(last_used_at=at)
 
 
 ApiKeyManager = TenantManager.from_queryset(ApiKeyQuerySet)
