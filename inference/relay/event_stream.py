@@ -14,7 +14,7 @@ from tenants.admission.usage import Usage
 LONGEST_EVENT = 1024 * 1024
 DONE = b"data: [DONE]"
 NO_CHOICES = (b'"choices":[]', b'"choices": []')
-USAGE = re.compile(rb',\s?"usage":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
+USAGE = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 """Inside a string the quotes would be escaped, so this finds the member and nothing else."""
 
 
@@ -47,7 +47,7 @@ class EventStream:
             self.finished = True
         if b'"error"' in block:
             self._raise_error(block)
-        if b'"usage"' in block:
+        if b'"usage"' in block or b'"timings"' in block:
             block = self._note_usage(block)
         self.events += block.count(b"data: {")
         if self._rename is not None:

@@ -13,9 +13,10 @@ BYTES_PER_TOKEN = 3
 
 
 class WithUsage(msgspec.Struct):
-    """The one part of an engine's answer that we read."""
+    """The parts of an engine's answer that we read."""
 
     usage: Any = None
+    timings: Any = None
 
 
 def read_usage(answer: bytes) -> Usage | None:
@@ -23,9 +24,26 @@ def read_usage(answer: bytes) -> Usage | None:
 
     An explicit 0 is 0. Raises msgspec.DecodeError if `answer` is not a JSON object.
     """
-    usage = msgspec.json.decode(answer, type=WithUsage).usage
-    if not isinstance(usage, dict):
+    told = msgspec.json.decode(answer, type=WithUsage)
+    if isinstance(told.usage, dict):
+        return usage_of(told.usage)
+    if isinstance(told.timings, dict):
+        return usage_of_timings(told.timings)
+    return None
+
+
+def usage_of_timings(timings: dict[str, Any]) -> Usage | None:
+    """What llama.cpp tells on every chunk: its prompt tokens come in two parts."""
+    fresh = token_count(timings.get("prompt_n"))
+    cached = token_count(timings.get("cache_n"))
+    completion = token_count(timings.get("predicted_n"))
+    if fresh is None or cached is None or completion is None:
         return None
+    return Usage(prompt_tokens=fresh + cached, completion_tokens=completion, cached_tokens=cached)
+
+
+def usage_of(usage: dict[str, Any]) -> Usage | None:
+    """OpenAI's usage object."""
     prompt = token_count(usage.get("prompt_tokens"))
     completion = token_count(usage.get("completion_tokens", 0))
     if prompt is None or completion is None:

@@ -306,3 +306,23 @@ async def test_two_hundred_clients_that_leave_anywhere_leave_nothing(gateway, ac
 
 async def engine_is_idle(engine):
     await eventually(lambda: not engine.records.working)
+
+
+def test_llamacpp_is_asked_for_and_billed_by_its_timings():
+    from inference.fleet.snapshot import Endpoint
+    from inference.relay.encoding import encode_chat
+    from inference.relay.event_stream import EventStream
+    from inference.relay.parameters import ChatMessage, ChatRequest
+
+    request = ChatRequest(model="x", messages=[ChatMessage(role="user")], stream=True)
+    endpoint = Endpoint(id="e", address="http://e", model="m")
+    chunk = b'data: {"choices":[{"delta":{"content":"a"}}],"timings":{"cache_n":30,"prompt_n":2,"predicted_n":5}}\n\n'  # noqa: E501
+    stream = EventStream(keep_usage=False)
+
+    asked = json.loads(encode_chat(request, endpoint, engine="llamacpp"))
+    sent = stream.feed(chunk)
+
+    usage = stream.usage()
+    assert asked["timings_per_token"] is True
+    assert sent == b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens) == (32, 5, 30)
