@@ -6,12 +6,14 @@ from django.urls import reverse_lazy
 
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
 from config.settings.base import BASE_DIR, CONSOLE_URL, IS_LOCAL, REDIS_URL
+from config.unfold import UNFOLD
 
 PLANE = "console"
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
     "unfold",
+    "unfold.contrib.filters",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -70,6 +72,8 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+
+FORMAT_MODULE_PATH = "config.formats"
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
