@@ -1,7 +1,5 @@
 """Revisions: what was published when, and the way back to one of them."""
 
-from typing import Any
-
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter

@@ -7,7 +7,7 @@ from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminPasswordInput
+from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
 
 from inference import registry
 from inference.models import ModelEndpoint
@@ -29,10 +29,17 @@ ACTIVATE = Question(
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
     """The credential goes in and never comes out."""
 
+    # Engines on private networks speak plain HTTP; Django 6 would assume HTTPS.
+    address = forms.URLField(
+        max_length=300,
+        assume_scheme="http",
+        widget=UnfoldAdminURLInputWidget,
+        help_text="Base URL without /v1, for example http://10.0.0.5:8000.",
+    )
     new_credential = forms.CharField(
         required=False,
         label="Credential",
-        widget=UnfoldAdminPasswordInput(attrs={"autocomplete": "new-password"}),
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
         help_text="The server's own API key, if it wants one. It is never shown again. "
         "Empty: keep what is stored.",
     )

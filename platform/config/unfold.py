@@ -79,7 +79,7 @@ UNFOLD = {
     "BORDER_RADIUS": "8px",
     "COLORS": {"primary": BLUE},
     "DASHBOARD_CALLBACK": "config.dashboard.describe_platform",
-    "STYLES": [lambda request: static("console/console.css")],
-    "SCRIPTS": [lambda request: static("console/console.js")],
+    "STYLES": [lambda _request: static("console/console.css")],
+    "SCRIPTS": [lambda _request: static("console/console.js")],
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
 }

@@ -17,6 +17,7 @@ from kernel.errors import PlatformError
 REFUSAL = "_refusal"
 SECRET = "_secret"  # noqa: S105 - where a request keeps it until it is shown, not a secret
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
     """What an operator is asked before something happens."""
@@ -88,9 +89,9 @@ class ConsoleAdmin(ModelAdmin):
             return super().changeform_view(request, *args, **kwargs)
 
     def get_form(
-        self, request: HttpRequest, obj: Any = None, change: Any = False, **kwargs: Any
+        self, request: HttpRequest, obj: Any = None, **kwargs: Any
     ) -> Any:
-        form = super().get_form(request, obj, change=change, **kwargs)
+        form = super().get_form(request, obj, **kwargs)
         refusal = getattr(request, REFUSAL, None)
         return with_refusal(form, refusal) if refusal else form
 
@@ -190,9 +191,7 @@ def with_refusal(form: type[forms.ModelForm[Any]], refusal: PlatformError) -> An
     class Refused(form):  # type: ignore[valid-type, misc]
         def clean(self) -> Any:
             answers = super().clean()
-            self.add_error(
-                refusal.param if refusal.param in self.fields else None, refusal.message
-            )
+            self.add_error(refusal.param if refusal.param in self.fields else None, refusal.message)
             return answers
 
     return Refused

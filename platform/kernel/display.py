@@ -18,4 +18,4 @@ BADGES = {
 
 def separated(number: int | None) -> str:
     """A count as people read it: 1,234,567."""
-    return "–" if number is None else f"{number:,}"
+    return "-" if number is None else f"{number:,}"

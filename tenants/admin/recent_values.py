@@ -11,7 +11,7 @@ LATELY = 5_000
 """Events that are looked at: a filter must not read a ledger of millions to offer a choice."""
 
 
-class RecentValuesFilter(DropdownFilter):  # type: ignore[misc]
+class RecentValuesFilter(DropdownFilter):
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         column = self.parameter_name
         lately = UsageEvent.objects.order_by("-started_at")[:LATELY].values_list(column, flat=True)

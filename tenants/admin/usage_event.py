@@ -32,7 +32,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     list_fullwidth = True
     when_empty = "No request was metered yet. Send one with an API key, and it appears here."
 
-    @display(description="API key", empty_value="–")
+    @display(description="API key", empty_value="-")
     def key_name(self, event: UsageEvent) -> str | None:
         return event.api_key.name if event.api_key else None
 
@@ -50,7 +50,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
 
     @display(description="TTFT", ordering="ttft_ms")
     def ttft(self, event: UsageEvent) -> str:
-        return "–" if event.ttft_ms is None else f"{event.ttft_ms:,.0f} ms"
+        return "-" if event.ttft_ms is None else f"{event.ttft_ms:,.0f} ms"
 
     @display(description="Duration", ordering="duration_ms")
     def duration(self, event: UsageEvent) -> str:

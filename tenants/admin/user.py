@@ -19,7 +19,7 @@ from tenants.models import User
 admin.site.unregister(Group)
 
 
-class PersonForm(UserChangeForm):  # type: ignore[misc]
+class PersonForm(UserChangeForm):
     """Nobody locks themselves out."""
 
     acting: User
@@ -53,8 +53,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     show_full_result_count = False
     when_empty = "Add a person, then give them a role in a tenant, or make them an operator."
 
-    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, **kwargs)
+    def get_form(  # type: ignore[override]
+        self, request: HttpRequest, obj: Any = None, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, **kwargs)
         form.acting = request.user
         rights = form.base_fields.get("is_superuser")
         if rights:

@@ -2,9 +2,8 @@
 
 from auditlog.models import LogEntry
 from django.contrib import admin
-from django.http import HttpRequest
-from django.utils.safestring import SafeString
 from django.template.loader import render_to_string
+from django.utils.safestring import SafeString
 from knox.models import get_token_model
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
@@ -42,11 +41,8 @@ class AuditAdmin(ReadOnlyAdmin):
 
     @display(description="Fields")
     def summary(self, entry: LogEntry) -> str:
-        return ", ".join(entry.changes_dict) or "–"
+        return ", ".join(entry.changes_dict) or "-"
 
     @display(description="Changes")
     def difference(self, entry: LogEntry) -> SafeString:
         return render_to_string("console/changes.html", {"changes": entry.changes_dict})
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request)

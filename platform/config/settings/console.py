@@ -4,15 +4,15 @@ from datetime import timedelta
 
 from django.urls import reverse_lazy
 
+from config import unfold
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
 from config.settings.base import BASE_DIR, CONSOLE_URL, IS_LOCAL, REDIS_URL
-from config.unfold import UNFOLD
 
 PLANE = "console"
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the other one would put its own site in the place of ours
     "unfold.contrib.filters",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -74,6 +74,8 @@ AUTH_PASSWORD_VALIDATORS = [
 LOGIN_URL = reverse_lazy("admin:login")
 
 FORMAT_MODULE_PATH = "config.formats"
+
+UNFOLD = unfold.UNFOLD
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
