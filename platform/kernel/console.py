@@ -88,9 +88,7 @@ class ConsoleAdmin(ModelAdmin):
             setattr(request, REFUSAL, refusal)
             return super().changeform_view(request, *args, **kwargs)
 
-    def get_form(
-        self, request: HttpRequest, obj: Any = None, **kwargs: Any
-    ) -> Any:
+    def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)
         refusal = getattr(request, REFUSAL, None)
         return with_refusal(form, refusal) if refusal else form
