@@ -1,7 +1,10 @@
 """Where engines register, say that they are alive, and leave."""
 
+from typing import cast
+
 from django.conf import settings
 from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.request import Request
@@ -10,6 +13,7 @@ from rest_framework.views import APIView
 
 from inference import registry
 from inference.api.join import JoinTokenAuthentication, OpensPool
+from inference.models import ModelPool
 from inference.models.pool import Engine
 from inference.registry import Announcement
 
@@ -46,6 +50,11 @@ class LoadSerializer(serializers.Serializer[dict[str, int]]):
     waiting = serializers.IntegerField(min_value=0, max_value=MOST)
 
 
+def pool_of(request: Request) -> ModelPool:
+    """The pool that the request's join token opens."""
+    return cast("ModelPool", request.auth)
+
+
 class EngineView(APIView):
     """A door for engines: no sessions, so no cookies and no CSRF."""
 
@@ -67,7 +76,7 @@ class Registrations(EngineView):
             name: told.validated_data[name] for name in told.validated_data if name != "engine"
         }
         endpoint = registry.register_endpoint(
-            pool=request.auth, announcement=Announcement(**facts), now=timezone.now()
+            pool=pool_of(request), announcement=Announcement(**facts), now=timezone.now()
         )
         answer = {
             "id": endpoint.public_id,
@@ -81,7 +90,7 @@ class Registration(EngineView):
     @extend_schema(operation_id="engine_deregister", request=None, responses={204: None})
     def delete(self, request: Request, public_id: str) -> Response:
         """Leave the pool. 404 if the endpoint is out already."""
-        registry.deregister_endpoint(pool=request.auth, public_id=public_id)
+        registry.deregister_endpoint(pool=pool_of(request), public_id=public_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -89,13 +98,13 @@ class Heartbeats(EngineView):
     @extend_schema(
         operation_id="engine_heartbeat",
         request=LoadSerializer,
-        responses={200: serializers.Serializer},
+        responses={200: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Say that the engine is alive. 404 means: register again."""
         told = LoadSerializer(data=request.data)
         told.is_valid(raise_exception=True)
         registry.beat(
-            pool=request.auth, public_id=public_id, now=timezone.now(), **told.validated_data
+            pool=pool_of(request), public_id=public_id, now=timezone.now(), **told.validated_data
         )
         return Response({})

@@ -1,4 +1,4 @@
-"""Every page of the console opens, empty and full, and the same pages ask the same few questions."""
+"""Every page of the console opens, empty and full, and asks few questions."""
 
 import pytest
 from django.contrib import admin

@@ -136,6 +136,11 @@ SPECTACULAR_SETTINGS = {
     "own OpenAI-compatible API, which is not described here.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "TenantStatus": "tenants.models.Tenant.Status",
+        "UsageStatus": "tenants.models.UsageEvent.Status",
+        "KeyStatus": ("active", "blocked", "expired"),
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
