@@ -45,6 +45,7 @@ class RevisionsInline(TabularInline):
     ordering = ("-number",)
     per_page = NEWEST
     extra = 0
+    hide_title = True
     can_delete = False
     show_change_link = True
 
@@ -79,6 +80,12 @@ class AgentAdmin(ConsoleAdmin):
         # Programs call an agent by its slug: it stays what it was.
         return ("tenant", "slug", "serves", "draft") if obj else ()
 
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name == "parameters":
+            field.widget.attrs["rows"] = 4
+        return field
+
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
 
@@ -102,6 +109,8 @@ class AgentAdmin(ConsoleAdmin):
         )
 
     def restore(self, *, row: Any, form: Any) -> None:
+        # Every emptiness that JSON knows means: no presets.
+        row.parameters = row.parameters or {}
         services.save_draft(agent=row)
 
     def remove(self, *, row: Any) -> None:

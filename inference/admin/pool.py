@@ -22,6 +22,7 @@ class EndpointsInline(TabularInline):
     readonly_fields = fields
     ordering = ("address",)
     extra = 0
+    hide_title = True
     can_delete = False
     show_change_link = True
     verbose_name_plural = "endpoints of this pool"

@@ -72,6 +72,13 @@ UNFOLD = {
     "SITE_HEADER": "Tenantry",
     "SITE_SUBHEADER": "Console",
     "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("console/favicon.svg"),
+        }
+    ],
     "SITE_URL": None,
     "SHOW_HISTORY": False,
     "SHOW_VIEW_ON_SITE": False,

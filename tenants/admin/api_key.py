@@ -7,6 +7,7 @@ from django import forms
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -24,7 +25,7 @@ from kernel.display import BADGES
 from tenants import services
 from tenants.admin.key_status import KeyStatusFilter
 from tenants.models import ApiKey
-from tenants.models.api_key import Scope, every_scope
+from tenants.models.api_key import Scope, every_scope, validate_network
 from tenants.services import IssuedKey
 
 BLOCK = Question(
@@ -58,6 +59,13 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         initial=every_scope,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
         help_text="What it may be used for.",
+    )
+    # Checked by the form: of the model's own check Django would drop the sentence.
+    allowed_networks = SimpleArrayField(
+        forms.CharField(max_length=50, validators=[validate_network]),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Addresses or networks it may be used from, comma-separated. Empty: anywhere.",
     )
 
     def clean(self) -> Any:

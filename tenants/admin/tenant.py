@@ -6,6 +6,9 @@ from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from kernel.console import ConsoleAdmin, Question
@@ -27,6 +30,14 @@ RESUME = Question(
 )
 
 
+PAGES = {
+    "API keys": "tenants_apikey",
+    "members": "tenants_membership",
+    "usage": "tenants_usageevent",
+}
+FILTER = "tenant__id__exact"
+
+
 def rows_of_tenant(model: type[ApiKey | Membership]) -> Coalesce:
     """How many rows of `model` each tenant of the outer query has."""
     counted = (
@@ -44,7 +55,7 @@ class TenantAdmin(ConsoleAdmin):
     list_display = ("name", "slug", "state", "keys", "members", "time_zone", "created_at")
     list_filter = ("status",)
     search_fields = ("slug", "name")
-    fields = ("name", "slug", "time_zone", "state", "created_at")
+    fields = ("name", "slug", "time_zone", "state", "created_at", "see")
     actions = ("suspend_selected", "resume_selected")
     actions_detail = ("suspend", "resume")
     when_empty = "Make your first tenant: a customer with its own keys, agents and usage."
@@ -58,7 +69,7 @@ class TenantAdmin(ConsoleAdmin):
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # The short name is in URLs, dashboards and exports: it stays what it was.
-        return ("slug", "state", "created_at") if obj else ()
+        return ("slug", "state", "created_at", "see") if obj else ()
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
         return {} if obj else {"slug": ("name",)}
@@ -77,6 +88,17 @@ class TenantAdmin(ConsoleAdmin):
     @display(description="Members", ordering="people")
     def members(self, tenant: Any) -> str:
         return separated(tenant.people)
+
+    @display(description="See its")
+    def see(self, tenant: Tenant) -> SafeString:
+        return format_html_join(
+            " · ",
+            '<a class="text-primary-600 dark:text-primary-500" href="{}?{}={}">{}</a>',
+            [
+                (reverse(f"{self.admin_site.name}:{page}_changelist"), FILTER, tenant.pk, name)
+                for name, page in PAGES.items()
+            ],
+        )
 
     def store(self, *, row: Any, form: Any) -> Tenant:
         return services.create_tenant(slug=row.slug, name=row.name, time_zone=row.time_zone)

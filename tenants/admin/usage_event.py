@@ -23,8 +23,8 @@ class UsageEventAdmin(ReadOnlyAdmin):
     )
     list_filter = (("tenant", AutocompleteSelectFilter), RouteFilter, DoorFilter, "status", "kind")
     list_select_related = ("tenant", "api_key")
-    search_fields = ("request_id", "client_request_id")
-    search_help_text = "A request id, ours or the client's."
+    search_fields = ("request_id__exact", "client_request_id__exact")
+    search_help_text = "A whole request id, ours or the client's."
     date_hierarchy = "started_at"
     # Counting millions of rows to number pages is a price that nobody wants to pay.
     paginator = InfinitePaginator
@@ -38,7 +38,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
 
     @display(description="Status", label=BADGES, ordering="status")
     def state(self, event: UsageEvent) -> str:
-        return event.get_status_display()
+        return str(event.get_status_display()).lower()
 
     @display(description="Prompt", ordering="prompt_tokens")
     def prompt(self, event: UsageEvent) -> str:

@@ -4,7 +4,6 @@ from typing import Any
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
-from knox.auth import TokenAuthentication
 from knox.models import get_token_model
 from rest_framework import serializers, status
 from rest_framework.authentication import BasicAuthentication, SessionAuthentication
@@ -14,6 +13,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from tenants.api.access import ApiViewSet, acting_user
+from tenants.api.authentication import OperatorTokenAuthentication
 
 AuthToken = get_token_model()
 
@@ -50,7 +50,7 @@ class TokensViewSet(ListModelMixin, ApiViewSet[Any]):
         """A token cannot make another one: whoever stole it would keep it for ever."""
         people = [BasicAuthentication(), SessionAuthentication()]
         is_new = self.request is not None and self.request.method == "POST"
-        return people if is_new else [TokenAuthentication(), *people]
+        return people if is_new else [OperatorTokenAuthentication(), *people]
 
     def get_queryset(self) -> QuerySet[Any]:
         mine: QuerySet[Any] = AuthToken.objects.filter(user=acting_user(self.request))

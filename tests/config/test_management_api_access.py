@@ -10,7 +10,6 @@ from django.urls import get_resolver
 
 from agents import services as agents
 from inference import registry
-from inference import services as inference
 from tenants import services as tenants
 from tests.console_fixtures import make_event, make_person
 

@@ -3,6 +3,8 @@
 from auditlog.models import LogEntry
 from django.contrib import admin
 from django.template.loader import render_to_string
+from django.utils.formats import localize
+from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from knox.models import get_token_model
 from unfold.decorators import display
@@ -14,24 +16,35 @@ from kernel.console import ReadOnlyAdmin
 admin.site.unregister(LogEntry)
 admin.site.unregister(get_token_model())
 
+SHOWN = 4
+"""Fields that the list names."""
+
 VERBS = {"create": "success", "update": "info", "delete": "danger"}
 
 
 @admin.register(LogEntry)
 class AuditAdmin(ReadOnlyAdmin):
-    list_display = ("timestamp", "person", "verb", "content_type", "object_repr", "summary")
+    list_display = ("moment", "person", "verb", "kind", "object_repr", "summary")
     list_filter = ("action", "content_type")
     list_select_related = ("actor", "content_type")
     search_fields = ("object_repr", "actor__username", "object_pk")
     date_hierarchy = "timestamp"
     paginator = InfinitePaginator
     fields = (
-        *("timestamp", "person", "verb", "content_type", "object_repr", "object_pk"),
+        *("timestamp", "person", "verb", "kind", "object_repr", "object_pk"),
         *("remote_addr", "difference"),
     )
     when_empty = "Nothing was changed yet. Every change of a person appears here."
 
-    @display(description="Who", ordering="actor", empty_value="the platform")
+    @display(description="When", ordering="timestamp")
+    def moment(self, entry: LogEntry) -> SafeString:
+        return format_html('<span class="console-nowrap">{}</span>', localize(entry.timestamp))
+
+    @display(description="What", ordering="content_type")
+    def kind(self, entry: LogEntry) -> str:
+        return str(entry.content_type.name)
+
+    @display(description="Who", ordering="actor", empty_value="platform")
     def person(self, entry: LogEntry) -> str | None:
         return str(entry.actor) if entry.actor else entry.actor_email
 
@@ -41,7 +54,9 @@ class AuditAdmin(ReadOnlyAdmin):
 
     @display(description="Fields")
     def summary(self, entry: LogEntry) -> str:
-        return ", ".join(entry.changes_dict) or "-"
+        fields = sorted(entry.changes_dict)
+        more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
+        return ", ".join(fields[:SHOWN]) + more
 
     @display(description="Changes")
     def difference(self, entry: LogEntry) -> SafeString:

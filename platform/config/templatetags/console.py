@@ -17,4 +17,4 @@ def separated(number: int | None) -> str:
 @register.filter
 def badge(state: str) -> str:
     """The colour of a state's badge."""
-    return BADGES.get(state, "")
+    return BADGES.get(state.lower(), "")
