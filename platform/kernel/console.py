@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.contrib.admin import ShowFacets
 from django.core.exceptions import PermissionDenied
 from django.db import models
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
@@ -172,6 +173,9 @@ class ConsoleAdmin(ModelAdmin):
 
 class ReadOnlyAdmin(ConsoleAdmin):
     """Rows that people read and nobody changes here."""
+
+    # There are many of them: counting each choice of each filter would take its time.
+    show_facets = ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         return False

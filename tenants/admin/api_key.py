@@ -48,7 +48,7 @@ ROTATE = Question(
 EXAMPLE = """curl {url}/v1/chat/completions \\
   -H "Authorization: Bearer {secret}" \\
   -H "Content-Type: application/json" \\
-  -d '{{"model": "MODEL", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+  -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -139,7 +139,11 @@ class ApiKeyAdmin(ConsoleAdmin):
             secret=issued.secret,
             explains=f"It is for {issued.key.tenant}. It is shown this one time: only a digest "
             "of it is stored. If it is lost, rotate the key.",
-            command=EXAMPLE.format(url=settings.GATEWAY_URL, secret=issued.secret),
+            command=EXAMPLE.format(
+                url=settings.GATEWAY_URL,
+                secret=issued.secret,
+                model=next(iter(issued.key.allowed_models), "MODEL"),
+            ),
         )
         return self.show_once(request, issued.key, shown)
 

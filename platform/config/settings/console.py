@@ -137,6 +137,7 @@ SPECTACULAR_SETTINGS = {
     "own OpenAI-compatible API, which is not described here.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "TenantStatus": "tenants.models.Tenant.Status",
         "UsageStatus": "tenants.models.UsageEvent.Status",
