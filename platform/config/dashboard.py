@@ -14,7 +14,7 @@ from config.tasks import canary_age
 from inference.models import ModelEndpoint
 from kernel.display import separated
 from tenants.models import Tenant, UsageEvent
-from tenants.selectors import requests_by_hour, summarise_usage
+from tenants.reports import requests_by_hour, summarise_usage
 
 LATEST = 8
 HOURS = 24

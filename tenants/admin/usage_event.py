@@ -12,7 +12,7 @@ from kernel.console import ReadOnlyAdmin
 from kernel.display import BADGES, separated
 from tenants.admin.recent_values import DoorFilter, RouteFilter
 from tenants.models import UsageEvent
-from tenants.selectors import SUMMED_AT_MOST, total_usage
+from tenants.reports import SUMMED_AT_MOST, total_usage
 
 
 @admin.register(UsageEvent)

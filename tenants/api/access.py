@@ -16,8 +16,8 @@ from kernel.errors import InvalidParameter
 from tenants import auditing
 from tenants.errors import RoleTooLow
 from tenants.models import Membership, Tenant, User
+from tenants.roles import find_tenant, membership_of
 from tenants.scoping import every_tenant, tenant_scope
-from tenants.selectors import find_tenant, membership_of
 
 Role = Membership.Role
 M = TypeVar("M", bound=Model)

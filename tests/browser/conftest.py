@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.console_fixtures import operator
+from tests.fixtures.console import operator
 
 __all__ = ["operator"]
 

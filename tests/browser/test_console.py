@@ -6,7 +6,7 @@ import urllib.request
 import pytest
 
 from tenants.keys import parse_key
-from tests.console_fixtures import PASSWORD
+from tests.fixtures.console import PASSWORD
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 

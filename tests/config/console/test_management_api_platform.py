@@ -7,7 +7,7 @@ from django.test import Client
 from agents import services as agents
 from inference import registry
 from inference.models import ModelEndpoint
-from tests.console_fixtures import make_person
+from tests.fixtures.console import make_person
 
 API = "/api/v1/"
 

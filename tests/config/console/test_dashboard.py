@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from config.tasks import CANARY, sing
 from inference import registry
-from tests.console_fixtures import make_event
+from tests.fixtures.console import make_event
 
 
 @pytest.fixture(autouse=True)

@@ -9,7 +9,7 @@ from agents import services as agents
 from inference import registry
 from tenants import services
 from tenants.models import Membership
-from tests.console_fixtures import PASSWORD, make_event, make_person
+from tests.fixtures.console import PASSWORD, make_event, make_person
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 NAMES = [model._meta.label_lower.replace(".", "_") for model in MODELS]

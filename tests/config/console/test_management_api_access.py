@@ -11,7 +11,7 @@ from django.urls import get_resolver
 from agents import services as agents
 from inference import registry
 from tenants import services as tenants
-from tests.console_fixtures import make_event, make_person
+from tests.fixtures.console import make_event, make_person
 
 PREFIX = "api/v1/"
 CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operator")

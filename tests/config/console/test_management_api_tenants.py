@@ -12,7 +12,7 @@ from knox.models import AuthToken
 from tenants import services
 from tenants.keys import parse_key
 from tenants.models import ApiKey, Membership, Tenant
-from tests.console_fixtures import PASSWORD, make_event, make_person, rows
+from tests.fixtures.console import PASSWORD, make_event, make_person, rows
 
 API = "/api/v1/"
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from kernel.models import Publication
 from tenants import services
 from tenants.models import Membership, Tenant, User
-from tests.console_fixtures import PASSWORD, make_person, rows
+from tests.fixtures.console import PASSWORD, make_person, rows
 
 NEW = {"name": "Third", "slug": "third", "time_zone": "UTC"}
 

@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from agents import services
 from agents.models import Agent, AgentRevision
-from tests.console_fixtures import rows
+from tests.fixtures.console import rows
 
 
 def page(name, *args):

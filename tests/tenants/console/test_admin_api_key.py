@@ -11,7 +11,7 @@ from django.utils import timezone
 from tenants import services
 from tenants.keys import parse_key
 from tenants.models import ApiKey, Membership
-from tests.console_fixtures import make_person, rows
+from tests.fixtures.console import make_person, rows
 
 
 def page(name, *args):
