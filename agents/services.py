@@ -8,9 +8,13 @@ from django.db.models import Max
 from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
 from inference.models import ModelRoute
+from kernel.audit import note_transition
 from kernel.publishing import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
+
+DRAFT_FIELDS = ("slug", "name", "description", "route", "instructions", "parameters", "changed_at")
+"""What a form changes. What is published has services of its own: a late form must not undo it."""
 
 
 def agents_topic(tenant_id: int) -> str:
@@ -55,7 +59,7 @@ def create_agent(
 def save_draft(*, agent: Agent) -> None:
     """Store a changed draft. What tenants are served stays as it is, but for the agent's name."""
     with tenant_scope(agent.tenant_id):
-        agent.save()
+        agent.save(update_fields=DRAFT_FIELDS)
         publish_topics(agents_topic(agent.tenant_id))
 
 
@@ -92,7 +96,14 @@ def rollback(*, agent: Agent, revision: AgentRevision) -> None:
 
 
 def point_at(*, agent: Agent, revision: AgentRevision) -> None:
+    before = agent.published
     Agent.objects.filter(pk=agent.pk).update(published=revision)
+    note_transition(
+        agent,
+        field="published",
+        before=before.number if before else None,
+        after=revision.number,
+    )
     publish_topics(agents_topic(agent.tenant_id))
 
 

@@ -10,12 +10,15 @@ from inference.addresses import normalised_address
 from inference.errors import InvalidJoinToken, ModelMismatch, NameTaken
 from inference.models import JoinToken, ModelEndpoint, ModelPool
 from inference.services import FLEET
+from kernel.audit import note_transition
 from kernel.errors import NotFound
 from kernel.publishing import publish
 from tenants.keys import digest_key, key_matches, new_key, parse_key, pepper_name
 
 JOIN_TOKEN = "tnj"  # noqa: S105 - the kind of the token, not a token
 State = ModelEndpoint.State
+ENDPOINT_FIELDS = ("pool", "address", "model", "max_concurrency")
+"""What a form changes. The state has services of its own: a late form must not undo a drain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,9 +49,13 @@ def issue_join_token(*, pool: ModelPool, name: str) -> tuple[JoinToken, str]:
     return token, str(text)
 
 
+@transaction.atomic
 def block_join_token(*, token: JoinToken, now: datetime) -> bool:
     """Refuse a token from now on. False if it was blocked already."""
-    return JoinToken.objects.filter(pk=token.pk, blocked_at=None).update(blocked_at=now) == 1
+    blocked = JoinToken.objects.filter(pk=token.pk, blocked_at=None).update(blocked_at=now) == 1
+    if blocked:
+        note_transition(token, field="status", before="accepted", after="blocked")
+    return blocked
 
 
 def pool_of_join_token(text: str, *, now: datetime) -> ModelPool:
@@ -94,9 +101,17 @@ def add_static_endpoint(
 
 @transaction.atomic
 def save_endpoint(*, endpoint: ModelEndpoint) -> None:
-    """Store changed fields of an endpoint and tell the gateways. Raises AddressNotAllowed."""
+    """Store changed fields of an endpoint and tell the gateways.
+
+    A credential that was not loaded is kept. Raises AddressNotAllowed or NameTaken.
+    """
     endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
-    endpoint.save()
+    kept = {"credential"} & endpoint.get_deferred_fields()
+    try:
+        with transaction.atomic():
+            endpoint.save(update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))
+    except IntegrityError as error:
+        raise NameTaken("This pool has an endpoint at that address already.") from error
     publish(FLEET)
 
 
@@ -160,6 +175,8 @@ def drain_endpoint(*, endpoint: ModelEndpoint) -> bool:
     moved = ModelEndpoint.objects.move(
         endpoint_id=endpoint.pk, before=(State.READY,), after=State.DRAINING
     )
+    if moved:
+        note_transition(endpoint, field="state", before=State.READY, after=State.DRAINING)
     publish(FLEET)
     return moved
 
@@ -170,6 +187,8 @@ def activate_endpoint(*, endpoint: ModelEndpoint) -> bool:
     moved = ModelEndpoint.objects.move(
         endpoint_id=endpoint.pk, before=(State.DRAINING,), after=State.READY
     )
+    if moved:
+        note_transition(endpoint, field="state", before=State.DRAINING, after=State.READY)
     publish(FLEET)
     return moved
 

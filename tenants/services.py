@@ -10,12 +10,17 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import IntegrityError, transaction
 
+from kernel.audit import note_transition
 from kernel.publishing import publish
 from tenants.errors import SlugTaken
 from tenants.keys import digest_key, new_key, pepper_name
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.models.api_key import every_scope
 from tenants.scoping import tenant_scope
+
+TENANT_FIELDS = ("slug", "name", "time_zone")
+KEY_FIELDS = ("name", "member", "scopes", "allowed_models", "allowed_networks", "expires_at")
+"""What a form changes. The rest has services of its own, whose work a late form must not undo."""
 
 ROTATION_OVERLAP = timedelta(hours=24)
 
@@ -53,7 +58,7 @@ def create_tenant(*, slug: str, name: str, time_zone: str = "UTC") -> Tenant:
 @transaction.atomic
 def save_tenant(*, tenant: Tenant) -> None:
     """Store changed fields of an existing tenant and tell the gateways."""
-    tenant.save()
+    tenant.save(update_fields=TENANT_FIELDS)
     publish(principals_topic(tenant.pk))
 
 
@@ -61,6 +66,8 @@ def save_tenant(*, tenant: Tenant) -> None:
 def suspend_tenant(*, tenant_id: int) -> bool:
     """Refuse all requests of a tenant, on every worker, within a second. False if it was so."""
     changed = Tenant.objects.suspend(tenant_id=tenant_id)
+    if changed:
+        note_status(tenant_id, before=Tenant.Status.ACTIVE, after=Tenant.Status.SUSPENDED)
     publish(principals_topic(tenant_id))
     return changed
 
@@ -69,8 +76,21 @@ def suspend_tenant(*, tenant_id: int) -> bool:
 def resume_tenant(*, tenant_id: int) -> bool:
     """Serve a suspended tenant again. False if it was active."""
     changed = Tenant.objects.resume(tenant_id=tenant_id)
+    if changed:
+        note_status(tenant_id, before=Tenant.Status.SUSPENDED, after=Tenant.Status.ACTIVE)
     publish(principals_topic(tenant_id))
     return changed
+
+
+def note_status(tenant_id: int, *, before: str, after: str) -> None:
+    tenant = Tenant.objects.get(pk=tenant_id)
+    note_transition(tenant, field="status", before=before, after=after)
+
+
+def save_user(*, user: User) -> None:
+    """Store a new or changed user. Operators, and only they, may sign in to the console."""
+    user.is_staff = user.is_superuser
+    user.save()
 
 
 @transaction.atomic
@@ -134,7 +154,7 @@ def issue_key(
 def save_key(*, key: ApiKey) -> None:
     """Store changed fields of an existing key and tell the gateways."""
     with tenant_scope(key.tenant_id):
-        key.save()
+        key.save(update_fields=KEY_FIELDS)
         publish(principals_topic(key.tenant_id))
 
 
@@ -143,6 +163,8 @@ def block_key(*, key: ApiKey, now: datetime) -> bool:
     """Refuse a key on every worker within a second. False if it was blocked already."""
     with tenant_scope(key.tenant_id):
         changed = ApiKey.objects.block(key_id=key.pk, now=now)
+        if changed:
+            note_transition(key, field="status", before="accepted", after="blocked")
         publish(principals_topic(key.tenant_id))
     return changed
 
@@ -152,6 +174,8 @@ def unblock_key(*, key: ApiKey) -> bool:
     """Accept a blocked key again. False if it was not blocked."""
     with tenant_scope(key.tenant_id):
         changed = ApiKey.objects.unblock(key_id=key.pk)
+        if changed:
+            note_transition(key, field="status", before="blocked", after="accepted")
         publish(principals_topic(key.tenant_id))
     return changed
 

@@ -1,5 +1,11 @@
 """Where engines register."""
 
-from django.urls import URLPattern
+from django.urls import path
 
-urlpatterns: list[URLPattern] = []
+from inference.api.internal import Heartbeats, Registration, Registrations
+
+urlpatterns = [
+    path("endpoints", Registrations.as_view(), name="engine-registrations"),
+    path("endpoints/<slug:public_id>", Registration.as_view(), name="engine-registration"),
+    path("endpoints/<slug:public_id>/heartbeat", Heartbeats.as_view(), name="engine-heartbeats"),
+]

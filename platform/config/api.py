@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db.models import ProtectedError
-from django.http import Http404
+from django.http import Http404, HttpRequest, JsonResponse
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
@@ -16,6 +16,7 @@ from kernel.errors import (
     Denied,
     InvalidJson,
     InvalidParameter,
+    MethodNotAllowed,
     NotFound,
     PlatformError,
     Unauthenticated,
@@ -33,7 +34,7 @@ class Pages(CursorPagination):
 
 def answer_failure(failure: Exception, context: dict[str, Any]) -> Response | None:
     """The error of CONTRACT §2 for an expected failure; None for a bug, which Django reports."""
-    error = as_platform_error(failure)
+    error = as_platform_error(failure, view=context.get("view"))
     if error is not None:
         set_rollback()
         return Response(
@@ -55,7 +56,14 @@ class OtherRefusal(PlatformError):
     kind = "invalid_request_error"
 
 
-def as_platform_error(failure: Exception) -> PlatformError | None:  # noqa: PLR0911 - a table
+def answer_unknown(request: HttpRequest) -> JsonResponse:
+    """An address that the management API does not have."""
+    return JsonResponse(error_object(NotFound("There is no such address here.")), status=404)
+
+
+def as_platform_error(  # noqa: PLR0911 - a table
+    failure: Exception, *, view: Any = None
+) -> PlatformError | None:
     """The leaf of our tree that says what Django or DRF mean."""
     match failure:
         case PlatformError():
@@ -69,6 +77,8 @@ def as_platform_error(failure: Exception) -> PlatformError | None:  # noqa: PLR0
             return InvalidJson()
         case exceptions.NotAuthenticated() | exceptions.AuthenticationFailed():
             return Unauthenticated("Sign in, or send `Authorization: Bearer <operator token>`.")
+        case exceptions.MethodNotAllowed():
+            return MethodNotAllowed(allow=", ".join(getattr(view, "allowed_methods", [])))
         case exceptions.PermissionDenied():
             return Denied()
         case ProtectedError():

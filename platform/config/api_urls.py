@@ -1,5 +1,30 @@
 """The management API's addresses."""
 
-from django.urls import URLPattern
+from django.urls import re_path
+from rest_framework.routers import SimpleRouter
 
-urlpatterns: list[URLPattern] = []
+from agents.api.agents import AgentsViewSet
+from config.api import answer_unknown
+from config.audit_api import AuditViewSet
+from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
+from inference.api.fleet import PoolsViewSet, RoutesViewSet
+from tenants.api.keys import KeysViewSet
+from tenants.api.members import MembersViewSet
+from tenants.api.tenants import TenantsViewSet
+from tenants.api.tokens import TokensViewSet
+from tenants.api.usage import UsageViewSet
+
+router = SimpleRouter(trailing_slash=False)
+router.register("tenants", TenantsViewSet, basename="tenant")
+router.register("members", MembersViewSet, basename="member")
+router.register("api-keys", KeysViewSet, basename="api-key")
+router.register("usage", UsageViewSet, basename="usage")
+router.register("tokens", TokensViewSet, basename="token")
+router.register("agents", AgentsViewSet, basename="agent")
+router.register("routes", RoutesViewSet, basename="route")
+router.register("pools", PoolsViewSet, basename="pool")
+router.register("endpoints", EndpointsViewSet, basename="endpoint")
+router.register("join-tokens", JoinTokensViewSet, basename="join-token")
+router.register("audit", AuditViewSet, basename="audit")
+
+urlpatterns = [*router.urls, re_path("", answer_unknown)]

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from django.urls import reverse_lazy
 
+from config import unfold
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
 from config.settings.base import BASE_DIR, CONSOLE_URL, IS_LOCAL, REDIS_URL
 
@@ -11,7 +12,8 @@ PLANE = "console"
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
-    "unfold",
+    "unfold.apps.BasicAppConfig",  # the other one would put its own site in the place of ours
+    "unfold.contrib.filters",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",
@@ -70,6 +72,11 @@ AUTH_PASSWORD_VALIDATORS = [
     )
 ]
 LOGIN_URL = reverse_lazy("admin:login")
+LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
+
+FORMAT_MODULE_PATH = "config.formats"
+
+UNFOLD = unfold.UNFOLD
 
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
@@ -107,7 +114,7 @@ CHANNEL_LAYERS = {
 
 REST_FRAMEWORK = {
     "DEFAULT_AUTHENTICATION_CLASSES": [
-        "knox.auth.TokenAuthentication",
+        "tenants.api.authentication.OperatorTokenAuthentication",
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
@@ -130,6 +137,12 @@ SPECTACULAR_SETTINGS = {
     "own OpenAI-compatible API, which is not described here.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
+    "ENUM_NAME_OVERRIDES": {
+        "TenantStatus": "tenants.models.Tenant.Status",
+        "UsageStatus": "tenants.models.UsageEvent.Status",
+        "KeyStatus": ("active", "blocked", "expired"),
+    },
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",

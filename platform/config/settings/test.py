@@ -20,6 +20,8 @@ from config.settings.gateway import (  # the gateway's own, so that its parts ca
 
 # The slow hashes are for attackers, not for tests.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+# Static files come from the apps; a folder that is not there would be a warning, so an error.
+STATIC_ROOT = None  # type: ignore[assignment]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

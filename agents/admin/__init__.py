@@ -1,0 +1,6 @@
+"""The console's pages of this context. Django imports this module to find them."""
+
+from agents.admin.agent import AgentAdmin
+from agents.admin.revision import AgentRevisionAdmin
+
+__all__ = ["AgentAdmin", "AgentRevisionAdmin"]

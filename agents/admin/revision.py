@@ -1,0 +1,43 @@
+"""Revisions: what was published when, and the way back to one of them."""
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+
+from agents import services
+from agents.models import AgentRevision
+from kernel.console import Question, ReadOnlyAdmin
+from kernel.display import BADGES
+
+ROLL_BACK = Question(
+    title="Serve this revision?",
+    explains="Tenants are served it within a second. The draft stays as it is.",
+    verb="Serve this revision",
+)
+
+
+@admin.register(AgentRevision)
+class AgentRevisionAdmin(ReadOnlyAdmin):
+    list_display = ("agent", "number", "tenant", "state", "note", "published_by", "published_at")
+    list_filter = (("tenant", AutocompleteSelectFilter), ("agent", AutocompleteSelectFilter))
+    list_select_related = ("agent", "tenant", "published_by")
+    search_fields = ("agent__slug", "note")
+    fields = (
+        *("agent", "tenant", "number", "state", "note", "published_by", "published_at"),
+        *("route", "parameters", "instructions"),
+    )
+    actions_detail = ("roll_back",)
+    when_empty = "Publish an agent, and its first revision appears here."
+
+    @display(description="Status", label={"served": "success", **BADGES})
+    def state(self, revision: AgentRevision) -> str:
+        return "served" if revision.agent.published_id == revision.pk else "kept"
+
+    @action(description="Serve this revision", icon="history")
+    def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(revision: AgentRevision) -> HttpResponse:
+            services.rollback(agent=revision.agent, revision=revision)
+            return self.done(request, revision, f"Tenants are served {revision} now.")
+
+        return self.ask_first(request, object_id, question=ROLL_BACK, act=act)

@@ -1,0 +1,8 @@
+"""The console's pages of this context. Django imports this module to find them."""
+
+from inference.admin.endpoint import ModelEndpointAdmin
+from inference.admin.join_token import JoinTokenAdmin
+from inference.admin.pool import ModelPoolAdmin
+from inference.admin.route import ModelRouteAdmin
+
+__all__ = ["JoinTokenAdmin", "ModelEndpointAdmin", "ModelPoolAdmin", "ModelRouteAdmin"]

@@ -1,0 +1,92 @@
+"""Model pools, with the endpoints that are in them."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, Q, QuerySet
+from django.http import HttpRequest
+from unfold.admin import TabularInline
+from unfold.decorators import display
+
+from inference import services
+from inference.models import ModelEndpoint, ModelPool
+from kernel.console import ConsoleAdmin
+from kernel.display import BADGES
+
+
+class EndpointsInline(TabularInline):
+    """Read here, changed on their own pages: each change is a service's business."""
+
+    model = ModelEndpoint
+    fields = ("address", "model", "state_badge", "registered", "running", "waiting", "heartbeat_at")
+    readonly_fields = fields
+    ordering = ("address",)
+    extra = 0
+    hide_title = True
+    can_delete = False
+    show_change_link = True
+    verbose_name_plural = "endpoints of this pool"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelEndpoint]:
+        rows: QuerySet[ModelEndpoint] = super().get_queryset(request)
+        return rows.defer("credential")
+
+    def has_add_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="State", label=BADGES)
+    def state_badge(self, endpoint: ModelEndpoint) -> str:
+        return endpoint.state
+
+
+@admin.register(ModelPool)
+class ModelPoolAdmin(ConsoleAdmin):
+    list_display = ("name", "engine", "ready", "endpoints", "routes")
+    list_filter = ("engine",)
+    search_fields = ("name",)
+    fields = ("name", "engine", "connect_timeout", "first_token_timeout", "token_timeout")
+    inlines = (EndpointsInline,)
+    goes_along = frozenset({"model endpoint", "join token"})
+    when_empty = "Make a pool, then a join token with which engines enter it."
+
+    def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
+        return self.inlines if obj else ()
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[ModelPool]:
+        rows: QuerySet[ModelPool] = super().get_queryset(request)
+        ready = Q(endpoints__state=ModelEndpoint.State.READY)
+        return rows.annotate(
+            endpoint_count=Count("endpoints", distinct=True),
+            ready_count=Count("endpoints", filter=ready, distinct=True),
+            route_count=Count("routes", distinct=True),
+        )
+
+    @display(description="Ready", ordering="ready_count", label={"none": "danger"})
+    def ready(self, pool: Any) -> str:
+        return str(pool.ready_count) if pool.ready_count else "none"
+
+    @display(description="Endpoints", ordering="endpoint_count")
+    def endpoints(self, pool: Any) -> int:
+        return int(pool.endpoint_count)
+
+    @display(description="Routes", ordering="route_count")
+    def routes(self, pool: Any) -> int:
+        return int(pool.route_count)
+
+    def store(self, *, row: Any, form: Any) -> ModelPool:
+        return services.create_pool(
+            name=row.name,
+            engine=row.engine,
+            connect_timeout=row.connect_timeout,
+            first_token_timeout=row.first_token_timeout,
+            token_timeout=row.token_timeout,
+        )
+
+    def restore(self, *, row: Any, form: Any) -> None:
+        services.save_pool(pool=row)
+
+    def remove(self, *, row: Any) -> None:
+        services.delete_pool(pool=row)

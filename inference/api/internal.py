@@ -1,0 +1,110 @@
+"""Where engines register, say that they are alive, and leave."""
+
+from typing import cast
+
+from django.conf import settings
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from inference import registry
+from inference.api.join import JoinTokenAuthentication, OpensPool
+from inference.models import ModelPool
+from inference.models.pool import Engine
+from inference.registry import Announcement
+
+MOST = 2_147_483_647
+"""PostgreSQL's largest integer."""
+
+
+class AnnouncementSerializer(serializers.Serializer[Announcement]):
+    """What an engine says of itself."""
+
+    address = serializers.CharField(max_length=300)
+    model = serializers.CharField(max_length=200)
+    # Taken for the log and for later; the pool says which engine it is made of.
+    engine = serializers.ChoiceField(choices=Engine.choices, required=False)
+    engine_version = serializers.CharField(max_length=200, required=False, allow_blank=True)
+    max_concurrency = serializers.IntegerField(min_value=1, max_value=100_000, required=False)
+    credential = serializers.CharField(
+        max_length=1000, required=False, allow_blank=True, write_only=True
+    )
+
+
+class RegistrationSerializer(serializers.Serializer[dict[str, object]]):
+    """What the engine does next."""
+
+    id = serializers.CharField()
+    heartbeat_seconds = serializers.FloatField()
+    expires_seconds = serializers.FloatField()
+
+
+class LoadSerializer(serializers.Serializer[dict[str, int]]):
+    """What an engine is busy with."""
+
+    running = serializers.IntegerField(min_value=0, max_value=MOST)
+    waiting = serializers.IntegerField(min_value=0, max_value=MOST)
+
+
+def pool_of(request: Request) -> ModelPool:
+    """The pool that the request's join token opens."""
+    return cast("ModelPool", request.auth)
+
+
+class EngineView(APIView):
+    """A door for engines: no sessions, so no cookies and no CSRF."""
+
+    authentication_classes = (JoinTokenAuthentication,)
+    permission_classes = (OpensPool,)
+
+
+class Registrations(EngineView):
+    @extend_schema(
+        operation_id="engine_register",
+        request=AnnouncementSerializer,
+        responses={201: RegistrationSerializer},
+    )
+    def post(self, request: Request) -> Response:
+        """Join the pool of the token, or take the place of what was at the same address."""
+        told = AnnouncementSerializer(data=request.data)
+        told.is_valid(raise_exception=True)
+        facts = {
+            name: told.validated_data[name] for name in told.validated_data if name != "engine"
+        }
+        endpoint = registry.register_endpoint(
+            pool=pool_of(request), announcement=Announcement(**facts), now=timezone.now()
+        )
+        answer = {
+            "id": endpoint.public_id,
+            "heartbeat_seconds": settings.HEARTBEAT_SECONDS,
+            "expires_seconds": settings.ENDPOINT_EXPIRY_SECONDS,
+        }
+        return Response(answer, status=status.HTTP_201_CREATED)
+
+
+class Registration(EngineView):
+    @extend_schema(operation_id="engine_deregister", request=None, responses={204: None})
+    def delete(self, request: Request, public_id: str) -> Response:
+        """Leave the pool. 404 if the endpoint is out already."""
+        registry.deregister_endpoint(pool=pool_of(request), public_id=public_id)
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+class Heartbeats(EngineView):
+    @extend_schema(
+        operation_id="engine_heartbeat",
+        request=LoadSerializer,
+        responses={200: OpenApiTypes.OBJECT},
+    )
+    def post(self, request: Request, public_id: str) -> Response:
+        """Say that the engine is alive. 404 means: register again."""
+        told = LoadSerializer(data=request.data)
+        told.is_valid(raise_exception=True)
+        registry.beat(
+            pool=pool_of(request), public_id=public_id, now=timezone.now(), **told.validated_data
+        )
+        return Response({})

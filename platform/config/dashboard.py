@@ -1,0 +1,107 @@
+"""What an operator sees first: today's work, failures, the fleet, the latest requests."""
+
+from collections import Counter
+from datetime import datetime, timedelta
+from typing import Any
+
+import redis
+from django.db.models import Count
+from django.http import HttpRequest
+from django.urls import reverse
+from django.utils import timezone
+
+from config.tasks import canary_age
+from inference.models import ModelEndpoint
+from kernel.display import separated
+from tenants.models import Tenant, UsageEvent
+from tenants.reports import requests_by_hour, summarise_usage
+
+LATEST = 8
+HOURS = 24
+DEAF_SECONDS = 60
+STATES = {"ready": "success", "draining": "warning", "expired": "danger"}
+
+
+def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
+    """The dashboard's numbers, in fewer than ten queries."""
+    now = timezone.now()
+    return {
+        **context,
+        "title": "Dashboard",
+        "today": now.date(),
+        "cards": usage_cards(now),
+        "endpoints": endpoints_by_state(),
+        "hours": hourly_bars(now),
+        "latest": UsageEvent.objects.select_related("tenant", "api_key")[:LATEST],
+        "worker": worker_state(),
+        "is_empty": not Tenant.objects.exists(),
+    }
+
+
+def usage_cards(now: datetime) -> list[dict[str, Any]]:
+    """Four numbers about the day that began at midnight UTC."""
+    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    sums = summarise_usage(since=midnight)
+    usage = reverse("admin:tenants_usageevent_changelist")
+    share = f"{sums.failed / sums.requests:.1%} of today's requests" if sums.requests else "none"
+    return [
+        {"title": "Requests today", "value": separated(sums.requests), "link": usage},
+        {
+            "title": "Tokens today",
+            "value": separated(sums.prompt_tokens + sums.completion_tokens),
+            "detail": f"{separated(sums.prompt_tokens)} in, "
+            f"{separated(sums.completion_tokens)} out",
+            "link": usage,
+        },
+        {
+            "title": "Failures today",
+            "value": separated(sums.failed),
+            "detail": share,
+            "link": f"{usage}?status__exact=failed",
+            "alarming": sums.failed > 0,
+        },
+        {
+            "title": "Active tenants today",
+            "value": separated(sums.tenants),
+            "link": reverse("admin:tenants_tenant_changelist"),
+        },
+    ]
+
+
+def endpoints_by_state() -> list[dict[str, Any]]:
+    counted = ModelEndpoint.objects.order_by().values_list("state").annotate(rows=Count("pk"))
+    counts = Counter(dict(counted))
+    return [
+        {"state": state, "count": counts[state], "colour": colour if counts[state] else ""}
+        for state, colour in STATES.items()
+    ]
+
+
+def hourly_bars(now: datetime) -> list[dict[str, Any]]:
+    """Requests of each of the last 24 hours, with a height in per cent of the busiest one."""
+    this_hour = now.replace(minute=0, second=0, microsecond=0)
+    begins = this_hour - timedelta(hours=HOURS - 1)
+    counts = requests_by_hour(since=begins)
+    hours = [begins + timedelta(hours=number) for number in range(HOURS)]
+    busiest = max((counts.get(hour, 0) for hour in hours), default=0) or 1
+    return [
+        {
+            "hour": f"{hour:%H}",
+            "label": f"{hour:%Y-%m-%d %H}:00 UTC: {separated(counts.get(hour, 0))} requests",
+            "height": round(100 * counts.get(hour, 0) / busiest),
+        }
+        for hour in hours
+    ]
+
+
+def worker_state() -> dict[str, str]:
+    """Whether Celery consumes, in words."""
+    try:
+        age = canary_age()
+    except redis.RedisError:
+        return {"colour": "danger", "text": "unknown: the cache does not answer"}
+    if age is None:
+        return {"colour": "warning", "text": "no task was consumed yet: start a worker and beat"}
+    if age > DEAF_SECONDS:
+        return {"colour": "danger", "text": f"deaf: last task {age:,.0f} s ago"}
+    return {"colour": "success", "text": f"last task {age:.0f} s ago"}

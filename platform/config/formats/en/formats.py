@@ -1,0 +1,7 @@
+"""Times always say their zone: operators and tenants sit in different ones."""
+
+DATE_FORMAT = "Y-m-d"
+DATETIME_FORMAT = "Y-m-d H:i:s T"
+TIME_FORMAT = "H:i:s T"
+SHORT_DATE_FORMAT = "Y-m-d"
+SHORT_DATETIME_FORMAT = "Y-m-d H:i T"

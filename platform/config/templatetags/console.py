@@ -1,0 +1,20 @@
+"""How the console's templates write numbers and colour states."""
+
+from django import template
+
+from kernel.display import BADGES
+from kernel.display import separated as with_separators
+
+register = template.Library()
+
+
+@register.filter
+def separated(number: int | None) -> str:
+    """1,234,567"""
+    return with_separators(number)
+
+
+@register.filter
+def badge(state: str) -> str:
+    """The colour of a state's badge."""
+    return BADGES.get(state.lower(), "")

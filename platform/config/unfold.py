@@ -1,0 +1,92 @@
+"""How the console looks and where its pages are (django-unfold's settings)."""
+
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+Section = dict[str, Any]
+
+
+def section(title: str, *links: tuple[str, str, str], collapsible: bool = True) -> Section:
+    """A part of the sidebar; a link is its title, its icon (Material Symbols) and its page."""
+    return {
+        "title": title,
+        "separator": True,
+        "collapsible": collapsible,
+        "items": [
+            {"title": name, "icon": icon, "link": reverse_lazy(page)} for name, icon, page in links
+        ],
+    }
+
+
+def changelist(model: str) -> str:
+    return f"admin:{model}_changelist"
+
+
+NAVIGATION = [
+    section("", ("Dashboard", "monitoring", "admin:index"), collapsible=False),
+    section(
+        "Tenants",
+        ("Tenants", "apartment", changelist("tenants_tenant")),
+        ("Members", "group", changelist("tenants_membership")),
+        ("API keys", "key", changelist("tenants_apikey")),
+        ("Usage", "receipt_long", changelist("tenants_usageevent")),
+    ),
+    section(
+        "Agents",
+        ("Agents", "smart_toy", changelist("agents_agent")),
+        ("Revisions", "history", changelist("agents_agentrevision")),
+    ),
+    section(
+        "Inference",
+        ("Model routes", "alt_route", changelist("inference_modelroute")),
+        ("Model pools", "dns", changelist("inference_modelpool")),
+        ("Model endpoints", "lan", changelist("inference_modelendpoint")),
+        ("Join tokens", "confirmation_number", changelist("inference_jointoken")),
+    ),
+    section(
+        "Operations",
+        ("Users", "person", changelist("tenants_user")),
+        ("Audit log", "policy", changelist("auditlog_logentry")),
+        ("API documentation", "api", "docs"),
+    ),
+]
+
+BLUE = {
+    "50": "oklch(97% .014 254.604)",
+    "100": "oklch(93.2% .032 255.585)",
+    "200": "oklch(88.2% .059 254.128)",
+    "300": "oklch(80.9% .105 251.813)",
+    "400": "oklch(70.7% .165 254.624)",
+    "500": "oklch(62.3% .214 259.815)",
+    "600": "oklch(54.6% .245 262.881)",
+    "700": "oklch(48.8% .243 264.376)",
+    "800": "oklch(42.4% .199 265.638)",
+    "900": "oklch(37.9% .146 265.522)",
+    "950": "oklch(28.2% .091 267.935)",
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Tenantry",
+    "SITE_HEADER": "Tenantry",
+    "SITE_SUBHEADER": "Console",
+    "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("console/favicon.svg"),
+        }
+    ],
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {"primary": BLUE},
+    "DASHBOARD_CALLBACK": "config.dashboard.describe_platform",
+    "STYLES": [lambda _request: static("console/console.css")],
+    "SCRIPTS": [lambda _request: static("console/console.js")],
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
+}

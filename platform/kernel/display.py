@@ -1,0 +1,21 @@
+"""How the console shows numbers and states."""
+
+BADGES = {
+    "active": "success",
+    "ready": "success",
+    "completed": "success",
+    "published": "success",
+    "suspended": "danger",
+    "blocked": "danger",
+    "failed": "danger",
+    "expired": "warning",
+    "draining": "warning",
+    "client left": "warning",
+    "changes": "warning",
+}
+"""The colour of every state that a list shows."""
+
+
+def separated(number: int | None) -> str:
+    """A count as people read it: 1,234,567."""
+    return "-" if number is None else f"{number:,}"

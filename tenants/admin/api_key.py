@@ -1,0 +1,198 @@
+"""API keys: made and rotated with their text shown once, blocked and unblocked, never deleted."""
+
+from datetime import timedelta
+from typing import Any
+
+from django import forms
+from django.conf import settings
+from django.contrib import admin
+from django.contrib.postgres.fields import ArrayField
+from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
+    UnfoldAdminIntegerFieldWidget,
+    UnfoldAdminTextInputWidget,
+)
+
+from kernel.console import SECRET, ConsoleAdmin, Question, Shown
+from kernel.display import BADGES
+from tenants import services
+from tenants.admin.key_status import KeyStatusFilter
+from tenants.models import ApiKey
+from tenants.models.api_key import Scope, every_scope, validate_network
+from tenants.services import IssuedKey
+
+BLOCK = Question(
+    title="Block this API key?",
+    explains="Every request with it is refused within a second. You can unblock it later.",
+    verb="Block",
+    dangerous=True,
+)
+UNBLOCK = Question(
+    title="Unblock this API key?",
+    explains="Requests with it are accepted again within a second.",
+    verb="Unblock",
+)
+ROTATE = Question(
+    title="Rotate this API key?",
+    explains="A new key with the same rights is made and shown once. This one keeps working "
+    "until the overlap is over.",
+    verb="Rotate",
+)
+EXAMPLE = """curl {url}/v1/chat/completions \\
+  -H "Authorization: Bearer {secret}" \\
+  -H "Content-Type: application/json" \\
+  -d '{{"model": "{model}", "messages": [{{"role": "user", "content": "Hello"}}]}}'"""
+
+
+class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
+    """What a key may be used for. Its text is never here."""
+
+    scopes = forms.MultipleChoiceField(
+        choices=Scope,
+        initial=every_scope,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="What it may be used for.",
+    )
+    # Checked by the form: of the model's own check Django would drop the sentence.
+    allowed_networks = SimpleArrayField(
+        forms.CharField(max_length=50, validators=[validate_network]),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Addresses or networks it may be used from, comma-separated. Empty: anywhere.",
+    )
+
+    def clean(self) -> Any:
+        answers = super().clean() or {}
+        member = answers.get("member")
+        tenant = answers.get("tenant") or (self.instance.tenant if self.instance.pk else None)
+        if member and tenant and member.tenant_id != tenant.pk:
+            raise ValidationError({"member": f"Choose a member of {tenant}, or none."})
+        return answers
+
+
+class OverlapForm(forms.Form):
+    """How long the old key goes on working."""
+
+    hours = forms.IntegerField(
+        min_value=0,
+        max_value=24 * 90,
+        initial=24,
+        label="Overlap in hours",
+        widget=UnfoldAdminIntegerFieldWidget,
+        help_text="Time to put the new key in place. 0 ends the old key at once.",
+    )
+
+
+@admin.register(ApiKey)
+class ApiKeyAdmin(ConsoleAdmin):
+    form = KeyForm
+    list_display = ("name", "prefix", "tenant", "member", "state", "expires_at", "last_used_at")
+    list_filter = (KeyStatusFilter, ("tenant", AutocompleteSelectFilter))
+    list_select_related = ("tenant", "member__user")
+    search_fields = ("name", "prefix", "tenant__slug")
+    autocomplete_fields = ("tenant", "member")
+    fields = (
+        *("tenant", "name", "member", "scopes"),
+        *("allowed_models", "allowed_networks", "expires_at"),
+    )
+    formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
+    actions = ("block_selected", "unblock_selected")
+    actions_detail = ("rotate", "block", "unblock")
+    when_empty = "Make a key for a tenant. Its text is shown once, with an example that uses it."
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        state = ("state", "prefix", "last_used_at", "replaces", "created_at")
+        return (*self.fields, *state) if obj else self.fields
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        state = ("tenant", "state", "prefix", "last_used_at", "replaces", "created_at")
+        return state if obj else ()
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="Status", label=BADGES)
+    def state(self, key: ApiKey) -> str:
+        return key.status(now=timezone.now())
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        if change:
+            services.save_key(key=obj)
+            return
+        issued = issue(obj)
+        vars(obj).update(vars(issued.key))
+        setattr(request, SECRET, issued.secret)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
+        return self.show(request, IssuedKey(key=obj, secret=getattr(request, SECRET)))
+
+    def show(self, request: HttpRequest, issued: IssuedKey) -> HttpResponse:
+        shown = Shown(
+            title="Copy this API key now",
+            secret=issued.secret,
+            explains=f"It is for {issued.key.tenant}. It is shown this one time: only a digest "
+            "of it is stored. If it is lost, rotate the key.",
+            command=EXAMPLE.format(
+                url=settings.GATEWAY_URL,
+                secret=issued.secret,
+                model=next(iter(issued.key.allowed_models), "MODEL"),
+            ),
+        )
+        return self.show_once(request, issued.key, shown)
+
+    @action(description="Rotate", icon="autorenew")
+    def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(key: ApiKey, *, hours: int) -> HttpResponse:
+            overlap = timedelta(hours=hours)
+            issued = services.rotate_key(key=key, now=timezone.now(), overlap=overlap)
+            self.log_change(request, key, f"Rotated; replaced by {issued.key}.")
+            return self.show(request, issued)
+
+        return self.ask_first(request, object_id, question=ROTATE, act=act, form=OverlapForm)
+
+    @action(description="Block", icon="block")
+    def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(key: ApiKey) -> HttpResponse:
+            services.block_key(key=key, now=timezone.now())
+            return self.done(request, key, f"{key} is blocked.")
+
+        return self.ask_first(request, object_id, question=BLOCK, act=act)
+
+    @action(description="Unblock", icon="lock_open")
+    def unblock(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(key: ApiKey) -> HttpResponse:
+            services.unblock_key(key=key)
+            return self.done(request, key, f"{key} is accepted again.")
+
+        return self.ask_first(request, object_id, question=UNBLOCK, act=act)
+
+    @action(description="Block the selected keys")
+    def block_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        now = timezone.now()
+        changed = sum(services.block_key(key=key, now=now) for key in queryset)
+        self.message_user(request, f"Blocked: {changed}.")
+
+    @action(description="Unblock the selected keys")
+    def unblock_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+        changed = sum(services.unblock_key(key=key) for key in queryset)
+        self.message_user(request, f"Unblocked: {changed}.")
+
+
+def issue(key: ApiKey) -> IssuedKey:
+    """The key that was filled in, made by the service."""
+    return services.issue_key(
+        tenant=key.tenant,
+        name=key.name,
+        scopes=key.scopes,
+        member=key.member,
+        allowed_models=key.allowed_models,
+        allowed_networks=key.allowed_networks,
+        expires_at=key.expires_at,
+    )

@@ -1,0 +1,133 @@
+"""Tenants: made, changed, suspended and resumed, never deleted."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
+from django.http import HttpRequest, HttpResponse
+from django.urls import reverse
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.decorators import action, display
+
+from kernel.console import ConsoleAdmin, Question
+from kernel.display import BADGES, separated
+from tenants import services
+from tenants.models import ApiKey, Membership, Tenant
+
+SUSPEND = Question(
+    title="Suspend this tenant?",
+    explains="All its requests are refused within a second, until you resume it. "
+    "Keys, agents and usage stay as they are.",
+    verb="Suspend",
+    dangerous=True,
+)
+RESUME = Question(
+    title="Resume this tenant?",
+    explains="Its keys work again within a second.",
+    verb="Resume",
+)
+
+
+PAGES = {
+    "API keys": "tenants_apikey",
+    "members": "tenants_membership",
+    "usage": "tenants_usageevent",
+}
+FILTER = "tenant__id__exact"
+
+
+def rows_of_tenant(model: type[ApiKey | Membership]) -> Coalesce:
+    """How many rows of `model` each tenant of the outer query has."""
+    counted = (
+        model.objects.filter(tenant=OuterRef("pk"))
+        .order_by()
+        .values("tenant")
+        .annotate(rows=Count("pk"))
+        .values("rows")
+    )
+    return Coalesce(Subquery(counted, output_field=IntegerField()), 0)
+
+
+@admin.register(Tenant)
+class TenantAdmin(ConsoleAdmin):
+    list_display = ("name", "slug", "state", "keys", "members", "time_zone", "created_at")
+    list_filter = ("status",)
+    search_fields = ("slug", "name")
+    fields = ("name", "slug", "time_zone", "state", "created_at", "see")
+    actions = ("suspend_selected", "resume_selected")
+    actions_detail = ("suspend", "resume")
+    when_empty = "Make your first tenant: a customer with its own keys, agents and usage."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
+        rows: QuerySet[Tenant] = super().get_queryset(request)
+        return rows.annotate(key_count=rows_of_tenant(ApiKey), people=rows_of_tenant(Membership))
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return self.fields if obj else ("name", "slug", "time_zone")
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # The short name is in URLs, dashboards and exports: it stays what it was.
+        return ("slug", "state", "created_at", "see") if obj else ()
+
+    def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
+        return {} if obj else {"slug": ("name",)}
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    @display(description="Status", label=BADGES, ordering="status")
+    def state(self, tenant: Tenant) -> str:
+        return tenant.status
+
+    @display(description="API keys", ordering="key_count")
+    def keys(self, tenant: Any) -> str:
+        return separated(tenant.key_count)
+
+    @display(description="Members", ordering="people")
+    def members(self, tenant: Any) -> str:
+        return separated(tenant.people)
+
+    @display(description="See its")
+    def see(self, tenant: Tenant) -> SafeString:
+        return format_html_join(
+            " · ",
+            '<a class="text-primary-600 dark:text-primary-500" href="{}?{}={}">{}</a>',
+            [
+                (reverse(f"{self.admin_site.name}:{page}_changelist"), FILTER, tenant.pk, name)
+                for name, page in PAGES.items()
+            ],
+        )
+
+    def store(self, *, row: Any, form: Any) -> Tenant:
+        return services.create_tenant(slug=row.slug, name=row.name, time_zone=row.time_zone)
+
+    def restore(self, *, row: Any, form: Any) -> None:
+        services.save_tenant(tenant=row)
+
+    @action(description="Suspend the selected tenants")
+    def suspend_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
+        changed = sum(services.suspend_tenant(tenant_id=tenant.pk) for tenant in queryset)
+        self.message_user(request, f"Suspended: {changed}.")
+
+    @action(description="Resume the selected tenants")
+    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
+        changed = sum(services.resume_tenant(tenant_id=tenant.pk) for tenant in queryset)
+        self.message_user(request, f"Resumed: {changed}.")
+
+    @action(description="Suspend", icon="block")
+    def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(tenant: Tenant) -> HttpResponse:
+            services.suspend_tenant(tenant_id=tenant.pk)
+            return self.done(request, tenant, f"{tenant} is suspended.")
+
+        return self.ask_first(request, object_id, question=SUSPEND, act=act)
+
+    @action(description="Resume", icon="play_arrow")
+    def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(tenant: Tenant) -> HttpResponse:
+            services.resume_tenant(tenant_id=tenant.pk)
+            return self.done(request, tenant, f"{tenant} is active.")
+
+        return self.ask_first(request, object_id, question=RESUME, act=act)

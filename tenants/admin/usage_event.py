@@ -1,0 +1,65 @@
+"""The ledger: read, filtered and summed up here, and changed nowhere."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+from unfold.paginator import InfinitePaginator
+
+from kernel.console import ReadOnlyAdmin
+from kernel.display import BADGES, separated
+from tenants.admin.recent_values import DoorFilter, RouteFilter
+from tenants.models import UsageEvent
+from tenants.reports import SUMMED_AT_MOST, total_usage
+
+
+@admin.register(UsageEvent)
+class UsageEventAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("started_at", "tenant", "key_name", "route", "door", "state"),
+        *("prompt", "completion", "ttft", "duration"),
+    )
+    list_filter = (("tenant", AutocompleteSelectFilter), RouteFilter, DoorFilter, "status", "kind")
+    list_select_related = ("tenant", "api_key")
+    search_fields = ("request_id__exact", "client_request_id__exact")
+    search_help_text = "A whole request id, ours or the client's."
+    date_hierarchy = "started_at"
+    # Counting millions of rows to number pages is a price that nobody wants to pay.
+    paginator = InfinitePaginator
+    list_before_template = "tenants/usage_totals.html"
+    list_fullwidth = True
+    when_empty = "No request was metered yet. Send one with an API key, and it appears here."
+
+    @display(description="API key", empty_value="-")
+    def key_name(self, event: UsageEvent) -> str | None:
+        return event.api_key.name if event.api_key else None
+
+    @display(description="Status", label=BADGES, ordering="status")
+    def state(self, event: UsageEvent) -> str:
+        return str(event.get_status_display()).lower()
+
+    @display(description="Prompt", ordering="prompt_tokens")
+    def prompt(self, event: UsageEvent) -> str:
+        return separated(event.prompt_tokens)
+
+    @display(description="Completion", ordering="completion_tokens")
+    def completion(self, event: UsageEvent) -> str:
+        return separated(event.completion_tokens)
+
+    @display(description="TTFT", ordering="ttft_ms")
+    def ttft(self, event: UsageEvent) -> str:
+        return "-" if event.ttft_ms is None else f"{event.ttft_ms:,.0f} ms"
+
+    @display(description="Duration", ordering="duration_ms")
+    def duration(self, event: UsageEvent) -> str:
+        return f"{event.duration_ms:,.0f} ms"
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        response = super().changelist_view(request, extra_context)
+        changes = getattr(response, "context_data", None) or {}
+        if "cl" in changes:
+            changes["totals"] = total_usage(changes["cl"].queryset)
+            changes["summed_at_most"] = separated(SUMMED_AT_MOST)
+        return response

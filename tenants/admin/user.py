@@ -1,0 +1,79 @@
+"""Users: people who sign in. Deactivated when they leave, never deleted: revisions name them."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
+from django.contrib.auth.models import Group
+from django.http import HttpRequest
+from unfold.admin import ModelAdmin
+from unfold.decorators import display
+from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+
+from kernel.display import BADGES
+from tenants import services
+from tenants.models import User
+
+# Rights come from being an operator or from memberships; a third way would confuse.
+admin.site.unregister(Group)
+
+
+class PersonForm(UserChangeForm):
+    """Nobody locks themselves out."""
+
+    acting: User
+
+    def clean(self) -> Any:
+        answers = super().clean()
+        leaves = not (self.cleaned_data.get("is_active") and self.cleaned_data.get("is_superuser"))
+        if self.instance == self.acting and leaves:
+            raise forms.ValidationError(
+                "You cannot take your own rights away. Ask another operator to do it."
+            )
+        return answers
+
+
+@admin.register(User)
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
+    form = PersonForm
+    add_form = UserCreationForm
+    change_password_form = AdminPasswordChangeForm
+    list_display = ("username", "email", "kind", "state", "last_login")
+    list_filter = ("is_superuser", "is_active")
+    search_fields = ("username", "email", "first_name", "last_name")
+    filter_horizontal = ()
+    readonly_fields = ("last_login", "date_joined")
+    fieldsets = (
+        (None, {"fields": ("username", "password", "first_name", "last_name", "email")}),
+        ("Rights", {"fields": ("is_active", "is_superuser")}),
+        ("Dates", {"fields": ("last_login", "date_joined")}),
+    )
+    list_per_page = 50
+    show_full_result_count = False
+    when_empty = "Add a person, then give them a role in a tenant, or make them an operator."
+
+    def get_form(  # type: ignore[override]
+        self, request: HttpRequest, obj: Any = None, **kwargs: Any
+    ) -> Any:
+        form: Any = super().get_form(request, obj, **kwargs)
+        form.acting = request.user
+        rights = form.base_fields.get("is_superuser")
+        if rights:
+            rights.label = "Operator"
+            rights.help_text = "Sees and changes everything in this console."
+        return form
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        services.save_user(user=obj)
+
+    @display(description="Kind", label={"operator": "info"}, ordering="is_superuser")
+    def kind(self, user: User) -> str:
+        return "operator" if user.is_superuser else "tenant user"
+
+    @display(description="Status", label=BADGES, ordering="is_active")
+    def state(self, user: User) -> str:
+        return "active" if user.is_active else "blocked"

@@ -1,0 +1,120 @@
+"""Who may do what over the management API, and for which tenant."""
+
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, ClassVar, TypeVar, cast
+
+from django.db.models import Model
+from django.http import HttpRequest
+from drf_spectacular.utils import OpenApiParameter
+from rest_framework import serializers, status
+from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.viewsets import GenericViewSet
+
+from kernel.errors import InvalidParameter
+from tenants import auditing
+from tenants.errors import RoleTooLow
+from tenants.models import Membership, Tenant, User
+from tenants.roles import find_tenant, membership_of
+from tenants.scoping import every_tenant, tenant_scope
+
+Role = Membership.Role
+M = TypeVar("M", bound=Model)
+
+LADDER = (Role.VIEWER, Role.DEVELOPER, Role.ADMIN)
+"""Each role may do what those before it may."""
+
+WHICH_TENANT = OpenApiParameter(
+    "tenant",
+    str,
+    description="Short name of the tenant that is meant. Needed by operators who write, and by "
+    "people with a role in several tenants.",
+)
+
+
+class IsOperator(BasePermission):
+    """Operators, who see and change everything."""
+
+    def has_permission(self, request: Request, view: Any) -> bool:
+        return is_operator(request)
+
+
+def is_operator(request: Request) -> bool:
+    user = request.user
+    return bool(user.is_active and user.is_superuser)
+
+
+def acting_user(request: Request) -> User:
+    """Who asks; a view that calls this is closed to strangers."""
+    return cast("User", request.user)
+
+
+class ApiViewSet(GenericViewSet[M]):
+    """What the views of the management API share."""
+
+    http_method_names = ["get", "post", "patch", "delete", "head", "options"]
+    lookup_value_regex = r"\d+"
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        auditing.name_actor(acting_user(request))
+
+    def told(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
+        """The facts in the body. Raises what `config.api` renders as `invalid_parameter`."""
+        body = serializer(data=self.request.data, context=self.get_serializer_context())
+        body.is_valid(raise_exception=True)
+        return dict(body.validated_data)
+
+    def show(self, row: M, *, code: int = status.HTTP_200_OK) -> Response:
+        return Response(self.get_serializer(row).data, status=code)
+
+    def show_new(self, row: M, **once: str) -> Response:
+        """A row that was made, with what is shown this one time."""
+        body = {**self.get_serializer(row).data, **once}
+        return Response(body, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
+
+
+class OperatorViewSet(ApiViewSet[M]):
+    """What belongs to the operator: the fleet, and tenants as such."""
+
+    permission_classes = (IsOperator,)
+
+
+class TenantViewSet(ApiViewSet[M]):
+    """What belongs to a tenant. Everything that a view does runs inside the fence.
+
+    Operators look at every tenant, or at the one that `?tenant=` names. Everybody else is in one
+    of their tenants; another one's objects are not found.
+    """
+
+    least_role_to_write: ClassVar[Role] = Role.DEVELOPER
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        with ExitStack() as self.fence:
+            return super().dispatch(request, *args, **kwargs)
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        super().initial(request, *args, **kwargs)
+        self.fence.enter_context(self.scope(request))
+
+    def scope(self, request: Request) -> AbstractContextManager[None]:
+        """The fence for whoever asks. Raises NotFound, RoleTooLow or InvalidParameter."""
+        slug = request.query_params.get("tenant")
+        if is_operator(request):
+            self.tenant = find_tenant(slug=slug) if slug else None
+            return tenant_scope(self.tenant.pk) if self.tenant else every_tenant()
+        membership = membership_of(user=acting_user(request), tenant=slug)
+        least = Role.VIEWER if request.method in SAFE_METHODS else self.least_role_to_write
+        if LADDER.index(Role(membership.role)) < LADDER.index(least):
+            raise RoleTooLow
+        self.tenant = membership.tenant
+        return tenant_scope(membership.tenant_id)
+
+    def tenant_meant(self) -> Tenant:
+        """The tenant that a new row is for. Raises InvalidParameter if nobody said."""
+        if self.tenant is None:
+            raise InvalidParameter(
+                "Say which tenant is meant: add ?tenant=<short name>.", param="tenant"
+            )
+        return self.tenant

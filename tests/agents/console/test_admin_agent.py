@@ -1,0 +1,121 @@
+"""The console's pages about agents: drafts, differences, publishing and the way back."""
+
+import pytest
+from auditlog.models import LogEntry
+from django.urls import reverse
+
+from agents import services
+from agents.models import Agent, AgentRevision
+from tests.fixtures.console import rows
+
+
+def page(name, *args):
+    return reverse(f"admin:agents_{name}", args=args)
+
+
+@pytest.fixture
+def agent(acme, route):
+    return services.create_agent(tenant=acme, slug="helper", name="Helper", route=route)
+
+
+@pytest.fixture
+def form(route):
+    return {"name": "Helper", "route": route.pk, "instructions": "Be kind.", "parameters": "{}"}
+
+
+def test_a_draft_is_made(console, acme, form):
+    console.post(page("agent_add"), {**form, "tenant": acme.pk, "slug": "helper"})
+    assert rows(Agent).get().published is None
+
+
+def test_two_tenants_may_use_one_name(console, agent, rival, form):
+    console.post(page("agent_add"), {**form, "tenant": rival.pk, "slug": "helper"})
+    assert rows(Agent).count() == 2
+
+
+def test_a_name_that_the_tenant_has_is_an_error_of_the_form(console, agent, acme, form):
+    answer = console.post(page("agent_add"), {**form, "tenant": acme.pk, "slug": "helper"})
+    assert "already exists" in answer.content.decode()
+
+
+@pytest.mark.parametrize("parameters", ['{"temperature": 9}', '{"priority": 1}', "[1]", "{"])
+def test_parameters_that_no_request_could_have_are_refused(console, agent, form, parameters):
+    body = {**form, "parameters": parameters}
+    answer = console.post(page("agent_change", agent.pk), body)
+    assert answer.status_code == 200
+    assert answer.context["adminform"].form.errors["parameters"]
+
+
+@pytest.mark.parametrize("nothing", ["", "[]", "null", '""'])
+def test_every_emptiness_means_no_presets(console, agent, form, nothing):
+    console.post(page("agent_change", agent.pk), {**form, "parameters": nothing})
+    assert rows(Agent).get().parameters == {}
+
+
+def test_the_list_says_what_is_not_published(console, agent):
+    assert "unpublished changes" in console.get(page("agent_changelist")).content.decode()
+
+
+def test_publishing_shows_the_differences_first(console, agent):
+    answer = console.get(page("agent_publish", agent.pk))
+    assert "Publish this draft?" in answer.content.decode()
+    assert "+route: smollm2" in answer.content.decode()
+    assert not rows(AgentRevision).exists()
+
+
+def test_publishing_keeps_the_note_and_the_name(console, agent, operator):
+    console.post(page("agent_publish", agent.pk), {"note": "First"})
+    revision = rows(AgentRevision).get()
+    assert (revision.note, revision.published_by) == ("First", operator)
+    assert rows(Agent).get().published == revision
+
+
+def test_publishing_nothing_new_says_so(console, agent):
+    services.publish(agent=agent)
+    answer = console.post(page("agent_publish", agent.pk), {"note": ""})
+    assert "The draft is the same as the published revision" in answer.content.decode()
+
+
+def test_a_late_form_does_not_undo_a_publication(agent):
+    form = rows(Agent).get()
+    services.publish(agent=agent)
+    services.save_draft(agent=form)
+    assert rows(Agent).get().published
+
+
+def test_the_differences_are_escaped(console, agent):
+    agent.instructions = "<script>alert(1)</script>"
+    services.save_draft(agent=agent)
+    body = console.get(page("agent_differences", agent.pk)).content.decode()
+    assert "<script>alert" not in body
+    assert "&lt;script&gt;alert" in body
+
+
+def test_an_earlier_revision_is_served_again(console, agent):
+    first = services.publish(agent=agent)
+    agent.instructions = "Be brief."
+    services.save_draft(agent=agent)
+    services.publish(agent=agent)
+    console.post(page("agentrevision_roll_back", first.pk))
+    assert rows(Agent).get().published == first
+    assert rows(Agent).get().instructions == "Be brief."
+
+
+def test_the_audit_log_says_who_rolled_back(console, agent, operator):
+    first = services.publish(agent=agent)
+    console.post(page("agentrevision_roll_back", first.pk))
+    entry = LogEntry.objects.get_for_object(agent).latest("pk")
+    assert (entry.actor, list(entry.changes_dict)) == (operator, ["published"])
+
+
+def test_a_revision_cannot_be_changed_or_deleted(console, agent):
+    revision = services.publish(agent=agent)
+    for what in ("change", "delete"):
+        address = page(f"agentrevision_{what}", revision.pk)
+        assert console.post(address, {"post": "yes"}).status_code == 403
+
+
+def test_an_agent_goes_with_its_revisions(console, agent):
+    services.publish(agent=agent)
+    console.post(page("agent_delete", agent.pk), {"post": "yes"})
+    assert not rows(Agent).exists()

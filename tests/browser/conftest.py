@@ -1,0 +1,59 @@
+"""A real Chromium before a live console. Without one, tests skip, or fail if it is required."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tests.fixtures.console import operator
+
+__all__ = ["operator"]
+
+FLAGS = [
+    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
+    *("--disable-component-update", "--disable-sync"),
+]
+
+
+def missing(reason):
+    """Skip, unless TENANTRY_REQUIRE=browser says that this is no excuse."""
+    if "browser" in os.environ.get("TENANTRY_REQUIRE", "").split(","):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+def chromium():
+    """The browser's path."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser")
+    if path is None:
+        missing("Chromium is not installed.")
+    return Path(path)
+
+
+@pytest.fixture
+def page(live_server, operator, chromium):
+    """A page of a fresh browser. What fails to load, and what a script reports, fails the test."""
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError:
+        missing("playwright is not installed.")
+    problems = []
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
+        page = browser.new_page(base_url=live_server.url, viewport={"width": 1440, "height": 900})
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on(
+            "response",
+            lambda answer: problems.append(answer.url) if answer.status >= 400 else None,
+        )
+        yield page
+        browser.close()
+    assert not problems
+
+
+@pytest.fixture
+def gateway_url():
+    """Where a gateway on the same database answers; whoever starts one overrides this."""
+    pytest.skip("No gateway is started for this test yet.")

@@ -1,0 +1,72 @@
+"""The dashboard: what an operator sees first."""
+
+from datetime import timedelta
+
+import pytest
+from django.core.cache import cache
+from django.urls import reverse
+from django.utils import timezone
+
+from config.tasks import CANARY, sing
+from inference import registry
+from tests.fixtures.console import make_event
+
+
+@pytest.fixture(autouse=True)
+def _no_canary():
+    cache.delete(CANARY)
+    yield
+    cache.delete(CANARY)
+
+
+def dashboard(console):
+    return console.get(reverse("admin:index"))
+
+
+def test_an_empty_platform_says_where_to_begin(console):
+    assert "Welcome." in dashboard(console).content.decode()
+
+
+def test_it_counts_todays_requests_and_tokens_of_all_tenants(console, acme, rival):
+    now = timezone.now()
+    make_event(acme, started_at=now)
+    make_event(rival, started_at=now)
+    values = [card["value"] for card in dashboard(console).context["cards"]]
+    assert values == ["2", "2,468", "0", "2"]
+
+
+def test_it_leaves_yesterday_out(console, acme):
+    make_event(acme, started_at=timezone.now() - timedelta(days=1))
+    assert dashboard(console).context["cards"][0]["value"] == "0"
+
+
+def test_a_correction_is_no_request(console, acme):
+    make_event(acme, kind="correction", prompt_tokens=-10, started_at=timezone.now())
+    assert dashboard(console).context["cards"][0]["value"] == "0"
+
+
+def test_it_counts_failures(console, acme):
+    make_event(acme, status="failed", started_at=timezone.now())
+    assert dashboard(console).context["cards"][2]["value"] == "1"
+
+
+def test_it_counts_endpoints_by_state(console, pool):
+    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
+    states = {entry["state"]: entry["count"] for entry in dashboard(console).context["endpoints"]}
+    assert states == {"ready": 1, "draining": 0, "expired": 0}
+
+
+def test_it_says_that_no_worker_was_heard(console):
+    assert "no task was consumed yet" in dashboard(console).content.decode()
+
+
+def test_it_says_when_a_worker_was_last_heard(console):
+    sing()
+    assert "last task 0 s ago" in dashboard(console).content.decode()
+
+
+def test_it_asks_at_most_ten_questions(console, acme, rival, django_assert_max_num_queries):
+    for number in range(20):
+        make_event(acme, number)
+    with django_assert_max_num_queries(10):
+        dashboard(console)

@@ -1,0 +1,189 @@
+"""Who may do what over the management API: every route, asked by everybody.
+
+A route that is not in the table fails, so that nobody adds one without saying who may use it.
+"""
+
+import pytest
+from django.db import transaction
+from django.test import Client
+from django.urls import get_resolver
+
+from agents import services as agents
+from inference import registry
+from tenants import services as tenants
+from tests.fixtures.console import make_event, make_person
+
+PREFIX = "api/v1/"
+CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operator")
+
+EVERYBODY = (401, 200, 200, 200, 200, 200)
+"""Lists: people of other tenants get a list too, of their own things."""
+MEMBERS = (401, 404, 200, 200, 200, 200)
+OPERATORS = (401, 403, 403, 403, 403, 200)
+
+# (method, route): the answers to CAST, in its order, about the things of acme.
+ACCESS = {
+    ("get", "tenants"): EVERYBODY,
+    ("post", "tenants"): (401, 403, 403, 403, 403, 201),
+    ("get", "tenants/{slug}"): MEMBERS,
+    ("patch", "tenants/{slug}"): OPERATORS,
+    ("post", "tenants/{slug}/suspend"): OPERATORS,
+    ("post", "tenants/{slug}/resume"): OPERATORS,
+    ("get", "members"): EVERYBODY,
+    ("post", "members"): (401, 404, 403, 403, 201, 201),
+    ("get", "members/{pk}"): MEMBERS,
+    ("patch", "members/{pk}"): (401, 403, 403, 403, 200, 200),
+    ("delete", "members/{pk}"): (401, 403, 403, 403, 204, 204),
+    ("get", "api-keys"): EVERYBODY,
+    ("post", "api-keys"): (401, 404, 403, 201, 201, 201),
+    ("get", "api-keys/{pk}"): MEMBERS,
+    ("patch", "api-keys/{pk}"): (401, 403, 403, 200, 200, 200),
+    ("post", "api-keys/{pk}/block"): (401, 403, 403, 200, 200, 200),
+    ("post", "api-keys/{pk}/unblock"): (401, 403, 403, 200, 200, 200),
+    ("post", "api-keys/{pk}/rotate"): (401, 403, 403, 201, 201, 201),
+    ("get", "agents"): EVERYBODY,
+    ("post", "agents"): (401, 404, 403, 201, 201, 201),
+    ("get", "agents/{pk}"): MEMBERS,
+    ("patch", "agents/{pk}"): (401, 403, 403, 200, 200, 200),
+    ("delete", "agents/{pk}"): (401, 403, 403, 204, 204, 204),
+    ("post", "agents/{pk}/publish"): (401, 403, 403, 201, 201, 201),
+    ("post", "agents/{pk}/rollback"): (401, 403, 403, 200, 200, 200),
+    ("get", "agents/{pk}/revisions"): MEMBERS,
+    ("get", "usage"): EVERYBODY,
+    ("get", "usage/{pk}"): MEMBERS,
+    ("get", "tokens"): EVERYBODY,
+    ("post", "tokens"): (401, 201, 201, 201, 201, 201),
+    ("delete", "tokens/{token_key}"): (401, 404, 404, 404, 404, 404),
+    ("get", "routes"): OPERATORS,
+    ("post", "routes"): (401, 403, 403, 403, 403, 201),
+    ("get", "routes/{pk}"): OPERATORS,
+    ("patch", "routes/{pk}"): OPERATORS,
+    ("delete", "routes/{pk}"): (401, 403, 403, 403, 403, 409),
+    ("get", "pools"): OPERATORS,
+    ("post", "pools"): (401, 403, 403, 403, 403, 201),
+    ("get", "pools/{pk}"): OPERATORS,
+    ("patch", "pools/{pk}"): OPERATORS,
+    ("delete", "pools/{pk}"): (401, 403, 403, 403, 403, 409),
+    ("get", "endpoints"): OPERATORS,
+    ("post", "endpoints"): (401, 403, 403, 403, 403, 201),
+    ("get", "endpoints/{public_id}"): OPERATORS,
+    ("patch", "endpoints/{public_id}"): OPERATORS,
+    ("delete", "endpoints/{public_id}"): (401, 403, 403, 403, 403, 204),
+    ("post", "endpoints/{public_id}/drain"): OPERATORS,
+    ("post", "endpoints/{public_id}/activate"): OPERATORS,
+    ("get", "join-tokens"): OPERATORS,
+    ("post", "join-tokens"): (401, 403, 403, 403, 403, 201),
+    ("get", "join-tokens/{pk}"): OPERATORS,
+    ("post", "join-tokens/{pk}/block"): OPERATORS,
+    ("get", "audit"): OPERATORS,
+    ("get", "audit/{pk}"): OPERATORS,
+}
+BODIES = {
+    ("post", "tenants"): {"slug": "third", "name": "Third"},
+    ("post", "members"): {"user": "olga", "role": "viewer"},
+    ("patch", "members/{pk}"): {"role": "viewer"},
+    ("post", "api-keys"): {"name": "second"},
+    ("post", "agents"): {"slug": "second", "name": "Second", "route": "smollm2"},
+    ("post", "agents/{pk}/rollback"): {"revision": 1},
+    ("post", "routes"): {"name": "second", "pool": "small"},
+    ("post", "pools"): {"name": "second", "engine": "vllm"},
+    ("post", "endpoints"): {"pool": "small", "address": "http://10.0.0.9", "model": "smollm2"},
+    ("post", "join-tokens"): {"pool": "small", "name": "rack 2"},
+}
+FOR_A_NEW_ROW = {"members", "api-keys", "agents"}
+"""Where `?tenant=acme` says for whom."""
+
+
+def wired_routes():
+    """(method, route) of everything under the prefix, from the URLs themselves."""
+    for route, callback in walk(get_resolver().url_patterns):
+        for method in getattr(callback, "actions", {}):
+            if method != "head":
+                yield method, route
+
+
+def walk(patterns, before=""):
+    for pattern in patterns:
+        place = before + str(pattern.pattern)
+        if hasattr(pattern, "url_patterns"):
+            yield from walk(pattern.url_patterns, place)
+        elif place.startswith(PREFIX):
+            yield readable(place.removeprefix(PREFIX)), pattern.callback
+
+
+def readable(regex):
+    """`^members/(?P<pk>\\d+)$` as `members/{pk}`."""
+    parts = regex.strip("^$").removesuffix("\\Z").split("/")
+    return "/".join(f"{{{p[4 : p.index('>')]}}}" if p.startswith("(?P<") else p for p in parts)
+
+
+def test_every_route_says_who_may_use_it():
+    assert set(wired_routes()) == set(ACCESS)
+
+
+@pytest.fixture
+def things(acme, rival, route, pool, operator):
+    """What the routes are about, by the names of their placeholders."""
+    people = {
+        "anonymous": None,
+        "operator": operator,
+        "viewer of rival": make_person(rival, "viewer"),
+        **{role: make_person(acme, role) for role in ("viewer", "developer", "admin")},
+    }
+    agent = agents.create_agent(tenant=acme, slug="helper", name="Helper", route=route)
+    agents.publish(agent=agent)
+    agent.instructions = "Be brief."
+    agents.save_draft(agent=agent)
+    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="smollm2")
+    members = tenants.add_member(tenant=acme, user=people["viewer"], role="viewer")
+    return {
+        "people": people,
+        "tenants": "acme",
+        "members": members.pk,
+        "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
+        "agents": agent.pk,
+        "usage": make_event(acme).pk,
+        "tokens": "tno_nobodys",
+        "routes": route.pk,
+        "pools": pool.pk,
+        "endpoints": endpoint.public_id,
+        "join-tokens": registry.issue_join_token(pool=pool, name="rack 1")[0].pk,
+        "audit": newest_audit_entry(),
+    }
+
+
+def newest_audit_entry():
+    from auditlog.models import LogEntry
+
+    return LogEntry.objects.latest("pk").pk
+
+
+@pytest.mark.parametrize("ask", sorted(ACCESS), ids=" ".join)
+def test_a_route_answers_those_who_may_use_it(ask, things):
+    answers = {who: ask_as(things["people"][who], ask, things) for who in CAST}
+    assert answers == dict(zip(CAST, ACCESS[ask], strict=True))
+
+
+def ask_as(user, ask, things):
+    """The status that a user gets. Afterwards nothing happened."""
+    client = Client()
+    with transaction.atomic():
+        if user:
+            client.force_login(user)
+        answer = send(client, ask, things)
+        transaction.set_rollback(True)
+    return answer.status_code
+
+
+def send(client, ask, things):
+    method, route = ask
+    kind, _, rest = route.partition("/")
+    tail = rest.partition("/")[2]
+    parts = [kind, things[kind] if rest else "", tail]
+    address = f"/{PREFIX}" + "/".join(str(part) for part in parts if part)
+    if method == "get":
+        return client.get(address)
+    if not rest and kind in FOR_A_NEW_ROW:
+        address += "?tenant=acme"
+    body = BODIES.get(ask, {})
+    return getattr(client, method)(address, body, content_type="application/json")
