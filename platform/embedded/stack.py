@@ -64,7 +64,7 @@ def start_again_with_marker() -> None:
     """
     marked = {**os.environ, MARKER: f"{os.getpid()}-{uuid4().hex}"}
     sys.stdout.flush()
-    os.execve(sys.executable, sys.orig_argv, marked)  # noqa: S606 - ourselves
+    os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], marked)  # noqa: S606 - ourselves
 
 
 def listening_ports(plan: Plan) -> list[Port]:
