@@ -19,8 +19,9 @@ def main() -> None:
         os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.bare"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
     try:
-        from config.edge import configuration_errors_as_sentences
         from django.core.management import execute_from_command_line
+
+        from config.edge import configuration_errors_as_sentences
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed. `make run` installs everything that is needed.")
     with configuration_errors_as_sentences():

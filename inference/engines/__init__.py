@@ -1,1 +1,1 @@
-"""How each kind of engine is started, asked whether it is ready, and what its metrics are called."""
+"""How each kind of engine is started and asked, and how it stays registered."""

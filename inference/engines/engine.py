@@ -1,4 +1,4 @@
-"""An engine as its operator sees it: a command to start, an address to ask, names of its metrics."""
+"""An engine as its operator sees it: a command to start, an address, names of its metrics."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -41,8 +41,9 @@ class Engine:
     command: Callable[[EngineRequest], Command]
     version: Callable[[], str]
     running_metrics: tuple[str, ...]
-    """Names, newest first, of the gauge of requests that are being answered."""
+    """Names that the gauge of requests being answered has had; the first one found counts."""
     waiting_metrics: tuple[str, ...]
+    default_concurrency: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ class Load:
 
 
 def read_load(engine: Engine, *, metrics: str) -> Load:
-    """The load out of an engine's `/metrics`, in Prometheus' text format; 0 where it says nothing."""
+    """The load out of `/metrics` in Prometheus' text format; 0 where it says nothing."""
     values = gauge_values(metrics)
     return Load(
         running=first_known(engine.running_metrics, values=values),

@@ -34,4 +34,5 @@ LLAMACPP = Engine(
     version=read_version,
     running_metrics=("llamacpp:requests_processing",),
     waiting_metrics=("llamacpp:requests_deferred",),
+    default_concurrency=4,
 )

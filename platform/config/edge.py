@@ -1,4 +1,4 @@
-"""The outermost edge of every process: what an operator can mend is a sentence, not a stack trace."""
+"""The outermost edge of every process: what can be mended is a sentence, no stack trace."""
 
 import sys
 from collections.abc import Iterator

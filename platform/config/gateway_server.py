@@ -12,7 +12,7 @@ MAX_QUEUED_FRAMES = 32
 
 
 def server_options(settings: Any) -> dict[str, Any]:
-    """uvicorn's options from the module `config.settings.gateway`."""
+    """Answers uvicorn's options from the module `config.settings.gateway`."""
     return {
         "host": settings.BIND,
         "port": settings.GATEWAY_PORT,

@@ -1,1 +1,1 @@
-"""PostgreSQL, Valkey and a small language model from wheels, and what keeps them running together."""
+"""PostgreSQL, Valkey and a small language model from wheels, kept running together."""

@@ -16,7 +16,7 @@ def require_database(url: str) -> None:
         psycopg.connect(url, connect_timeout=CONNECT_SECONDS).close()
     except psycopg.Error as error:
         raise CannotStart(
-            f"The PostgreSQL of DATABASE_URL cannot be used: {' '.join(redact(str(error)).split())} "
+            f"The PostgreSQL of DATABASE_URL cannot be used: {one_line(error)} "
             "Correct DATABASE_URL (postgresql://user:password@host:5432/name), start that server, "
             "or unset the variable to use the embedded one."
         ) from error
@@ -29,7 +29,12 @@ def require_redis(url: str) -> None:
             client.ping()
     except (redis.RedisError, ValueError) as error:
         raise CannotStart(
-            f"The Redis of REDIS_URL cannot be used: {redact(str(error))} "
+            f"The Redis of REDIS_URL cannot be used: {one_line(error)}. "
             "Correct REDIS_URL (redis://:password@host:6379/0), start that server, "
             "or unset the variable to use the embedded one."
         ) from error
+
+
+def one_line(error: Exception) -> str:
+    """What a driver says, without passwords and line breaks."""
+    return " ".join(redact(str(error).replace("\n", " ")).split())

@@ -18,7 +18,8 @@ RECOVERY_SECONDS = 120.0
 
 
 def start_postgres(data: Path) -> Server:
-    """Start PostgreSQL on the folder `data`, making folder and database if they are missing.
+    """
+    Start PostgreSQL on the folder `data`, making folder and database if they are missing.
 
     Raises CannotStart with the end of the server's log.
     """
@@ -56,7 +57,7 @@ def get_server(data: Path) -> Any:
 
 
 def wait_for_recovery(data: Path) -> None:
-    """Returns when the server on `data` says that it is ready. Raises CannotStart after 2 minutes."""
+    """Returns when the server on `data` is ready. Raises CannotStart after two minutes."""
     give_up = time.monotonic() + RECOVERY_SECONDS
     pid_file = data / "postmaster.pid"
     while time.monotonic() < give_up:
@@ -64,7 +65,8 @@ def wait_for_recovery(data: Path) -> None:
             return
         time.sleep(0.2)
     raise CannotStart(
-        f"The embedded PostgreSQL is still recovering. The end of its log:\n{last_lines(data / 'log')}"
+        "The embedded PostgreSQL is still recovering. Wait and try again. The end of its log:\n"
+        + last_lines(data / "log")
     )
 
 

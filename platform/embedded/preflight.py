@@ -34,7 +34,7 @@ def require_wheels() -> None:
 
 
 def require_free_space(folder: Path, *, at_least: int = LEAST_FREE_BYTES) -> None:
-    """Raises CannotStart if the disk of `folder` is nearly full: a database must not run into it."""
+    """Raises CannotStart if the disk of `folder` is nearly full."""
     free = shutil.disk_usage(folder).free
     if free < at_least:
         raise CannotStart(

@@ -56,9 +56,7 @@ def model_arguments(plan: Plan) -> tuple[str, ...]:
     return ("serve_model", MODEL, *flat)
 
 
-def watch(
-    plan: Plan, *, servers: Iterable[Server], reaper_pid: int, started: float
-) -> Program:
+def watch(plan: Plan, *, servers: Iterable[Server], reaper_pid: int, started: float) -> Program:
     watched = [f"{server.name}:{server.pid}:{server.log}" for server in servers]
     watched.append(f"reaper:{reaper_pid}:")
     command = (

@@ -58,7 +58,8 @@ def run_stack(plan: Plan) -> int:
 
 
 def start_again_with_marker() -> None:
-    """Replace this process by itself with the marker in its environment.
+    """
+    Replace this process by itself with the marker in its environment.
 
     The kernel shows the environment a process was started with, and honcho's helpers are forks.
     """
@@ -112,9 +113,7 @@ def running_databases(plan: Plan) -> Iterator[Databases]:
                 servers.append(start_valkey(plan.home.valkey, password=password))
             cleanup.callback(stop_server, servers[-1])
             redis_url = servers[-1].url
-        yield Databases(
-            database_url=database_url, redis_url=redis_url, servers=tuple(servers)
-        )
+        yield Databases(database_url=database_url, redis_url=redis_url, servers=tuple(servers))
 
 
 def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) -> Ending:
@@ -131,9 +130,7 @@ def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) 
     plan.home.model_ready.unlink(missing_ok=True)
     print("Starting console, gateway, worker, beat and the local model …", flush=True)
     return run_programs(
-        stack_programs(
-            plan, servers=databases.servers, reaper_pid=reaper.pid, started=started
-        ),
+        stack_programs(plan, servers=databases.servers, reaper_pid=reaper.pid, started=started),
         environment=environment,
         folder=plan.checkout,
         logs=plan.home.logs,

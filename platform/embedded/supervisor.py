@@ -118,7 +118,8 @@ def run_programs(
     logs: Path,
     stop_seconds: float,
 ) -> Ending:
-    """Run `programs` until one ends or SIGINT or SIGTERM comes; then stop the others.
+    """
+    Run `programs` until one ends or SIGINT or SIGTERM comes; then stop the others.
 
     Whoever has not stopped `stop_seconds` after the first one has is killed.
     """
@@ -142,6 +143,4 @@ def ending(supervisor: Supervisor, logs: Logs) -> Ending:
         return Ending(exit_code=supervisor.returncode or 0, crash=None)
     name, exit_code = supervisor.first
     tail = tuple(logs.tails.get(name, ()))
-    return Ending(
-        exit_code=1, crash=Crash(name=name, exit_code=exit_code, last_lines=tail)
-    )
+    return Ending(exit_code=1, crash=Crash(name=name, exit_code=exit_code, last_lines=tail))

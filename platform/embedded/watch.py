@@ -1,4 +1,5 @@
-"""The supervisor's eyes: says when the stack is ready, and ends if a database server has died.
+"""
+The supervisor's eyes: says when the stack is ready, and ends if a database server has died.
 
 A process of its own under the supervisor, because the servers are not the supervisor's children:
 they run before the others, for the migrations, and stop after them.
@@ -71,9 +72,7 @@ def main() -> None:
     parser.add_argument("--started", required=True, type=float)
     given = parser.parse_args()
     sys.exit(
-        watch(
-            given.process, demo=given.demo, model_ready=given.model_ready, started=given.started
-        )
+        watch(given.process, demo=given.demo, model_ready=given.model_ready, started=given.started)
     )
 
 

@@ -1,4 +1,4 @@
-"""Settings of commands that need neither database nor secrets: `up`, `gateway`, `serve_model`, `doctor`.
+"""Settings of commands that need neither database nor secrets (`manage.py` lists them).
 
 They start the processes that do, or run on machines (GPU hosts) that must not have them.
 """

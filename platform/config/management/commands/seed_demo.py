@@ -3,21 +3,21 @@
 from pathlib import Path
 from typing import Any
 
+from agents.models import Agent
+from agents.services import create_agent, publish
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import transaction
-
-from agents.models import Agent
-from agents.services import create_agent, publish
-from config.env import read_env_file
-from config.settings.base import env
 from inference.models import JoinToken, ModelPool, ModelRoute
 from inference.services import create_pool, create_route, issue_join_token
-from kernel.env_file import write_env_file, write_private_file
 from tenants.models import ApiKey, Tenant
 from tenants.selectors import find_key
 from tenants.services import block_key, create_tenant, issue_key
+
+from config.env import read_env_file
+from config.settings.base import env
+from kernel.env_file import write_env_file, write_private_file
 
 OPERATOR = "operator"
 TENANT = "demo"
