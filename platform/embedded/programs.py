@@ -12,6 +12,8 @@ from embedded.supervisor import WATCH, Program
 MODEL = "smollm2"
 CONCURRENCY = 4
 PYTHON = sys.executable
+OWN_SETTINGS = "DJANGO_SETTINGS_MODULE"
+"""`up` runs on settings of its own; every child chooses those of its plane."""
 
 
 def stack_programs(
@@ -72,9 +74,10 @@ def child_environment(
     plan: Plan, *, stack: Mapping[str, str], path: Iterable[Path]
 ) -> dict[str, str]:
     """The caller's environment, completed by the stack's; the caller's own settings win."""
+    callers = {name: value for name, value in plan.environment.items() if name != OWN_SETTINGS}
     return {
         **stack,
-        **plan.environment,
+        **callers,
         "DATABASE_URL": stack["DATABASE_URL"],
         "REDIS_URL": stack["REDIS_URL"],
         "TENANTRY_HOME": str(plan.home.path),
