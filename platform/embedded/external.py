@@ -16,7 +16,7 @@ def require_database(url: str) -> None:
         psycopg.connect(url, connect_timeout=CONNECT_SECONDS).close()
     except psycopg.Error as error:
         raise CannotStart(
-            f"The PostgreSQL of DATABASE_URL cannot be used: {one_line(error)} "
+            f"The PostgreSQL of DATABASE_URL cannot be used: {one_line(error)}. "
             "Correct DATABASE_URL (postgresql://user:password@host:5432/name), start that server, "
             "or unset the variable to use the embedded one."
         ) from error
@@ -37,4 +37,4 @@ def require_redis(url: str) -> None:
 
 def one_line(error: Exception) -> str:
     """What a driver says, without passwords and line breaks."""
-    return " ".join(redact(str(error).replace("\n", " ")).split())
+    return " ".join(redact(str(error).replace("\n", " ")).split()).rstrip(".")

@@ -48,6 +48,7 @@ def run_stack(plan: Plan) -> int:
         lock = cleanup.enter_context(take_lock(plan.home.lock, owner=os.getpid()))
         require_free_space(plan.home.path)
         require_free_ports(listening_ports(plan))
+        require_external(plan)
         # A request to stop must pass through the cleanup below from here on.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
         reaper = start_reaper(stack_id, held_open=(lock.fileno(),))
@@ -91,23 +92,27 @@ def listening_ports(plan: Plan) -> list[Port]:
     ]
 
 
+def require_external(plan: Plan) -> None:
+    """Raises CannotStart unless the servers that the caller brings can be used."""
+    if plan.database_url:
+        require_database(plan.database_url)
+    if plan.redis_url:
+        require_redis(plan.redis_url)
+
+
 @contextmanager
 def running_databases(plan: Plan) -> Iterator[Databases]:
     """PostgreSQL and Valkey, the caller's or our own; our own are stopped at the end."""
     with ExitStack() as cleanup:
         servers: list[Server] = []
         database_url, redis_url = plan.database_url, plan.redis_url
-        if database_url:
-            require_database(database_url)
-        else:
+        if not database_url:
             with step("Starting PostgreSQL"):
                 servers.append(start_postgres(plan.home.postgres))
             plan.home.keep_private()
             cleanup.callback(stop_server, servers[-1])
             database_url = servers[-1].url
-        if redis_url:
-            require_redis(redis_url)
-        else:
+        if not redis_url:
             with step("Starting Valkey"):
                 password = ensure_secrets(plan.home.secrets)["TENANTRY_VALKEY_PASSWORD"]
                 servers.append(start_valkey(plan.home.valkey, password=password))
