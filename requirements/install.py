@@ -24,7 +24,8 @@ def main() -> None:
     lock = FOLDER / f"{sys.argv[1]}.txt"
     require_python()
     VENV.mkdir(exist_ok=True)
-    with (VENV / ".lock").open("w") as held:
+    # Not `.lock`: that one is uv's, which would wait for us while we wait for it.
+    with (VENV / ".being-made").open("w") as held:
         # Two `make` at the same time must not install into each other's steps.
         fcntl.flock(held, fcntl.LOCK_EX)
         stamp = VENV / f".installed-{lock.stem}"
