@@ -48,10 +48,6 @@ class Home:
         return self.path / "join-token"
 
     @property
-    def model_ready(self) -> Path:
-        return self.path / "model.ready"
-
-    @property
     def beat_schedule(self) -> Path:
         return self.path / "beat-schedule"
 

@@ -52,7 +52,6 @@ def model_arguments(plan: Plan) -> tuple[str, ...]:
         "--port": plan.engine_port,
         "--console": f"http://127.0.0.1:{plan.console_port}",
         "--max-concurrency": CONCURRENCY,
-        "--ready-file": plan.home.model_ready,
     }
     flat = (str(part) for option in options.items() for part in option)
     return ("serve_model", MODEL, *flat)
@@ -64,8 +63,7 @@ def watch(plan: Plan, *, servers: Iterable[Server], reaper_pid: int, started: fl
     command = (
         *(PYTHON, "-m", "embedded.watch"),
         *(part for text in watched for part in ("--process", text)),
-        *("--demo", str(plan.home.demo), "--model-ready", str(plan.home.model_ready)),
-        *("--started", f"{started:.1f}"),
+        *("--demo", str(plan.home.demo), "--started", f"{started:.1f}"),
     )
     return Program(name=WATCH, command=command)
 

@@ -1,28 +1,30 @@
 """Whether the whole stack answers: the one question that `up` waits on."""
 
+import json
 import urllib.error
 import urllib.request
 from collections.abc import Mapping
-from pathlib import Path
+from typing import Any
 
 PROBE_SECONDS = 2.0
 
 
-def missing_part(addresses: Mapping[str, str], *, model_ready: Path) -> str:
-    """The first part that is not ready yet; empty when all are. `model_ready` exists when it is."""
-    if not answers(f"{addresses['TENANTRY_CONSOLE_URL']}/admin/login/"):
+def missing_part(addresses: Mapping[str, str]) -> str:
+    """The first part that is not ready yet; empty when all are."""
+    if not get(f"{addresses['TENANTRY_CONSOLE_URL']}/admin/login/"):
         return "console"
-    if not model_ready.exists():
-        return "model"
-    if not answers(f"{addresses['TENANTRY_GATEWAY_URL']}/readyz"):
+    answer = get(f"{addresses['TENANTRY_GATEWAY_URL']}/readyz")
+    if not answer:
         return "gateway"
-    return ""
+    engines: dict[str, Any] = json.loads(answer)["checks"]["engines"]
+    return "" if engines["status"] == "up" else "local model"
 
 
-def answers(url: str) -> bool:
-    """Whether a GET is answered with success."""
+def get(url: str) -> bytes:
+    """The body of a successful answer; empty without one."""
     try:
         with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as answer:  # noqa: S310 - our own
-            return bool(answer.status < 400)  # noqa: PLR2004 - the first status that is no success
+            body: bytes = answer.read()
+            return body
     except (urllib.error.URLError, OSError):
-        return False
+        return b""

@@ -132,7 +132,6 @@ def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) 
         manage("migrate", "--noinput", plan=plan, environment=environment)
     with step("Preparing the demo tenant"):
         manage("seed_demo", plan=plan, environment=environment)
-    plan.home.model_ready.unlink(missing_ok=True)
     print("Starting console, gateway, worker, beat and the local model …", flush=True)
     return run_programs(
         stack_programs(plan, servers=databases.servers, reaper_pid=reaper.pid, started=started),

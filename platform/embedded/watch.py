@@ -45,7 +45,7 @@ class Watched:
         return f"{self.name} (process {self.process.pid}) has died.{said}"
 
 
-def watch(watched: Sequence[Watched], *, demo: Path, model_ready: Path, started: float) -> str:
+def watch(watched: Sequence[Watched], *, demo: Path, started: float) -> str:
     """Returns the obituary of the first that dies; until then announces what becomes ready."""
     addresses = read_env_file(demo)
     waiting, reminded = True, started
@@ -54,7 +54,7 @@ def watch(watched: Sequence[Watched], *, demo: Path, model_ready: Path, started:
             if one.is_dead():
                 return one.obituary()
         if waiting:
-            missing = missing_part(addresses, model_ready=model_ready)
+            missing = missing_part(addresses)
             waiting = bool(missing)
             if not missing:
                 print(banner(addresses, seconds=time.time() - started), flush=True)
@@ -68,12 +68,9 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--process", action="append", default=[], type=Watched.parse)
     parser.add_argument("--demo", required=True, type=Path)
-    parser.add_argument("--model-ready", required=True, type=Path)
     parser.add_argument("--started", required=True, type=float)
     given = parser.parse_args()
-    sys.exit(
-        watch(given.process, demo=given.demo, model_ready=given.model_ready, started=given.started)
-    )
+    sys.exit(watch(given.process, demo=given.demo, started=given.started))
 
 
 if __name__ == "__main__":

@@ -3,21 +3,22 @@
 from pathlib import Path
 from typing import Any
 
-from agents.models import Agent
-from agents.services import create_agent, publish
 from django.conf import settings
-from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand
 from django.db import transaction
-from inference.models import JoinToken, ModelPool, ModelRoute
-from inference.services import create_pool, create_route, issue_join_token
-from tenants.models import ApiKey, Tenant
-from tenants.selectors import find_key
-from tenants.services import block_key, create_tenant, issue_key
+from django.utils import timezone
 
-from config.env import read_env_file
+from agents.models import Agent
+from agents.services import create_agent, publish
 from config.settings.base import env
-from kernel.env_file import write_env_file, write_private_file
+from inference.models import JoinToken, ModelPool, ModelRoute
+from inference.registry import issue_join_token
+from inference.services import create_pool, create_route
+from kernel.env_file import read_env_file, write_env_file, write_private_file
+from tenants.keys import key_matches, parse_key, pepper_name
+from tenants.models import ApiKey, Tenant, User
+from tenants.scoping import tenant_scope
+from tenants.services import block_key, create_tenant, issue_key
 
 OPERATOR = "operator"
 TENANT = "demo"
@@ -65,35 +66,31 @@ def demo_values(*, password: str, key: str) -> dict[str, str]:
     }
 
 
-def ensure_operator(password: str) -> Any:
+def ensure_operator(password: str) -> User:
     """The operator. If somebody changed the password, it stays changed."""
-    users = get_user_model().objects
-    return users.filter(username=OPERATOR).first() or users.create_superuser(
-        OPERATOR, email="", password=password
-    )
+    known = User.objects.filter(username=OPERATOR).first()
+    return known or User.objects.create_superuser(OPERATOR, email="", password=password)
 
 
 def ensure_pool() -> ModelPool:
-    return ModelPool.objects.filter(name=MODEL).first() or create_pool(
-        name=MODEL, engine="llamacpp"
-    )
+    known = ModelPool.objects.filter(name=MODEL).first()
+    return known or create_pool(name=MODEL, engine="llamacpp")
 
 
 def ensure_route(pool: ModelPool) -> ModelRoute:
-    return ModelRoute.objects.filter(name=MODEL).first() or create_route(
-        name=MODEL, pool=pool, context_length=CONTEXT_LENGTH
-    )
+    known = ModelRoute.objects.filter(name=MODEL).first()
+    return known or create_route(name=MODEL, pool=pool, context_length=CONTEXT_LENGTH)
 
 
 def ensure_tenant() -> Tenant:
-    return Tenant.objects.filter(slug=TENANT).first() or create_tenant(
-        slug=TENANT, name="Demo tenant"
-    )
+    known = Tenant.objects.filter(slug=TENANT).first()
+    return known or create_tenant(slug=TENANT, name="Demo tenant")
 
 
-def ensure_agent(tenant: Tenant, *, route: ModelRoute, operator: Any) -> None:
-    if Agent.objects.every_tenant().filter(tenant=tenant, slug=AGENT).exists():
-        return
+def ensure_agent(tenant: Tenant, *, route: ModelRoute, operator: User) -> None:
+    with tenant_scope(tenant.pk):
+        if Agent.objects.filter(slug=AGENT).exists():
+            return
     agent = create_agent(
         tenant=tenant,
         slug=AGENT,
@@ -114,8 +111,19 @@ def renew_join_token(pool: ModelPool) -> str:
 
 def ensure_key(tenant: Tenant, *, known: str) -> str:
     """The key of `demo.env` if it still opens the door; else a new one, and the old is blocked."""
-    if known and find_key(text=known, tenant=tenant) is not None:
+    with tenant_scope(tenant.pk):
+        issued = list(ApiKey.objects.filter(name=NAME, blocked_at=None))
+    if any(is_text_of(key, text=known) for key in issued):
         return known
-    for lost in ApiKey.objects.every_tenant().filter(tenant=tenant, name=NAME):
-        block_key(key=lost)
+    for lost in issued:
+        block_key(key=lost, now=timezone.now())
     return issue_key(tenant=tenant, name=NAME).secret
+
+
+def is_text_of(key: ApiKey, *, text: str) -> bool:
+    """Whether the gateway would take `text` for `key`."""
+    parsed = parse_key(text)
+    peppers = {pepper_name(pepper): pepper for pepper in settings.KEY_PEPPERS}
+    if parsed is None or parsed.public_id != key.public_id or key.pepper not in peppers:
+        return False
+    return key_matches(parsed, digest=bytes(key.digest), pepper=peppers[key.pepper])
