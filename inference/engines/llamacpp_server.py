@@ -1,5 +1,4 @@
-"""
-A process that serves one model with llama.cpp and does nothing else.
+"""A process that serves one model with llama.cpp and does nothing else.
 
 Of its own, since llama.cpp's server occupies and may crash the process that it lives in.
 """

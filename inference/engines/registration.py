@@ -125,8 +125,7 @@ class Registration:
     was_registered: bool = False
 
     async def keep(self) -> None:
-        """
-        Register, and heartbeat until cancelled; deregisters on the way out.
+        """Register, and heartbeat until cancelled; deregisters on the way out.
 
         Raises RegistrationRefused if the first registration is refused.
         """

@@ -13,8 +13,7 @@ CLEARING_SECONDS = 45.0
 
 
 def take_lock(path: Path, *, owner: int) -> TextIO:
-    """
-    Hold the returned file to hold the lock; processes that inherit it hold it too.
+    """Hold the returned file to hold the lock; processes that inherit it hold it too.
 
     If the last owner is dead, its reaper is still clearing up behind it: that is waited for.
     Raises AlreadyRunning if the owner lives.

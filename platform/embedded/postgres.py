@@ -18,8 +18,7 @@ RECOVERY_SECONDS = 120.0
 
 
 def start_postgres(data: Path) -> Server:
-    """
-    Start PostgreSQL on the folder `data`, making folder and database if they are missing.
+    """Start PostgreSQL on the folder `data`, making folder and database if they are missing.
 
     Raises CannotStart with the end of the server's log.
     """

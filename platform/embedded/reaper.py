@@ -1,5 +1,4 @@
-"""
-Ends every process of a stack whose supervisor is gone, even if that was killed with SIGKILL.
+"""Ends every process of a stack whose supervisor is gone, even if that was killed with SIGKILL.
 
 A small process of its own. It holds the read end of a pipe from the supervisor; the end of that
 pipe is the end of the supervisor. Members are known by TENANTRY_STACK_ID in their environment,

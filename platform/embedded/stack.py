@@ -59,8 +59,7 @@ def run_stack(plan: Plan) -> int:
 
 
 def start_again_with_marker() -> None:
-    """
-    Replace this process by itself with the marker in its environment.
+    """Replace this process by itself with the marker in its environment.
 
     The kernel shows the environment a process was started with, and honcho's helpers are forks.
     """

@@ -118,8 +118,7 @@ def run_programs(
     logs: Path,
     stop_seconds: float,
 ) -> Ending:
-    """
-    Run `programs` until one ends or SIGINT or SIGTERM comes; then stop the others.
+    """Run `programs` until one ends or SIGINT or SIGTERM comes; then stop the others.
 
     Whoever has not stopped `stop_seconds` after the first one has is killed.
     """

@@ -1,5 +1,4 @@
-"""
-The supervisor's eyes: says when the stack is ready, and ends if a database server has died.
+"""The supervisor's eyes: says when the stack is ready, and ends if a database server has died.
 
 A process of its own under the supervisor, because the servers are not the supervisor's children:
 they run before the others, for the migrations, and stop after them.

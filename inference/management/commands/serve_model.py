@@ -1,5 +1,4 @@
-"""
-`manage.py serve_model`: start an engine and keep it registered.
+"""`manage.py serve_model`: start an engine and keep it registered.
 
 Runs where the GPU is. It needs the console's address and a join token, and neither the database
 nor any other secret of the platform.
