@@ -109,6 +109,8 @@ def refusal(status: int, body: str) -> str:
             "The console refuses the join token. Issue one for this pool in the console "
             "(Inference > Model pools) and set TENANTRY_JOIN_TOKEN or TENANTRY_JOIN_TOKEN_FILE."
         )
+    if status == 404:  # noqa: PLR2004 - what any other server would say
+        return "There is no Tenantry console at that address. Set TENANTRY_CONSOLE_URL or --console."
     return f"The console refuses to register this engine (status {status}): {body[:500]}"
 
 

@@ -23,12 +23,25 @@ GRACE_SECONDS = 10.0
 DATABASES = {"postgres", "valkey-server"}
 
 
+@dataclass(slots=True, kw_only=True)
+class Lifeline:
+    """The supervisor's end of the pipe: as long as it is open, the supervisor lives."""
+
+    descriptor: int
+    is_open: bool = True
+
+    def close(self) -> None:
+        if self.is_open:
+            self.is_open = False
+            os.close(self.descriptor)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaper:
-    """The supervisor's end of the arrangement."""
+    """The supervisor's side of the arrangement."""
 
     process: subprocess.Popen[bytes]
-    pipe: int
+    lifeline: Lifeline
 
     @property
     def pid(self) -> int:
@@ -36,15 +49,16 @@ class Reaper:
 
     def finish(self) -> None:
         """Have everything that is left ended now; returns when that is done."""
-        os.close(self.pipe)
+        self.lifeline.close()
         self.process.wait()
 
 
 def start_reaper(stack_id: str, *, held_open: tuple[int, ...] = ()) -> Reaper:
     """Start the reaper of `stack_id`. It keeps the descriptors `held_open` until it has ended."""
     reading, writing = os.pipe()
+    lifeline = Lifeline(descriptor=writing)
     # Forked helpers of the supervisor must not keep the pipe open when the supervisor is gone.
-    os.register_at_fork(after_in_child=lambda: close_if_open(writing))
+    os.register_at_fork(after_in_child=lifeline.close)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     environment.pop(MARKER, None)
     process = subprocess.Popen(
@@ -55,14 +69,7 @@ def start_reaper(stack_id: str, *, held_open: tuple[int, ...] = ()) -> Reaper:
         env=environment,
     )
     os.close(reading)
-    return Reaper(process=process, pipe=writing)
-
-
-def close_if_open(descriptor: int) -> None:
-    try:
-        os.close(descriptor)
-    except OSError:
-        return
+    return Reaper(process=process, lifeline=lifeline)
 
 
 def members(stack_id: str, *, besides: int) -> list[psutil.Process]:
