@@ -64,11 +64,16 @@ def start_reaper(stack_id: str, *, held_open: tuple[int, ...] = ()) -> Reaper:
     process = subprocess.Popen(
         [sys.executable, "-m", "embedded.reaper", stack_id, str(os.getpid())],
         stdin=reading,
+        stdout=subprocess.PIPE,
         pass_fds=held_open,
         start_new_session=True,
         env=environment,
     )
     os.close(reading)
+    assert process.stdout is not None
+    # Only from here on do signals to everybody at the terminal leave it alone.
+    with process.stdout as said:
+        said.readline()
     return Reaper(process=process, lifeline=lifeline)
 
 
@@ -131,6 +136,7 @@ def main() -> None:
     stack_id, supervisor = sys.argv[1], int(sys.argv[2])
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
+    print("ready", flush=True)
     while sys.stdin.buffer.read(1):
         pass
     reap(stack_id, besides=supervisor)
