@@ -18,19 +18,28 @@ def take_lock(path: Path, *, owner: int) -> TextIO:
     If the last owner is dead, its reaper is still clearing up behind it: that is waited for.
     Raises AlreadyRunning if the owner lives.
     """
-    give_up = time.monotonic() + CLEARING_SECONDS
     file = path.open("a+", encoding="utf-8")
+    try:
+        wait_for_lock(file, path=path)
+    except AlreadyRunning:
+        file.close()
+        raise
+    file.truncate(0)
+    file.write(str(owner))
+    file.flush()
+    return file
+
+
+def wait_for_lock(file: TextIO, *, path: Path) -> None:
+    give_up = time.monotonic() + CLEARING_SECONDS
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             refuse_if_alive(path, waited_out=time.monotonic() > give_up)
             time.sleep(0.2)
-            continue
-        file.truncate(0)
-        file.write(str(owner))
-        file.flush()
-        return file
+        else:
+            return
 
 
 def refuse_if_alive(path: Path, *, waited_out: bool) -> None:
