@@ -12,7 +12,7 @@ from agents.models import Agent
 from agents.services import create_agent, publish
 from config.settings.base import env
 from inference.models import JoinToken, ModelPool, ModelRoute
-from inference.registry import issue_join_token
+from inference.registry import delete_endpoint, issue_join_token
 from inference.services import create_pool, create_route
 from kernel.env_file import read_env_file, write_env_file, write_private_file
 from tenants.keys import key_matches, parse_key, pepper_name
@@ -45,6 +45,7 @@ class Command(BaseCommand):
             route = ensure_route(pool)
             tenant = ensure_tenant()
             ensure_agent(tenant, route=route, operator=operator)
+            forget_ended_engines(pool)
             token = renew_join_token(pool)
             demo = home / "demo.env"
             key = ensure_key(tenant, known=read_env_file(demo).get("TENANTRY_API_KEY", ""))
@@ -100,6 +101,15 @@ def ensure_agent(tenant: Tenant, *, route: ModelRoute, operator: User) -> None:
         parameters={},
     )
     publish(agent=agent, note="First revision", user=operator)
+
+
+def forget_ended_engines(pool: ModelPool) -> None:
+    """Of an earlier start: its engine and that engine's key are gone, it just could not say so.
+
+    An engine that does run is told so at its next heartbeat, and registers again.
+    """
+    for endpoint in pool.endpoints.filter(registered=True):
+        delete_endpoint(endpoint=endpoint)
 
 
 def renew_join_token(pool: ModelPool) -> str:
