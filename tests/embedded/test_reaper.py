@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from tests.embedded.watching import alive, wait_until
 
 SUPERVISOR = """

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
 from tests.embedded.watching import wait_until
 
 STACK = """
@@ -25,9 +26,7 @@ print("crash:", ending.crash.sentence(Path(logs)) if ending.crash else None)
 sys.exit(ending.exit_code)
 """
 FOREVER = "import time, pathlib, sys; print('up', flush=True); time.sleep(600)"
-DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); print('up', flush=True); " + (
-    "time.sleep(600)"
-)
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
 CRASH = "import sys, time; print('about to fail', flush=True); time.sleep(1); sys.exit(7)"
 
 Start = Callable[..., subprocess.Popen[str]]

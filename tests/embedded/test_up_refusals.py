@@ -83,4 +83,3 @@ def test_serve_model_needs_a_join_token_and_nothing_else(manage: Run):
 def test_what_was_refused_leaves_no_server_behind(manage: Run, environment: dict[str, str]):
     manage("up", REDIS_URL="redis://127.0.0.1:1/0")
     assert not (Path(environment["TENANTRY_HOME"]) / "postgres").exists()
-

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -111,9 +110,7 @@ def test_it_starts_answers_stops_and_starts_again_with_the_same_data(
 
     again = Stack(settings_of_stack, tmp_path / "again")
     try:
-        started = time.monotonic()
         assert again.wait_until_ready() == demo
-        print(f"second start: {time.monotonic() - started:.1f} s")
         assert ask(demo)["usage"]["completion_tokens"] > 0
     finally:
         again.process.send_signal(signal.SIGTERM)
