@@ -40,8 +40,8 @@ class Stack:
         self.home = Path(environment["TENANTRY_HOME"])
 
     def wait_until_ready(self) -> dict[str, str]:
-        wait_until(lambda: self.said("is ready") or self.process.poll(), seconds=START_SECONDS)
-        assert self.said("is ready"), self.output.read_text()
+        wait_until(lambda: self.said("Tenantry is ready") or self.process.poll(), seconds=START_SECONDS)
+        assert self.said("Tenantry is ready"), self.output.read_text()
         return read_env_file(self.home / "demo.env")
 
     def said(self, words: str) -> bool:
