@@ -127,10 +127,8 @@ def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) 
     write_env_file(plan.home.stack, stack, about=about)
     path = (plan.checkout, plan.checkout / "platform")
     environment = child_environment(plan, stack=stack, path=path)
-    with step("Migrating the database"):
-        manage("migrate", "--noinput", plan=plan, environment=environment)
-    with step("Preparing the demo tenant"):
-        manage("seed_demo", plan=plan, environment=environment)
+    with step("Migrating and seeding the database"):
+        manage("prepare_demo", plan=plan, environment=environment)
     print("Starting console, gateway, worker, beat and the local model …", flush=True)
     return run_programs(
         stack_programs(plan, servers=databases.servers, reaper_pid=reaper.pid, started=started),
