@@ -24,7 +24,7 @@ dev:
 	@$(PYTHON) requirements/install.py dev
 
 test: dev ## Run all tests against real embedded servers
-	@$(VENV)/python -m pytest -n auto $(PYTEST_ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 check: dev ## Lint, types, import contracts, deploy checks, migrations, then the tests
 	$(VENV)/ruff check .
@@ -32,7 +32,7 @@ check: dev ## Lint, types, import contracts, deploy checks, migrations, then the
 	$(VENV)/mypy
 	$(IN_PATH) $(VENV)/lint-imports
 	$(VENV)/python tests/deploy_check.py
-	@$(VENV)/python -m pytest -n auto $(PYTEST_ARGS)
+	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
 bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py
