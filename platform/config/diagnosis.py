@@ -121,7 +121,7 @@ def look_at_redis(url: str) -> Finding:
     policy = str(facts["maxmemory_policy"])
     return Finding(
         about="Redis",
-        is_good=int(version.split(".")[0]) >= OLDEST_REDIS
+        is_good=int(version.split(".", 1)[0]) >= OLDEST_REDIS
         and latency < SLOW_SECONDS
         and policy == "noeviction",
         says=f"{version}, {latency * 1000:.1f} ms, {policy}",

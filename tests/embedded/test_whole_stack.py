@@ -40,8 +40,9 @@ class Stack:
         self.home = Path(environment["TENANTRY_HOME"])
 
     def wait_until_ready(self) -> dict[str, str]:
-        wait_until(lambda: self.said("Tenantry is ready") or self.process.poll(), seconds=START_SECONDS)
-        assert self.said("Tenantry is ready"), self.output.read_text()
+        ready = "Tenantry is ready"
+        wait_until(lambda: self.said(ready) or self.process.poll(), seconds=START_SECONDS)
+        assert self.said(ready), self.output.read_text()
         return read_env_file(self.home / "demo.env")
 
     def said(self, words: str) -> bool:

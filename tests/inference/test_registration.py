@@ -102,7 +102,7 @@ def registration(
 
 async def until(condition) -> None:
     async with asyncio.timeout(10):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for is in another's hands
             await asyncio.sleep(0.01)
 
 
