@@ -32,7 +32,7 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 def server_parameters(given: argparse.Namespace, *, credential: str) -> Any:
     """llama.cpp's parameters for what was asked on the command line."""
-    from xllamacpp import CommonParams
+    from xllamacpp import CommonParams, llama_pooling_type
 
     parameters = CommonParams()
     parameters.model.path = str(given.model)
@@ -43,6 +43,9 @@ def server_parameters(given: argparse.Namespace, *, credential: str) -> Any:
     # llama.cpp divides its context evenly between the slots.
     parameters.n_ctx = given.context_length * given.parallel
     parameters.endpoint_metrics = True
+    # Offers /v1/embeddings beside the chat; a chat model has no pooling of its own.
+    parameters.embedding = True
+    parameters.pooling_type = llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     parameters.api_keys = [credential] if credential else []
     parameters.ui = False
     if given.threads:

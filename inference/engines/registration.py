@@ -110,9 +110,7 @@ def refusal(status: int, body: str) -> str:
             "(Inference > Model pools) and set TENANTRY_JOIN_TOKEN or TENANTRY_JOIN_TOKEN_FILE."
         )
     if status == 404:  # noqa: PLR2004 - what any other server would say
-        return (
-            "No Tenantry console is at that address. Set TENANTRY_CONSOLE_URL or --console."
-        )
+        return "No Tenantry console is at that address. Set TENANTRY_CONSOLE_URL or --console."
     return f"The console refuses to register this engine (status {status}): {body[:500]}"
 
 
