@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+BARE_COMMANDS = {"up", "gateway", "serve_model", "doctor"}
+"""Commands that must work before, or without, a database and secrets."""
+
 
 def main() -> None:
     """Put the source root `platform/` on the path and hand over to Django."""
@@ -12,10 +15,17 @@ def main() -> None:
         sys.exit("Tenantry needs Python 3.11 or newer. Install it and run this again with it.")
     # Position 1: the checkout itself stays first. `platform/` must never be a package (ADR 0001).
     sys.path.insert(1, str(Path(__file__).resolve().parent / "platform"))
+    if set(sys.argv[1:2]) & BARE_COMMANDS:
+        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.bare"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
-    from django.core.management import execute_from_command_line
+    try:
+        from django.core.management import execute_from_command_line
 
-    execute_from_command_line(sys.argv)
+        from config.edge import configuration_errors_as_sentences
+    except ModuleNotFoundError as error:
+        sys.exit(f"{error.name} is not installed. `make run` installs everything that is needed.")
+    with configuration_errors_as_sentences():
+        execute_from_command_line(sys.argv)
 
 
 if __name__ == "__main__":

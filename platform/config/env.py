@@ -5,6 +5,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kernel.env_file import read_env_file
+
+__all__ = ["ConfigurationError", "Environment", "Variable", "read_env_file"]
+
 
 class ConfigurationError(Exception):
     """The environment holds something that cannot be meant. The message names the variable."""
@@ -114,12 +118,3 @@ class Environment:
                 f"{name} must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}."
             )
         return value
-
-
-def read_env_file(path: Path) -> dict[str, str]:
-    """The NAME=value lines of a file; empty if there is none. Values are taken as they stand."""
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}

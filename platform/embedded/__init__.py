@@ -1,0 +1,1 @@
+"""PostgreSQL, Valkey and a small language model from wheels, kept running together."""

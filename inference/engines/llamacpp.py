@@ -1,0 +1,38 @@
+"""llama.cpp: small models on a CPU, out of a wheel."""
+
+import sys
+from importlib import metadata
+
+from inference.engines.engine import Command, Engine, EngineRequest
+
+CREDENTIAL_VARIABLE = "TENANTRY_ENGINE_CREDENTIAL"
+
+
+def build_command(request: EngineRequest) -> Command:
+    arguments = {
+        "--model": request.model,
+        "--alias": request.route,
+        "--host": request.host,
+        "--port": str(request.port),
+        "--parallel": str(request.max_concurrency),
+    }
+    flat = (part for option in arguments.items() for part in option)
+    module = "inference.engines.llamacpp_server"
+    return Command(
+        arguments=(sys.executable, "-m", module, *flat, *request.options),
+        environment={CREDENTIAL_VARIABLE: request.credential},
+    )
+
+
+def read_version() -> str:
+    return metadata.version("xllamacpp")
+
+
+LLAMACPP = Engine(
+    name="llamacpp",
+    command=build_command,
+    version=read_version,
+    running_metrics=("llamacpp:requests_processing",),
+    waiting_metrics=("llamacpp:requests_deferred",),
+    default_concurrency=4,
+)

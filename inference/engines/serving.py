@@ -1,0 +1,155 @@
+"""One engine from its start to its end: start, wait, register, heartbeat, deregister, stop."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+
+from inference.engines.engine import Engine, EngineRequest, Load, read_load
+from inference.engines.process import EngineProcess, running_process
+from inference.engines.registration import (
+    OUTAGES,
+    Console,
+    Details,
+    Registration,
+    RegistrationRefused,
+)
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.25
+PROGRESS_SECONDS = 5.0
+ENGINE_TIMEOUT = aiohttp.ClientTimeout(total=4)
+
+
+class EngineFailed(Exception):
+    """The engine ended by itself. The message holds its exit code and its last lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """Everything that one `serve_model` does."""
+
+    engine: Engine
+    request: EngineRequest
+    address: str
+    """Where the gateway reaches the engine."""
+    console_url: str
+    join_token: str
+    ready_file: Path | None
+    drain_seconds: float
+
+    @property
+    def engine_headers(self) -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {self.request.credential}"}
+
+
+async def serve(service: Service) -> None:
+    """Returns after SIGTERM or SIGINT. Raises EngineFailed or RegistrationRefused."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    command = service.engine.command(service.request)
+    async with aiohttp.ClientSession() as session, running_process(command) as process:
+        duty = asyncio.create_task(do_duty(service, session=session))
+        await first_of(duty, asyncio.create_task(stop.wait()), process=process)
+        if stop.is_set():
+            await drain(service, session=session)
+
+
+async def first_of(
+    duty: asyncio.Task[None], stopping: asyncio.Task[bool], *, process: EngineProcess
+) -> None:
+    """Wait for the first of the three; then end the duty, which deregisters the engine."""
+    ended = asyncio.create_task(process.ended())
+    await asyncio.wait({duty, stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if duty.done():
+        duty.result()
+    duty.cancel()
+    await asyncio.wait({duty})
+    if ended.done():
+        raise EngineFailed(obituary(process, exit_code=ended.result()))
+
+
+def obituary(process: EngineProcess, *, exit_code: int) -> str:
+    how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with code {exit_code}"
+    lines = "\n".join(f"  | {line}" for line in process.tail) or "  | (it said nothing)"
+    return f"The engine {how}. Its last lines:\n{lines}"
+
+
+async def do_duty(service: Service, *, session: aiohttp.ClientSession) -> None:
+    """Wait for the engine, then keep it registered until cancelled."""
+    await wait_until_ready(service, session=session)
+    details = Details(
+        address=service.address,
+        model=service.request.route,
+        engine=service.engine.name,
+        engine_version=service.engine.version(),
+        max_concurrency=service.request.max_concurrency,
+        credential=service.request.credential,
+    )
+    console = Console(session=session, url=service.console_url, token=service.join_token)
+    await Registration(
+        console=console,
+        details=details,
+        read_load=lambda: ask_load(service, session=session),
+        ready_file=service.ready_file,
+    ).keep()
+
+
+async def wait_until_ready(service: Service, *, session: aiohttp.ClientSession) -> None:
+    """Returns when the engine lists its model; says every 5 s that it is still loading."""
+    started = reported = time.monotonic()
+    while not await lists_model(service, session=session):
+        if time.monotonic() - reported > PROGRESS_SECONDS:
+            reported = time.monotonic()
+            logger.info("loading %s, %.0f s so far", service.request.model, reported - started)
+        await asyncio.sleep(POLL_SECONDS)
+    logger.info("%s is ready after %.1f s", service.request.route, time.monotonic() - started)
+
+
+async def lists_model(service: Service, *, session: aiohttp.ClientSession) -> bool:
+    url = f"{service.request.address}/v1/models"
+    try:
+        async with session.get(
+            url, headers=service.engine_headers, timeout=ENGINE_TIMEOUT
+        ) as answer:
+            if answer.status != 200:  # noqa: PLR2004 - 503 while it loads
+                return False
+            listed = (await answer.json())["data"]
+    except OUTAGES:
+        return False
+    return any(model["id"] == service.request.route for model in listed)
+
+
+async def ask_load(service: Service, *, session: aiohttp.ClientSession) -> Load:
+    """Raises one of OUTAGES if the engine does not answer."""
+    async with session.get(
+        f"{service.request.address}/metrics",
+        headers=service.engine_headers,
+        timeout=ENGINE_TIMEOUT,
+        raise_for_status=True,
+    ) as answer:
+        return read_load(service.engine, metrics=await answer.text())
+
+
+async def drain(service: Service, *, session: aiohttp.ClientSession) -> None:
+    """Let requests that are being answered finish, at most for the time that was given."""
+    give_up = time.monotonic() + service.drain_seconds
+    while time.monotonic() < give_up:
+        try:
+            load = await ask_load(service, session=session)
+        except OUTAGES:
+            return
+        if load.running + load.waiting == 0:
+            return
+        await asyncio.sleep(POLL_SECONDS)
+
+
+__all__ = ["EngineFailed", "RegistrationRefused", "Service", "serve"]

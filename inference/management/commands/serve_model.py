@@ -1,0 +1,90 @@
+"""`manage.py serve_model`: start an engine and keep it registered.
+
+Runs where the GPU is. It needs the console's address and a join token, and neither the database
+nor any other secret of the platform.
+"""
+
+import asyncio
+import os
+import secrets
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from inference.engines.engine import EngineRequest
+from inference.engines.llamacpp import LLAMACPP
+from inference.engines.serving import EngineFailed, RegistrationRefused, Service, serve
+from inference.engines.vllm import VLLM
+
+ENGINES = {engine.name: engine for engine in (VLLM, LLAMACPP)}
+
+
+class Command(BaseCommand):
+    help = "Start an engine for a model route and keep it registered at the console."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("route", help="Name under which the gateway asks for the model.")
+        parser.add_argument("--engine", choices=sorted(ENGINES), default="vllm")
+        parser.add_argument("--model", required=True, help="File, folder or name of the model.")
+        parser.add_argument("--host", default="127.0.0.1", help="Address to listen on; private.")
+        parser.add_argument("--port", type=int, default=8090)
+        parser.add_argument("--address", help="Where gateways reach it; else host and port.")
+        parser.add_argument(
+            "--console", default=os.environ.get("TENANTRY_CONSOLE_URL") or "http://127.0.0.1:8000"
+        )
+        parser.add_argument("--max-concurrency", type=int, help="Requests answered at a time.")
+        parser.add_argument("--drain-seconds", type=float, default=30.0)
+        parser.add_argument("--ready-file", type=Path, help="Exists while registered.")
+        parser.add_argument("options", nargs="*", help="After `--`: options of the engine.")
+
+    def handle(self, **given: Any) -> None:
+        service = read_service(given, environ=os.environ)
+        try:
+            asyncio.run(serve(service))
+        except (EngineFailed, RegistrationRefused) as error:
+            sys.exit(str(error))
+        except FileNotFoundError as error:
+            sys.exit(f"{error.filename} is not installed here, so the engine cannot be started.")
+
+
+def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Service:
+    """What the command line and the environment ask for. Raises CommandError."""
+    engine = ENGINES[given["engine"]]
+    request = EngineRequest(
+        route=given["route"],
+        model=given["model"],
+        host=given["host"],
+        port=given["port"],
+        max_concurrency=given["max_concurrency"] or engine.default_concurrency,
+        credential=secrets.token_urlsafe(32),
+        options=tuple(given["options"]),
+    )
+    return Service(
+        engine=engine,
+        request=request,
+        address=given["address"] or request.address,
+        console_url=given["console"],
+        join_token=read_join_token(environ),
+        ready_file=given["ready_file"],
+        drain_seconds=given["drain_seconds"],
+    )
+
+
+def read_join_token(environ: Mapping[str, str]) -> str:
+    """From TENANTRY_JOIN_TOKEN, or the file that TENANTRY_JOIN_TOKEN_FILE names."""
+    path = environ.get("TENANTRY_JOIN_TOKEN_FILE")
+    try:
+        token = Path(path).read_text(encoding="utf-8") if path else ""
+    except OSError as error:
+        raise CommandError(f"TENANTRY_JOIN_TOKEN_FILE: {path} cannot be read: {error}") from error
+    token = (token or environ.get("TENANTRY_JOIN_TOKEN", "")).strip()
+    if not token:
+        raise CommandError(
+            "TENANTRY_JOIN_TOKEN is not set. Issue a join token for the model's pool in the "
+            "console (Inference > Model pools) and set the variable, or TENANTRY_JOIN_TOKEN_FILE."
+        )
+    return token

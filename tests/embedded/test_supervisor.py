@@ -1,0 +1,79 @@
+"""One process that ends takes the others with it, and is named."""
+
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.embedded.watching import wait_until
+
+STACK = """
+import sys
+from pathlib import Path
+from embedded.supervisor import Program, run_programs
+logs, *commands = sys.argv[1:]
+programs = [
+    Program(name=f"part{number}", command=(sys.executable, "-c", command))
+    for number, command in enumerate(commands)
+]
+import os
+ending = run_programs(
+    programs, environment=os.environ, folder=Path.cwd(), logs=Path(logs), stop_seconds=2
+)
+print("crash:", ending.crash.sentence(Path(logs)) if ending.crash else None)
+sys.exit(ending.exit_code)
+"""
+FOREVER = "import time, pathlib, sys; print('up', flush=True); time.sleep(600)"
+DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
+CRASH = "import sys, time; print('about to fail', flush=True); time.sleep(1); sys.exit(7)"
+
+Start = Callable[..., subprocess.Popen[str]]
+
+
+@pytest.fixture
+def run(start: Start, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    return lambda *commands: start("-c", STACK, str(tmp_path), *commands)
+
+
+def test_a_crash_is_named_with_its_code_and_last_lines(run: Start):
+    said, _ = run(FOREVER, CRASH).communicate(timeout=30)
+    assert "The part1 ended with exit code 7" in said
+    assert "| about to fail" in said
+
+
+def test_the_exit_code_says_that_something_failed(run: Start):
+    process = run(FOREVER, CRASH)
+    process.communicate(timeout=30)
+    assert process.returncode == 1
+
+
+def test_one_that_was_killed_is_told_by_its_signal(run: Start):
+    said, _ = run(FOREVER, "import os, time; time.sleep(1); os.kill(os.getpid(), 9)").communicate(
+        timeout=30
+    )
+    assert "was ended by signal 9" in said
+
+
+def test_one_that_will_not_stop_is_killed(run: Start):
+    said, _ = run(DEAF, CRASH).communicate(timeout=30)
+    assert "The part1 ended with exit code 7" in said
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_request_to_stop_is_no_crash(run: Start, tmp_path: Path, number: signal.Signals):
+    process = run(FOREVER, FOREVER)
+    wait_until(lambda: is_up(tmp_path / "part0.log") and is_up(tmp_path / "part1.log"))
+    process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert "crash: None" in said
+
+
+def test_every_process_has_a_log_of_its_own(run: Start, tmp_path: Path):
+    run("print('one')", FOREVER).communicate(timeout=30)
+    assert (tmp_path / "part0.log").read_text() == "one\n"
+
+
+def is_up(log: Path) -> bool:
+    return log.exists() and "up" in log.read_text()

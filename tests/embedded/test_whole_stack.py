@@ -1,0 +1,146 @@
+"""`manage.py up` as a person sees it: everything answers, nothing stays behind."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from embedded.reaper import MARKER
+from kernel.env_file import read_env_file
+from tests.embedded.watching import wait_until
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+START_SECONDS = 90
+
+pytestmark = [pytest.mark.model, pytest.mark.timeout(240), pytest.mark.xdist_group("stack")]
+
+
+class Stack:
+    """One `up`, its output in a file, and everything that carries its mark."""
+
+    def __init__(self, environment: dict[str, str], output: Path) -> None:
+        self.output = output
+        with output.open("w") as file:
+            self.process = subprocess.Popen(
+                [sys.executable, "manage.py", "up"],
+                cwd=CHECKOUT,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+            )
+        self.home = Path(environment["TENANTRY_HOME"])
+
+    def wait_until_ready(self) -> dict[str, str]:
+        ready = "Tenantry is ready"
+        wait_until(lambda: self.said(ready) or self.process.poll(), seconds=START_SECONDS)
+        assert self.said(ready), self.output.read_text()
+        return read_env_file(self.home / "demo.env")
+
+    def said(self, words: str) -> bool:
+        return words in self.output.read_text()
+
+    def members(self) -> list[str]:
+        found = []
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get(MARKER, "").startswith(f"{self.process.pid}-")
+                if marked and process.status() != psutil.STATUS_ZOMBIE:
+                    found.append(" ".join(process.cmdline()))
+            except (psutil.Error, OSError):
+                continue
+        return found
+
+
+def free_port() -> str:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return str(server.getsockname()[1])
+
+
+@pytest.fixture
+def settings_of_stack(environment: dict[str, str]) -> dict[str, str]:
+    ports = {f"TENANTRY_{name}_PORT": free_port() for name in ("CONSOLE", "GATEWAY", "ENGINE")}
+    return {**environment, **ports}
+
+
+@pytest.fixture
+def stack(settings_of_stack: dict[str, str], tmp_path: Path) -> Iterator[Stack]:
+    stack = Stack(settings_of_stack, tmp_path / "output")
+    yield stack
+    stack.process.kill()
+    stack.process.wait()
+    wait_until(lambda: not stack.members(), seconds=40)
+
+
+def ask(demo: dict[str, str]) -> dict:
+    body = {
+        "model": demo["TENANTRY_AGENT"],
+        "max_tokens": 4,
+        "messages": [{"role": "user", "content": "Hello"}],
+    }
+    request = urllib.request.Request(
+        f"{demo['TENANTRY_GATEWAY_URL']}/v1/chat/completions",
+        data=json.dumps(body).encode(),
+        headers={
+            "Authorization": f"Bearer {demo['TENANTRY_API_KEY']}",
+            "Content-Type": "application/json",
+        },
+    )
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        return json.load(answer)
+
+
+def test_it_starts_answers_stops_and_starts_again_with_the_same_data(
+    stack: Stack, settings_of_stack: dict[str, str], tmp_path: Path
+):
+    demo = stack.wait_until_ready()
+    assert ask(demo)["usage"]["completion_tokens"] > 0
+    for name in ("demo.env", "stack.env", "secrets.env", "join-token"):
+        assert (stack.home / name).stat().st_mode & 0o777 == 0o600
+    stack.process.send_signal(signal.SIGINT)
+    assert stack.process.wait(timeout=60) == 0
+    assert stack.members() == []
+
+    again = Stack(settings_of_stack, tmp_path / "again")
+    try:
+        assert again.wait_until_ready() == demo
+        assert ask(demo)["usage"]["completion_tokens"] > 0
+    finally:
+        again.process.send_signal(signal.SIGTERM)
+        assert again.process.wait(timeout=60) == 0
+    assert again.members() == []
+
+
+def test_a_killed_one_leaves_nothing(stack: Stack):
+    stack.wait_until_ready()
+    assert len(stack.members()) > 8
+    os.kill(stack.process.pid, signal.SIGKILL)
+    wait_until(lambda: not stack.members(), seconds=40)
+
+
+def test_a_gateway_that_dies_is_named_and_takes_the_rest_along(stack: Stack):
+    stack.wait_until_ready()
+    for process in psutil.Process(stack.process.pid).children(recursive=True):
+        if "config.gateway_server" in process.cmdline():
+            process.kill()
+    assert stack.process.wait(timeout=60) == 1
+    assert stack.said("The gateway was ended by signal 9")
+    assert stack.members() == []
+
+
+def test_a_database_that_dies_is_named_with_the_end_of_its_log(stack: Stack):
+    stack.wait_until_ready()
+    pid_file = stack.home / "postgres" / "postmaster.pid"
+    os.kill(int(pid_file.read_text().splitlines()[0]), signal.SIGKILL)
+    assert stack.process.wait(timeout=60) == 1
+    assert stack.said("postgres (process")
+    assert stack.said("database system is ready to accept connections")
+    assert stack.members() == []
