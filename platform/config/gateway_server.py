@@ -7,7 +7,8 @@ import uvicorn
 
 from config.edge import configuration_errors_as_sentences
 
-MAX_FRAME_BYTES = 1024 * 1024
+MAX_FRAME_BYTES = 4 * 1024 * 1024
+"""Where uvicorn itself hangs up; the socket refuses frames of a quarter of this with a reason."""
 MAX_QUEUED_FRAMES = 32
 
 
