@@ -100,7 +100,19 @@ def uv() -> tuple[object, ...]:
     bootstrap = FOLDER / "bootstrap.txt"
     if not run(*pip(), "--quiet", "-r", bootstrap, quiet=True):
         return ()
-    return (PYTHON, "-m", "uv", "pip", "install", "--python", PYTHON, "--require-hashes")
+    # The system's certificates, as pip has them: company networks add their own.
+    certificates = "--system-certs"
+    return (
+        PYTHON,
+        "-m",
+        "uv",
+        "pip",
+        "install",
+        certificates,
+        "--python",
+        PYTHON,
+        "--require-hashes",
+    )
 
 
 def run(*command: object, quiet: bool = False) -> bool:
