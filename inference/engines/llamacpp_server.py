@@ -45,8 +45,6 @@ def server_parameters(given: argparse.Namespace, *, credential: str) -> Any:
     parameters.endpoint_metrics = True
     # Offers /v1/embeddings beside the chat; a chat model has no pooling of its own.
     parameters.embedding = True
-    # A text to embed must fit one batch.
-    parameters.n_batch = parameters.n_ubatch = given.context_length
     parameters.pooling_type = llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     parameters.api_keys = [credential] if credential else []
     parameters.ui = False
