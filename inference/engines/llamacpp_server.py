@@ -43,7 +43,8 @@ def server_parameters(given: argparse.Namespace, *, credential: str) -> Any:
     # llama.cpp divides its context evenly between the slots.
     parameters.n_ctx = given.context_length * given.parallel
     parameters.endpoint_metrics = True
-    # Offers /v1/embeddings beside the chat; a chat model has no pooling of its own.
+    # Offers /v1/embeddings beside the chat; a chat model has no pooling of its own. A text may
+    # have 512 tokens, llama.cpp's batch; a batch as large as the context takes 800 MB more.
     parameters.embedding = True
     parameters.pooling_type = llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
     parameters.api_keys = [credential] if credential else []
