@@ -38,7 +38,7 @@ bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py
 
 bench-peers: dev ## Measure it beside LiteLLM, Portkey, vllm-router and nginx
-	@$(IN_PATH) $(VENV)/python tests/load/bench_peers.py
+	@$(IN_PATH) $(VENV)/python tests/load/peers.py
 
 LOCKED := --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-header --no-annotate --quiet $(if $(UPGRADE),--upgrade)

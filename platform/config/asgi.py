@@ -7,4 +7,7 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
 from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
-application = ProtocolTypeRouter({"http": get_asgi_application()})
+from config.edge import configuration_errors_as_sentences
+
+with configuration_errors_as_sentences():
+    application = ProtocolTypeRouter({"http": get_asgi_application()})

@@ -5,10 +5,13 @@ import os
 from celery import Celery
 from celery.schedules import schedule
 
+from config.edge import configuration_errors_as_sentences
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
 
 app = Celery("tenantry")
-app.config_from_object("django.conf:settings", namespace="CELERY")
+with configuration_errors_as_sentences():
+    app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 app.conf.beat_schedule = {
     "expire-silent-endpoints": {

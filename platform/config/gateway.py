@@ -6,9 +6,12 @@ os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.gateway"
 
 import django
 
-django.setup()
+from config.edge import configuration_errors_as_sentences
 
-from config.routing import route  # noqa: E402 - Django comes first
-from config.worker import Worker  # noqa: E402 - the same
+with configuration_errors_as_sentences():
+    django.setup()
+
+from config.routing import route
+from config.worker import Worker
 
 application = route(Worker())
