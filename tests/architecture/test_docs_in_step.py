@@ -66,7 +66,7 @@ def test_every_variable_is_documented():
 
 def test_every_documented_variable_is_read_somewhere():
     read = "\n".join(source.text for source in PRODUCT)
-    tests = "\n".join(path.read_text() for path in (ROOT / "tests").glob("*.py"))
+    tests = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("*.py"))
 
     gone = {name for name in documented("configuration.md") if f'"{name}"' not in read + tests}
 

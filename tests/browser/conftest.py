@@ -6,7 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.fakes.model_server import ModelServer, in_thread
+from tests.fixtures.cast import serve
 from tests.fixtures.console import operator
+from tests.fixtures.gateway import gateway_in_thread
 
 __all__ = ["operator"]
 
@@ -54,6 +57,9 @@ def page(live_server, operator, chromium):
 
 
 @pytest.fixture
-def gateway_url():
-    """Where a gateway on the same database answers; whoever starts one overrides this."""
-    pytest.skip("No gateway is started for this test yet.")
+def gateway_url(transactional_db):
+    """Where a gateway on the same database answers."""
+    with in_thread(ModelServer()) as engine:
+        serve(engine.url)
+        with gateway_in_thread() as url:
+            yield url
