@@ -42,9 +42,10 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
         body: bytes = message.get("body", b"")
         return within(body, limit)
     parts: list[bytes] = []
+    room = limit
     while message["type"] == "http.request":
-        parts.append(message.get("body", b""))
-        within(parts[-1], limit - sum(map(len, parts[:-1])))
+        parts.append(within(message.get("body", b""), room))
+        room -= len(parts[-1])
         if not message.get("more_body", False):
             return b"".join(parts)
         message = await receive()
