@@ -109,9 +109,10 @@ def test_while_the_database_is_away_the_ledger_says_so(events, monkeypatch):
     def away():
         raise OperationalError("server closed the connection")
 
-    with monkeypatch.context() as patch, pytest.raises(LedgerUnavailable):
+    with monkeypatch.context() as patch:
         patch.setattr(connection, "cursor", away)
-        append_usage([record()])
+        with pytest.raises(LedgerUnavailable):
+            append_usage([record()])
 
 
 def test_each_tenant_sees_its_own_rows(events):
