@@ -3,14 +3,18 @@
 Source: the WHATWG HTML standard, "Server-sent events"; events end with an empty line.
 """
 
-import msgspec
+import re
 
 from inference.errors import UpstreamBroken
-from inference.relay.usage import read_usage
+from inference.relay.usage import UNREADABLE, read_usage
 from tenants.admission.usage import Usage
 
 LONGEST_EVENT = 1024 * 1024
 DONE = b"data: [DONE]"
+ERROR = re.compile(
+    rb'^(?:error:|event: ?error\b|data: ?\{\s*"error"\s*:\s*+(?!null))', re.MULTILINE | re.ASCII
+)
+"""How engines begin the line that tells a failure. A model's own line breaks are escaped."""
 
 
 class EventStream:
@@ -40,8 +44,8 @@ class EventStream:
             return b""
         if block.endswith(DONE + b"\n\n"):
             self.finished = True
-        if b'"error"' in block:
-            self._raise_error(block)
+        if b"error" in block and ERROR.search(block):
+            raise UpstreamBroken
         if b'"usage"' in block:
             block = self._note_usage(block)
         self.events += block.count(b"data: {")
@@ -73,18 +77,12 @@ class EventStream:
         # Clients that did not ask for it read `choices[0]` of every chunk.
         return b"".join(event + b"\n\n" for event in events_of(block) if not is_usage_only(event))
 
-    def _raise_error(self, block: bytes) -> None:
-        """Raise if one of the events is an error; a model may also just write the word."""
-        for event in events_of(block):
-            if event.startswith((b"error:", b"event: error", b'data: {"error"')):
-                raise UpstreamBroken
-
     def usage(self) -> Usage | None:
         """The last usage that the engine sent, if any."""
         for event in reversed(events_of(self._usage_block)):
             try:
                 usage = read_usage(event.removeprefix(b"data:"))
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 continue  # [DONE], a comment, or garbage that the client may make of what it can
             if usage is not None:
                 return usage
