@@ -83,21 +83,29 @@ def add_static_endpoint(
         credential=credential,
         max_concurrency=max_concurrency,
     )
-    try:
-        with transaction.atomic():
-            endpoint.save()
-    except IntegrityError as error:
-        raise NameTaken("This pool has an endpoint at that address already.") from error
+    store_once(endpoint)
     publish(FLEET)
     return endpoint
 
 
 @transaction.atomic
 def save_endpoint(*, endpoint: ModelEndpoint) -> None:
-    """Store changed fields of an endpoint and tell the gateways. Raises AddressNotAllowed."""
+    """Store changed fields of an endpoint and tell the gateways.
+
+    Raises AddressNotAllowed or NameTaken.
+    """
     endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
-    endpoint.save()
+    store_once(endpoint)
     publish(FLEET)
+
+
+def store_once(endpoint: ModelEndpoint) -> None:
+    """Raises NameTaken; a transaction around it can go on."""
+    try:
+        with transaction.atomic():
+            endpoint.save()
+    except IntegrityError as error:
+        raise NameTaken("This pool has an endpoint at that address already.") from error
 
 
 @transaction.atomic
