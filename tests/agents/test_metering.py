@@ -14,7 +14,7 @@ from kernel.errors import NotFound
 from tenants.admission.gate import Gate, Subject
 from tenants.admission.ledger import LedgerWriter
 from tenants.admission.usage import Usage
-from tests.tenants.test_principal import principal
+from tests.fixtures.principals import principal
 
 SEEN = Usage(prompt_tokens=3, completion_tokens=2)
 CHUNK = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'

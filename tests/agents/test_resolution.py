@@ -9,7 +9,7 @@ from agents.runtime.resolution import resolve
 from inference.errors import ModelNotFound
 from inference.fleet.snapshot import Fleet, Pool, Route
 from kernel.errors import Overloaded
-from tests.tenants.test_principal import principal
+from tests.fixtures.principals import principal
 
 POOL = Pool(name="p", engine="vllm")
 

@@ -42,7 +42,7 @@ class Lock:
         self.thread.join()
 
 
-async def test_a_known_key_works_while_the_database_hangs(gateway, acme, impatient):
+async def test_a_known_key_works_while_the_database_hangs(acme, gateway, impatient):
     keyring = gateway.worker.gateway.keyring
     known = await keyring.authenticate(acme.key)
     keyring._principals._ttl = 0.0
@@ -51,7 +51,7 @@ async def test_a_known_key_works_while_the_database_hangs(gateway, acme, impatie
         assert await keyring.authenticate(acme.key) == known
 
 
-async def test_known_agents_serve_while_the_database_hangs(gateway, acme, impatient):
+async def test_known_agents_serve_while_the_database_hangs(acme, gateway, impatient):
     catalog = gateway.worker.gateway.catalog
     known = await catalog.of_tenant(acme.tenant.pk)
     catalog._agents._ttl = 0.0
@@ -60,7 +60,7 @@ async def test_known_agents_serve_while_the_database_hangs(gateway, acme, impati
         assert await catalog.of_tenant(acme.tenant.pk) == known
 
 
-async def test_what_is_not_known_is_unavailable_while_the_database_hangs(gateway, acme, impatient):
+async def test_what_is_not_known_is_unavailable_while_the_database_hangs(acme, gateway, impatient):
     with Lock():
         with pytest.raises(KeysUnavailable):
             await gateway.worker.gateway.keyring.authenticate(acme.key)

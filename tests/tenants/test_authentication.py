@@ -7,7 +7,7 @@ from kernel.errors import Unauthenticated
 from tenants.admission.authentication import FRESH_SECONDS, STALE_SECONDS, Keyring, key_text
 from tenants.errors import InvalidApiKey, KeysUnavailable
 from tenants.keys import KeyText, digest_key, new_key, pepper_name
-from tests.tenants.test_principal import principal
+from tests.fixtures.principals import principal
 
 
 class Database:

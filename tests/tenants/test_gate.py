@@ -5,7 +5,7 @@ import pytest
 from tenants.admission.gate import Gate, Outcome, Subject
 from tenants.admission.ledger import LedgerFull, LedgerWriter
 from tenants.admission.usage import Usage
-from tests.tenants.test_principal import principal
+from tests.fixtures.principals import principal
 
 
 @pytest.fixture

@@ -5,30 +5,10 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 
 from tenants import services
 from tenants.admission.ledger import LedgerUnavailable, RecordRefused
-from tenants.admission.usage import UsageRecord
 from tenants.ledger import append_usage
 from tenants.models import ApiKey, UsageEvent
 from tenants.scoping import every_tenant, tenant_scope
-
-TIME = "2026-01-02T03:04:05.678901+00:00"
-
-
-def record(number=1, **facts) -> UsageRecord:
-    usual = {
-        "request_id": f"req_{number}",
-        "tenant_id": 1,
-        "api_key_id": None,
-        "member_id": None,
-        "door": "chat_completions",
-        "route": "tiny",
-        "prompt_tokens": 3,
-        "completion_tokens": 5,
-        "status": "completed",
-        "duration_ms": 12.5,
-        "started_at": TIME,
-        "ended_at": TIME,
-    }
-    return UsageRecord(**{**usual, **facts})
+from tests.fixtures.usage import TIME, record
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from tenants.admission.ledger import (
     LedgerWriter,
     RecordRefused,
 )
-from tests.tenants.test_ledger import record
+from tests.fixtures.usage import record
 
 
 class Table:

@@ -10,6 +10,7 @@ from tenants.errors import (
     ScopeNotGranted,
     TenantSuspended,
 )
+from tests.fixtures.principals import principal
 
 NOW = 1_000_000.0
 WRONGS = {
@@ -20,25 +21,6 @@ WRONGS = {
     IpNotAllowed: {"allowed_networks": ("10.0.0.0/8",)},
 }
 """In the order in which they are told."""
-
-
-def principal(**facts) -> Principal:
-    usual = {
-        "tenant_id": 1,
-        "tenant": "acme",
-        "tenant_active": True,
-        "key_id": 2,
-        "public_id": "abcdefghijkl",
-        "member_id": None,
-        "digest": b"digest",
-        "pepper": "name",
-        "scopes": frozenset({"chat"}),
-        "allowed_models": frozenset(),
-        "allowed_networks": (),
-        "expires_at": None,
-        "blocked": False,
-    }
-    return Principal(**{**usual, **facts})
 
 
 def use(key: Principal, *, scope="chat", address="203.0.113.7", now=NOW):
