@@ -9,6 +9,7 @@ from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
 from inference.models import ModelRoute
 from kernel.audit import note_transition
+from kernel.errors import NotFound
 from kernel.publishing import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
@@ -89,7 +90,12 @@ def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentR
 
 @transaction.atomic
 def rollback(*, agent: Agent, revision: AgentRevision) -> None:
-    """Serve an earlier revision again. The draft stays as it is."""
+    """Serve an earlier revision again. The draft stays as it is.
+
+    Raises NotFound for a revision of another agent, which may be another tenant's.
+    """
+    if revision.agent_id != agent.pk:
+        raise NotFound("This agent has no such revision.")
     with tenant_scope(agent.tenant_id):
         point_at(agent=agent, revision=revision)
     agent.published = revision

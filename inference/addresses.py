@@ -1,9 +1,16 @@
 """Which addresses may be a model endpoint. Pure."""
 
-from ipaddress import ip_address
+import re
+import socket
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from urllib.parse import urlsplit
 
 from inference.errors import AddressNotAllowed
+
+NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
+NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
+"""A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
+LOOPBACK = IPv4Address("127.0.0.1")
 
 
 def normalised_address(text: str, *, allow_loopback: bool) -> str:
@@ -17,30 +24,55 @@ def normalised_address(text: str, *, allow_loopback: bool) -> str:
         port = parts.port
     except ValueError:
         raise AddressNotAllowed("This is not a URL. It looks like http://10.0.0.5:8000.") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
         raise AddressNotAllowed("An address begins with http:// or https:// and names a host.")
-    if parts.username or parts.password or parts.query or parts.fragment:
+    if "@" in parts.netloc or parts.query or parts.fragment:
         raise AddressNotAllowed("An address holds no user, password, query or fragment.")
-    ensure_reachable_host(parts.hostname, allow_loopback=allow_loopback)
-    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    name = parts.hostname.removesuffix(".")
+    address = ip_of(name)
+    ensure_reachable(LOOPBACK if is_localhost(name) else address, allow_loopback=allow_loopback)
+    host = f"[{address}]" if isinstance(address, IPv6Address) else str(address or name)
     netloc = f"{host}:{port}" if port else host
     path = parts.path.rstrip("/").removesuffix("/v1")
     return f"{parts.scheme}://{netloc}{path}"
 
 
-def ensure_reachable_host(host: str, *, allow_loopback: bool) -> None:
-    if host == "localhost" or host.endswith(".localhost"):
-        address = ip_address("127.0.0.1")
-    else:
-        try:
-            address = ip_address(host)
-        except ValueError:
-            return  # a name: it is resolved, and judged, where it is connected to
-    mapped = getattr(address, "ipv4_mapped", None) or address
-    if mapped.is_link_local or mapped.is_multicast or mapped.is_unspecified:
-        raise AddressNotAllowed("Link-local, multicast and unspecified addresses are not allowed.")
-    if mapped.is_loopback and not allow_loopback:
+def is_localhost(name: str) -> bool:
+    return name == "localhost" or name.endswith(".localhost")
+
+
+def ip_of(host: str) -> IPv4Address | IPv6Address | None:
+    """The IP address that a host spells, or None for a name. Raises AddressNotAllowed."""
+    try:
+        if ":" in host:
+            return ip_address(host)
+        if NAME.fullmatch(host) is None:
+            raise AddressNotAllowed("The host is neither a name in ASCII nor an IP address.")
+        # As the resolver reads it: 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1.
+        return ip_address(socket.inet_aton(host)) if NUMBER.fullmatch(host) else None
+    except (ValueError, OSError):
+        raise AddressNotAllowed("The host is not an IP address.") from None
+
+
+def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopback: bool) -> None:
+    """Raises AddressNotAllowed. A name is not known to be anything here."""
+    if isinstance(address, IPv6Address):
+        address = address.ipv4_mapped or address.sixtofour or address
+    if address is None:
+        return
+    if address.is_loopback:
+        if allow_loopback:
+            return
         raise AddressNotAllowed(
             "Loopback addresses are allowed in the embedded stack only: other machines could not "
             "reach this endpoint. Use the address of a network interface."
+        )
+    if (
+        address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+        or address.is_reserved
+    ):
+        raise AddressNotAllowed(
+            "Link-local, multicast, reserved and unspecified addresses are not allowed."
         )

@@ -1,5 +1,6 @@
 """How endpoints come, stay and go: entered by an operator, or registered by the engine itself."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -90,11 +91,7 @@ def add_static_endpoint(
         credential=credential,
         max_concurrency=max_concurrency,
     )
-    try:
-        with transaction.atomic():
-            endpoint.save()
-    except IntegrityError as error:
-        raise NameTaken("This pool has an endpoint at that address already.") from error
+    store_once(endpoint)
     publish(FLEET)
     return endpoint
 
@@ -107,12 +104,17 @@ def save_endpoint(*, endpoint: ModelEndpoint) -> None:
     """
     endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
     kept = {"credential"} & endpoint.get_deferred_fields()
+    store_once(endpoint, update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))
+    publish(FLEET)
+
+
+def store_once(endpoint: ModelEndpoint, *, update_fields: Iterable[str] | None = None) -> None:
+    """Raises NameTaken; a transaction around it can go on."""
     try:
         with transaction.atomic():
-            endpoint.save(update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))
+            endpoint.save(update_fields=update_fields)
     except IntegrityError as error:
         raise NameTaken("This pool has an endpoint at that address already.") from error
-    publish(FLEET)
 
 
 @transaction.atomic

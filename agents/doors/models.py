@@ -43,9 +43,10 @@ def describe_models(
         if agent.route in fleet.routes
     }
     for route in fleet.routes.values():
-        described.setdefault(
-            route.name, model_object(route.name, created=route.created, owner="tenantry")
-        )
+        if route.name not in agents:
+            described[route.name] = model_object(
+                route.name, created=route.created, owner="tenantry"
+            )
     return {name: model for name, model in described.items() if principal.may_use(name)}
 
 

@@ -36,6 +36,11 @@ class Configuration(models.Model):
     class Meta:
         abstract = True
 
+    def clean(self) -> None:
+        """Raises ValidationError: `max_length` of a text is looked at by forms only."""
+        if len(self.instructions) > LONGEST_INSTRUCTIONS:
+            raise ValidationError(f"Instructions have at most {LONGEST_INSTRUCTIONS} characters.")
+
 
 class Agent(TenantOwned, Configuration):
     """A named configuration of a model, addressed as `model: "<slug>"`. These are its drafts."""

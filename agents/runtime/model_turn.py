@@ -15,6 +15,7 @@ from inference.relay.journey import Journey
 from inference.relay.parameters import ChatRequest
 from inference.relay.relay import Relay
 from inference.relay.upstream import Path
+from inference.relay.usage import UNREADABLE
 
 PATH: Final[Path] = "/v1/chat/completions"
 
@@ -82,5 +83,5 @@ def chunk_of(event: bytes) -> Chunk:
         return Chunk()
     try:
         return msgspec.json.decode(data, type=Chunk)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise UpstreamBroken from error

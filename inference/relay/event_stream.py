@@ -5,10 +5,8 @@ Source: the WHATWG HTML standard, "Server-sent events"; events end with an empty
 
 import re
 
-import msgspec
-
 from inference.errors import UpstreamBroken
-from inference.relay.usage import read_usage
+from inference.relay.usage import UNREADABLE, read_usage
 from tenants.admission.usage import Usage
 
 LONGEST_EVENT = 1024 * 1024
@@ -16,6 +14,10 @@ DONE = b"data: [DONE]"
 NO_CHOICES = (b'"choices":[]', b'"choices": []')
 USAGE = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 """Inside a string the quotes would be escaped, so this finds the member and nothing else."""
+ERROR = re.compile(
+    rb'^(?:error:|event: ?error\b|data: ?\{\s*"error"\s*:\s*+(?!null))', re.MULTILINE | re.ASCII
+)
+"""How engines begin the line that tells a failure. A model's own line breaks are escaped."""
 
 
 class EventStream:
@@ -45,8 +47,8 @@ class EventStream:
             return b""
         if block.endswith(DONE + b"\n\n"):
             self.finished = True
-        if b'"error"' in block:
-            self._raise_error(block)
+        if b"error" in block and ERROR.search(block):
+            raise UpstreamBroken
         if b'"usage"' in block or b'"timings"' in block:
             block = self._note_usage(block)
         self.events += block.count(b"data: {")
@@ -81,18 +83,12 @@ class EventStream:
             block = b"".join(event + b"\n\n" for event in kept)
         return USAGE.sub(b"", block)
 
-    def _raise_error(self, block: bytes) -> None:
-        """Raise if one of the events is an error; a model may also just write the word."""
-        for event in events_of(block):
-            if event.startswith((b"error:", b"event: error", b'data: {"error"')):
-                raise UpstreamBroken
-
     def usage(self) -> Usage | None:
         """The last usage that the engine sent, if any."""
         for event in reversed(events_of(self._usage_block)):
             try:
                 usage = read_usage(event.removeprefix(b"data:"))
-            except msgspec.DecodeError:
+            except UNREADABLE:
                 continue  # [DONE], a comment, or garbage that the client may make of what it can
             if usage is not None:
                 return usage

@@ -10,6 +10,7 @@ import msgspec
 from inference.errors import ContextLengthExceeded, UpstreamBroken, UpstreamTimeout
 from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.usage import UNREADABLE
 from inference.relay.watch import Watch
 from kernel.errors import InvalidParameter, Overloaded, PlatformError, UpstreamError
 
@@ -144,7 +145,7 @@ def complaint_of(body: bytes) -> str:
     """The engine's sentence about a request, shortened; a general one if it has none."""
     try:
         answer = msgspec.json.decode(body, type=EngineError)
-    except msgspec.DecodeError:
+    except UNREADABLE:
         return ""
     error = answer.error
     message = error.get("message") if isinstance(error, dict) else error or answer.message

@@ -126,7 +126,8 @@ class EmbeddingsRequest(msgspec.Struct, omit_defaults=True, kw_only=True):
 
 Request = TypeVar("Request")
 
-STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
+# Possessive, and content with a string that does not end: it never tries anew from a later quote.
+STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 BRACKETS = re.compile(rb"[\[\]{}]")
 PLACE = re.compile(r"^(?P<reason>.*?)(?: - at `\$\.?(?P<place>.*)`)?$", re.DOTALL)
 MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")

@@ -11,6 +11,9 @@ MOST_TOKENS = 2**31
 BYTES_PER_TOKEN = 3
 """A cautious guess for prompts whose tokens nobody counted (ADMISSION, "Hold size")."""
 
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that are not the JSON we asked for."""
+
 
 class WithUsage(msgspec.Struct):
     """The parts of an engine's answer that we read."""
@@ -22,7 +25,7 @@ class WithUsage(msgspec.Struct):
 def read_usage(answer: bytes) -> Usage | None:
     """The usage in a JSON answer or chunk; None if there is none that can be believed.
 
-    An explicit 0 is 0. Raises msgspec.DecodeError if `answer` is not a JSON object.
+    An explicit 0 is 0. Raises one of UNREADABLE if `answer` is not a JSON object.
     """
     told = msgspec.json.decode(answer, type=WithUsage)
     if isinstance(told.usage, dict):
@@ -75,5 +78,5 @@ def read_usage_of_answer(answer: bytes) -> Usage | None:
     """The usage in a whole answer. Raises UpstreamError if the answer is not a JSON object."""
     try:
         return read_usage(answer)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except UNREADABLE as error:
         raise UpstreamError from error

@@ -61,6 +61,13 @@ class Environment:
             )
         return value
 
+    def required_secrets(self, name: str, *, says: str) -> list[str]:
+        """A comma-separated list with at least one secret in it, and no empty one."""
+        values = split_list(self.required_secret(name, says=says))
+        if not values:
+            raise ConfigurationError(f"{name} is not set: there is nothing between its commas.")
+        return values
+
     def integer(self, name: str, *, default: int, at_least: int = 0, says: str) -> int:
         raw = self.text(name, default=str(default), says=says)
         try:
@@ -103,8 +110,7 @@ class Environment:
 
     def listed(self, name: str, *, default: str = "", says: str) -> list[str]:
         """A comma-separated list; blanks around and between the commas do not count."""
-        raw = self.text(name, default=default, says=says)
-        return [part.strip() for part in raw.split(",") if part.strip()]
+        return split_list(self.text(name, default=default, says=says))
 
     def url(self, name: str, *, default: str, schemes: tuple[str, ...], says: str) -> str:
         value = self.secret(name, default=default, says=says)
@@ -118,3 +124,7 @@ class Environment:
                 f"{name} must be a URL that begins with {' or '.join(f'{s}://' for s in schemes)}."
             )
         return value
+
+
+def split_list(text: str) -> list[str]:
+    return [part.strip() for part in text.split(",") if part.strip()]

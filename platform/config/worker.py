@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
 from agents.doors.gateway import Gateway
+from agents.errors import AgentsUnavailable
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
@@ -33,6 +34,7 @@ from tenants.admission.gate import Gate
 from tenants.admission.ledger import LedgerUnavailable, LedgerWriter
 from tenants.admission.principal import Principal
 from tenants.admission.usage import UsageRecord
+from tenants.errors import KeysUnavailable
 from tenants.ledger import append_usage
 from tenants.selectors import load_principal
 
@@ -139,10 +141,17 @@ class Worker:
         await self.redis.ping()
 
     async def _load_principal(self, public_id: str) -> Principal | None:
-        return await self._ask(load_principal, public_id)
+        try:
+            return await self._ask(load_principal, public_id)
+        except DatabaseAway as error:
+            # In the words of its cache, which then goes on with the keys that it knows.
+            raise KeysUnavailable from error
 
     async def _load_agents(self, tenant_id: int) -> Mapping[str, PublishedAgent]:
-        return await self._ask(load_published_agents, tenant_id)
+        try:
+            return await self._ask(load_published_agents, tenant_id)
+        except DatabaseAway as error:
+            raise AgentsUnavailable from error
 
     async def _load_fleet(self) -> None:
         self.fleet.swap(await self._ask(load_fleet))

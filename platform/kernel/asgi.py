@@ -42,9 +42,10 @@ async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
         body: bytes = message.get("body", b"")
         return within(body, limit)
     parts: list[bytes] = []
+    room = limit
     while message["type"] == "http.request":
-        parts.append(message.get("body", b""))
-        within(parts[-1], limit - sum(map(len, parts[:-1])))
+        parts.append(within(message.get("body", b""), room))
+        room -= len(parts[-1])
         if not message.get("more_body", False):
             return b"".join(parts)
         message = await receive()
@@ -73,7 +74,7 @@ async def respond(
 class ClientWatch:
     """Ends the block with ClientLeft as soon as the client closes the connection."""
 
-    __slots__ = ("_left", "_listener", "_receive", "_start", "_task")
+    __slots__ = ("_cancelling", "_left", "_listener", "_receive", "_start", "_task")
 
     def __init__(self, receive: Receive) -> None:
         self._receive = receive
@@ -84,6 +85,7 @@ class ClientWatch:
         task = asyncio.current_task()
         assert task is not None, "a request runs in a task"
         self._task = task
+        self._cancelling = task.cancelling()
         # Most answers are there before this: a timer costs a tenth of a task.
         self._start = task.get_loop().call_later(LISTEN_AFTER_SECONDS, self._begin)
         return self
@@ -116,8 +118,10 @@ class ClientWatch:
         self.dismiss()
         if not self._left:
             return
-        # Our own cancellation, so it ends here and leaves no mark on the task.
-        self._task.uncancel()
+        # Our own cancellation, so it ends here and leaves no mark on the task. Somebody else's,
+        # which may have come as well, goes on.
+        if self._task.uncancel() > self._cancelling:
+            return
         if kind is asyncio.CancelledError:
             raise ClientLeft from None
         # It came after the block's last await: let it strike here instead of in what follows.

@@ -50,6 +50,8 @@ class LoadingCache(Generic[K, V]):
         try:
             return await self._load_once(key)
         except self._outages:
+            # Looked up again: it may have been invalidated in the meantime.
+            entry = self._entries.get(key)
             if entry is not None and self._clock() - entry.loaded_at < self._stale:
                 return entry.value
             raise

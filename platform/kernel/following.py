@@ -1,6 +1,7 @@
 """The gateways' end of publishing: hear of each new revision once, within a second."""
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
@@ -44,12 +45,15 @@ class Follower:
                 await self.catch_up()
             except PlatformError as error:
                 log.warning("cannot read what was published: %s", error)
-            try:
-                await asyncio.wait_for(self._woken.wait(), POLL_SECONDS)
-            except TimeoutError:
-                continue
-            finally:
-                self._woken.clear()
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        """Wait for a push, but not longer than until the next poll."""
+        # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and the stop would hang.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._woken.wait()
+        self._woken.clear()
 
     async def catch_up(self) -> None:
         """Handle everything that was published since the last call."""

@@ -13,17 +13,21 @@ tenant: ContextVar[str] = ContextVar("tenant", default="")
 
 SECRETS = re.compile(
     r"(?P<kind>tn[tjo]_)[0-9A-Za-z]{4,}(?:_[0-9A-Za-z]+)?"  # our keys and tokens
-    r"|(?P<scheme>[Bb]earer )[^\s\"',]+"
+    r"|(?P<scheme>(?i:bearer) |Basic )[^\s\"',]+"
     r"|(?P<url>[a-z+]+://[^:/\s@]*:)[^@\s/]+(?=@)"  # passwords in URLs
-    r"|(?P<name>(?i:password|secret|token|api_key|credential)[\"']?\s*[=:]\s*[\"']?)[^\s\"',&}]+"
+    r"|(?P<setting>[A-Z_]+_(?:PEPPERS|KEYS?)=)[^\s\"']+"  # lists, so a comma ends nothing
+    r"|(?P<name>(?i:password|secret|token|api[_-]?key|credential)"
+    r"[\"'\\]*\s*[=:]\s*[\"'\\]*(?:(?i:bearer|basic) )?)[^\s\"'\\,&}]+"
 )
-CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 def redact(text: str) -> str:
     """`text` without keys, tokens and passwords, and without characters that forge log lines."""
     hidden = SECRETS.sub(lambda match: f"{match[match.lastgroup or 0]}[redacted]", text)
-    return CONTROL.sub("?", hidden)
+    # Half a surrogate pair cannot be written; a line that fails is printed with its secrets.
+    writable = hidden.encode("utf-8", "backslashreplace").decode()
+    return CONTROL.sub("?", writable)
 
 
 class JsonLines(logging.Formatter):
@@ -52,8 +56,9 @@ class PlainLines(logging.Formatter):
         stamp = datetime.fromtimestamp(record.created, UTC).strftime("%H:%M:%S")
         line = f"{stamp} {record.levelname.lower():7} {record.name}: {redact(record.getMessage())}"
         if record.exc_info:
-            line += "\n" + redact(self.formatException(record.exc_info).replace("\n", "\n  "))
-        return line
+            line += "\n" + redact(self.formatException(record.exc_info))
+        # Indented, so that no text can pass for a line of its own.
+        return line.replace("\n", "\n  ")
 
 
 def logging_config(*, form: str, level: str) -> dict[str, Any]:

@@ -5,6 +5,7 @@ most once; so a lost answer of the database costs nothing but the repetition.
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -85,10 +86,10 @@ class LedgerWriter:
 
     async def _gather(self) -> None:
         """Give a batch the time to fill up."""
-        try:
-            await asyncio.wait_for(self._urgent.wait(), BATCH_SECONDS)
-        except TimeoutError:
-            return
+        # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and the stop would hang.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(BATCH_SECONDS):
+                await self._urgent.wait()
 
     async def flush(self) -> None:
         """Write all there is. Raises LedgerUnavailable and then has lost nothing."""

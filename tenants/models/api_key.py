@@ -102,6 +102,11 @@ class ApiKey(TenantOwned):
     def __str__(self) -> str:
         return f"{self.name} ({self.prefix}…)"
 
+    def clean(self) -> None:
+        """Raises ValidationError for a member of another tenant, whose usage it would count as."""
+        if self.member is not None and self.member.tenant_id != self.tenant_id:
+            raise ValidationError("This member belongs to another tenant.")
+
     def status(self, *, now: datetime) -> str:
         """`blocked`, `expired` or `active`, as the gateway sees it."""
         if self.blocked_at:

@@ -26,15 +26,15 @@ DEBUG = env.boolean(
 SECRET_KEY = env.required_secret(
     "TENANTRY_SECRET_KEY", says="The console signs its sessions with it (50 or more characters)."
 )
-KEY_PEPPERS = env.required_secret(
+KEY_PEPPERS = env.required_secrets(
     "TENANTRY_KEY_PEPPERS",
     says="Server-side secrets mixed into the digest of every API key, comma-separated; the first "
     "one digests new keys, the others still verify old ones.",
-).split(",")
-ENCRYPTION_KEYS = env.required_secret(
+)
+ENCRYPTION_KEYS = env.required_secrets(
     "TENANTRY_ENCRYPTION_KEYS",
     says="Fernet keys for stored credentials, comma-separated; the first one encrypts.",
-).split(",")
+)
 
 DATABASE_URL = env.url(
     "DATABASE_URL",

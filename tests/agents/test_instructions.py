@@ -1,0 +1,106 @@
+"""Instructions and presets: what an agent adds, and what the client's own word overrules."""
+
+import pytest
+
+from agents.runtime.catalog import PublishedAgent
+from agents.runtime.instructions import apply_agent
+from inference.fleet.snapshot import Endpoint
+from inference.relay.encoding import encode_chat
+from inference.relay.parameters import ChatMessage, ChatRequest, parse
+
+HELLO = ChatMessage(role="user", content="hello")
+
+
+def agent(instructions="", **parameters) -> PublishedAgent:
+    return PublishedAgent(
+        slug="helper",
+        name="Helper",
+        revision=1,
+        instructions=instructions,
+        route="tiny",
+        parameters=parameters,
+    )
+
+
+def asked(**fields) -> ChatRequest:
+    return ChatRequest(model="helper", messages=[HELLO], **fields)
+
+
+def sent(request, *, engine="vllm") -> ChatRequest:
+    """What the engine reads."""
+    endpoint = Endpoint(id="e", address="http://e", model="m")
+    return parse(encode_chat(request, endpoint, engine=engine), ChatRequest)
+
+
+def test_without_an_agent_nothing_changes():
+    request = asked(temperature=0.5)
+
+    assert apply_agent(request, None) is request
+
+
+def test_the_instructions_come_first():
+    messages = apply_agent(asked(), agent("Be brief.")).messages
+
+    assert [(each.role, each.content) for each in messages] == [
+        ("system", "Be brief."),
+        ("user", "hello"),
+    ]
+
+
+def test_without_instructions_there_is_no_message_more():
+    assert apply_agent(asked(), agent()).messages == [HELLO]
+
+
+def test_the_clients_own_request_is_left_as_it_is():
+    request = asked()
+
+    apply_agent(request, agent("Be brief.", top_p=0.5))
+
+    assert request == asked()
+
+
+def test_presets_stand_in_for_what_the_client_did_not_say():
+    request = apply_agent(asked(top_p=0.9), agent(temperature=0.2, top_p=0.1, stop=["x"]))
+
+    assert (request.temperature, request.top_p, request.stop) == (0.2, 0.9, ["x"])
+
+
+@pytest.mark.parametrize("value", [0, 0.0])
+def test_a_zero_is_a_value_of_the_client(value):
+    assert apply_agent(asked(temperature=value), agent(temperature=1)).temperature == 0
+
+
+LIMITS = [
+    ({}, {"max_tokens": 4}, 4),
+    ({}, {"max_completion_tokens": 4}, 4),
+    ({"max_tokens": 9}, {"max_tokens": 4}, 9),
+    ({"max_tokens": 9}, {"max_completion_tokens": 4}, 9),
+    ({"max_completion_tokens": 9}, {"max_tokens": 4}, 9),
+    ({"max_completion_tokens": 9}, {"max_completion_tokens": 4}, 9),
+    ({"max_completion_tokens": 9}, {"max_completion_tokens": 4, "max_tokens": 3}, 9),
+    ({"max_tokens": 9}, {"max_completion_tokens": 4, "max_tokens": 3}, 9),
+    ({}, {}, None),
+]
+
+
+@pytest.mark.parametrize(("client", "preset", "limit"), LIMITS)
+def test_the_clients_limit_wins_under_either_name(client, preset, limit):
+    assert sent(apply_agent(asked(**client), agent(**preset))).max_tokens == limit
+
+
+@pytest.mark.parametrize("name", ["model", "messages", "stream", "n", "tools", "priority"])
+def test_a_preset_cannot_be_more_than_a_parameter(name):
+    assert apply_agent(asked(), agent(**{name: "x"})) == asked()
+
+
+@pytest.mark.parametrize(("engine", "continuous"), [("vllm", True), ("llamacpp", False)])
+def test_usage_is_always_asked_for_in_a_stream(engine, continuous):
+    options = sent(asked(stream=True), engine=engine).stream_options
+
+    assert (options.include_usage, options.continuous_usage_stats) == (True, continuous)
+
+
+def test_the_engine_is_asked_by_its_own_name_of_the_model():
+    request = sent(asked())
+
+    assert (request.model, request.stream_options) == ("m", None)

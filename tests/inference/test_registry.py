@@ -1,0 +1,296 @@
+"""The registry: how endpoints come, stay and go."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from inference import registry, services
+from inference.errors import AddressNotAllowed, InvalidJoinToken, ModelMismatch, NameTaken
+from inference.models import JoinToken, ModelEndpoint
+from inference.registry import Announcement
+from kernel.errors import NotFound
+from kernel.publishing import latest_revision
+
+NOW = timezone.now()
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def pool():
+    return services.create_pool(name="small", engine="vllm")
+
+
+@pytest.fixture
+def other_pool():
+    return services.create_pool(name="large", engine="vllm")
+
+
+def register(pool, address="http://10.0.0.5:8000", *, model="tiny", now=NOW, **facts):
+    announcement = Announcement(address=address, model=model, **facts)
+    return registry.register_endpoint(pool=pool, announcement=announcement, now=now)
+
+
+def beat(pool, endpoint, *, now=NOW, running=0, waiting=0):
+    registry.beat(
+        pool=pool, public_id=endpoint.public_id, running=running, waiting=waiting, now=now
+    )
+
+
+def expire(*, seconds=60):
+    moment = NOW + timedelta(seconds=seconds)
+    return registry.expire_silent_endpoints(now=moment, after=timedelta(seconds=30))
+
+
+def state(endpoint):
+    return ModelEndpoint.objects.get(pk=endpoint.pk).state
+
+
+def test_an_engine_registers(pool):
+    endpoint = register(pool, "http://10.0.0.5:8000/v1/", engine_version="0.32", credential="s3")
+
+    row = ModelEndpoint.objects.get()
+    assert (row.address, row.state, row.registered) == ("http://10.0.0.5:8000", "ready", True)
+    assert (row.public_id, row.engine_version) == (endpoint.public_id, "0.32")
+    assert row.credential == "s3"
+
+
+def test_an_engine_that_comes_back_to_its_address_takes_its_place(pool):
+    first = register(pool, max_concurrency=5)
+    second = register(pool, "http://10.0.0.5:8000/", max_concurrency=7)
+
+    assert second.public_id == first.public_id
+    assert ModelEndpoint.objects.get().max_concurrency == 7
+
+
+def test_the_same_address_in_another_pool_is_another_endpoint(pool, other_pool):
+    assert register(pool).public_id != register(other_pool).public_id
+
+
+def test_an_expired_engine_that_comes_back_is_ready(pool):
+    endpoint = register(pool)
+    expire()
+
+    register(pool, now=NOW + timedelta(seconds=90))
+
+    assert state(endpoint) == "ready"
+
+
+def test_an_engine_with_another_model_is_refused(pool):
+    services.create_route(name="tiny", pool=pool)
+
+    with pytest.raises(ModelMismatch, match="serves tiny, but this engine serves 'huge'"):
+        register(pool, model="huge")
+
+
+def test_a_pool_without_routes_takes_any_model(pool):
+    assert register(pool, model="anything").model == "anything"
+
+
+@pytest.mark.parametrize("address", ["http://169.254.169.254", "ftp://10.0.0.5", "10.0.0.5"])
+def test_an_impossible_address_is_refused(pool, address):
+    with pytest.raises(AddressNotAllowed):
+        register(pool, address)
+
+
+def test_in_production_an_engine_is_not_on_loopback(pool, settings):
+    settings.IS_LOCAL = False
+
+    with pytest.raises(AddressNotAllowed):
+        register(pool, "http://127.0.0.1:8000")
+
+
+def test_an_announcement_does_not_show_its_credential():
+    assert "s3" not in repr(Announcement(address="http://x", model="m", credential="s3"))
+
+
+def test_a_join_token_opens_its_pool(pool, other_pool):
+    token, text = registry.issue_join_token(pool=pool, name="rack 1")
+    registry.issue_join_token(pool=other_pool, name="rack 2")
+
+    assert registry.pool_of_join_token(text, now=NOW) == pool
+    assert JoinToken.objects.get(pk=token.pk).last_used_at == NOW
+
+
+def test_a_blocked_token_opens_nothing(pool):
+    token, text = registry.issue_join_token(pool=pool, name="rack 1")
+
+    assert registry.block_join_token(token=token, now=NOW)
+    assert not registry.block_join_token(token=token, now=NOW)
+    with pytest.raises(InvalidJoinToken):
+        registry.pool_of_join_token(text, now=NOW)
+
+
+def test_a_token_with_another_secret_opens_nothing(pool):
+    _, text = registry.issue_join_token(pool=pool, name="rack 1")
+    _, another = registry.issue_join_token(pool=pool, name="rack 2")
+    JoinToken.objects.filter(name="rack 1").delete()
+    JoinToken.objects.update(public_id=text[4:16])
+
+    for wrong in (text, another, "junk", ""):
+        with pytest.raises(InvalidJoinToken):
+            registry.pool_of_join_token(wrong, now=NOW)
+
+
+def test_a_token_whose_pepper_is_gone_opens_nothing(pool, settings):
+    _, text = registry.issue_join_token(pool=pool, name="rack 1")
+    settings.KEY_PEPPERS = ["another"]
+
+    with pytest.raises(InvalidJoinToken):
+        registry.pool_of_join_token(text, now=NOW)
+
+
+def test_the_text_of_a_token_is_not_stored(pool):
+    token, text = registry.issue_join_token(pool=pool, name="rack 1")
+
+    assert text[17:49].encode() not in bytes(JoinToken.objects.get(pk=token.pk).digest)
+
+
+def test_a_heartbeat_is_noted(pool):
+    endpoint = register(pool)
+
+    beat(pool, endpoint, now=NOW + timedelta(seconds=5), running=3, waiting=1)
+
+    row = ModelEndpoint.objects.get()
+    assert (row.running, row.waiting) == (3, 1)
+    assert row.heartbeat_at == NOW + timedelta(seconds=5)
+
+
+def test_a_heartbeat_publishes_nothing(pool):
+    endpoint = register(pool)
+    before = latest_revision()
+
+    beat(pool, endpoint)
+
+    assert latest_revision() == before
+
+
+def test_the_heartbeat_of_an_expired_engine_is_not_known(pool):
+    endpoint = register(pool)
+    expire()
+
+    with pytest.raises(NotFound, match="Register again"):
+        beat(pool, endpoint)
+    assert state(endpoint) == "expired"
+
+
+def test_an_engine_cannot_beat_for_another_pools_engine(pool, other_pool):
+    endpoint = register(pool)
+
+    with pytest.raises(NotFound):
+        beat(other_pool, endpoint)
+
+
+def test_a_static_endpoint_has_no_heartbeat(pool):
+    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+
+    with pytest.raises(NotFound):
+        beat(pool, endpoint)
+
+
+def test_only_silent_engines_expire(pool):
+    silent, lively = register(pool), register(pool, "http://10.0.0.6")
+    static = registry.add_static_endpoint(pool=pool, address="http://10.0.0.7", model="m")
+    beat(pool, lively, now=NOW + timedelta(seconds=50))
+
+    assert expire(seconds=60) == 1
+    assert [state(each) for each in (silent, lively, static)] == ["expired", "ready", "ready"]
+
+
+@pytest.mark.parametrize(("seconds", "expired"), [(30, 0), (30.001, 1)])
+def test_silence_is_allowed_up_to_its_limit(pool, seconds, expired):
+    register(pool)
+
+    assert expire(seconds=seconds) == expired
+
+
+def test_an_engine_expires_once(pool):
+    register(pool)
+
+    assert expire() == 1
+    before = latest_revision()
+    assert expire() == 0
+    assert latest_revision() == before
+
+
+def test_a_draining_engine_expires_too(pool):
+    endpoint = register(pool)
+    registry.drain_endpoint(endpoint=endpoint)
+
+    assert expire() == 1
+
+
+def test_of_many_who_drain_one_did_it(pool):
+    endpoint = register(pool)
+
+    assert [registry.drain_endpoint(endpoint=endpoint) for _ in range(3)] == [True, False, False]
+    assert state(endpoint) == "draining"
+
+
+def test_of_many_who_activate_one_did_it(pool):
+    endpoint = register(pool)
+    assert not registry.activate_endpoint(endpoint=endpoint)
+    registry.drain_endpoint(endpoint=endpoint)
+
+    assert [registry.activate_endpoint(endpoint=endpoint) for _ in range(2)] == [True, False]
+    assert state(endpoint) == "ready"
+
+
+@pytest.mark.parametrize("move", [registry.drain_endpoint, registry.activate_endpoint])
+def test_an_expired_endpoint_is_not_moved(pool, move):
+    endpoint = register(pool)
+    expire()
+
+    assert not move(endpoint=endpoint)
+    assert state(endpoint) == "expired"
+
+
+def test_an_engine_that_leaves_is_gone_once(pool):
+    endpoint = register(pool)
+    registry.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
+
+    with pytest.raises(NotFound):
+        registry.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
+
+
+def test_an_engine_cannot_take_out_what_is_not_its_own(pool, other_pool):
+    theirs = register(other_pool)
+    static = registry.add_static_endpoint(pool=pool, address="http://10.0.0.9", model="m")
+
+    for endpoint in (theirs, static):
+        with pytest.raises(NotFound):
+            registry.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
+
+
+@pytest.mark.parametrize("address", ["http://10.0.0.5", "http://10.0.0.5/v1", "HTTP://10.0.0.5/"])
+def test_an_address_is_entered_once_however_it_is_spelled(pool, address):
+    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+
+    with pytest.raises(NameTaken):
+        registry.add_static_endpoint(pool=pool, address=address, model="m")
+
+
+def test_an_endpoint_is_not_moved_to_another_ones_address(pool):
+    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    other = registry.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="m")
+    other.address = "http://10.0.0.5/v1"
+
+    with pytest.raises(NameTaken):
+        registry.save_endpoint(endpoint=other)
+
+
+def test_every_change_of_an_endpoint_is_published(pool):
+    endpoint = register(pool)
+    changes = (
+        lambda: registry.drain_endpoint(endpoint=endpoint),
+        lambda: registry.activate_endpoint(endpoint=endpoint),
+        lambda: registry.save_endpoint(endpoint=endpoint),
+        lambda: registry.delete_endpoint(endpoint=endpoint),
+        lambda: register(pool),
+        expire,
+    )
+
+    for change in changes:
+        before = latest_revision()
+        change()
+        assert latest_revision() > before

@@ -1,0 +1,90 @@
+"""Reading usage: what is believed, and what is not."""
+
+import json
+
+import pytest
+
+from inference.relay.usage import (
+    MOST_TOKENS,
+    estimate_usage,
+    read_usage,
+    read_usage_of_answer,
+)
+from kernel.errors import UpstreamError
+from tenants.admission.usage import Usage
+
+
+def said(usage) -> bytes:
+    return json.dumps({"choices": [], "usage": usage}).encode()
+
+
+def counts(prompt=3, completion=2, **more):
+    return {"prompt_tokens": prompt, "completion_tokens": completion, **more}
+
+
+def cached(tokens):
+    return counts(prompt_tokens_details={"cached_tokens": tokens})
+
+
+GOLDEN = {
+    "vLLM": (counts(total_tokens=5, prompt_tokens_details=None), (3, 2, 0)),
+    "OpenAI": (cached(1), (3, 2, 1)),
+    "embeddings": ({"prompt_tokens": 3, "total_tokens": 3}, (3, 0, 0)),
+    "zero": (counts(0, 0), (0, 0, 0)),
+    "the most": (counts(MOST_TOKENS, MOST_TOKENS), (MOST_TOKENS, MOST_TOKENS, 0)),
+    "more cached than sent": (cached(10), (3, 2, 3)),
+    "cached below zero": (cached(-1), (3, 2, 0)),
+    "cached as a text": (cached("1"), (3, 2, 0)),
+    "cached as a truth": (counts(prompt_tokens_details={"cached_tokens": True}), (3, 2, 0)),
+    "details as a list": (counts(prompt_tokens_details=[1]), (3, 2, 0)),
+    "a wrong total": (counts(total_tokens=999), (3, 2, 0)),
+}
+
+
+@pytest.mark.parametrize("case", GOLDEN)
+def test_what_engines_say_is_read(case):
+    usage, (prompt, completion, in_cache) = GOLDEN[case]
+
+    assert read_usage(said(usage)) == Usage(
+        prompt_tokens=prompt, completion_tokens=completion, cached_tokens=in_cache
+    )
+
+
+NOT_BELIEVED = [
+    *(None, {}, [], "5", 5, True, {"completion_tokens": 2}),
+    *(counts(value) for value in (True, "3", -1, 3.0, MOST_TOKENS + 1, 2**63, None, [3])),
+    *(counts(3, value) for value in (True, "2", -1, 2.5, MOST_TOKENS + 1, 2**64, None, {})),
+]
+
+
+@pytest.mark.parametrize("usage", NOT_BELIEVED)
+def test_what_cannot_be_meant_is_not_believed(usage):
+    assert read_usage(said(usage)) is None
+
+
+def test_an_answer_without_usage_has_none():
+    assert read_usage(b'{"choices": []}') is None
+
+
+NO_ANSWERS = [b"", b"<html>", b"[]", b'"x"', b'{"usage": {"a": 1e400}}', b'{"usage": "\xff"}']
+
+
+@pytest.mark.parametrize("answer", [*NO_ANSWERS, b'{"usage":' + b"[" * 100_000])
+def test_an_answer_that_is_no_object_is_the_engines_failure(answer):
+    with pytest.raises(UpstreamError):
+        read_usage_of_answer(answer)
+
+
+def test_a_good_answer_is_read():
+    assert read_usage_of_answer(said(counts())) == Usage(prompt_tokens=3, completion_tokens=2)
+
+
+@pytest.mark.parametrize(("size", "tokens"), [(0, 0), (1, 1), (3, 1), (4, 2), (3000, 1000)])
+def test_an_estimate_rounds_up_and_says_that_it_is_one(size, tokens):
+    usage = estimate_usage(prompt_bytes=size, completion_tokens=7)
+
+    assert usage == Usage(prompt_tokens=tokens, completion_tokens=7, estimated=True)
+
+
+def test_the_total_is_what_was_sent_and_what_came():
+    assert Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=3).total_tokens == 5
