@@ -1,10 +1,16 @@
 """A cache in front of one loader: single-flight, bounded, and never refilled with stale values."""
 
 import asyncio
+import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
+
+PATIENCE_SECONDS = 0.25
+"""How long a request waits for a fresher value than it has: an outage must not be felt."""
+RETRY_SECONDS = 2.0
+"""How long nobody waits after somebody has waited in vain."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -18,9 +24,10 @@ class Entry(NamedTuple, Generic[V]):
 class LoadingCache(Generic[K, V]):
     """Answers from memory for `ttl` seconds, then asks `load` again.
 
-    Many callers of one key share one load. If a load fails with one of `outages`, a value that is
-    younger than `stale` seconds is answered instead. A value whose load began before `invalidate`
-    is not kept: otherwise a request in flight would bring a revoked key back.
+    Many callers of one key share one load. If a load fails with one of `outages`, or takes longer
+    than PATIENCE_SECONDS, a value younger than `stale` seconds is answered instead. A value whose
+    load began before `invalidate` is not kept: otherwise a request in flight would bring a revoked
+    key back.
     """
 
     def __init__(
@@ -36,25 +43,38 @@ class LoadingCache(Generic[K, V]):
         self._load = load
         self._ttl = ttl
         self._stale = stale
-        self._outages = outages
+        self._outages = (*outages, TimeoutError)
         self._size = size
         self._clock = clock
+        self._away_until = -math.inf
         self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
         self._loads: dict[K, asyncio.Task[V]] = {}
 
     async def get(self, key: K) -> V:
         """The value for `key`. Raises what `load` raises."""
         entry = self._entries.get(key)
-        if entry is not None and self._clock() - entry.loaded_at < self._ttl:
-            return entry.value
-        try:
+        if entry is None:
             return await self._load_once(key)
+        now = self._clock()
+        age = now - entry.loaded_at
+        if age < self._ttl or (age < self._stale and now < self._away_until):
+            return entry.value
+        if age < self._stale:
+            return await self._load_or_stale(key)
+        return await self._load_once(key)
+
+    async def _load_or_stale(self, key: K) -> V:
+        """A new value if it comes soon; else, and for the next moments, the old one."""
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                return await self._load_once(key)
         except self._outages:
+            self._away_until = self._clock() + RETRY_SECONDS
             # Looked up again: it may have been invalidated in the meantime.
             entry = self._entries.get(key)
-            if entry is not None and self._clock() - entry.loaded_at < self._stale:
-                return entry.value
-            raise
+            if entry is None:
+                raise
+            return entry.value
 
     async def _load_once(self, key: K) -> V:
         task = self._loads.get(key)

@@ -5,7 +5,7 @@ import gc
 
 import pytest
 
-from kernel.cache import LoadingCache
+from kernel.cache import PATIENCE_SECONDS, RETRY_SECONDS, LoadingCache
 
 
 class Away(Exception):
@@ -159,8 +159,27 @@ async def test_after_an_outage_the_value_is_loaded_anew(source):
     await cache.get("k")
 
     source.failing, source.value = None, "new"
+    source.now = 11 + RETRY_SECONDS
 
     assert await cache.get("k") == "k:new"
+
+
+async def test_a_source_that_hangs_is_waited_for_once_and_not_long(source):
+    cache = source.cache()
+    await cache.get("k")
+    source.now = 11
+    source.open.clear()
+    loop = asyncio.get_running_loop()
+
+    began = loop.time()
+    first = await cache.get("k")
+    waited = loop.time()
+    again = await cache.get("k")
+
+    assert (first, again) == ("k:old", "k:old")
+    assert PATIENCE_SECONDS <= waited - began < 4 * PATIENCE_SECONDS
+    assert loop.time() - waited < PATIENCE_SECONDS / 2
+    source.open.set()
 
 
 async def test_an_invalidated_value_is_loaded_anew(source):
