@@ -45,12 +45,12 @@ def test_a_route_is_seen_with_its_pool(route):
 
 
 def test_an_endpoint_is_seen_with_its_credential_in_clear(pool, route):
-    entered = enter(pool, credential="s3", max_concurrency=5)
+    entered = enter(pool, credential="s-3", max_concurrency=5)
 
     (endpoint,) = endpoints()
     assert (endpoint.id, endpoint.address) == (entered.public_id, "http://10.0.0.5")
-    assert (endpoint.credential, endpoint.max_concurrency, endpoint.ready) == ("s3", 5, True)
-    assert "s3" not in repr(endpoint)
+    assert (endpoint.credential, endpoint.max_concurrency, endpoint.ready) == ("s-3", 5, True)
+    assert "s-3" not in repr(endpoint)
 
 
 def test_a_draining_endpoint_is_seen_but_not_ready(pool, route):
