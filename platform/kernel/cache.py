@@ -43,7 +43,7 @@ class LoadingCache(Generic[K, V]):
         self._load = load
         self._ttl = ttl
         self._stale = stale
-        self._outages = (*outages, TimeoutError)
+        self._outages: tuple[type[Exception], ...] = (*outages, TimeoutError)
         self._size = size
         self._clock = clock
         self._away_until = -math.inf
