@@ -1,12 +1,26 @@
 """The fleet as gateways see it, read from the tables."""
 
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from django.db.models import Prefetch, TextField
+from django.db.models.functions import Cast
+
 from inference.fleet.snapshot import Endpoint, Fleet, Pool, Route
 from inference.models import ModelEndpoint, ModelPool, ModelRoute
+from kernel.secrets import SecretUnreadable, decrypt
+
+log = logging.getLogger(__name__)
 
 
 def load_fleet() -> Fleet:
-    """Every enabled route with its pool and the endpoints that have not expired."""
-    pools = {pool.pk: as_pool(pool) for pool in ModelPool.objects.prefetch_related("endpoints")}
+    """Every enabled route with its pool and the endpoints that can be used."""
+    alive = ModelEndpoint.objects.exclude(state=ModelEndpoint.State.EXPIRED).defer("credential")
+    # As it is stored: one credential that cannot be read must not hide the whole fleet.
+    sealed = alive.annotate(sealed=Cast("credential", TextField()))
+    rows = ModelPool.objects.prefetch_related(Prefetch("endpoints", sealed, to_attr="alive"))
+    pools = {pool.pk: as_pool(pool) for pool in rows}
     routes = ModelRoute.objects.filter(enabled=True, pool_id__in=pools)
     return Fleet(
         routes={
@@ -22,24 +36,33 @@ def load_fleet() -> Fleet:
     )
 
 
-def as_pool(pool: ModelPool) -> Pool:
-    alive = (e for e in pool.endpoints.all() if e.state != ModelEndpoint.State.EXPIRED)
+def as_pool(pool: Any) -> Pool:
+    """`pool` as `load_fleet` reads it: with its `alive` endpoints."""
     return Pool(
         name=pool.name,
         engine=pool.engine,
         connect_timeout=pool.connect_timeout,
         first_token_timeout=pool.first_token_timeout,
         token_timeout=pool.token_timeout,
-        endpoints=tuple(as_endpoint(endpoint) for endpoint in alive),
+        endpoints=tuple(usable(pool.alive)),
     )
 
 
-def as_endpoint(endpoint: ModelEndpoint) -> Endpoint:
+def usable(endpoints: Iterable[Any]) -> Iterator[Endpoint]:
+    """The endpoints whose credential can be read. The others are logged until it is mended."""
+    for endpoint in endpoints:
+        try:
+            yield as_endpoint(endpoint, credential=decrypt(endpoint.sealed))
+        except SecretUnreadable as error:
+            log.error("endpoint %s is left out: %s", endpoint.public_id, error)  # noqa: TRY400
+
+
+def as_endpoint(endpoint: ModelEndpoint, *, credential: str) -> Endpoint:
     return Endpoint(
         id=endpoint.public_id,
         address=endpoint.address,
         model=endpoint.model,
-        credential=endpoint.credential,
+        credential=credential,
         ready=endpoint.state == ModelEndpoint.State.READY,
         max_concurrency=endpoint.max_concurrency,
     )

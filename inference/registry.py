@@ -146,11 +146,13 @@ def register_endpoint(
             "credential": announcement.credential,
             "engine_version": announcement.engine_version[:50],
             "max_concurrency": announcement.max_concurrency,
-            "state": State.READY,
             "registered": True,
             "heartbeat_at": now,
         },
     )
+    # Draining is an operator's wish, which outlives a restart of the engine.
+    ModelEndpoint.objects.move(endpoint_id=endpoint.pk, before=(State.EXPIRED,), after=State.READY)
+    endpoint.refresh_from_db(fields=("state",))
     publish(FLEET)
     return endpoint
 

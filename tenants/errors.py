@@ -5,7 +5,7 @@
 * Denied
   x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
 * Conflict
-  x SlugTaken
+  x SlugTaken, KeyNotActive
 * Overloaded
   x KeysUnavailable   PostgreSQL is away and the key is not known here yet
 """
@@ -59,6 +59,12 @@ class SlugTaken(Conflict):
     """This short name is taken. Choose another one."""
 
     code = "slug_taken"
+
+
+class KeyNotActive(Conflict):
+    """This API key is blocked or has expired, so nothing can take its place. Make a new key."""
+
+    code = "api_key_not_active"
 
 
 class KeysUnavailable(Overloaded):

@@ -12,7 +12,7 @@ from django.db import IntegrityError, transaction
 
 from kernel.audit import note_transition
 from kernel.publishing import publish
-from tenants.errors import SlugTaken
+from tenants.errors import KeyNotActive, SlugTaken
 from tenants.keys import digest_key, new_key, pepper_name
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.models.api_key import every_scope
@@ -182,7 +182,13 @@ def unblock_key(*, key: ApiKey) -> bool:
 
 @transaction.atomic
 def rotate_key(*, key: ApiKey, now: datetime, overlap: timedelta = ROTATION_OVERLAP) -> IssuedKey:
-    """Replace a key: the new one works at once, the old one until `overlap` has passed."""
+    """Replace a key: the new one works at once, the old one until `overlap` has passed.
+
+    The new one lives as long as the old one was made for. Raises KeyNotActive.
+    """
+    if key.status(now=now) != "active":
+        raise KeyNotActive
+    lifetime = key.expires_at - key.created_at if key.expires_at else None
     with tenant_scope(key.tenant_id):
         issued = issue_key(
             tenant=key.tenant,
@@ -191,6 +197,7 @@ def rotate_key(*, key: ApiKey, now: datetime, overlap: timedelta = ROTATION_OVER
             member=key.member,
             allowed_models=key.allowed_models,
             allowed_networks=key.allowed_networks,
+            expires_at=now + lifetime if lifetime else None,
             replaces=key,
         )
         ApiKey.objects.expire_by(key_id=key.pk, at=now + overlap)

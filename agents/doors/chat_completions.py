@@ -10,7 +10,7 @@ from agents.doors.target import find_target, subject_of
 from agents.runtime.instructions import apply_agent
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
-from inference.relay.encoding import encode_chat, renaming
+from inference.relay.encoding import encode_chat, renamed
 from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
@@ -56,8 +56,7 @@ async def send_answer(call: Call, connect: Connect, request: ChatRequest, meter:
             answer = await exchange.answer()
         call.waited = exchange.waited
         meter.answered(read_usage_of_answer(answer))
-        rename = renaming(exchange.endpoint, request.model)
-        await call.respond(answer.replace(*rename) if rename else answer)
+        await call.respond(renamed(answer, exchange.endpoint, request.model))
 
 
 async def stream_answer(call: Call, connect: Connect, request: ChatRequest, meter: Meter) -> None:
@@ -83,16 +82,16 @@ async def relay_events(
     exchange: Exchange, request: ChatRequest, *, meter: Meter, sink: EventSink
 ) -> None:
     """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one."""
-    stream = EventStream(
-        keep_usage=request.wants_usage, rename=renaming(exchange.endpoint, request.model)
-    )
+    stream = EventStream(keep_usage=request.wants_usage)
     meter.streams(stream)
     await exchange.ensure_success(content_type="text/event-stream")
     while data := await exchange.read():
         block = stream.feed(data)
         if not block:
             continue
-        meter.first_token()
+        block = renamed(block, exchange.endpoint, request.model)
+        if stream.events:
+            meter.first_token()
         if stream.finished:
             await sink.end(block)
             return

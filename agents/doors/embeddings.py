@@ -5,7 +5,7 @@ from functools import partial
 from agents.doors.call import Call
 from agents.doors.target import find_target, subject_of
 from agents.runtime.metering import Meter
-from inference.relay.encoding import encode_embeddings, renaming
+from inference.relay.encoding import encode_embeddings, renamed
 from inference.relay.journey import Journey
 from inference.relay.parameters import EmbeddingsRequest, parse
 from inference.relay.upstream import Path
@@ -36,5 +36,4 @@ async def embeddings(call: Call) -> None:
                 answer = await exchange.answer()
             call.waited = exchange.waited
             meter.answered(read_usage_of_answer(answer))
-            rename = renaming(exchange.endpoint, target.model)
-            await call.respond(answer.replace(*rename) if rename else answer)
+            await call.respond(renamed(answer, exchange.endpoint, target.model))

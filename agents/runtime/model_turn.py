@@ -57,8 +57,9 @@ async def model_turn(
         await exchange.ensure_success(content_type="text/event-stream")
         while data := await exchange.read():
             block = stream.feed(data)
-            if block:
+            if stream.events:
                 meter.first_token()
+            if block:
                 yield read_block(block)
             if stream.finished:
                 await exchange.finish()
@@ -78,8 +79,9 @@ def read_block(block: bytes) -> Said:
 
 
 def chunk_of(event: bytes) -> Chunk:
-    data = event.removeprefix(b"data:").strip()
-    if not event.startswith(b"data:") or data == b"[DONE]":
+    lines = (line for line in event.split(b"\n") if line.startswith(b"data:"))
+    data = b"\n".join(line.removeprefix(b"data:").strip() for line in lines)
+    if data in {b"", b"[DONE]"}:
         return Chunk()
     try:
         return msgspec.json.decode(data, type=Chunk)

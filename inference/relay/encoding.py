@@ -35,11 +35,12 @@ def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint) -> bytes:
     return msgspec.json.encode(msgspec.structs.replace(request, model=endpoint.model))
 
 
-def renaming(endpoint: Endpoint, model: str) -> tuple[bytes, bytes] | None:
-    """Replaces the engine's name of the model in its answers by what the client wrote."""
+def renamed(answer: bytes, endpoint: Endpoint, model: str) -> bytes:
+    """`answer` with the client's name of the model instead of the engine's own."""
     if endpoint.model == model:
-        return None
-    return (
-        b'"model":' + msgspec.json.encode(endpoint.model),
-        b'"model":' + msgspec.json.encode(model),
-    )
+        return answer
+    theirs, ours = msgspec.json.encode(endpoint.model), msgspec.json.encode(model)
+    # Inside a text the quotes would be escaped, so only the member itself is found.
+    for separator in (b":", b": "):
+        answer = answer.replace(b'"model"' + separator + theirs, b'"model"' + separator + ours)
+    return answer

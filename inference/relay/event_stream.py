@@ -10,7 +10,7 @@ from inference.relay.usage import UNREADABLE, read_usage
 from tenants.admission.usage import Usage
 
 LONGEST_EVENT = 1024 * 1024
-DONE = b"data: [DONE]"
+DONE = (b"data: [DONE]\n\n", b"data:[DONE]\n\n")
 NO_CHOICES = (b'"choices":[]', b'"choices": []')
 USAGE = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 """Inside a string the quotes would be escaped, so this finds the member and nothing else."""
@@ -26,13 +26,9 @@ class EventStream:
     Only complete events leave `feed`. Of the last one that holds usage a copy is kept.
     """
 
-    def __init__(self, *, keep_usage: bool, rename: tuple[bytes, bytes] | None = None) -> None:
-        """`keep_usage`: the client asked for the chunk that holds only the usage.
-
-        `rename` replaces the engine's name of the model by the client's.
-        """
+    def __init__(self, *, keep_usage: bool) -> None:
+        """`keep_usage`: the client asked for the chunk that holds only the usage."""
         self._keep_usage = keep_usage
-        self._rename = rename
         self._rest = b""
         self._usage_block = b""
         self.events = 0
@@ -45,15 +41,13 @@ class EventStream:
         block = self._complete(data)
         if not block:
             return b""
-        if block.endswith(DONE + b"\n\n"):
+        if block.endswith(DONE):
             self.finished = True
         if b"error" in block and ERROR.search(block):
             raise UpstreamBroken
         if b'"usage"' in block or b'"timings"' in block:
             block = self._note_usage(block)
-        self.events += block.count(b"data: {")
-        if self._rename is not None:
-            block = block.replace(*self._rename)
+        self.events += block.count(b"data: {") + block.count(b"data:{")
         return block
 
     def _complete(self, data: bytes) -> bytes:

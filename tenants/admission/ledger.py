@@ -60,6 +60,8 @@ class LedgerWriter:
         self._pending: deque[tuple[float, UsageRecord]] = deque()
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
+        # Two at once would take the same records away twice.
+        self._appending = asyncio.Lock()
 
     def ensure_room(self) -> None:
         """Raises LedgerFull if another request could not be recorded."""
@@ -97,6 +99,10 @@ class LedgerWriter:
             await self._append_batch()
 
     async def _append_batch(self) -> None:
+        async with self._appending:
+            await self._append_oldest()
+
+    async def _append_oldest(self) -> None:
         batch = [record for _, record in islice(self._pending, MOST_BATCH_ROWS)]
         try:
             await self._append_or_halve(batch)

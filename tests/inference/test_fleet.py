@@ -9,7 +9,6 @@ from inference.errors import NameTaken
 from inference.models import ModelEndpoint, ModelPool, ModelRoute
 from inference.publishing import load_fleet
 from kernel.publishing import latest_revision, revisions_after
-from kernel.secrets import SecretUnreadable
 
 pytestmark = pytest.mark.django_db
 
@@ -73,12 +72,15 @@ def test_a_disabled_route_is_not_seen(route):
     assert load_fleet().routes == {}
 
 
-def test_a_credential_that_cannot_be_read_is_not_passed_over_in_silence(pool, route, settings):
-    enter(pool, credential="s3")
+def test_an_endpoint_whose_credential_cannot_be_read_is_left_out_alone(
+    pool, route, settings, caplog
+):
+    unreadable = enter(pool, credential="s3")
     settings.ENCRYPTION_KEYS = ["bm9ib2R5LWhhcy10aGlzLWtleS1ub2JvZHktaGFzLWk="]
+    readable = enter(pool, "http://10.0.0.77", credential="s4")
 
-    with pytest.raises(SecretUnreadable):
-        load_fleet()
+    assert [endpoint.id for endpoint in endpoints()] == [readable.public_id]
+    assert unreadable.public_id in caplog.text
 
 
 def test_the_fleet_is_read_in_three_queries(pool, django_assert_num_queries):

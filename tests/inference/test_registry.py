@@ -294,3 +294,10 @@ def test_every_change_of_an_endpoint_is_published(pool):
         before = latest_revision()
         change()
         assert latest_revision() > before
+
+
+def test_an_engine_that_comes_back_is_still_drained(pool):
+    endpoint = register(pool)
+    registry.drain_endpoint(endpoint=endpoint)
+
+    assert register(pool).state == "draining"

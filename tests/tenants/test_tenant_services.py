@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from kernel.publishing import latest_revision, revisions_after
 from tenants import services
-from tenants.errors import SlugTaken
+from tenants.errors import KeyNotActive, SlugTaken
 from tenants.keys import parse_key
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.scoping import every_tenant
@@ -244,3 +244,20 @@ def test_a_user_has_the_tenants_of_the_memberships(acme, rival):
     services.add_member(tenant=acme, user=olga)
 
     assert tenant_ids_of(user=olga) == [acme.pk]
+
+
+def test_a_rotated_key_lives_as_long_as_the_old_one_was_made_for(acme):
+    old = services.issue_key(tenant=acme, name="k", expires_at=NOW + timedelta(days=9)).key
+
+    new = services.rotate_key(key=old, now=NOW).key
+
+    assert new.expires_at - NOW == old.expires_at - old.created_at
+
+
+@pytest.mark.parametrize("ended", ["blocked_at", "expires_at"])
+def test_a_key_that_has_ended_is_not_rotated(acme, ended):
+    key = services.issue_key(tenant=acme, name="k").key
+    setattr(key, ended, NOW - timedelta(days=1))
+
+    with pytest.raises(KeyNotActive):
+        services.rotate_key(key=key, now=NOW)
