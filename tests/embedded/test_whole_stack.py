@@ -10,8 +10,11 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
+import openai
 import psutil
+import psycopg
 import pytest
+from websockets.sync.client import connect
 
 from embedded.reaper import MARKER
 from kernel.env_file import read_env_file
@@ -96,6 +99,57 @@ def ask(demo: dict[str, str]) -> dict:
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         return json.load(answer)
+
+
+def chat(demo: dict[str, str], **body) -> tuple[int, int]:
+    """The usage that a whole or streamed answer of the model tells: prompt and completion."""
+    with openai.OpenAI(
+        base_url=f"{demo['TENANTRY_GATEWAY_URL']}/v1", api_key=demo["TENANTRY_API_KEY"]
+    ) as client:
+        answer = client.chat.completions.create(
+            model=demo["TENANTRY_AGENT"],
+            messages=[{"role": "user", "content": "Name a colour."}],
+            max_tokens=8,
+            **body,
+        )
+        usage = [part.usage for part in answer if part.usage][-1] if body else answer.usage
+    return usage.prompt_tokens, usage.completion_tokens
+
+
+def chat_on_socket(demo: dict[str, str]) -> tuple[int, int]:
+    url = demo["TENANTRY_GATEWAY_URL"].replace("http", "ws", 1) + "/ws/v1/responses"
+    key = {"Authorization": f"Bearer {demo['TENANTRY_API_KEY']}"}
+    asked = {"type": "response.create", "model": demo["TENANTRY_AGENT"], "max_output_tokens": 8}
+    with connect(url, additional_headers=key) as client:
+        client.send(json.dumps({**asked, "input": "Name a colour."}))
+        frames = []
+        while not frames or frames[-1]["type"] not in {"response.completed", "response.incomplete"}:
+            frames.append(json.loads(client.recv(timeout=60)))
+    assert any(frame["type"] == "response.output_text.delta" for frame in frames)
+    usage = frames[-1]["response"]["usage"]
+    return usage["input_tokens"], usage["output_tokens"]
+
+
+def metered(stack: Stack, *, rows: int) -> list[tuple[int, int]]:
+    """Prompt and completion tokens of the ledger's rows, as soon as there are so many."""
+    address = read_env_file(stack.home / "stack.env")["DATABASE_URL"]
+    query = "SELECT prompt_tokens, completion_tokens FROM tenants_usageevent ORDER BY id"
+    with psycopg.connect(address, autocommit=True) as database:
+        wait_until(lambda: len(database.execute(query).fetchall()) >= rows, seconds=10)
+        return database.execute(query).fetchall()
+
+
+def test_a_real_model_streams_and_is_metered_as_it_counts_itself(stack: Stack):
+    demo = stack.wait_until_ready()
+
+    told = [
+        chat(demo),
+        chat(demo, stream=True, stream_options={"include_usage": True}),
+        chat_on_socket(demo),
+    ]
+
+    assert metered(stack, rows=3) == told
+    assert all(completion > 0 for _, completion in told)
 
 
 def test_it_starts_answers_stops_and_starts_again_with_the_same_data(
