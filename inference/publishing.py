@@ -10,6 +10,7 @@ from django.db.models.functions import Cast
 from inference.fleet.snapshot import Endpoint, Fleet, Pool, Route
 from inference.models import ModelEndpoint, ModelPool, ModelRoute
 from kernel.secrets import SecretUnreadable, decrypt
+from tenants.admission.limits import Price
 
 log = logging.getLogger(__name__)
 
@@ -30,6 +31,11 @@ def load_fleet() -> Fleet:
                 context_length=route.context_length,
                 pool=pools[route.pool_id],
                 created=int(route.created_at.timestamp()),
+                price=Price(
+                    prompt=route.prompt_price,
+                    cached=route.cached_price,
+                    completion=route.completion_price,
+                ),
             )
             for route in routes
         }

@@ -6,11 +6,14 @@
   x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
 * Conflict
   x SlugTaken, KeyNotActive
+* RateLimited
+  x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted
 * Overloaded
-  x KeysUnavailable   PostgreSQL is away and the key is not known here yet
+  x KeysUnavailable    PostgreSQL is away and the key is not known here yet
+  x LimitsUnavailable  Redis is away and a quota says that nothing runs without it
 """
 
-from kernel.errors import Conflict, Denied, Overloaded, Unauthenticated
+from kernel.errors import Conflict, Denied, Overloaded, RateLimited, Unauthenticated
 
 
 class InvalidApiKey(Unauthenticated):
@@ -71,3 +74,37 @@ class KeysUnavailable(Overloaded):
     """The API key cannot be checked right now. Try again shortly."""
 
     code = "keys_unavailable"
+
+
+class RequestsPerMinute(RateLimited):
+    """Too many requests in a short time. Wait as long as Retry-After says."""
+
+    code = "requests_per_minute"
+
+
+class TokensPerMinute(RateLimited):
+    """Too many tokens in a short time. Wait as long as Retry-After says."""
+
+    code = "tokens_per_minute"
+
+
+class TooManyAtOnce(RateLimited):
+    """Too many requests at the same time. Wait until one of them has ended."""
+
+    code = "concurrency"
+
+
+class QuotaExhausted(RateLimited):
+    """The quota is used up. It resets when Retry-After says; or have it raised."""
+
+    code = "quota_exhausted"
+    kind = "insufficient_quota"
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [*super().headers(), (b"x-should-retry", b"false")]
+
+
+class LimitsUnavailable(Overloaded):
+    """The limits cannot be checked right now. Try again shortly."""
+
+    code = "limits_unavailable"

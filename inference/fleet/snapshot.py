@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tenants.admission.limits import FREE, Price
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
@@ -38,6 +40,7 @@ class Route:
     pool: Pool
     created: int = 0
     """Seconds since 1970."""
+    price: Price = FREE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

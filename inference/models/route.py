@@ -1,12 +1,17 @@
 """A model route: the public name of a model, and the pool that serves it."""
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.exceptions import ValidationError
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 
 PUBLIC_NAME = RegexValidator(
     r"^[A-Za-z0-9][A-Za-z0-9._:/-]*$",
     "Use letters, digits and . _ : / - only, beginning with a letter or digit.",
 )
+
+PRICE = (MaxValueValidator(400_000_000),)
+"""A hold for ten million tokens at this price is still exact in Redis' scripts."""
+PRICE_UNIT = "Millionths of the currency unit per million tokens: 150000 is 0.15 per million."
 
 
 class ModelRoute(models.Model):
@@ -25,6 +30,15 @@ class ModelRoute(models.Model):
         validators=[MinValueValidator(1)],
         help_text="Tokens of prompt and answer together.",
     )
+    prompt_price = models.PositiveBigIntegerField(
+        "price of prompt tokens", default=0, validators=PRICE, help_text=PRICE_UNIT
+    )
+    cached_price = models.PositiveBigIntegerField(
+        "price of cached prompt tokens", default=0, validators=PRICE, help_text=PRICE_UNIT
+    )
+    completion_price = models.PositiveBigIntegerField(
+        "price of completion tokens", default=0, validators=PRICE, help_text=PRICE_UNIT
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -32,3 +46,10 @@ class ModelRoute(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError for cached tokens that cost more than a hold reserves for them."""
+        if self.cached_price > self.prompt_price:
+            raise ValidationError(
+                {"cached_price": "Cached tokens may not cost more than other prompt tokens."}
+            )

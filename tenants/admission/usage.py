@@ -4,6 +4,8 @@ from typing import Any
 
 import msgspec
 
+from tenants.admission.limits import Charge
+
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one request, as the engine counted them unless `estimated`."""
@@ -45,3 +47,5 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
     started_at: str
     ended_at: str
     decision: dict[str, Any] = {}
+    charges: tuple[Charge, ...] = ()
+    """What it takes from quotas."""

@@ -1,8 +1,30 @@
 """The tables of this context."""
 
+from tenants.models.alert_recipient import AlertRecipient
 from tenants.models.api_key import ApiKey
+from tenants.models.limits import Quota, RateLimit
 from tenants.models.membership import Membership, User
+from tenants.models.plan import Plan, PlanQuota, PlanRateLimit
+from tenants.models.quota_usage import QuotaAlert, QuotaTopUp, QuotaUsage, QuotaWindow
 from tenants.models.tenant import Tenant
 from tenants.models.usage_event import UsageEvent
+from tenants.models.usage_hour import UsageHour
 
-__all__ = ["ApiKey", "Membership", "Tenant", "UsageEvent", "User"]
+__all__ = [
+    "AlertRecipient",
+    "ApiKey",
+    "Membership",
+    "Plan",
+    "PlanQuota",
+    "PlanRateLimit",
+    "Quota",
+    "QuotaAlert",
+    "QuotaTopUp",
+    "QuotaUsage",
+    "QuotaWindow",
+    "RateLimit",
+    "Tenant",
+    "UsageEvent",
+    "UsageHour",
+    "User",
+]

@@ -40,6 +40,14 @@ class Tenant(models.Model):
         validators=[validate_time_zone],
         help_text="IANA name. Quotas reset and reports break at this zone's midnight.",
     )
+    plan = models.ForeignKey(
+        "tenants.Plan",
+        on_delete=models.PROTECT,
+        null=True,
+        blank=True,
+        related_name="tenants",
+        help_text="Its limits apply unless the tenant has its own. Empty: none but its own.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantQuerySet.as_manager()

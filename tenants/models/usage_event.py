@@ -64,6 +64,7 @@ class UsageEvent(TenantOwned):
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
     decision = models.JSONField(default=dict, help_text="Why and where it was routed.")
+    charges = models.JSONField(default=list, help_text="Which quota windows it counts in.")
 
     objects = TenantManager["UsageEvent"]()
 
@@ -72,6 +73,11 @@ class UsageEvent(TenantOwned):
         verbose_name = "usage event"
         constraints = (
             models.UniqueConstraint(fields=("request_id", "kind"), name="usage_counted_once"),
+            models.UniqueConstraint(
+                fields=("request_id",),
+                condition=~Q(kind="correction"),
+                name="usage_final_or_abandoned",
+            ),
             models.CheckConstraint(
                 condition=Q(kind="correction")
                 | Q(

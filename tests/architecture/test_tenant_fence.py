@@ -14,6 +14,9 @@ SHARED = {
     "inference.ModelPool": "engines belong to the operator",
     "inference.ModelRoute": "offered to all tenants; keys narrow it down",
     "kernel.Publication": "numbers of changes, without their content",
+    "tenants.Plan": "the operator's, shared by many tenants",
+    "tenants.PlanQuota": "part of a plan",
+    "tenants.PlanRateLimit": "part of a plan",
     "tenants.Tenant": "the tenant itself",
     "tenants.User": "a person may be a member of several tenants",
 }

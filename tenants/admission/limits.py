@@ -1,0 +1,125 @@
+"""The limits of a tenant as plain values: what gateways load, and what pages explain."""
+
+from typing import Literal
+
+import msgspec
+
+from tenants.windows import Calendar, Window
+
+ScopeKind = Literal["tenant", "key", "member"]
+Unit = Literal["tokens", "requests", "cost"]
+
+
+class Rule(msgspec.Struct, frozen=True, kw_only=True):
+    """What every limit has: whom it counts, for what, and where it comes from."""
+
+    per: ScopeKind
+    """Whose requests are counted together: all of the tenant's, each key's or each member's."""
+    route: str = ""
+    """Only requests to this model route; empty: all of them, counted together."""
+    door: str = ""
+    """Only requests of this kind, a scope of keys such as `chat`; empty: all of them."""
+    key_id: int | None = None
+    """Only this key, of a rule per key: an override."""
+    member_id: int | None = None
+    source: str
+    """For people: `plan Starter`, `tenant`, `key Laptop`, `member ada`."""
+    shadow: bool = False
+    """Counts and reports, refuses nothing."""
+
+
+class RateRule(Rule, frozen=True, kw_only=True):
+    """How fast. None is unlimited; bursts are numbers of requests or tokens, at least 1."""
+
+    requests_per_minute: int | None = None
+    request_burst: int | None = None
+    """None: a whole minute's."""
+    tokens_per_minute: int | None = None
+    token_burst: int | None = None
+    concurrency: int | None = None
+
+
+class QuotaRule(Rule, frozen=True, kw_only=True):
+    """How much in each window. Cost is in millionths of the currency unit."""
+
+    unit: Unit
+    limit: int
+    calendar: Calendar
+    pinned: Window | None = None
+    """The window that is open already and ends as it began, whatever the calendar now says."""
+    hard: bool = True
+    hold: Literal["full", "extend"] = "full"
+    when_redis_is_away: Literal["open_capped", "closed"] = "open_capped"
+    outage_cap: int | None = None
+    """The most that may be used while Redis is away, in all workers together; None: a tenth."""
+    alert_at: tuple[int, ...] = ()
+    """Percent of the limit, ascending."""
+
+    @property
+    def slot(self) -> str:
+        """What makes two rules the same one: an override takes the place of its plan's."""
+        whose = {"key": self.key_id, "member": self.member_id}.get(self.per)
+        owner = self.per if whose is None else f"{self.per}:{whose}"
+        return f"{scope_name(owner, self.route, self.door)}|{self.unit}|{self.calendar.period}"
+
+
+class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
+    """Every limit of one tenant: its plan's, less what it overrides, and its own."""
+
+    tenant_id: int
+    rates: tuple[RateRule, ...] = ()
+    quotas: tuple[QuotaRule, ...] = ()
+    longest_answer: int = 4096
+    """Completion tokens held for, and allowed to, a request that names no limit of its own."""
+
+
+class Price(msgspec.Struct, frozen=True, kw_only=True):
+    """What a route's tokens cost, in millionths of the currency unit per million tokens."""
+
+    prompt: int = 0
+    cached: int = 0
+    completion: int = 0
+
+    def cost(self, *, prompt_tokens: int, cached_tokens: int, completion_tokens: int) -> int:
+        """Millionths of the currency unit, rounded up. Cached tokens are among the prompt's."""
+        return -(
+            -(
+                (prompt_tokens - cached_tokens) * self.prompt
+                + cached_tokens * self.cached
+                + completion_tokens * self.completion
+            )
+            // 1_000_000
+        )
+
+
+FREE = Price()
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request takes from one quota window; negative only in a correction."""
+
+    counter: str
+    window: str
+    amount: int
+
+
+class CounterState(msgspec.Struct, frozen=True, kw_only=True):
+    """A quota window's truth in PostgreSQL. Redis holds a copy, replaced by newer versions only."""
+
+    tenant_id: int
+    counter: str
+    window: str
+    used: int = 0
+    granted: int = 0
+    """Top-ups and what was rolled over: it adds to the limit."""
+    version: int = 0
+
+
+def scope_name(owner: str, route: str = "", door: str = "") -> str:
+    """Under which name requests are counted together: `key:12|route=tiny|door=chat`."""
+    return owner + (f"|route={route}" if route else "") + (f"|door={door}" if door else "")
+
+
+def counter_name(scope: str, unit: Unit) -> str:
+    """The name of a quota's counter within its tenant; it outlives changes of the rule."""
+    return f"{scope}|{unit}"

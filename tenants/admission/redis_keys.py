@@ -1,0 +1,31 @@
+"""Where admission keeps what in Redis. All keys of a tenant share a hash tag, so a cluster works.
+
+| key | type | holds |
+|---|---|---|
+| `…:scope:<scope>` | hash | `c` running requests; `tr`, `tt` theoretical arrival times (µs since 1970) of
+requests and tokens; for each quota window, by `<unit>:<window>`: `u:` used, `v:` version,
+`g:` granted, `h:` held |
+| `…:holds` | hash | request id → its hold |
+| `…:expiries` | sorted set | request id by the hold's expiry (µs since 1970) |
+| `…:orphans` | stream | holds whose worker died, to be billed |
+| `…:denied` | hash | `tenant` or `key:<id>` → why nothing is admitted for it any more |
+| `…:refusals` | stream | the last refusals, for the console |
+"""
+
+DENIED_SECONDS = 3600
+"""Longer than any gateway goes on with a key that it knows."""
+
+
+def tenant_key(tenant_id: int, name: str) -> str:
+    """The key of `holds`, `expiries`, `orphans`, `denied` or `refusals`."""
+    return f"tenantry:{{{tenant_id}}}:{name}"
+
+
+def scope_key(tenant_id: int, scope: str) -> str:
+    """The key of a scope's counters; `scope` as `limits.scope_name` makes it."""
+    return f"tenantry:{{{tenant_id}}}:scope:{scope}"
+
+
+def window_field(unit: str, window: str) -> str:
+    """What follows `u:`, `v:`, `g:` and `h:` in the names of a quota window's fields."""
+    return f"{unit}:{window}"

@@ -1,0 +1,38 @@
+"""Who is told when a quota is nearly used up."""
+
+from django.core.exceptions import ValidationError
+from django.core.validators import URLValidator, validate_email
+from django.db import models
+
+from kernel.secrets import EncryptedTextField
+from tenants.scoping import TenantManager, TenantOwned
+
+
+class AlertRecipient(TenantOwned):
+    """An e-mail address, or an address that is sent signed messages (a webhook)."""
+
+    class Kind(models.TextChoices):
+        EMAIL = "email", "E-mail"
+        WEBHOOK = "webhook", "Webhook (signed)"
+
+    kind = models.CharField(max_length=10, choices=Kind, default=Kind.EMAIL)
+    address = models.CharField(max_length=500, help_text="An e-mail address or an https address.")
+    secret = EncryptedTextField(blank=True, editable=False)
+    enabled = models.BooleanField(default=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager["AlertRecipient"]()
+
+    class Meta:
+        ordering = ("kind", "address")
+
+    def __str__(self) -> str:
+        return self.address
+
+    def clean(self) -> None:
+        """Raises ValidationError for an address of the wrong kind."""
+        check = validate_email if self.kind == self.Kind.EMAIL else URLValidator(["https", "http"])
+        try:
+            check(self.address)
+        except ValidationError as error:
+            raise ValidationError({"address": error.messages}) from error

@@ -1,0 +1,131 @@
+"""What quotas have counted: the truth of which Redis holds a copy."""
+
+from django.db import models
+from django.db.models import F, Q
+
+from tenants.scoping import TenantManager, TenantOwned
+
+
+class CountedOwned(TenantOwned):
+    """A row about a tenant's counter that outlives the tenant, as the ledger does."""
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+
+    class Meta:
+        abstract = True
+
+
+class QuotaUsage(CountedOwned):
+    """One counter in one window. Written only together with the ledger's rows or a top-up."""
+
+    counter = models.CharField(max_length=300)
+    window = models.CharField(max_length=40, help_text="Start and end in seconds since 1970.")
+    ends_at = models.DateTimeField()
+    used = models.BigIntegerField(default=0)
+    granted = models.BigIntegerField(default=0, help_text="Top-ups and roll-over.")
+    version = models.BigIntegerField(default=0)
+
+    objects = TenantManager["QuotaUsage"]()
+
+    class Meta:
+        ordering = ("counter", "window")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "counter", "window"), name="quota_usage_once"
+            ),
+        )
+        indexes = (models.Index(fields=("ends_at",), name="quota_usage_by_end"),)
+
+    def __str__(self) -> str:
+        return f"{self.counter} {self.window}: {self.used}"
+
+
+class QuotaWindowQuerySet(models.QuerySet["QuotaWindow"]):
+    def close(self, *, window_id: int, now: object) -> bool:
+        """Claim a window that is over. False if somebody else has closed it."""
+        due = self.filter(pk=window_id, closed_at=None, ends_at__lte=now)
+        return due.update(closed_at=now) == 1
+
+
+QuotaWindowManager = TenantManager.from_queryset(QuotaWindowQuerySet)
+
+
+class QuotaWindow(CountedOwned):
+    """A window of a quota: open, and with that pinned to its end; then closed, and history."""
+
+    slot = models.CharField(max_length=300)
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField()
+    time_zone = models.CharField(max_length=50)
+    limit = models.BigIntegerField()
+    used = models.BigIntegerField(default=0, help_text="Of all counters together, at the close.")
+    closed_at = models.DateTimeField(null=True)
+
+    objects = QuotaWindowManager()
+
+    class Meta:
+        ordering = ("-starts_at", "slot")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "slot", "starts_at"), name="quota_window_once"
+            ),
+            models.CheckConstraint(
+                condition=Q(ends_at__gt=F("starts_at")), name="quota_window_has_length"
+            ),
+        )
+        indexes = (
+            models.Index(
+                fields=("ends_at",), condition=Q(closed_at=None), name="quota_window_open"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.slot} from {self.starts_at:%Y-%m-%d %H:%M %Z}"
+
+
+class QuotaTopUp(CountedOwned):
+    """A one-off addition to one counter in one window."""
+
+    counter = models.CharField(max_length=300)
+    window = models.CharField(max_length=40)
+    amount = models.PositiveBigIntegerField()
+    reason = models.CharField(max_length=200)
+    granted_by = models.ForeignKey(
+        "tenants.User", on_delete=models.SET_NULL, null=True, related_name="+"
+    )
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager["QuotaTopUp"]()
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        verbose_name = "quota top-up"
+
+    def __str__(self) -> str:
+        return f"{self.amount} more for {self.counter}"
+
+
+class QuotaAlert(CountedOwned):
+    """Guard row: a threshold of one counter in one window was told once."""
+
+    counter = models.CharField(max_length=300)
+    window = models.CharField(max_length=40)
+    threshold = models.PositiveSmallIntegerField(help_text="Percent of the limit.")
+    used = models.BigIntegerField()
+    limit = models.BigIntegerField()
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager["QuotaAlert"]()
+
+    class Meta:
+        ordering = ("-created_at", "-pk")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "counter", "window", "threshold"), name="quota_alert_once"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.threshold} % of {self.counter}"

@@ -1,0 +1,40 @@
+"""Hourly roll-ups of the ledger, so that no page ever adds up the ledger itself."""
+
+from django.db import models
+
+from tenants.models.quota_usage import CountedOwned
+from tenants.scoping import TenantManager
+
+
+class UsageHour(CountedOwned):
+    """Sums over one hour (UTC) of what began in it. 0 and empty stand for none."""
+
+    hour = models.DateTimeField()
+    api_key_id = models.BigIntegerField(default=0)
+    member_id = models.BigIntegerField(default=0)
+    agent = models.CharField(max_length=50, blank=True)
+    route = models.CharField(max_length=100)
+    door = models.CharField(max_length=30)
+    requests = models.BigIntegerField(default=0, help_text="Corrections are none.")
+    failed = models.BigIntegerField(default=0)
+    prompt_tokens = models.BigIntegerField(default=0)
+    completion_tokens = models.BigIntegerField(default=0)
+    cached_tokens = models.BigIntegerField(default=0)
+    cost_micro = models.BigIntegerField(default=0)
+
+    objects = TenantManager["UsageHour"]()
+
+    class Meta:
+        ordering = ("-hour",)
+        verbose_name = "hour of usage"
+        verbose_name_plural = "hours of usage"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "hour", "api_key_id", "member_id", "agent", "route", "door"),
+                name="usage_hour_once",
+            ),
+        )
+        indexes = (models.Index(fields=("hour",), name="usage_hour_by_hour"),)
+
+    def __str__(self) -> str:
+        return f"{self.hour:%Y-%m-%d %H:%M} {self.route}"
