@@ -13,7 +13,8 @@ MILLION = 1_000_000
 
 class QuotaCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """One quota in one window. A request takes
-    ceil((per_request + prompt * per_prompt + completion * per_completion) / 1,000,000)."""
+    ceil((per_request + prompt * per_prompt + completion * per_completion) / 1,000,000).
+    """
 
     field: str
     """`<unit>:<window id>`, as in `redis_keys.window_field`."""

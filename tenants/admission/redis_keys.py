@@ -1,15 +1,14 @@
 """Where admission keeps what in Redis. All keys of a tenant share a hash tag, so a cluster works.
 
-| key | type | holds |
-|---|---|---|
-| `…:scope:<scope>` | hash | `c` running requests; `tr`, `tt` theoretical arrival times (µs since 1970) of
-requests and tokens; for each quota window, by `<unit>:<window>`: `u:` used, `v:` version,
-`g:` granted, `h:` held |
-| `…:holds` | hash | request id → its hold |
-| `…:expiries` | sorted set | request id by the hold's expiry (µs since 1970) |
-| `…:orphans` | stream | holds whose worker died, to be billed |
-| `…:denied` | hash | `tenant` or `key:<id>` → why nothing is admitted for it any more |
-| `…:refusals` | stream | the last refusals, for the console |
+`…:scope:<scope>`, a hash:
+  `c` running requests; `tr` and `tt` theoretical arrival times of requests and of tokens, in µs
+  since 1970; and for each quota window, under `<unit>:<window>`: `u:` used, `v:` version,
+  `g:` granted, `h:` held.
+`…:holds`, a hash: request id -> its hold.
+`…:expiries`, a sorted set: request id by the expiry of its hold, in µs since 1970.
+`…:orphans`, a stream: holds whose worker died, to be billed.
+`…:denied`, a hash: `tenant` or `key:<id>` -> why nothing is admitted for it any more.
+`…:refusals`, a stream: the last refusals, for the console.
 """
 
 DENIED_SECONDS = 3600
