@@ -71,6 +71,13 @@ ledger_pending = Gauge(
 )
 
 
+holds = Gauge(
+    "tenantry_holds",
+    "Admitted requests whose usage is not settled everywhere yet.",
+    multiprocess_mode="livesum",
+)
+
+
 @cache
 def series(metric: Metric, *labels: str) -> Metric:
     """`metric.labels(*labels)`, found again without its lock. Labels are bounded, so is this."""
