@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -31,8 +32,10 @@ from kernel.publishing import CHANNEL, latest_revision, revisions_after
 from kernel.redis import connect_async
 from tenants.admission.authentication import Keyring
 from tenants.admission.gate import Gate
-from tenants.admission.ledger import LedgerUnavailable, LedgerWriter
+from tenants.admission.ledger import Appended, LedgerUnavailable, LedgerWriter
 from tenants.admission.principal import Principal
+from tenants.admission.spool import SpoolUnwritable
+from tenants.admission.spool_folder import FolderSpool
 from tenants.admission.usage import UsageRecord
 from tenants.errors import KeysUnavailable
 from tenants.ledger import append_usage
@@ -64,7 +67,8 @@ class Worker:
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
-        self.ledger = LedgerWriter(self._append_usage)
+        self._spool = FolderSpool(Path(settings.SPOOL_DIR))
+        self.ledger = LedgerWriter(self._append_usage, spool=self._spool)
         self.fleet = FleetReference()
         self.gateway = self._assemble()
         self.follower = Follower(
@@ -95,6 +99,7 @@ class Worker:
         """Raises DatabaseAway if there is no first snapshot: such a worker would serve nothing."""
         self.follower.seen = await self._ask(latest_revision)
         await self._load_fleet()
+        await self._prepare_spool()
         await self._upstream.open()
         self._background.start("the ledger writer", self.ledger.run())
         self._background.start("the follower of publications", self.follower.run())
@@ -115,14 +120,13 @@ class Worker:
             closing.push_async_callback(self._subscriber.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
-            await self._flush()
+            await self.ledger.close(patience=settings.DRAIN_SECONDS)
 
-    async def _flush(self) -> None:
+    async def _prepare_spool(self) -> None:
         try:
-            async with asyncio.timeout(settings.DRAIN_SECONDS):
-                await self.ledger.flush()
-        except (LedgerUnavailable, TimeoutError) as error:
-            log.critical("usage events were lost at the stop: %s", error)
+            await asyncio.to_thread(self._spool.prepare)
+        except SpoolUnwritable as error:
+            log.critical("without PostgreSQL this worker will serve nothing: %s", error)
 
     async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query on a thread. Raises DatabaseAway if it fails or takes too long."""
@@ -159,9 +163,9 @@ class Worker:
     async def _poll(self, seen: int) -> Sequence[tuple[int, str]]:
         return await self._ask(revisions_after, seen)
 
-    async def _append_usage(self, records: Sequence[UsageRecord]) -> None:
+    async def _append_usage(self, records: Sequence[UsageRecord]) -> Appended:
         try:
-            await self._ask(append_usage, records)
+            return await self._ask(append_usage, records)
         except DatabaseAway as error:
             raise LedgerUnavailable from error
 

@@ -12,7 +12,7 @@ from inference.relay.journey import Journey
 from kernel.asgi import ClientLeft
 from kernel.errors import NotFound
 from tenants.admission.gate import Gate, Subject
-from tenants.admission.ledger import LedgerWriter
+from tenants.admission.ledger import Appended, LedgerWriter
 from tenants.admission.usage import Usage
 from tests.fixtures.principals import principal
 
@@ -48,6 +48,7 @@ async def meter(records):
 
     async def append(batch):
         records.extend(batch)
+        return Appended(new=len(batch))
 
     writer = LedgerWriter(append)
     gate = Gate(writer)

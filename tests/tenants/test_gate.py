@@ -3,7 +3,7 @@
 import pytest
 
 from tenants.admission.gate import Gate, Outcome, Subject
-from tenants.admission.ledger import LedgerFull, LedgerWriter
+from tenants.admission.ledger import Appended, LedgerFull, LedgerWriter
 from tenants.admission.usage import Usage
 from tests.fixtures.principals import principal
 
@@ -17,6 +17,7 @@ async def records():
 async def writer(records):
     async def append(batch):
         records.extend(batch)
+        return Appended(new=len(batch))
 
     return LedgerWriter(append)
 
