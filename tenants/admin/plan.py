@@ -1,11 +1,13 @@
 """Plans: bundles of limits, with their rate limits and quotas on one page."""
 
+from datetime import datetime
 from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.admin import StackedInline
@@ -13,6 +15,7 @@ from unfold.decorators import display
 
 from kernel.console import ConsoleAdmin
 from kernel.display import separated
+from tenants import limit_services
 from tenants.admin.limit_forms import (
     QUOTA_FIELDS,
     RATE_FIELDS,
@@ -78,3 +81,29 @@ class PlanAdmin(ConsoleAdmin):
                 *(describe_quota(rule) for rule in plan.quotas.all()),
             )
         )
+
+    def store(self, *, row: Any, form: Any) -> Plan:
+        limit_services.save_plan(plan=row)
+        return row  # type: ignore[no-any-return]
+
+    def restore(self, *, row: Any, form: Any) -> None:
+        limit_services.save_plan(plan=row)
+
+    def remove(self, *, row: Any) -> None:
+        limit_services.delete_plan(plan=row)
+
+    def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
+        """Each rule through its service; first those that go, to make room for others."""
+        now = timezone.now()
+        rules = formset.save(commit=False)
+        for rule in formset.deleted_objects:
+            limit_services.delete_plan_limit(rule=rule, now=now)
+        for rule in rules:
+            save_rule(rule, now=now)
+
+
+def save_rule(rule: PlanRateLimit | PlanQuota, *, now: datetime) -> None:
+    if isinstance(rule, PlanQuota):
+        limit_services.save_plan_quota(rule=rule, now=now)
+    else:
+        limit_services.save_plan_rate_limit(rule=rule)
