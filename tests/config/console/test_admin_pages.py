@@ -10,7 +10,7 @@ from inference import registry
 from tenants import services
 from tenants.models import Membership
 from tests.fixtures.console import PASSWORD, make_event, make_person
-from tests.fixtures.limits import make_limits
+from tests.fixtures.limits_shown import make_limits
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 NAMES = [model._meta.label_lower.replace(".", "_") for model in MODELS]
