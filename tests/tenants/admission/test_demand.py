@@ -3,7 +3,7 @@
 import pytest
 
 from tenants.admission.demand import TYPICAL_ANSWER, Demand, measure
-from tests.fixtures.limits import checks, quota, rate
+from tests.fixtures.checks import checks, quota, rate
 
 FULL, EXTEND = quota(limit=10**6), quota(limit=10**6, hold="extend")
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tenants.admission.local_limiter import SLACK, LocalLimiter
-from tests.fixtures.limits import ask, checks, rate
+from tests.fixtures.checks import ask, checks, rate
 
 SECOND = 1_000_000
 

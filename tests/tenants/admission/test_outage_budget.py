@@ -5,7 +5,7 @@ import pytest
 from tenants.admission.outage_budget import OutageBudget
 from tenants.admission.verdicts import QuotaStanding
 from tenants.errors import LimitsUnavailable
-from tests.fixtures.limits import ask, checks, only_quota, quota
+from tests.fixtures.checks import ask, checks, only_quota, quota
 
 
 def standing(found, *, remaining):

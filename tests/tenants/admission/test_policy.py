@@ -4,7 +4,7 @@ import pytest
 
 from tenants.admission.limits import Price
 from tenants.admission.policy import FOREVER
-from tests.fixtures.limits import (
+from tests.fixtures.checks import (
     ANCHORED,
     DAILY,
     MONTHLY,
