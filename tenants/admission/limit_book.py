@@ -7,7 +7,7 @@ from kernel.cache import LoadingCache
 from tenants.admission.checks import Checks
 from tenants.admission.limits import TenantLimits
 from tenants.admission.policy import Caller, checks_for
-from tenants.errors import LimitsUnavailable
+from tenants.errors import LimitsUnknown
 
 FRESH_SECONDS = 30
 STALE_SECONDS = 15 * 60
@@ -42,11 +42,11 @@ class LimitBook:
             return Page(await load(tenant_id))
 
         self._pages = LoadingCache(
-            open_page, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(LimitsUnavailable,)
+            open_page, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(LimitsUnknown,)
         )
 
     async def of_tenant(self, tenant_id: int) -> Page:
-        """The tenant's limits. Raises LimitsUnavailable."""
+        """The tenant's limits. Raises LimitsUnknown."""
         return await self._pages.get(tenant_id)
 
     def forget(self, tenant_id: int) -> None:

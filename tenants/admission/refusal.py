@@ -21,7 +21,6 @@ LIMITS: dict[str, tuple[type[RateLimited], str]] = {
     "tokens_per_minute": (TokensPerMinute, "tokens per minute"),
     "concurrency": (TooManyAtOnce, "requests at the same time"),
 }
-DEFAULT_WAIT_SECONDS = 1.0
 
 
 def error_of(refused: Refused, *, now: float) -> PlatformError:
@@ -40,12 +39,10 @@ def error_of(refused: Refused, *, now: float) -> PlatformError:
     )
 
 
-def explain(refused: Refused, *, now: float) -> tuple[type[RateLimited], str, float]:
-    """Class and message of the error, and the seconds to wait."""
+def explain(refused: Refused, *, now: float) -> tuple[type[RateLimited], str, float | None]:
+    """Class and message of the error, and the seconds to wait; None if waiting is no use."""
     breach = refused.breach
-    wait = DEFAULT_WAIT_SECONDS
-    if breach.retry_after_ms is not None:
-        wait = breach.retry_after_ms / 1000
+    wait = None if breach.retry_after_ms is None else breach.retry_after_ms / 1000
     if breach.reason in LIMITS:
         kind, words = LIMITS[breach.reason]
         message = (
@@ -55,6 +52,9 @@ def explain(refused: Refused, *, now: float) -> tuple[type[RateLimited], str, fl
         return kind, message, wait
     standing = next((each for each in refused.quotas if each.counter == breach.counter), None)
     quota = f"The quota of {breach.counter.rpartition('|')[2]} for {describe(breach.scope)}"
+    if wait is None:
+        message = f"{quota} is smaller than this request{numbers(standing)}. Ask for fewer tokens."
+        return QuotaExhausted, message, None
     if breach.resets_at is None:
         message = (
             f"{quota} has no room for this request while others run{numbers(standing)}. "
