@@ -10,7 +10,7 @@ from tenants.admission.counters import Counters
 from tenants.admission.live_workers import LiveWorkers
 from tenants.admission.local_limiter import SLACK, LocalLimiter
 from tenants.admission.outage_budget import OutageBudget
-from tenants.admission.outages import CountersAway
+from tenants.admission.errors import CountersAway
 from tenants.admission.refusal import error_of
 from tenants.admission.refusals import Refusals
 from tenants.admission.usage import Usage

@@ -15,7 +15,7 @@ from tenants.admission.holds import Hold, Holds
 from tenants.admission.ledger import LedgerWriter
 from tenants.admission.limit_book import LimitBook, Page
 from tenants.admission.limits import FREE, Charge, Price
-from tenants.admission.outages import CountersAway, WindowMoved
+from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.policy import Caller
 from tenants.admission.principal import Principal
 from tenants.admission.prompt_sizes import PromptSizes
