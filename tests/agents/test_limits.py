@@ -4,6 +4,7 @@ import asyncio
 import json
 
 import pytest
+from django.utils import timezone
 
 from tenants import limit_services
 from tenants.models import Quota, RateLimit, UsageEvent
@@ -18,7 +19,7 @@ def limit_rate(member, **facts):
 
 
 def limit_quota(member, **facts):
-    limit_services.save_quota(rule=Quota(tenant=member.tenant, **facts))
+    limit_services.save_quota(rule=Quota(tenant=member.tenant, **facts), now=timezone.now())
 
 
 @pytest.fixture

@@ -46,12 +46,15 @@ def seed_gateway(engine_url: str) -> dict[str, str]:
 
 def limit(tenant: Any, **scope: str) -> None:
     """Every kind of limit in one scope, none of which the load ever reaches."""
+    from django.utils import timezone
+
     from tenants import limit_services
     from tenants.models import Quota, RateLimit
 
     rates = {"requests_per_minute": 10**7, "tokens_per_minute": 10**10, "concurrency": 10**6}
     limit_services.save_rate_limit(rule=RateLimit(tenant=tenant, **scope, **rates))
-    limit_services.save_quota(rule=Quota(tenant=tenant, **scope, unit="tokens", limit=10**15))
+    quota = Quota(tenant=tenant, **scope, unit="tokens", limit=10**15)
+    limit_services.save_quota(rule=quota, now=timezone.now())
 
 
 def main() -> None:
