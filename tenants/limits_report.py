@@ -10,10 +10,11 @@ from datetime import datetime
 
 from tenants.admission.limits import QuotaRule, RateRule
 from tenants.limits_in_force import Origin, limits_with_origin, place
+from tenants.live_view import LiveView
 from tenants.models import Tenant
 from tenants.quota_windows import open_windows
 from tenants.scoping import tenant_scope
-from tenants.standing import LiveView, Most, counted_of, running_of
+from tenants.standing import NOTHING, Counted, Most, Owners, counted_of, running_of
 from tenants.windows import Window
 
 
@@ -23,7 +24,7 @@ class RateLine:
 
     origin: Origin
     overridden_by: str = ""
-    running: Most = Most()
+    running: Most = NOTHING
 
     @property
     def rule(self) -> RateRule:
@@ -39,12 +40,30 @@ class QuotaLine:
     overridden_by: str = ""
     window: Window | None = None
     """None if it is overridden."""
-    counted: Most = Most()
+    apart: frozenset[int] = frozenset()
+    """Keys or members that have a quota of their own instead."""
+    counted: Most = NOTHING
 
     @property
     def rule(self) -> QuotaRule:
         assert isinstance(self.origin.rule, QuotaRule)
         return self.origin.rule
+
+    def allowed(self, counted: Counted) -> int:
+        """What may be used in this window, with what was granted on top."""
+        return self.rule.limit + counted.granted
+
+    def remaining(self, counted: Counted) -> int:
+        return max(0, self.allowed(counted) - counted.total)
+
+    def counts(self, counter: str) -> bool:
+        """Whether `counter` is one of this quota's."""
+        scope, _, unit = counter.rpartition("|")
+        return unit == self.rule.unit and bool(Owners(self.rule, apart=self.apart).of(scope))
+
+    def is_over(self, counted: Counted) -> bool:
+        """Whether nothing more may be used, were it a hard quota."""
+        return counted.used >= self.allowed(counted)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +106,7 @@ def rules_in_force(origins: Iterable[Origin]) -> list[RateRule | QuotaRule]:
     return [origin.rule for origin in origins if not origin.overridden]
 
 
-def rate_line(origin: Origin, origins: Sequence[Origin], live: Numbers) -> RateLine:
+def rate_line(origin: Origin, origins: Sequence[Origin], live: LiveView | None) -> RateLine:
     if origin.overridden:
         return RateLine(origin=origin, overridden_by=overrider(origin, origins))
     line = RateLine(origin=origin)
@@ -95,13 +114,14 @@ def rate_line(origin: Origin, origins: Sequence[Origin], live: Numbers) -> RateL
 
 
 def quota_line(
-    origin: Origin, origins: Sequence[Origin], live: Numbers, window: Window | None
+    origin: Origin, origins: Sequence[Origin], live: LiveView | None, window: Window | None
 ) -> QuotaLine:
     rule = origin.rule
     if origin.overridden or window is None or not isinstance(rule, QuotaRule):
         return QuotaLine(origin=origin, overridden_by=overrider(origin, origins))
-    counted = counted_of(rule, window, live, apart=ids_apart(origin, origins))
-    return QuotaLine(origin=origin, window=window, counted=counted)
+    apart = ids_apart(origin, origins)
+    counted = counted_of(rule, window, live, apart=apart)
+    return QuotaLine(origin=origin, window=window, apart=apart, counted=counted)
 
 
 def overrider(origin: Origin, origins: Iterable[Origin]) -> str:

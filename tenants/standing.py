@@ -4,37 +4,18 @@ Missing is not zero: what Redis does not have is read from PostgreSQL, as the ga
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
 from tenants.admission.limits import QuotaRule, RateRule, counter_name, scope_name
+from tenants.live_view import LiveView
 from tenants.models import QuotaUsage
 from tenants.windows import Window
 
 LISTED = 10
 """Keys or members that a page lists of a rule that counts each by itself."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveCounter:
-    """A quota's counter in one window, as Redis has it."""
-
-    used: int
-    held: int
-    granted: int
-    version: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveView:
-    """What Redis knows of one tenant."""
-
-    running: Mapping[str, int]
-    """Requests by scope."""
-    counters: Mapping[tuple[str, str], LiveCounter]
-    """By counter and window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +42,9 @@ class Most:
 
     rows: tuple[Counted, ...] = ()
     more: int = 0
+
+
+NOTHING = Most()
 
 
 class Owners:

@@ -2,14 +2,15 @@
 
 from typing import Any
 
-from django.contrib import admin
-from django.db.models import QuerySet
-from django.http import HttpRequest
+from django.contrib import admin, messages
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from kernel.console import ConsoleAdmin
 from kernel.display import BADGES
+from tenants import limit_services
 from tenants.admin.limit_forms import (
     QUOTA_FIELDS,
     RATE_FIELDS,
@@ -17,6 +18,9 @@ from tenants.admin.limit_forms import (
     RuleForm,
     without_hidden_owner,
 )
+from tenants.admin.limits_page import limits_address
+from tenants.admin.limits_view import FROM
+from tenants.limit_warnings import warnings_of
 from tenants.limit_words import describe_quota, describe_rate
 from tenants.models import Quota, RateLimit
 from tenants.models.limits import OwnLimit
@@ -46,6 +50,24 @@ class OwnLimitAdmin(ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("tenant",) if obj else ()
 
+    def remove(self, *, row: Any) -> None:
+        limit_services.delete_limit(rule=row, now=timezone.now())
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
+        return self.back_to_limits(request, obj) or super().response_add(
+            request, obj, post_url_continue
+        )
+
+    def response_change(self, request: HttpRequest, obj: Any) -> Any:
+        return self.back_to_limits(request, obj) or super().response_change(request, obj)
+
+    def back_to_limits(self, request: HttpRequest, row: OwnLimit) -> HttpResponse | None:
+        """To the tenant's limits for whoever came from there and is done."""
+        if request.GET.get(FROM) != "limits" or "_save" not in request.POST:
+            return None
+        self.message_user(request, "Stored. It is in force within a second.", messages.SUCCESS)
+        return HttpResponseRedirect(limits_address(row.tenant_id))
+
     @display(description="Only for", empty_value="-")
     def owner(self, row: OwnLimit) -> Any:
         return row.api_key or row.member
@@ -64,6 +86,9 @@ class RateLimitAdmin(OwnLimitAdmin):
     list_filter = (("tenant", AutocompleteSelectFilter), "per", "door", "shadow")
     fieldsets = ((None, {"fields": (*WHOSE, *RATE_FIELDS)}),)
     when_empty = "Limit how fast one tenant may ask. What many tenants share belongs in a plan."
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        limit_services.save_rate_limit(rule=obj)
 
     @display(description="Limit")
     def limit_words(self, row: RateLimit) -> str:
@@ -88,9 +113,11 @@ class QuotaAdmin(OwnLimitAdmin):
     }
     when_empty = "Cap what one tenant may use. What many tenants share belongs in a plan."
 
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Quota]:
-        rows: QuerySet[Quota] = super().get_queryset(request)
-        return rows
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        now = timezone.now()
+        limit_services.save_quota(rule=obj, now=now)
+        for warning in warnings_of(obj, now=now):
+            self.message_user(request, warning, messages.WARNING)
 
     @display(description="Limit", ordering="limit")
     def limit_words(self, row: Quota) -> str:

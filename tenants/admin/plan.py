@@ -53,6 +53,8 @@ class PlanAdmin(ConsoleAdmin):
     search_fields = ("name", "description")
     fields = ("name", "description", "longest_answer")
     inlines = (RateLimitsInline, QuotasInline)
+    # Tenants are never deleted, and a plan that one is on neither: the page then names them.
+    goes_along = frozenset({"tenant"})
     when_empty = "Make a plan: limits that many tenants share. Then choose it on their pages."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
