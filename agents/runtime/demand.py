@@ -37,8 +37,7 @@ def message_bytes(message: ChatMessage) -> int:
         size += len(message.content.encode())
     elif message.content:
         for part in message.content:
-            is_text = isinstance(part, TextPart)
-            size += len(part.text.encode()) if is_text else BYTES_OF_AN_IMAGE
+            size += len(part.text.encode()) if isinstance(part, TextPart) else BYTES_OF_AN_IMAGE
     if message.tool_calls:
         size += len(msgspec.json.encode(message.tool_calls))
     return size

@@ -115,7 +115,12 @@ class Worker:
         )
 
     def _assemble_gate(self) -> Gate:
-        decider = Decider(counters=self.counters, workers=self._workers, refusals=self._refusals)
+        decider = Decider(
+            counters=self.counters,
+            workers=self._workers,
+            refusals=self._refusals,
+            settle=self.ledger.settle_now,
+        )
         return Gate(
             book=self._book,
             counters=self.counters,
@@ -149,6 +154,7 @@ class Worker:
         async with AsyncExitStack() as closing:
             closing.callback(self._database.close)
             closing.push_async_callback(self.redis.aclose)
+            closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()

@@ -11,11 +11,11 @@ from tenants.admission.checks import Checks
 from tenants.admission.counters import Counters
 from tenants.admission.decider import Decider, Decision
 from tenants.admission.demand import Demand, Measure, ask_for, measure
+from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.holds import Hold, Holds
 from tenants.admission.ledger import LedgerWriter
 from tenants.admission.limit_book import LimitBook, Page
 from tenants.admission.limits import FREE, Charge, Price
-from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.policy import Caller
 from tenants.admission.principal import Principal
 from tenants.admission.prompt_sizes import PromptSizes

@@ -12,8 +12,8 @@ from itertools import islice
 
 from kernel import metrics
 from tenants.admission.counters import Counters
-from tenants.admission.limits import CounterState
 from tenants.admission.errors import CountersAway
+from tenants.admission.limits import CounterState
 from tenants.admission.usage import Usage, UsageRecord
 from tenants.admission.verdicts import Ask, Progress, Settlement
 

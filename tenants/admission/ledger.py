@@ -28,6 +28,8 @@ BATCH_ROWS = 100
 BATCH_SECONDS = 0.03
 MOST_BATCH_ROWS = 1000
 RETRY_SECONDS = 1.0
+PROMPT_SECONDS = 0.25
+"""The most that a request waits for others to be settled before it is refused."""
 CLAIM_SECONDS = 60.0
 """How often the spools of workers that died are looked for."""
 MOST_PENDING = 200_000
@@ -101,6 +103,7 @@ class LedgerWriter:
         self._pending: deque[tuple[float, UsageRecord]] = deque()
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
+        self._prompt: asyncio.Task[None] | None = None
         # Two at once would take the same records away twice.
         self._moving = asyncio.Lock()
         # PostgreSQL is away; the replay of the spool finds out when it is back.
@@ -150,6 +153,22 @@ class LedgerWriter:
         """
         while self._pending:
             await self._move_batch()
+
+    async def settle_now(self) -> None:
+        """Write what there is without waiting for more, in the batch of whoever asks first.
+
+        Waits no longer than PROMPT_SECONDS, and leaves what then is not written to the writer.
+        """
+        if not self._pending:
+            return
+        if self._prompt is None or self._prompt.done():
+            self._prompt = asyncio.create_task(self._flush_promptly())
+        await asyncio.shield(self._prompt)
+
+    async def _flush_promptly(self) -> None:
+        with contextlib.suppress(LedgerUnavailable, TimeoutError):
+            async with asyncio.timeout(PROMPT_SECONDS):
+                await self.flush()
 
     async def close(self, *, patience: float) -> None:
         """Write all there is within `patience` seconds, and let go of the spool.

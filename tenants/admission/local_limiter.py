@@ -1,8 +1,8 @@
 """The first and looser gate, in the worker itself: it runs always, and alone while Redis is away.
 
-Beside Redis it allows what the whole limit allows, so it never refuses what Redis would admit; what
-it does refuse needs no round trip. Alone it allows this worker's share: the limit divided by the
-number of live workers.
+Beside Redis it allows what the whole limit allows and a little more, so it never refuses what Redis
+would admit; what it does refuse needs no round trip. Alone it allows this worker's share: the limit
+divided by the number of live workers.
 """
 
 from collections import OrderedDict
@@ -12,8 +12,10 @@ from tenants.admission.checks import ScopeCheck
 from tenants.admission.gcra import clamped, taken, wait_us
 from tenants.admission.verdicts import Ask, Breach, Reason
 
-SLACK = 1.1
-"""Beside Redis, whose clock and ours tick apart and whose bursts ours must not undercut."""
+WHOLE = 1.0
+"""This worker's share of each limit beside Redis, which knows what the others do."""
+LOOSER = 0.1
+"""Of a burst, by which this limiter is looser there: Redis' clock and ours tick apart."""
 SOON_MS = 1000
 MOST_SCOPES = 100_000
 
@@ -36,7 +38,7 @@ class LocalLimiter:
     def breach(self, ask: Ask, *, now_us: int, share: float) -> Breach | None:
         """The limit that `ask` would break in this worker alone, or None.
 
-        `share` is the part of each limit that this worker may use: above 1 beside Redis.
+        `share` is the part of each limit that this worker may use: WHOLE beside Redis.
         """
         for check in ask.checks.scopes:
             local = self._scopes.get((ask.checks.tenant_id, check.scope))
@@ -107,9 +109,8 @@ def breach_of(
     )
     for reason, tat, cost, burst in rates:
         # Corrections of the token rate may lead to a debt of as much again.
-        wait = wait_us(
-            tat=clamped(tat=tat, now=now_us, most=2 * burst), now=now_us, cost=cost, burst=burst
-        )
-        if burst and wait:
+        bounded = clamped(tat=tat, now=now_us, most=2 * burst)
+        wait = wait_us(tat=bounded, now=now_us, cost=cost, burst=burst)
+        if burst and wait > (burst * LOOSER if share == WHOLE else 0):
             return Breach(reason=reason, scope=check.scope, retry_after_ms=-(-wait // 1000))
     return None

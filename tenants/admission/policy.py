@@ -22,7 +22,7 @@ from tenants.windows import Window, window_at
 MINUTE_US = 60 * MILLION
 FOREVER = float("inf")
 
-AnyRule = TypeVar("AnyRule", RateRule, QuotaRule)
+AnyRule = TypeVar("AnyRule", bound=Rule)
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):

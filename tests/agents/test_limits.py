@@ -191,7 +191,7 @@ async def test_a_growing_answer_extends_its_hold_until_nothing_is_left(
     gateway, acme, engine, limited
 ):
     await limited(limit_quota, unit="tokens", limit=1000, period="day", hold="extend")
-    engine.behave(Behaviour(tokens=3000))
+    engine.behave(Behaviour(tokens=3000, token_seconds=0.0005))
 
     answer = await gateway.chat(acme, stream=True)
 
