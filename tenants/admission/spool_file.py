@@ -60,7 +60,7 @@ class SpoolFile:
     @classmethod
     def create(cls, folder: Path) -> Self:
         """A new, empty file of this process."""
-        name = f"{time.time_ns() // 1_000_000:013d}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
+        name = f"{time.time_ns()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
         # Locked before it has the name under which others look for files to claim.
         unseen = folder / f"{name}.new"
         descriptor = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -133,7 +133,7 @@ class SpoolFile:
 
 def began_at(path: Path) -> float:
     stamp = path.name.split("-")[0]
-    return int(stamp) / 1000 if stamp.isdigit() else path.stat().st_mtime
+    return int(stamp) / 1e9 if stamp.isdigit() else path.stat().st_mtime
 
 
 def measure(descriptor: int) -> tuple[int, int]:

@@ -9,37 +9,13 @@ from tenants.admission import ledger
 from tenants.admission.ledger import (
     BATCH_ROWS,
     MOST_BATCH_ROWS,
-    Appended,
     LedgerFull,
     LedgerUnavailable,
     LedgerWriter,
     RecordRefused,
 )
+from tests.fixtures.ledger_table import Table
 from tests.fixtures.usage import record
-
-
-class Table:
-    """A table that keeps each request once, and can be away, slow or strict."""
-
-    def __init__(self):
-        self.rows = {}
-        self.batches = []
-        self.failing = []
-        self.poison = set()
-
-    async def append(self, records):
-        await asyncio.sleep(0)
-        if self.failing:
-            raise self.failing.pop(0)
-        if any(each.request_id in self.poison for each in records):
-            raise RecordRefused
-        self.batches.append(len(records))
-        for each in records:
-            self.rows.setdefault(each.request_id, each)
-        return Appended(new=len(records))
-
-    def holds(self, count):
-        return list(self.rows) == [f"req_{number}" for number in range(count)]
 
 
 @pytest.fixture
