@@ -6,10 +6,12 @@
   x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
 * Conflict
   x SlugTaken, KeyNotActive
+  x PlanInUse, LimitExists, TopUpDiffers, WindowOver
 * RateLimited
   x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted
 * Overloaded
   x KeysUnavailable    PostgreSQL is away and the key is not known here yet
+  x LimitsUnknown      PostgreSQL is away and the tenant's limits are not known here yet
   x LimitsUnavailable  Redis is away and a quota says that nothing runs without it
 """
 
@@ -70,6 +72,30 @@ class KeyNotActive(Conflict):
     code = "api_key_not_active"
 
 
+class PlanInUse(Conflict):
+    """Tenants are on this plan. Give them another one first."""
+
+    code = "plan_in_use"
+
+
+class LimitExists(Conflict):
+    """There is a limit for the same requests already. Change that one."""
+
+    code = "limit_exists"
+
+
+class TopUpDiffers(Conflict):
+    """Under this key something else was granted before. Use a new key for a new top-up."""
+
+    code = "top_up_differs"
+
+
+class WindowOver(Conflict):
+    """This window is over. Grant the top-up in the one that runs now."""
+
+    code = "window_over"
+
+
 class KeysUnavailable(Overloaded):
     """The API key cannot be checked right now. Try again shortly."""
 
@@ -102,6 +128,12 @@ class QuotaExhausted(RateLimited):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [*super().headers(), (b"x-should-retry", b"false")]
+
+
+class LimitsUnknown(Overloaded):
+    """The limits of this tenant cannot be read right now. Try again shortly."""
+
+    code = "limits_unknown"
 
 
 class LimitsUnavailable(Overloaded):

@@ -34,6 +34,16 @@ NAVIGATION = [
         ("Usage", "receipt_long", changelist("tenants_usageevent")),
     ),
     section(
+        "Limits",
+        ("Plans", "inventory_2", changelist("tenants_plan")),
+        ("Rate limits", "speed", changelist("tenants_ratelimit")),
+        ("Quotas", "data_usage", changelist("tenants_quota")),
+        ("Quota windows", "event_repeat", changelist("tenants_quotawindow")),
+        ("Top-ups", "add_card", changelist("tenants_quotatopup")),
+        ("Alerts sent", "notification_important", changelist("tenants_quotaalert")),
+        ("Alert recipients", "forward_to_inbox", changelist("tenants_alertrecipient")),
+    ),
+    section(
         "Agents",
         ("Agents", "smart_toy", changelist("agents_agent")),
         ("Revisions", "history", changelist("agents_agentrevision")),

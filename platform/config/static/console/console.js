@@ -13,3 +13,17 @@ document.addEventListener("click", async (event) => {
     label.textContent = "Selected: press Ctrl+C";
   }
 });
+
+// A part that refreshes itself says when it no longer does, and follows to the login page.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const part = event.target.closest("[data-live]");
+  if (!part) return;
+  part.toggleAttribute("data-old", !event.detail.successful);
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const asked = event.detail.target.closest("[data-live]");
+  const answered = event.detail.xhr.responseURL;
+  if (!asked || !answered || new URL(answered).pathname === asked.getAttribute("hx-get")) return;
+  event.detail.shouldSwap = false;
+  window.location.reload();
+});

@@ -9,6 +9,7 @@ from tenants.admission import ledger
 from tenants.admission.ledger import (
     BATCH_ROWS,
     MOST_BATCH_ROWS,
+    Appended,
     LedgerFull,
     LedgerUnavailable,
     LedgerWriter,
@@ -35,6 +36,7 @@ class Table:
         self.batches.append(len(records))
         for each in records:
             self.rows.setdefault(each.request_id, each)
+        return Appended(new=len(records))
 
     def holds(self, count):
         return list(self.rows) == [f"req_{number}" for number in range(count)]
@@ -104,7 +106,7 @@ async def test_a_batch_is_bounded(table):
 async def test_what_was_recorded_while_a_batch_is_written_is_kept(table, writer):
     async def slowly(records):
         await asyncio.sleep(0.05)
-        await table.append(records)
+        return await table.append(records)
 
     writer._append = slowly
     fill(writer, 1)
@@ -127,9 +129,10 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_under_the_same_ids(ta
     append, lost = table.append, [LedgerUnavailable()]
 
     async def lose_the_answer(records):
-        await append(records)
+        appended = await append(records)
         if lost:
             raise lost.pop()
+        return appended
 
     writer._append = lose_the_answer
     fill(writer, 3)

@@ -1,0 +1,86 @@
+"""Who is told when a quota is nearly used up. A webhook's secret is shown once."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+
+from kernel.console import SECRET, ConsoleAdmin, Question, Shown
+from kernel.display import BADGES
+from tenants import alert_services
+from tenants.alert_services import NewRecipient
+from tenants.models import AlertRecipient
+
+RENEW = Question(
+    title="Make a new secret?",
+    explains="Messages are signed with it at once; whoever checks signatures must learn it first.",
+    verb="Make a new secret",
+    dangerous=True,
+)
+CHECK = """# Every message has these headers. The signature is HMAC-SHA256 of `id.timestamp.body`
+# with the base64 after `whsec_` as its key, in base64 after `v1,`.
+export WEBHOOK_SECRET={secret}"""
+
+
+@admin.register(AlertRecipient)
+class AlertRecipientAdmin(ConsoleAdmin):
+    list_display = ("address", "tenant", "kind", "state")
+    list_filter = ("kind", "enabled", ("tenant", AutocompleteSelectFilter))
+    list_select_related = ("tenant",)
+    search_fields = ("address", "tenant__slug")
+    autocomplete_fields = ("tenant",)
+    fields = ("tenant", "kind", "address", "enabled")
+    actions_detail = ("renew",)
+    when_empty = "Add an e-mail address or a webhook that is told when a quota is nearly used up."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRecipient]:
+        # Not read, so that a lost encryption key does not take the whole page with it.
+        rows: QuerySet[AlertRecipient] = super().get_queryset(request).defer("secret")
+        return rows
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("tenant", "kind") if obj else ()
+
+    @display(description="Status", label=BADGES, ordering="enabled")
+    def state(self, recipient: AlertRecipient) -> str:
+        return "active" if recipient.enabled else "off"
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        if change:
+            alert_services.save_recipient(recipient=obj)
+            return
+        new = alert_services.add_recipient(
+            tenant=obj.tenant, kind=obj.kind, address=obj.address, enabled=obj.enabled
+        )
+        vars(obj).update(vars(new.recipient))
+        setattr(request, SECRET, new.secret)
+
+    def remove(self, *, row: Any) -> None:
+        alert_services.delete_recipient(recipient=row)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
+        secret = getattr(request, SECRET)
+        if not secret:
+            return super().response_add(request, obj, post_url_continue)
+        return self.show(request, NewRecipient(recipient=obj, secret=secret))
+
+    def show(self, request: HttpRequest, new: NewRecipient) -> HttpResponse:
+        shown = Shown(
+            title="Copy this secret now",
+            secret=new.secret,
+            explains=f"It signs what {new.recipient} is sent. It is shown this one time.",
+            command=CHECK.format(secret=new.secret),
+        )
+        return self.show_once(request, new.recipient, shown)
+
+    @action(description="New secret", icon="autorenew")
+    def renew(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(recipient: AlertRecipient) -> HttpResponse:
+            new = alert_services.renew_secret(recipient=recipient)
+            self.log_change(request, recipient, "Made a new secret.")
+            return self.show(request, new)
+
+        return self.ask_first(request, object_id, question=RENEW, act=act)
