@@ -12,12 +12,12 @@ local NEVER = math.huge
 
 local expiries, scopes_key, id, facts = KEYS[2], KEYS[5], ARGV[2], ARGV[4]
 local key_id, prompt, wanted, least, rate_tokens, lease, deadline =
-  unpack(cmsgpack.unpack(ARGV[3]))
+  unpack(open(ARGV[3]))
 
 -- Said long ago and held up on the way: nobody waits for the answer any more.
 if now > deadline then return {id, LATE, now} end
 
-local checks = cmsgpack.unpack(ARGV[1])
+local checks = open(ARGV[1])
 reap(expiries, KEYS[3], MOST_REAPED)
 
 -- Read everything; quotas of all scopes are numbered through.
@@ -29,8 +29,7 @@ for i = 1, #checks do
   local its = scope[QUOTAS]
   local fields = {'c', 'tr', 'tt'}
   for j = 1, #its do
-    local field = its[j][FIELD]
-    local at = 3 * j
+    local field, at = its[j][FIELD], 3 * j
     fields[at + 1], fields[at + 2], fields[at + 3] = 'u:' .. field, 'g:' .. field, 'h:' .. field
   end
   local values = call('HMGET', KEYS[5 + i], unpack(fields))
@@ -96,9 +95,12 @@ if known then
 end
 
 if moved then return {id, WINDOW, now} end
-local why = call('HMGET', KEYS[4], 'tenant', 'key:' .. text(key_id))
-if why[1] or why[2] then
-  return tell(standings({id, REFUSED, now}), {why[1] and TENANT_DENIED or KEY_DENIED, 0, 0, NEVER, 0})
+if call('EXISTS', KEYS[4]) == 1 then
+  local why = call('HMGET', KEYS[4], 'tenant', 'key:' .. text(key_id))
+  if why[1] or why[2] then
+    local reason = why[1] and TENANT_DENIED or KEY_DENIED
+    return tell(standings({id, REFUSED, now}), {reason, 0, 0, NEVER, 0})
+  end
 end
 if #cold > 0 then
   local answer = {id, COLD, now}
@@ -206,7 +208,7 @@ end
 put_hold(
   id,
   {RUNNING, granted, prompt, rate_tokens, 0, 0, 0, true},
-  cmsgpack.pack(amounts) .. cmsgpack.pack(taken) .. ARGV[1] .. cmsgpack.pack(facts)
+  pack(amounts) .. pack(taken) .. ARGV[1] .. pack(facts)
 )
 call('ZADD', expiries, text(now + lease), id)
 

@@ -5,7 +5,7 @@
 -- Answers [id, OK, now, granted in all], [id, GONE, now], [id, LATE, now]
 --   or [id, COLD, now, (scope, quota)…] with places in the checks.
 local id = ARGV[1]
-local wanted, deadline = unpack(cmsgpack.unpack(ARGV[2]))
+local wanted, deadline = unpack(open(ARGV[2]))
 if now > deadline then return {id, LATE, now} end
 local packed = call('HGET', holds, id)
 if not packed then return {id, GONE, now} end
@@ -48,5 +48,5 @@ for i = 1, #checks do
   end
 end
 progress[GRANTED] = allowed
-put_hold(id, progress, cmsgpack.pack(amounts) .. cmsgpack.pack(taken) .. unchanged)
+put_hold(id, progress, pack(amounts) .. pack(taken) .. unchanged)
 return {id, OK, now, allowed}

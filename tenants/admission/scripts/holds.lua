@@ -3,7 +3,8 @@
 -- KEYS[1] is always the tenant's `…:holds`. A hold knows the scopes of its own request, which no
 -- caller can name beforehand, so the keys of scopes are made from that prefix: the same hash tag,
 -- hence the same slot, which is all that a cluster asks of a key that was not declared.
-local call, ceil, floor, max, min = redis.call, math.ceil, math.floor, math.max, math.min
+local call, pack, open, format = redis.call, cmsgpack.pack, cmsgpack.unpack, string.format
+local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
 local MILLION = 1000000
 local OK, REFUSED, WINDOW, COLD, LATE, GONE = 1, 2, 3, 4, 5, 6
 local RUNNING, ENDED, ORPHANED = 0, 1, 2
@@ -14,9 +15,10 @@ local scope_prefix = string.sub(holds, 1, -6) .. 'scope:'
 local time = call('TIME')
 local now = time[1] * MILLION + time[2]
 
--- Redis writes large numbers as 1.7e+15, and "-0" is no integer to HINCRBY: adding 0 makes it 0.
+-- Redis may write large numbers as 1.7e+15, and "-0" is no integer to HINCRBY. As C's `long` a
+-- whole number below 2^53 is exact, and zero has no sign.
 local function text(number)
-  return string.format('%.0f', number + 0)
+  return format('%d', number)
 end
 
 -- Places in a ScopeCheck and a QuotaCheck (checks.py), which arrive as arrays.
@@ -34,7 +36,7 @@ local NOTHING = -1
 local FIVE = string.char(0x95)
 
 local function put_hold(id, progress, rest)
-  call('HSET', holds, id, FIVE .. cmsgpack.pack(progress) .. rest)
+  call('HSET', holds, id, FIVE .. pack(progress) .. rest)
 end
 
 -- The progress of a packed hold, and everything after it, still packed.

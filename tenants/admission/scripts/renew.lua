@@ -4,7 +4,7 @@
 -- ARGV  tag, numbers, then for each request: id, numbers, checks, facts
 -- Answers [tag, OK, now, how many holds were created anew] or [tag, LATE, now].
 local expiries, scopes_key, tag = KEYS[2], KEYS[3], ARGV[1]
-local lease, ended_lease, deadline = unpack(cmsgpack.unpack(ARGV[2]))
+local lease, ended_lease, deadline = unpack(open(ARGV[2]))
 
 -- A heartbeat that was held up on the way could bring back holds that are settled by now.
 if now > deadline then return {tag, LATE, now} end
@@ -43,7 +43,7 @@ end
 
 -- Redis lost it: the worker's copy takes its place. The token rates stay as they are.
 local function restore(id, progress, packed_checks, facts)
-  local checks = cmsgpack.unpack(packed_checks)
+  local checks = open(packed_checks)
   local amounts, taken = amounts_now(checks, progress), {}
   for i = 1, #checks do
     taken[i] = NOTHING
@@ -54,7 +54,7 @@ local function restore(id, progress, packed_checks, facts)
   for i = 1, #checks do keep_alive(scope_prefix .. checks[i][SCOPE], checks[i][QUOTAS]) end
   put_hold(
     id, progress,
-    cmsgpack.pack(amounts) .. cmsgpack.pack(taken) .. packed_checks .. cmsgpack.pack(facts)
+    pack(amounts) .. pack(taken) .. packed_checks .. pack(facts)
   )
 end
 
@@ -64,13 +64,13 @@ local function finish(id, progress, was, rest)
   local amounts = amounts_now(checks, progress)
   if was == RUNNING then count_running(checks, -1) end
   hold_more(checks, amounts, before)
-  put_hold(id, progress, cmsgpack.pack(amounts) .. cmsgpack.pack(taken) .. unchanged)
+  put_hold(id, progress, pack(amounts) .. pack(taken) .. unchanged)
 end
 
 local restored = 0
 for at = 3, #ARGV, 4 do
   local id = ARGV[at]
-  local progress = cmsgpack.unpack(ARGV[at + 1])
+  local progress = open(ARGV[at + 1])
   local phase, packed = progress[PHASE], call('HGET', holds, id)
   if not packed then
     restored = restored + 1

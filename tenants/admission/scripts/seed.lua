@@ -4,7 +4,7 @@
 -- ARGV  tag, states [scope, field, used, granted, version]
 -- Answers [tag, OK, now, places of states that were read too early…]: read those again.
 local scopes_key, tag = KEYS[2], ARGV[1]
-local states = cmsgpack.unpack(ARGV[2])
+local states = open(ARGV[2])
 local DAY = 24 * 3600 * MILLION
 
 -- Windows that ended a day ago and hold nothing are history, which PostgreSQL keeps.

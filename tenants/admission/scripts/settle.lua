@@ -4,7 +4,7 @@
 -- ARGV  tag, settlements [id, true rate tokens], states [scope, field, used, granted, version]
 -- Answers [tag, OK, now, how many holds were removed]. May be said again, late or in any order.
 local expiries, scopes_key, tag = KEYS[2], KEYS[3], ARGV[1]
-local settlements, states = cmsgpack.unpack(ARGV[2]), cmsgpack.unpack(ARGV[3])
+local settlements, states = open(ARGV[2]), open(ARGV[3])
 
 -- What the estimate took too much, or too little. More than the burst was never taken.
 local function true_up(scope, took, estimated, actual)
