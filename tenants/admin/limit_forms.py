@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import NON_FIELD_ERRORS
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tenants.models.limit_rules import Per, QuotaRule, default_thresholds
@@ -48,11 +49,20 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     """What rate limits and quotas have in common."""
 
     route = RouteField(required=False, help_text="For requests to this model only.")
+    says_at = "requests_per_minute"
+    """The field at which a sentence about the whole rule is shown."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if "route" in self.fields:
             self.fields["route"].offer(self.instance.route)  # type: ignore[attr-defined]
+
+    def full_clean(self) -> None:
+        """As Django's. In a plan the theme would swallow what is said about no field."""
+        super().full_clean()
+        if self._errors and NON_FIELD_ERRORS in self._errors:
+            whole = self._errors.pop(NON_FIELD_ERRORS)
+            self.add_error(self.says_at, whole.as_data())
 
     def _get_validation_exclusions(self) -> set[str]:
         # Django skips the constraints on fields that are only shown: the same limit twice would
@@ -64,6 +74,7 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 class QuotaRuleForm(RuleForm):
     """A quota. What does not go with its period is put back to nothing, as its field is hidden."""
 
+    says_at = "limit"
     # Checked by the form: of the model's own check Django would drop the sentence.
     alert_at = SimpleArrayField(
         forms.IntegerField(min_value=1, max_value=1000),
