@@ -157,7 +157,7 @@ def grant_top_up(
         granted_by=by,
         key=key,
     )
-    top_up.full_clean(validate_constraints=False)
+    top_up.full_clean(exclude=("granted_by",), validate_constraints=False)
     if has_ended(window, now=now):
         raise WindowOver
     with tenant_scope(tenant_id):
