@@ -11,7 +11,7 @@ from tenants.models import AlertRecipient, Tenant
 from tenants.scoping import tenant_scope
 
 SECRET_BYTES = 24
-FIELDS = ("address", "enabled")
+FIELDS = ("address", "enabled", "on_reset")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +39,12 @@ def add_recipient(*, tenant: Tenant, kind: str, address: str, enabled: bool = Tr
     """
     secret = new_secret() if kind == AlertRecipient.Kind.WEBHOOK else ""
     recipient = AlertRecipient(
-        tenant=tenant, kind=kind, address=address, enabled=enabled, secret=secret
+        tenant=tenant,
+        kind=kind,
+        address=address,
+        enabled=enabled,
+        on_reset=on_reset,
+        secret=secret,
     )
     with tenant_scope(tenant.pk):
         recipient.full_clean(exclude=("tenant", "secret"))

@@ -27,12 +27,12 @@ export WEBHOOK_SECRET={secret}"""
 
 @admin.register(AlertRecipient)
 class AlertRecipientAdmin(ConsoleAdmin):
-    list_display = ("address", "tenant", "kind", "state")
+    list_display = ("address", "tenant", "kind", "state", "last_delivered_at", "last_error")
     list_filter = ("kind", "enabled", ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant",)
     search_fields = ("address", "tenant__slug")
     autocomplete_fields = ("tenant",)
-    fields = ("tenant", "kind", "address", "enabled")
+    fields = ("tenant", "kind", "address", "enabled", "on_reset")
     actions_detail = ("renew",)
     when_empty = "Add an e-mail address or a webhook that is told when a quota is nearly used up."
 
@@ -42,7 +42,10 @@ class AlertRecipientAdmin(ConsoleAdmin):
         return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("tenant", "kind") if obj else ()
+        return ("tenant", "kind", "last_delivered_at", "last_error") if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self.fields, "last_delivered_at", "last_error") if obj else self.fields
 
     @display(description="Status", label=BADGES, ordering="enabled")
     def state(self, recipient: AlertRecipient) -> str:
@@ -53,7 +56,11 @@ class AlertRecipientAdmin(ConsoleAdmin):
             alert_services.save_recipient(recipient=obj)
             return
         new = alert_services.add_recipient(
-            tenant=obj.tenant, kind=obj.kind, address=obj.address, enabled=obj.enabled
+            tenant=obj.tenant,
+            kind=obj.kind,
+            address=obj.address,
+            enabled=obj.enabled,
+            on_reset=obj.on_reset,
         )
         vars(obj).update(vars(new.recipient))
         setattr(request, SECRET, new.secret)

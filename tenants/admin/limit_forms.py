@@ -54,21 +54,14 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "route" in self.fields:
-            self.fields["route"].offer(self.instance.route)  # type: ignore[attr-defined]
+        self.fields["route"].offer(self.instance.route)  # type: ignore[attr-defined]
 
     def full_clean(self) -> None:
         """As Django's. In a plan the theme would swallow what is said about no field."""
         super().full_clean()
-        if self._errors and NON_FIELD_ERRORS in self._errors:
-            whole = self._errors.pop(NON_FIELD_ERRORS)
+        if NON_FIELD_ERRORS in self.errors:
+            whole = self.errors.pop(NON_FIELD_ERRORS)
             self.add_error(self.says_at, whole.as_data())
-
-    def _get_validation_exclusions(self) -> set[str]:
-        # Django skips the constraints on fields that are only shown: the same limit twice would
-        # pass the form and fail in the database.
-        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
-        return excluded - {"tenant", "plan"}
 
 
 class QuotaRuleForm(RuleForm):
@@ -104,6 +97,19 @@ class OnceFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
     def get_form_error(self) -> str:
         return "This is the second rule for the same requests."
+
+
+class OwnRuleForm(RuleForm):
+    """A limit of one tenant, which is only shown once the limit is stored."""
+
+    def clean(self) -> Any:
+        return without_hidden_owner(super().clean() or {})
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # Django skips the constraints on fields that are only shown: the same limit twice would
+        # pass the form and fail in the database.
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded - {"tenant"} if self.instance.tenant_id else excluded
 
 
 def without_hidden_owner(answers: dict[str, Any]) -> dict[str, Any]:

@@ -13,10 +13,11 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminBigIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from kernel.console import ConsoleAdmin, Question
+from kernel.errors import NotFound
 from tenants import limit_services
 from tenants.admin.limits_view import owners_of, view_limits
 from tenants.limit_words import amount_words, counter_words, quota_words
-from tenants.limits_report import LimitsReport, QuotaLine, report_limits
+from tenants.limits_report import QuotaLine, find_quota_line, report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Tenant
 from tenants.models.limit_rules import MOST
@@ -103,11 +104,10 @@ def limits_shown(tenant: Tenant) -> dict[str, Any]:
 
 def find_quota(tenant: Tenant, *, counter: str, window: str) -> QuotaLine:
     """The quota in force that counts there now. Raises Http404."""
-    report: LimitsReport = report_limits(tenant, now=timezone.now(), live=None)
-    for line in report.quotas:
-        if line.window is not None and line.window.id == window and line.counts(counter):
-            return line
-    raise Http404
+    try:
+        return find_quota_line(tenant, counter=counter, window=window, now=timezone.now())
+    except NotFound as error:
+        raise Http404 from error
 
 
 def top_up_question(line: QuotaLine, counter: str) -> Question:

@@ -75,14 +75,14 @@ def test_what_was_used_is_shown_with_what_is_left(console, acme, rival, starter)
     use(acme, 500_000)
     use(rival, 9)
     text = shown(console, acme)
-    assert "500,000 tokens used" in text
-    assert "1,500,000 tokens left" in text
+    assert "500,000 used" in text
+    assert "1,500,000 left" in text
     assert "25 %" in text
 
 
 def test_a_top_up_adds_to_what_is_left(console, acme, starter):
     use(acme, 2_000_000, granted=1000)
-    assert "1,000 tokens left · 1,000 tokens granted on top" in shown(console, acme)
+    assert "1,000 left · 1,000 granted on top" in shown(console, acme)
 
 
 def test_an_overridden_rule_says_what_takes_its_place(console, acme, starter, now):
@@ -110,7 +110,7 @@ def test_a_key_with_a_quota_of_its_own_is_listed_there_only(console, acme, now):
     use(acme, 3, counter=f"key:{key.pk}|tokens")
     text = shown(console, acme)
     assert "rules of their own apply to key laptop" in text
-    assert text.count("3 tokens used") == 1
+    assert text.count("3 used") == 1
 
 
 def test_a_reset_is_told_in_the_tenants_zone_and_in_utc(console, acme, now):

@@ -1,0 +1,89 @@
+"""`/alert-recipients`: who is told when a quota is nearly used up. Operators change them."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from tenants import alert_services
+from tenants.api.access import WHICH_TENANT, LimitsViewSet, Role
+from tenants.models import AlertRecipient
+
+
+class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
+    """What may be known of a recipient. Not its secret."""
+
+    tenant = serializers.SlugRelatedField[AlertRecipient](slug_field="slug", read_only=True)
+
+    class Meta:
+        model = AlertRecipient
+        fields = (
+            *("id", "tenant", "kind", "address", "enabled", "on_reset"),
+            *("last_delivered_at", "last_error", "created_at"),
+        )
+        read_only_fields = fields
+
+
+class NewSecretSerializer(RecipientSerializer):
+    """A recipient with the secret that signs what it is sent, this one time; e-mail has none."""
+
+    secret = serializers.CharField()
+
+    class Meta:
+        model = AlertRecipient
+        fields = (*RecipientSerializer.Meta.fields, "secret")
+        read_only_fields = fields
+
+
+class RecipientChangesSerializer(serializers.Serializer[AlertRecipient]):
+    address = serializers.CharField(max_length=500, required=False)
+    enabled = serializers.BooleanField(required=False)
+    on_reset = serializers.BooleanField(required=False)
+
+
+class NewRecipientSerializer(RecipientChangesSerializer):
+    kind = serializers.ChoiceField(choices=AlertRecipient.Kind.choices)
+    address = serializers.CharField(max_length=500)
+
+
+@extend_schema(parameters=[WHICH_TENANT])
+class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[AlertRecipient]):
+    serializer_class = RecipientSerializer
+    # The address of a webhook is often a secret itself.
+    least_role_to_read = Role.ADMIN
+
+    def get_queryset(self) -> QuerySet[AlertRecipient]:
+        return AlertRecipient.objects.select_related("tenant").defer("secret")
+
+    @extend_schema(request=NewRecipientSerializer, responses={201: NewSecretSerializer})
+    def create(self, request: Request) -> Response:
+        """Add an e-mail address or a webhook. A webhook's `secret` is shown this one time."""
+        new = alert_services.add_recipient(
+            tenant=self.tenant_meant(), **self.told(NewRecipientSerializer)
+        )
+        return self.show_new(new.recipient, secret=new.secret)
+
+    @extend_schema(request=RecipientChangesSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a recipient. Its kind stays."""
+        recipient = self.get_object()
+        for name, value in self.told(RecipientChangesSerializer).items():
+            setattr(recipient, name, value)
+        alert_services.save_recipient(recipient=recipient)
+        return self.show(recipient)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Tell this address nothing more."""
+        alert_services.delete_recipient(recipient=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={201: NewSecretSerializer})
+    @action(detail=True, methods=["post"], url_path="new-secret")
+    def new_secret(self, request: Request, pk: str) -> Response:
+        """Sign with another secret from now on. It is shown this one time."""
+        new = alert_services.renew_secret(recipient=self.get_object())
+        return self.show_new(new.recipient, secret=new.secret)
