@@ -8,6 +8,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from kernel.errors import Conflict
 from tenants import alert_services
 from tenants.api.access import WHICH_TENANT, LimitsViewSet, Role
 from tenants.models import AlertRecipient
@@ -28,7 +29,8 @@ class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
 
 
 class NewSecretSerializer(RecipientSerializer):
-    """A recipient with the secret that signs what it is sent, this one time; e-mail has none."""
+    """A recipient with the secret that signs what it is sent, this one time; empty if none
+    was made."""
 
     secret = serializers.CharField()
 
@@ -61,19 +63,20 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
     @extend_schema(request=NewRecipientSerializer, responses={201: NewSecretSerializer})
     def create(self, request: Request) -> Response:
         """Add an e-mail address or a webhook. A webhook's `secret` is shown this one time."""
-        new = alert_services.add_recipient(
-            tenant=self.tenant_meant(), **self.told(NewRecipientSerializer)
-        )
-        return self.show_new(new.recipient, secret=new.secret)
+        told = self.told(NewRecipientSerializer)
+        recipient = AlertRecipient(tenant=self.tenant_meant(), **told)
+        secret = alert_services.save_recipient(recipient=recipient)
+        return self.show_new(recipient, secret=secret)
 
-    @extend_schema(request=RecipientChangesSerializer)
+    @extend_schema(request=RecipientChangesSerializer, responses=NewSecretSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change a recipient. Its kind stays."""
+        """Change a recipient. A webhook that moves to another address gets a new `secret`."""
         recipient = self.get_object()
         for name, value in self.told(RecipientChangesSerializer).items():
             setattr(recipient, name, value)
-        alert_services.save_recipient(recipient=recipient)
-        return self.show(recipient)
+        secret = alert_services.save_recipient(recipient=recipient)
+        body = {**self.get_serializer(recipient).data, "secret": secret}
+        return Response(body, headers={"Cache-Control": "no-store"})
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
@@ -85,5 +88,8 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
     @action(detail=True, methods=["post"], url_path="new-secret")
     def new_secret(self, request: Request, pk: str) -> Response:
         """Sign with another secret from now on. It is shown this one time."""
-        new = alert_services.renew_secret(recipient=self.get_object())
-        return self.show_new(new.recipient, secret=new.secret)
+        recipient = self.get_object()
+        if recipient.kind != AlertRecipient.Kind.WEBHOOK:
+            raise Conflict("Only what a webhook is sent is signed. E-mail has no secret.")
+        secret = alert_services.rotate_signing_secret(recipient=recipient)
+        return self.show_new(recipient, secret=secret)
