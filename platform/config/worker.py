@@ -6,6 +6,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -25,6 +26,7 @@ from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
 from inference.services import FLEET
+from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
 from kernel.errors import Overloaded
 from kernel.following import Follower
@@ -39,7 +41,9 @@ from tenants.admission.spool_folder import FolderSpool
 from tenants.admission.usage import UsageRecord
 from tenants.errors import KeysUnavailable
 from tenants.ledger import append_usage
+from tenants.reports import load_usage
 from tenants.selectors import load_principal
+from tenants.usage_report import UsageQuestion, UsageReport
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +52,9 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+USAGE_SECONDS = 5.0
+"""How old an answer about usage may be: scripts ask in loops."""
+USAGE_ANSWERS = 1000
 
 
 class DatabaseAway(Overloaded):
@@ -90,6 +97,7 @@ class Worker:
             relay=relay,
             watch=self._watch,
             redis=self.redis,
+            usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
@@ -156,6 +164,9 @@ class Worker:
             return await self._ask(load_published_agents, tenant_id)
         except DatabaseAway as error:
             raise AgentsUnavailable from error
+
+    async def _load_usage(self, question: UsageQuestion) -> UsageReport:
+        return await self._ask(load_usage, question, now=datetime.now(UTC))
 
     async def _load_fleet(self) -> None:
         self.fleet.swap(await self._ask(load_fleet))
