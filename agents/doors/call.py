@@ -63,8 +63,11 @@ class Call:
         request_id = (self.client_request_id or self.request_id).encode()
         return [(b"x-request-id", request_id), *self.limit_headers]
 
-    async def authenticate(self, scope: str) -> Principal:
-        """Who calls, if the key may be used for `scope` from here. Raises what CONTRACT §2 says."""
+    async def authenticate(self, scope: str | None) -> Principal:
+        """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
+
+        Raises what CONTRACT §2 says.
+        """
         principal = await self.gateway.keyring.authenticate(key_text(self.scope))
         logs.tenant.set(principal.tenant)
         ensure_usable(principal, scope=scope, address=self.address, now=time.time())
