@@ -144,7 +144,7 @@ class Gate:
             started=time.monotonic(),
             hold=hold,
             decision=decision,
-            longest_answer=measured.longest_answer(granted, answers=demand.answers),
+            longest_answer=measured.longest_answer(decision.granted, checks, demand=demand),
             extends=measured.extends,
         )
 
