@@ -3,30 +3,19 @@
 import logging
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 from django.conf import settings
 
 from kernel.redis import connect
-from tenants.admission.limits import Charge
+from tenants import live
+from tenants.admission.limits import FREE, Price
 from tenants.admission.redis_keys import tenant_key
 from tenants.admission.usage import UsageRecord
+from tenants.ledger import bill_abandoned
 
 log = logging.getLogger(__name__)
-
-
-class Orphan(Protocol):
-    """What Redis knows of a request whose worker died."""
-
-    request_id: str
-    facts: bytes
-    """JSON of a UsageRecord's fields, as far as they were known at its admission."""
-    prompt_tokens: int
-    completion_tokens: int
-    cached_tokens: int
-    estimated: bool
-    charges: tuple[Charge, ...]
 
 
 def tenants_with_holds() -> list[int]:
@@ -44,9 +33,6 @@ def bill_orphans(tenant_id: int) -> int:
     Billing again changes nothing, so a death between bill and settlement costs a repetition.
     Raises LedgerUnavailable and RedisError: then the holds stay, and the next call goes on.
     """
-    from tenants import live
-    from tenants.ledger import bill_abandoned
-
     live.reap(tenant_id)
     orphans = live.orphans(tenant_id)
     if not orphans:
@@ -57,7 +43,7 @@ def bill_orphans(tenant_id: int) -> int:
     return len(orphans)
 
 
-def record_of(orphan: Orphan) -> UsageRecord:
+def record_of(orphan: live.Orphan) -> UsageRecord:
     """What was known at its admission, with what was seen of it last."""
     facts = msgspec.json.decode(orphan.facts)
     checkpoint = {
@@ -68,12 +54,23 @@ def record_of(orphan: Orphan) -> UsageRecord:
         "cached_tokens": orphan.cached_tokens,
         "estimated": orphan.estimated,
         "charges": orphan.charges,
+        "cost_micro": cost_of(orphan, facts),
         "status": "failed",
         "error_code": "worker_died",
     }
     now = datetime.now(UTC)
     times = {"ended_at": now.isoformat(), "duration_ms": lasted_ms(facts, now)}
     return msgspec.convert({**times, **facts, **checkpoint}, UsageRecord)
+
+
+def cost_of(orphan: live.Orphan, facts: Mapping[str, Any]) -> int:
+    """By the price of the route as it was at the admission."""
+    price = msgspec.convert(facts["price"], Price) if "price" in facts else FREE
+    return price.cost(
+        prompt_tokens=orphan.prompt_tokens,
+        cached_tokens=orphan.cached_tokens,
+        completion_tokens=orphan.completion_tokens,
+    )
 
 
 def lasted_ms(facts: Mapping[str, Any], now: datetime) -> float:
