@@ -30,7 +30,8 @@ class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
 
 class NewSecretSerializer(RecipientSerializer):
     """A recipient with the secret that signs what it is sent, this one time; empty if none
-    was made."""
+    was made.
+    """
 
     secret = serializers.CharField()
 
