@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from tenants import live
+from tenants import live_state
 from tenants.errors import CountersUnreadable
+from tenants.live_state import LiveScope, LiveWindow
 
 KINDS_SHOWN = 20
 
@@ -14,8 +15,8 @@ KINDS_SHOWN = 20
 class LiveView:
     """What Redis knows of one tenant."""
 
-    scopes: Mapping[str, live.LiveScope] = field(default_factory=dict)
-    counters: Mapping[tuple[str, str], live.LiveWindow] = field(default_factory=dict)
+    scopes: Mapping[str, LiveScope] = field(default_factory=dict)
+    counters: Mapping[tuple[str, str], LiveWindow] = field(default_factory=dict)
     """By counter and window."""
     now_us: int = 0
 
@@ -31,12 +32,14 @@ class Refusal:
     at: datetime
     """The last time."""
     count: int
+    shadow: bool
+    """They were let through: the limit is in shadow mode or soft."""
 
 
 def read_live_view(tenant_id: int) -> LiveView | None:
     """The numbers of now, or None if Redis does not answer."""
     try:
-        state = live.read_live(tenant_id=tenant_id)
+        state = live_state.read_live(tenant_id=tenant_id)
     except CountersUnreadable:
         return None
     return LiveView(
@@ -49,12 +52,12 @@ def read_live_view(tenant_id: int) -> LiveView | None:
 def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
     """The last refusals by reason, limit and key, the newest first; none if Redis is away."""
     try:
-        told = live.read_refusals(tenant_id=tenant_id)
+        told = live_state.read_refusals(tenant_id=tenant_id)
     except CountersUnreadable:
         return ()
-    kinds: dict[tuple[str, str, int], list[live.Refusal]] = {}
+    kinds: dict[tuple[str, str, int, bool], list[live_state.Refusal]] = {}
     for each in told:
-        kinds.setdefault((each.reason, each.scope, each.key_id), []).append(each)
+        kinds.setdefault((each.reason, each.scope, each.key_id, each.shadow), []).append(each)
     return tuple(
         Refusal(
             reason=reason,
@@ -62,6 +65,7 @@ def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
             owner=f"key:{key_id}",
             at=same[0].at,
             count=sum(each.count for each in same),
+            shadow=shadow,
         )
-        for (reason, scope, key_id), same in list(kinds.items())[:KINDS_SHOWN]
+        for (reason, scope, key_id, shadow), same in list(kinds.items())[:KINDS_SHOWN]
     )

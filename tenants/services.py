@@ -12,11 +12,12 @@ from functools import partial
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from redis import RedisError
 
 from kernel.audit import note_transition
 from kernel.publishing import publish
 from tenants import live
-from tenants.errors import CountersUnreadable, KeyNotActive, SlugTaken
+from tenants.errors import KeyNotActive, SlugTaken
 from tenants.keys import digest_key, new_key, pepper_name
 from tenants.limits_in_force import keep_windows, limits_topic
 from tenants.models import ApiKey, Membership, Tenant, User
@@ -104,14 +105,14 @@ def deny_at_once(tenant_id: int, name: str, why: str) -> None:
     """Tell the counters, which every admission asks, what nothing is admitted for any more."""
     try:
         live.deny(tenant_id=tenant_id, names=[name], why=why)
-    except CountersUnreadable:
+    except RedisError:
         log_unreached(tenant_id, name)
 
 
 def allow_at_once(tenant_id: int, name: str) -> None:
     try:
         live.allow(tenant_id=tenant_id, names=[name])
-    except CountersUnreadable:
+    except RedisError:
         log_unreached(tenant_id, name)
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from tenants.admission.limits import QuotaRule, RateRule, counter_name, scope_name
-from tenants.live import LiveScope
+from tenants.live_state import LiveScope
 from tenants.live_view import LiveView
 from tenants.models import QuotaUsage
 from tenants.windows import Window
@@ -84,9 +84,7 @@ def running_of(rule: RateRule, live: LiveView | None, *, apart: Collection[int] 
         if (owner := owners.of(scope.scope))
     ]
     if owners.only and not found:
-        nothing = LiveScope(
-            scope="", running=0, request_tat_us=None, token_tat_us=None, windows=()
-        )
+        nothing = LiveScope(scope="", running=0, request_tat_us=None, token_tat_us=None, windows=())
         found = [rated(rule, owners.only, nothing, live.now_us)]
     return most(found, by=lambda row: row.running or 0)
 

@@ -76,6 +76,7 @@ class RefusalSerializer(serializers.Serializer[Any]):
     owner = serializers.CharField(help_text="`key:<id>`, or empty.")
     at = serializers.DateTimeField()
     count = serializers.IntegerField()
+    shadow = serializers.BooleanField(help_text="They were let through.")
 
 
 class TenantLimitsSerializer(serializers.Serializer[Any]):
