@@ -102,7 +102,7 @@ def put(
 ) -> None:
     """Change the rules that stay, delete those that go, add the new ones."""
     now = timezone.now()
-    known = {place(values_of(row), slot): row for row in kind._default_manager.filter(plan=plan)}
+    known = {place(values_of(row), slot): row for row in kind.objects.filter(plan=plan)}
     usual = values_of(kind())
     wanted = [{**usual, **each} for each in told]
     rules = [(known.pop(place(each, slot), kind(plan=plan)), each) for each in wanted]
