@@ -139,9 +139,13 @@ def quota_bar(
 def running_bar(rule: RateRule, counted: Counted, names: Mapping[str, str]) -> Bar:
     running, most = counted.running, rule.concurrency
     known = "unknown" if running is None else separated(running)
+    parts = [f"{known} running" + (f" of {separated(most)}" if most else "")]
+    for unit, left in (("requests", counted.requests_left), ("tokens", counted.tokens_left)):
+        if left is not None:
+            parts.append(f"{separated(left)} {unit} may come at once")
     return Bar(
         name=names.get(counted.owner, counted.owner),
-        numbers=f"{known} running" + (f" of {separated(most)}" if most else ""),
+        numbers=" · ".join(parts),
         percent=int(100 * (running or 0) / most) if most and running is not None else None,
         used_width=share(running or 0, most) if most else 0,
         held_width=0,

@@ -1,10 +1,10 @@
 """`/plans`: bundles of limits. For operators."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
-from django.db.models import Model
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -15,8 +15,11 @@ from rest_framework.response import Response
 from tenants import limit_services
 from tenants.api.access import OperatorViewSet
 from tenants.api.rules import (
+    AMOUNTS,
     PLAN_QUOTA_SLOT,
     PLAN_RATE_SLOT,
+    RATES,
+    WHOM,
     PlanQuotaSerializer,
     PlanRateLimitSerializer,
     change,
@@ -46,8 +49,9 @@ class PlanChangesSerializer(serializers.Serializer[Plan]):
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(allow_blank=True, max_length=10_000, required=False)
     longest_answer = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
-    rate_limits = PlanRateLimitSerializer(many=True, required=False, max_length=MOST_RULES)
-    quotas = PlanQuotaSerializer(many=True, required=False, max_length=MOST_RULES)
+    # Of a list of objects, which the type stubs do not know.
+    rate_limits = PlanRateLimitSerializer(many=True, required=False, max_length=MOST_RULES)  # type: ignore[call-arg]
+    quotas = PlanQuotaSerializer(many=True, required=False, max_length=MOST_RULES)  # type: ignore[call-arg]
 
 
 class NewPlanSerializer(PlanChangesSerializer):
@@ -83,45 +87,44 @@ class PlansViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Plan]):
             setattr(plan, name, value)
         limit_services.save_plan(plan=plan)
         if rates is not None:
-            stored = PlanRateLimit.objects.filter(plan=plan)
-            make = lambda: PlanRateLimit(plan=plan)  # noqa: E731
-            put(stored, rates, slot=PLAN_RATE_SLOT, make=make)
+            put(PlanRateLimit, rates, plan=plan, slot=PLAN_RATE_SLOT)
         if quotas is not None:
-            stored_quotas = PlanQuota.objects.filter(plan=plan)
-            put(stored_quotas, quotas, slot=PLAN_QUOTA_SLOT, make=lambda: PlanQuota(plan=plan))
+            put(PlanQuota, quotas, plan=plan, slot=PLAN_QUOTA_SLOT)
         return plan
 
 
 def put(
-    stored: Iterable[PlanRateLimit | PlanQuota],
+    kind: type[PlanRateLimit | PlanQuota],
     told: Sequence[dict[str, Any]],
     *,
+    plan: Plan,
     slot: Sequence[str],
-    make: Callable[[], PlanRateLimit | PlanQuota],
 ) -> None:
     """Change the rules that stay, delete those that go, add the new ones."""
     now = timezone.now()
-    known = {tuple(getattr(row, name) for name in slot): row for row in stored}
-    rules = []
-    for each in told:
-        blank = make()
-        place = tuple(each.get(name, getattr(blank, name)) for name in slot)
-        rules.append((known.pop(place, blank), each))
+    known = {place(values_of(row), slot): row for row in kind.objects.filter(plan=plan)}
+    usual = values_of(kind())
+    wanted = [{**usual, **each} for each in told]
+    rules = [(known.pop(place(each, slot), kind(plan=plan)), each) for each in wanted]
     for gone in known.values():
         limit_services.delete_plan_limit(rule=gone, now=now)
     for rule, each in rules:
-        change(rule, {**defaults_of(make()), **each})
-        if isinstance(rule, PlanQuota):
-            limit_services.save_plan_quota(rule=rule, now=now)
-        else:
-            limit_services.save_plan_rate_limit(rule=rule)
+        change(rule, each)
+        save_plan_rule(rule, now=now)
 
 
-def defaults_of(blank: Model) -> dict[str, Any]:
-    """What a rule says of which nothing was told: not what it said before."""
-    kept = {"id", "plan"}
-    return {
-        field.name: getattr(blank, field.name)
-        for field in blank._meta.concrete_fields  # noqa: SLF001 - Django's documented API
-        if field.name not in kept
-    }
+def place(values: dict[str, Any], slot: Sequence[str]) -> tuple[Any, ...]:
+    return tuple(values[name] for name in slot)
+
+
+def values_of(rule: PlanRateLimit | PlanQuota) -> dict[str, Any]:
+    """What a rule says, less which rule it is."""
+    names = (*WHOM, *(AMOUNTS if isinstance(rule, PlanQuota) else RATES))
+    return {name: getattr(rule, name) for name in names}
+
+
+def save_plan_rule(rule: PlanRateLimit | PlanQuota, *, now: datetime) -> None:
+    if isinstance(rule, PlanQuota):
+        limit_services.save_plan_quota(rule=rule, now=now)
+    else:
+        limit_services.save_plan_rate_limit(rule=rule)

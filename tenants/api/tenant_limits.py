@@ -14,6 +14,10 @@ from tenants.standing import Counted
 class RunningSerializer(serializers.Serializer[Any]):
     owner = serializers.CharField(help_text="`tenant`, `key:<id>` or `member:<id>`.")
     running = serializers.IntegerField(allow_null=True, help_text="null: not known.")
+    requests_left = serializers.IntegerField(
+        allow_null=True, help_text="That may come at once now; null: unlimited, or not known."
+    )
+    tokens_left = serializers.IntegerField(allow_null=True)
 
 
 class CounterSerializer(serializers.Serializer[Any]):
@@ -36,7 +40,7 @@ class WindowSerializer(serializers.Serializer[Any]):
 
 
 class LimitSerializer(serializers.Serializer[Any]):
-    source = serializers.CharField(help_text="`plan …`, `tenant`, `key …` or `member …`.")
+    origin = serializers.CharField(help_text="`plan …`, `tenant`, `key …` or `member …`.")
     overridden_by = serializers.CharField(help_text="Empty if it is in force.")
     except_for = serializers.ListField(child=serializers.CharField())
     per = serializers.ChoiceField(choices=Per.choices)
@@ -72,6 +76,7 @@ class RefusalSerializer(serializers.Serializer[Any]):
     owner = serializers.CharField(help_text="`key:<id>`, or empty.")
     at = serializers.DateTimeField()
     count = serializers.IntegerField()
+    shadow = serializers.BooleanField(help_text="They were let through.")
 
 
 class TenantLimitsSerializer(serializers.Serializer[Any]):
@@ -103,7 +108,7 @@ def as_json(report: LimitsReport, *, refusals: Iterable[Refusal]) -> dict[str, A
 def limit_json(line: RateLine | QuotaLine) -> dict[str, Any]:
     rule = line.rule
     return {
-        "source": rule.source,
+        "origin": rule.source,
         "overridden_by": line.overridden_by,
         "except_for": list(line.origin.except_for),
         "per": rule.per,
