@@ -74,6 +74,18 @@ ledger_pending = Gauge(
     "Usage events that are not in PostgreSQL yet.",
     multiprocess_mode="livesum",
 )
+spool_events = Gauge(
+    "tenantry_spool_events",
+    "Usage events that are in a spool file because PostgreSQL was away.",
+    multiprocess_mode="livesum",
+)
+
+
+holds = Gauge(
+    "tenantry_holds",
+    "Admitted requests whose usage is not settled everywhere yet.",
+    multiprocess_mode="livesum",
+)
 
 
 @cache

@@ -30,10 +30,20 @@ class QuotaCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     unit: Unit
     counter: str
     window: str
+    per_cached: int = 0
+    """Of prompt tokens that the engine had cached, instead of `per_prompt`."""
+    outage_cap: int = 0
+    """The most that all workers together may admit while Redis is away; 0: nothing at all."""
+    full_hold: bool = True
 
-    def amount(self, *, prompt: int, completion: int) -> int:
-        """What so many tokens take from this quota, rounded up."""
-        millionths = self.per_request + prompt * self.per_prompt + completion * self.per_completion
+    def amount(self, *, prompt: int, completion: int, cached: int = 0) -> int:
+        """What so many tokens take from this quota, rounded up. Cached ones are in `prompt`."""
+        millionths = (
+            self.per_request
+            + (prompt - cached) * self.per_prompt
+            + cached * self.per_cached
+            + completion * self.per_completion
+        )
         return -(-millionths // MILLION)
 
 
