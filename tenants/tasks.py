@@ -66,13 +66,19 @@ def bill_orphans_of(tenant_id: int, **_future: object) -> int:
 @shared_task(ignore_result=True)
 def reconcile(**_future: object) -> None:
     """Compare every sum with the ledger, and repair it."""
+    reconcile_hours.apply_async(expires=SECONDS_TO_START)
     for tenant_id in Tenant.objects.values_list("pk", flat=True):
         reconcile_tenant.apply_async((tenant_id,), expires=SECONDS_TO_START)
 
 
 @shared_task(ignore_result=True)
 def reconcile_tenant(tenant_id: int, **_future: object) -> int:
-    return drift.reconcile_tenant(tenant_id)
+    return drift.reconcile_tenant(tenant_id, now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def reconcile_hours(**_future: object) -> int:
+    return drift.reconcile_hours(now=timezone.now())
 
 
 @shared_task(ignore_result=True)

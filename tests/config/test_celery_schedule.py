@@ -46,10 +46,11 @@ def test_a_task_takes_what_a_newer_sender_adds():
 
 
 @pytest.fixture
-def at_once(monkeypatch):
+def at_once():
     """Tasks run where they are called, instead of in a worker."""
-    monkeypatch.setattr(app.conf, "task_always_eager", True)
-    monkeypatch.setattr(app.conf, "task_eager_propagates", True)
+    app.conf.update(task_always_eager=True, task_eager_propagates=True)
+    yield
+    app.conf.update(task_always_eager=False, task_eager_propagates=False)
 
 
 def test_a_beat_resets_every_tenant_and_tells_who_wants_to_know(acme, rival, at_once):
