@@ -13,6 +13,7 @@
   x KeysUnavailable    PostgreSQL is away and the key is not known here yet
   x LimitsUnknown      PostgreSQL is away and the tenant's limits are not known here yet
   x LimitsUnavailable  Redis is away and a quota says that nothing runs without it
+  x CountersUnreadable Redis is away, so a page or a job cannot see or set the live counters
 """
 
 from kernel.errors import Conflict, Denied, Overloaded, RateLimited, Unauthenticated
@@ -140,3 +141,9 @@ class LimitsUnavailable(Overloaded):
     """The limits cannot be checked right now. Try again shortly."""
 
     code = "limits_unavailable"
+
+
+class CountersUnreadable(Overloaded):
+    """The live counters cannot be read right now. What is in the ledger is not affected."""
+
+    code = "counters_unreadable"

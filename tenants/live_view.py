@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from tenants.errors import CountersUnreadable
+from tenants.live_state import read_live, read_refusals
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveCounter:
@@ -40,9 +43,36 @@ class Refusal:
 
 def read_live_view(tenant_id: int) -> LiveView | None:
     """The numbers of now, or None if Redis does not answer."""
-    return None
+    try:
+        live = read_live(tenant_id=tenant_id)
+    except CountersUnreadable:
+        return None
+    return LiveView(
+        running={scope.scope: scope.running for scope in live.scopes},
+        counters={
+            place: LiveCounter(
+                used=each.used, held=each.held, granted=each.granted, version=each.version or 0
+            )
+            for place, each in live.windows.items()
+            if each.used is not None
+        },
+    )
 
 
 def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
     """The last refusals, the newest first; none if Redis does not answer."""
-    return ()
+    try:
+        found = read_refusals(tenant_id=tenant_id)
+    except CountersUnreadable:
+        return ()
+    return tuple(
+        Refusal(
+            reason=each.reason,
+            scope=each.scope,
+            owner=f"key:{each.key_id}",
+            at=each.at,
+            count=each.count,
+        )
+        for each in found
+        if not each.shadow
+    )

@@ -33,6 +33,8 @@ from tenants.admission.verdicts import Ask, Granted, Progress, Refused, Settleme
 
 ATTEMPTS = 4
 """Of one admission: a first one, one with the right time, and two with counters seeded."""
+BACKGROUND_SECONDS = 0.2
+"""Shorter than the deadline: who gave up must not be obeyed much later."""
 MOST_CALLS = 8
 """Heartbeats or settlements that go out together: as many as Redis works off in few ms."""
 
@@ -46,6 +48,10 @@ class Counters:
         self._clock = RedisClock()
         self._breaker = Breaker()
         self._pipelines = Pipelines(redis, clock=self._clock, breaker=self._breaker)
+        # What no request waits for may take longer, and does not stand in its way.
+        self._background = Pipelines(
+            redis, clock=self._clock, breaker=self._breaker, patience=BACKGROUND_SECONDS
+        )
         self._seeder = Seeder(load, self._pipelines)
         self._layouts = Layouts()
         self._releases = Releases(self._settle_now)
@@ -69,6 +75,7 @@ class Counters:
         await self._releases.aclose()
         await self._seeder.aclose()
         await self._pipelines.aclose()
+        await self._background.aclose()
 
     def now(self) -> float:
         """Seconds since 1970 by Redis' clock, or by this machine's until Redis has answered."""
@@ -195,5 +202,5 @@ class Counters:
         replies: list[Any] = []
         for start in range(0, len(calls), MOST_CALLS):
             portion = calls[start : start + MOST_CALLS]
-            replies += await asyncio.gather(*map(self._pipelines.ask, portion))
+            replies += await asyncio.gather(*map(self._background.ask, portion))
         return replies

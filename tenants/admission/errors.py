@@ -20,7 +20,7 @@ class WindowMoved(Conflict):
 
     code = "window_moved"
 
-    def __init__(self, now: float) -> None:
+    def __init__(self, now: float = 0.0) -> None:
         """`now` is Redis' time in seconds since 1970: the checks must be made for that."""
         super().__init__()
         self.now = now

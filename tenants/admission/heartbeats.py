@@ -18,6 +18,8 @@ MOST_HOLDS = 100
 DEADLINE_SECONDS = 0.25
 """A call that Redis comes to later than that is not obeyed: who sent it has given up on it."""
 LEASE_US = 30_000_000
+AS_ESTIMATED = -1
+"""As the true tokens of a settlement: they are not known, so the rates stay as they are."""
 ENDED_LEASE_US = 24 * 3600 * 1_000_000
 
 T = TypeVar("T")
@@ -70,7 +72,7 @@ def numbers(progress: Progress) -> tuple[int | bool, ...]:
 def settlement_calls(
     settlements: Sequence[Settlement], states: Sequence[CounterState]
 ) -> list[Call]:
-    """Removals of holds with the new totals, which go with the last removals of their tenant.
+    """Removals of holds, not before the new totals of their tenant.
 
     A total that comes too late counts a request twice for a moment; one that comes too early would
     count it not at all. So a hold must never go before its total comes.
@@ -90,12 +92,21 @@ def settlement_calls(
 def tenant_calls(
     tenant_id: int, settlements: Sequence[Settlement], states: Sequence[CounterState]
 ) -> Iterator[Call]:
-    """All portions of totals go with the first holds, or before them."""
-    keys = [tenant_key(tenant_id, name) for name in ("holds", "expiries", "scopes")]
-    first, *more = list(portions(states)) or [()]
-    for portion in more:
-        yield pack_call(SETTLE, keys, b"settle", [encode(()), pack_states(portion)])
+    for arguments in settlement_arguments(settlements, states):
+        yield pack_call(SETTLE, settlement_keys(tenant_id), b"settle", arguments)
+
+
+def settlement_keys(tenant_id: int) -> list[str]:
+    return [tenant_key(tenant_id, name) for name in ("holds", "expiries", "scopes")]
+
+
+def settlement_arguments(
+    settlements: Sequence[Settlement], states: Sequence[CounterState]
+) -> Iterator[list[bytes]]:
+    """Of the calls for one tenant: the last totals go with the first holds, all others before."""
+    *earlier, last = list(portions(states)) or [()]
+    for portion in earlier:
+        yield [encode(()), pack_states(portion)]
     for n, removals in enumerate(list(portions(settlements)) or [()]):
         pairs = [(each.request_id, each.rate_tokens) for each in removals]
-        with_it = pack_states(first if n == 0 else ())
-        yield pack_call(SETTLE, keys, b"settle", [encode(pairs), with_it])
+        yield [encode(pairs), pack_states(last if n == 0 else ())]

@@ -34,10 +34,18 @@ Waiting = tuple[Call, "asyncio.Future[Reply]"]
 
 
 class Pipelines:
-    """Sends calls, and gives each caller its own answer within 30 ms or CountersAway."""
+    """Sends calls, and gives each caller its own answer in time (`patience`) or CountersAway."""
 
-    def __init__(self, redis: Redis, *, clock: RedisClock, breaker: Breaker) -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        clock: RedisClock,
+        breaker: Breaker,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
         self._pool = redis.connection_pool
+        self._patience = patience
         self._clock = clock
         self._breaker = breaker
         self._idle: list[AbstractConnection] = []
@@ -86,7 +94,7 @@ class Pipelines:
     async def _run(self, batch: list[Waiting], *, since: float) -> None:
         """Nothing may leave this without an answer to each caller."""
         batch = [waiting for waiting in batch if not waiting[1].done()]
-        patience = Patience(until=since + PATIENCE_SECONDS)
+        patience = Patience(self._patience, since=since)
         try:
             replies = await self._exchange([call for call, _ in batch])
         except (RedisError, OSError) as error:
@@ -186,15 +194,16 @@ class Pipelines:
 class Patience:
     """Cancels the current task when its time is over, and says so."""
 
-    def __init__(self, *, until: float) -> None:
+    def __init__(self, seconds: float, *, since: float) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._loop = asyncio.get_running_loop()
-        self._until = until
+        self._seconds = seconds
+        self._until = since + seconds
         self._excused = False
         self.lost = False
-        self._timer = self._loop.call_at(until, self._lose)
+        self._timer = self._loop.call_at(self._until, self._lose)
 
     def end(self) -> None:
         self._timer.cancel()
@@ -203,7 +212,7 @@ class Patience:
         now = self._loop.time()
         if now - self._until > LATE_SECONDS and not self._excused:
             self._excused = True
-            self._timer = self._loop.call_at(now + PATIENCE_SECONDS, self._lose)
+            self._timer = self._loop.call_at(now + self._seconds, self._lose)
             return
         self.lost = True
         self._task.cancel()

@@ -24,13 +24,14 @@ class Releases:
         self._settle = settle
         self._wanted: dict[str, tuple[Settlement, float]] = {}
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
 
     def add(self, tenant_id: int, request_id: str) -> None:
         """Release this soon, whether or not it is held."""
         settlement = Settlement(tenant_id=tenant_id, request_id=request_id, rate_tokens=0)
         if len(self._wanted) < MOST:
             self._wanted[request_id] = (settlement, time.monotonic())
-        if self._task is None:
+        if self._task is None and not self._closed:
             self._task = asyncio.create_task(self._work())
 
     def forget(self, request_ids: Iterable[str]) -> None:
@@ -62,6 +63,7 @@ class Releases:
 
     async def aclose(self) -> None:
         """Release what can be released now."""
+        self._closed = True
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)

@@ -8,7 +8,7 @@ local settlements, states = open(ARGV[2]), open(ARGV[3])
 
 -- What the estimate took too much, or too little. More than the burst was never taken.
 local function true_up(scope, took, estimated, actual)
-  if took == NOTHING then return 0 end
+  if took == NOTHING or actual == NOTHING then return 0 end
   if actual > estimated then
     return ceil(actual * scope[TOKEN_US]) - ceil(estimated * scope[TOKEN_US])
   end
