@@ -13,10 +13,8 @@ from tenants.models import AlertRecipient, Notice, QuotaWindow
 from tenants.scoping import every_tenant
 from tests.fixtures.limits import NOON, load, own_quota
 
-pytest_plugins = ["tests.fixtures.console"]
-
 JOBS = app.conf.beat_schedule
-OPERATIONS = Path(__file__).resolve().parents[2] / "platform/docs/operations.md"
+OPERATIONS = Path(__file__).resolve().parents[3] / "platform/docs/operations.md"
 
 
 @pytest.mark.parametrize("name", JOBS)

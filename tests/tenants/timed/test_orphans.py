@@ -9,7 +9,7 @@ from django.conf import settings
 from kernel.redis import connect
 from tenants.admission.limits import Charge
 from tenants.admission.redis_keys import tenant_key
-from tenants.orphans import record_of, tenants_with_holds
+from tenants.orphans import bill, record_of, tenants_with_holds
 from tests.fixtures.usage import TIME, record
 
 
@@ -71,3 +71,10 @@ def test_tenants_with_holds_are_found_and_others_are_not(redis):
     redis.hset(tenant_key(703, "refusals"), "a", "b")
 
     assert tenants_with_holds() == [701]
+
+
+@pytest.mark.parametrize("wrong", [b"", b"{", b"[]", b"{}", facts(tenant_id="five")])
+def test_an_orphan_that_nobody_can_bill_is_logged_and_does_not_stop_the_others(wrong, caplog):
+    assert bill(Orphan(facts=wrong)) == ()
+
+    assert "could not be billed" in caplog.text
