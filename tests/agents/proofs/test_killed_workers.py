@@ -14,7 +14,7 @@ from django.utils import timezone
 from kernel.redis import connect
 from tenants import limit_services
 from tenants.models import Quota, UsageEvent
-from tenants.orphans import bill_orphans
+from tenants.tasks import bill_orphans
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.books import assert_balance
 from tests.fixtures.cast import add_endpoint, serve
@@ -72,8 +72,8 @@ async def test_streams_of_killed_workers_are_billed_once_by_their_checkpoint(
         await asyncio.sleep(0.5)
         produced = sum(record.tokens_produced for record in engine.records.rows)
     await in_database(expire_every_hold, redis_url, acme.tenant.pk)
-    await in_database(bill_orphans, acme.tenant.pk)
-    await in_database(bill_orphans, acme.tenant.pk)
+    await in_database(bill_orphans)
+    await in_database(bill_orphans)
 
     events = await in_database(lambda: list(UsageEvent.objects.all()))
     billed = sum(event.completion_tokens for event in events)
@@ -95,7 +95,7 @@ async def test_a_worker_that_was_only_asleep_corrects_the_bill(tmp_path, acme, b
                 await asyncio.sleep(BEAT_SECONDS + 1.5)
                 worker.stop()
                 await in_database(expire_every_hold, redis_url, acme.tenant.pk)
-                await in_database(bill_orphans, acme.tenant.pk)
+                await in_database(bill_orphans)
                 worker.go_on()
                 await stream
                 await in_database(wait_for_correction)
