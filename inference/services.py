@@ -45,10 +45,19 @@ def create_route(
     purpose: str = ModelRoute.Purpose.CHAT,
     context_length: int = 8192,
     enabled: bool = True,
+    **prices: int,
 ) -> ModelRoute:
-    """Raises NameTaken, and ValidationError for values that no form would accept."""
+    """`prices` are prompt_price, cached_price and completion_price, as the table stores them.
+
+    Raises NameTaken, and ValidationError for values that no form would accept.
+    """
     route = ModelRoute(
-        name=name, pool=pool, purpose=purpose, context_length=context_length, enabled=enabled
+        name=name,
+        pool=pool,
+        purpose=purpose,
+        context_length=context_length,
+        enabled=enabled,
+        **prices,
     )
     route.full_clean(validate_unique=False)
     try:
@@ -60,7 +69,8 @@ def create_route(
 
 @transaction.atomic
 def save_route(*, route: ModelRoute) -> None:
-    """Store a route and tell the gateways."""
+    """Store a route and tell the gateways. Raises ValidationError for prices that do not fit."""
+    route.clean()
     route.save()
     publish(FLEET)
 

@@ -3,7 +3,19 @@
 from auditlog.context import auditlog_value
 from auditlog.registry import auditlog
 
-from tenants.models import ApiKey, Membership, Tenant, User
+from tenants.models import (
+    AlertRecipient,
+    ApiKey,
+    Membership,
+    Plan,
+    PlanQuota,
+    PlanRateLimit,
+    Quota,
+    QuotaTopUp,
+    RateLimit,
+    Tenant,
+    User,
+)
 
 
 def register() -> None:
@@ -11,7 +23,12 @@ def register() -> None:
     auditlog.register(Tenant)
     auditlog.register(Membership)
     auditlog.register(User, exclude_fields=["password", "last_login"])
-    auditlog.register(ApiKey, exclude_fields=["digest", "pepper", "last_used_at"])
+    auditlog.register(
+        ApiKey, exclude_fields=["digest", "pepper", "last_used_at", "warned_of", "noted_expiry"]
+    )
+    auditlog.register(AlertRecipient, exclude_fields=["secret", "last_delivered_at", "last_error"])
+    for model in (Plan, PlanRateLimit, PlanQuota, RateLimit, Quota, QuotaTopUp):
+        auditlog.register(model)
 
 
 def name_actor(user: User) -> None:

@@ -6,11 +6,14 @@
   x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
 * Conflict
   x SlugTaken, KeyNotActive
+  x PlanInUse, LimitExists, TopUpDiffers, WindowOver
 * RateLimited
   x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted
 * Overloaded
   x KeysUnavailable    PostgreSQL is away and the key is not known here yet
+  x LimitsUnknown      PostgreSQL is away and the tenant's limits are not known here yet
   x LimitsUnavailable  Redis is away and a quota says that nothing runs without it
+  x CountersUnreadable Redis is away, so a page or a job cannot see or set the live counters
 """
 
 from kernel.errors import Conflict, Denied, Overloaded, RateLimited, Unauthenticated
@@ -70,6 +73,30 @@ class KeyNotActive(Conflict):
     code = "api_key_not_active"
 
 
+class PlanInUse(Conflict):
+    """Tenants are on this plan. Give them another one first."""
+
+    code = "plan_in_use"
+
+
+class LimitExists(Conflict):
+    """There is a limit for the same requests already. Change that one."""
+
+    code = "limit_exists"
+
+
+class TopUpDiffers(Conflict):
+    """Under this key something else was granted before. Use a new key for a new top-up."""
+
+    code = "top_up_differs"
+
+
+class WindowOver(Conflict):
+    """This window is over. Grant the top-up in the one that runs now."""
+
+    code = "window_over"
+
+
 class KeysUnavailable(Overloaded):
     """The API key cannot be checked right now. Try again shortly."""
 
@@ -104,7 +131,19 @@ class QuotaExhausted(RateLimited):
         return [*super().headers(), (b"x-should-retry", b"false")]
 
 
+class LimitsUnknown(Overloaded):
+    """The limits of this tenant cannot be read right now. Try again shortly."""
+
+    code = "limits_unknown"
+
+
 class LimitsUnavailable(Overloaded):
     """The limits cannot be checked right now. Try again shortly."""
 
     code = "limits_unavailable"
+
+
+class CountersUnreadable(Overloaded):
+    """The live counters cannot be read right now. What is in the ledger is not affected."""
+
+    code = "counters_unreadable"

@@ -9,11 +9,13 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.utils import timezone
 
 from kernel.audit import note_transition
 from kernel.publishing import publish
 from tenants.errors import KeyNotActive, SlugTaken
 from tenants.keys import digest_key, new_key, pepper_name
+from tenants.limits_in_force import keep_windows, limits_topic
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.models.api_key import every_scope
 from tenants.scoping import tenant_scope
@@ -57,9 +59,13 @@ def create_tenant(*, slug: str, name: str, time_zone: str = "UTC") -> Tenant:
 
 @transaction.atomic
 def save_tenant(*, tenant: Tenant) -> None:
-    """Store changed fields of an existing tenant and tell the gateways."""
+    """Store changed fields of an existing tenant and tell the gateways.
+
+    In a new time zone quotas reset from their next windows on.
+    """
+    keep_windows([tenant.pk], now=timezone.now())
     tenant.save(update_fields=TENANT_FIELDS)
-    publish(principals_topic(tenant.pk))
+    publish(principals_topic(tenant.pk), limits_topic(tenant.pk))
 
 
 @transaction.atomic
@@ -108,7 +114,7 @@ def remove_member(*, membership: Membership) -> None:
     """Take a user's role away. The member's keys stay with the tenant and lose the member."""
     with tenant_scope(membership.tenant_id):
         membership.delete()
-        publish(principals_topic(membership.tenant_id))
+        publish(principals_topic(membership.tenant_id), limits_topic(membership.tenant_id))
 
 
 @transaction.atomic

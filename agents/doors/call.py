@@ -10,7 +10,7 @@ from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
-from kernel.errors import PlatformError
+from kernel.errors import PlatformError, RateLimited
 from kernel.ids import new_request_id
 from kernel.metrics import OTHER
 from tenants.admission.authentication import key_text
@@ -25,6 +25,7 @@ class Call:
     __slots__ = (
         "client_request_id",
         "gateway",
+        "limit_headers",
         "receive",
         "request_id",
         "route",
@@ -45,6 +46,8 @@ class Call:
         self.started = time.monotonic()
         self.route = OTHER
         self.status = 0
+        self.limit_headers: Headers = []
+        """How the caller's limits stand, once it is admitted."""
         self.waited = 0.0
         """Seconds in which the engine was waited for."""
 
@@ -57,10 +60,14 @@ class Call:
     @property
     def headers(self) -> Headers:
         """What every answer carries."""
-        return [(b"x-request-id", (self.client_request_id or self.request_id).encode())]
+        request_id = (self.client_request_id or self.request_id).encode()
+        return [(b"x-request-id", request_id), *self.limit_headers]
 
-    async def authenticate(self, scope: str) -> Principal:
-        """Who calls, if the key may be used for `scope` from here. Raises what CONTRACT §2 says."""
+    async def authenticate(self, scope: str | None) -> Principal:
+        """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
+
+        Raises what CONTRACT §2 says.
+        """
         principal = await self.gateway.keyring.authenticate(key_text(self.scope))
         logs.tenant.set(principal.tenant)
         ensure_usable(principal, scope=scope, address=self.address, now=time.time())
@@ -85,6 +92,8 @@ class Call:
 
     async def refuse(self, error: PlatformError) -> None:
         """Answer with an error. Nothing may have been sent before."""
+        if isinstance(error, RateLimited):
+            self.limit_headers = []  # its own say how they stand now
         await self.respond(
             msgspec.json.encode(error_object(error)),
             status=error.status,

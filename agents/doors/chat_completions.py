@@ -1,12 +1,17 @@
 """`POST /v1/chat/completions`: OpenAI's chat, for agents and for model routes."""
 
+import re
+import time
 from collections.abc import Awaitable, Callable
 from functools import partial
+
+import msgspec
 
 from agents.doors.call import Call
 from agents.doors.event_sink import EventSink
 from agents.doors.rendering import error_event
 from agents.doors.target import find_target, subject_of
+from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
@@ -23,25 +28,29 @@ from kernel.errors import PlatformError
 NAME = "chat_completions"
 PATH: Path = "/v1/chat/completions"
 
+CHUNK_ID = re.compile(rb'"id":\s?"([A-Za-z0-9_-]{1,100})"')
+
 Connect = Callable[[], Awaitable[Exchange]]
 
 
 async def chat_completions(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("chat")
-    body = await call.body()
-    request = parse(body, ChatRequest)
+    request = parse(await call.body(), ChatRequest)
     target = await find_target(call, principal, request.model, purpose="chat")
     subject = subject_of(
         target, principal=principal, door=NAME, client_request_id=call.client_request_id
     )
     gate = call.gateway.gate
-    admission = await gate.admit(subject, request_id=call.request_id)
     asked = apply_agent(request, target.agent)
+    demand = demand_of_chat(asked, target.route)
+    admission = await gate.admit(subject, demand, request_id=call.request_id)
+    call.limit_headers = admission.headers()
+    asked = limited(asked, admission.longest_answer)
     journey = Journey(target.route.pool)
     encode = partial(encode_chat, asked, engine=journey.pool.engine)
     connect = partial(call.gateway.relay.open, journey, PATH, encode)
-    with Meter(gate, admission, journey=journey, prompt_bytes=len(body)) as meter:
+    with Meter(gate, admission, journey=journey) as meter:
         if request.stream:
             await stream_answer(call, connect, request, meter)
         else:
@@ -66,9 +75,10 @@ async def stream_answer(call: Call, connect: Connect, request: ChatRequest, mete
     call.gateway.watch.join(sink)
     try:
         async with client, await connect() as exchange:
-            await relay_events(exchange, request, meter=meter, sink=sink)
+            is_complete = await relay_events(exchange, request, meter=meter, sink=sink)
             client.dismiss()
-            await exchange.finish()
+            if is_complete:
+                await exchange.finish()
     except PlatformError as error:
         if sink.started:
             await sink.end(error_event(error))
@@ -80,8 +90,11 @@ async def stream_answer(call: Call, connect: Connect, request: ChatRequest, mete
 
 async def relay_events(
     exchange: Exchange, request: ChatRequest, *, meter: Meter, sink: EventSink
-) -> None:
-    """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one."""
+) -> bool:
+    """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one.
+
+    False if the engine was not done but the quota was: leaving the exchange makes it stop.
+    """
     stream = EventStream(keep_usage=request.wants_usage)
     meter.streams(stream)
     await exchange.ensure_success(content_type="text/event-stream")
@@ -94,6 +107,22 @@ async def relay_events(
             meter.first_token()
         if stream.finished:
             await sink.end(block)
-            return
+            return True
         await sink.send(block)
+        if meter.cramped and not await meter.make_room():
+            await sink.end(cut_short(block, model=request.model))
+            return False
     raise UpstreamBroken
+
+
+def cut_short(block: bytes, *, model: str) -> bytes:
+    """The end of a stream that was granted no more tokens, in the words of `block`'s chunks."""
+    known = CHUNK_ID.search(block)
+    chunk = {
+        "id": known[1].decode() if known else "",
+        "object": "chat.completion.chunk",
+        "created": int(time.time()),
+        "model": model,
+        "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
+    }
+    return b"data: %b\n\ndata: [DONE]\n\n" % msgspec.json.encode(chunk)

@@ -9,7 +9,7 @@ from agents.doors.gateway import Gateway
 from agents.doors.rendering import STATUS_OF_BUG
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, Receive, Scope, Send
-from kernel.errors import MethodNotAllowed, NotFound, PlatformError
+from kernel.errors import MethodNotAllowed, NotFound, PlatformError, RateLimited
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +66,9 @@ class Door:
 
 
 def scope_kind(error: PlatformError) -> str:
-    """Whose limit or state refused: for now the key's own, or the request itself."""
+    """Whose limit or state refused: a scope's, the key's own, or the request itself."""
+    if isinstance(error, RateLimited):
+        return error.scope_kind
     return "key" if error.status in {401, 403} else "request"
 
 

@@ -4,6 +4,7 @@ from functools import partial
 
 from agents.doors.call import Call
 from agents.doors.target import find_target, subject_of
+from agents.runtime.demand import demand_of_embeddings
 from agents.runtime.metering import Meter
 from inference.relay.encoding import encode_embeddings, renamed
 from inference.relay.journey import Journey
@@ -19,17 +20,22 @@ PATH: Path = "/v1/embeddings"
 async def embeddings(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("embeddings")
-    body = await call.body()
-    request = parse(body, EmbeddingsRequest)
+    request = parse(await call.body(), EmbeddingsRequest)
     target = await find_target(call, principal, request.model, purpose="embeddings")
     subject = subject_of(
-        target, principal=principal, door=NAME, client_request_id=call.client_request_id
+        target,
+        principal=principal,
+        door=NAME,
+        kind="embeddings",
+        client_request_id=call.client_request_id,
     )
     gate = call.gateway.gate
-    admission = await gate.admit(subject, request_id=call.request_id)
+    demand = demand_of_embeddings(request, target.route)
+    admission = await gate.admit(subject, demand, request_id=call.request_id)
+    call.limit_headers = admission.headers()
     encode = partial(encode_embeddings, request)
     journey = Journey(target.route.pool)
-    with Meter(gate, admission, journey=journey, prompt_bytes=len(body)) as meter:
+    with Meter(gate, admission, journey=journey) as meter:
         async with ClientWatch(call.receive):
             async with await call.gateway.relay.open(journey, PATH, encode) as exchange:
                 await exchange.ensure_success(content_type="application/json")

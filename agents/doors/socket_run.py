@@ -9,6 +9,7 @@ from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import CreateResponse, as_chat
 from agents.doors.target import resolve_for, subject_of
 from agents.events.responses import Frame, ResponseEvents, RunSettings
+from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
 from agents.runtime.metering import Meter, RunCancelled
 from agents.runtime.run import Tell, run_turn
@@ -90,10 +91,11 @@ class SocketRun:
         subject = subject_of(
             target, principal=self._principal, door=NAME, client_request_id=self.id
         )
-        admission = await gateway.gate.admit(subject, request_id=new_request_id())
-        size = sum(len(str(message.content)) for message in asked.messages)
+        demand = demand_of_chat(asked, target.route)
+        admission = await gateway.gate.admit(subject, demand, request_id=new_request_id())
+        asked = limited(asked, admission.longest_answer)
         journey = Journey(target.route.pool)
-        with Meter(gateway.gate, admission, journey=journey, prompt_bytes=size) as meter:
+        with Meter(gateway.gate, admission, journey=journey) as meter:
             try:
                 await run_turn(
                     gateway.relay,

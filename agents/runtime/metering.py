@@ -13,6 +13,9 @@ from kernel.errors import PlatformError
 from tenants.admission.gate import Admission, Gate, Outcome
 from tenants.admission.usage import Usage
 
+FULL = 0.8
+"""The part of a hold after which more is asked for (ADMISSION, "Hold size")."""
+
 
 class RunCancelled(Exception):
     """The run was cancelled on request."""
@@ -24,13 +27,12 @@ class Meter:
     The engine's own numbers count; only where it gave none, what was seen is estimated.
     """
 
-    def __init__(
-        self, gate: Gate, admission: Admission, *, journey: Journey, prompt_bytes: int
-    ) -> None:
+    def __init__(self, gate: Gate, admission: Admission, *, journey: Journey) -> None:
         self._gate = gate
         self._admission = admission
         self._journey = journey
-        self._prompt_bytes = prompt_bytes
+        self._room = admission.hold.completion * FULL
+        """Chunks after which the hold must be extended, where it is to grow."""
         self._stream: EventStream | None = None
         self._usage: Usage | None = None
         self._answered = False
@@ -51,7 +53,22 @@ class Meter:
         self._answered = True
         self._usage = usage
 
+    @property
+    def cramped(self) -> bool:
+        """Whether the answer nearly fills its hold, which has to grow first."""
+        stream = self._stream
+        return self._admission.extends and stream is not None and stream.events >= self._room
+
+    async def make_room(self) -> bool:
+        """Extend the hold. False if the answer fills it and nothing is left."""
+        grown = await self._gate.extend(self._admission)
+        completion = self._admission.hold.completion
+        self._room = completion * FULL if grown else completion
+        return self._stream is None or self._stream.events < completion
+
     def __enter__(self) -> Self:
+        # From here on the heartbeat tells what the request has used so far.
+        self._admission.hold.seen = self.usage
         return self
 
     def __exit__(
@@ -85,7 +102,8 @@ class Meter:
         # when its client stopped it is.
         if self._answered or (stopped and self._journey.endpoint):
             events = self._stream.events if self._stream else 0
-            return estimate_usage(prompt_bytes=self._prompt_bytes, completion_tokens=events)
+            size = self._admission.demand.prompt_bytes
+            return estimate_usage(prompt_bytes=size, completion_tokens=events)
         return Usage()
 
     def _measure(self, usage: Usage) -> None:

@@ -64,6 +64,10 @@ async def model_turn(
             if stream.finished:
                 await exchange.finish()
                 return
+            if meter.cramped and not await meter.make_room():
+                # Leaving the exchange unfinished makes the engine stop.
+                yield Said(text="", finish_reason="length")
+                return
         raise UpstreamBroken
 
 

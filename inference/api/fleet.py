@@ -1,5 +1,7 @@
 """`/routes`, `/pools`: the public names of models and the pools behind them. For operators."""
 
+from typing import Any
+
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
@@ -9,7 +11,7 @@ from rest_framework.response import Response
 from inference import services
 from inference.models import ModelPool, ModelRoute
 from inference.models.pool import TIMEOUT, Engine
-from inference.models.route import PUBLIC_NAME
+from inference.models.route import HIGHEST_PRICE, PRICE_UNIT, PUBLIC_NAME
 from tenants.api.access import OperatorViewSet
 
 MOST = 2_147_483_647
@@ -20,8 +22,18 @@ class RouteSerializer(serializers.ModelSerializer[ModelRoute]):
 
     class Meta:
         model = ModelRoute
-        fields = ("id", "name", "pool", "purpose", "enabled", "context_length", "created_at")
+        fields = (
+            *("id", "name", "pool", "purpose", "enabled", "context_length"),
+            *("prompt_price", "cached_price", "completion_price", "created_at"),
+        )
         read_only_fields = fields
+
+
+class PriceField(serializers.IntegerField):
+    """Millionths of the currency unit per million tokens."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(min_value=0, max_value=HIGHEST_PRICE, help_text=PRICE_UNIT, **options)
 
 
 class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
@@ -33,6 +45,9 @@ class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
     purpose = serializers.ChoiceField(choices=ModelRoute.Purpose.choices, required=False)
     enabled = serializers.BooleanField(required=False)
     context_length = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
+    prompt_price = PriceField(required=False)
+    cached_price = PriceField(required=False)
+    completion_price = PriceField(required=False)
 
 
 class NewRouteSerializer(RouteChangesSerializer):

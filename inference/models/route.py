@@ -9,8 +9,9 @@ PUBLIC_NAME = RegexValidator(
     "Use letters, digits and . _ : / - only, beginning with a letter or digit.",
 )
 
-PRICE = (MaxValueValidator(400_000_000),)
+HIGHEST_PRICE = 400_000_000
 """A hold for ten million tokens at this price is still exact in Redis' scripts."""
+PRICE = (MaxValueValidator(HIGHEST_PRICE),)
 PRICE_UNIT = "Millionths of the currency unit per million tokens: 150000 is 0.15 per million."
 
 

@@ -6,6 +6,8 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
@@ -24,19 +26,33 @@ from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
 from inference.services import FLEET
+from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
 from kernel.errors import Overloaded
 from kernel.following import Follower
 from kernel.publishing import CHANNEL, latest_revision, revisions_after
 from kernel.redis import connect_async
 from tenants.admission.authentication import Keyring
+from tenants.admission.counters import Counters
+from tenants.admission.decider import Decider
 from tenants.admission.gate import Gate
-from tenants.admission.ledger import LedgerUnavailable, LedgerWriter
+from tenants.admission.holds import Holds
+from tenants.admission.ledger import Appended, LedgerUnavailable, LedgerWriter
+from tenants.admission.limit_book import LimitBook
+from tenants.admission.limits import CounterState, TenantLimits
+from tenants.admission.live_workers import LiveWorkers
 from tenants.admission.principal import Principal
+from tenants.admission.refusals import Refusals
+from tenants.admission.spool import SpoolUnwritable
+from tenants.admission.spool_folder import FolderSpool
 from tenants.admission.usage import UsageRecord
-from tenants.errors import KeysUnavailable
-from tenants.ledger import append_usage
+from tenants.errors import KeysUnavailable, LimitsUnavailable, LimitsUnknown
+from tenants.ledger import append_usage, load_counters
+from tenants.limits_in_force import load_limits
+from tenants.quota_lines import load_quota_lines
+from tenants.reports import load_usage
 from tenants.selectors import load_principal
+from tenants.usage_report import QuotaLine, UsageQuestion, UsageReport
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +61,9 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+USAGE_SECONDS = 5.0
+"""How old an answer about usage may be: scripts ask in loops."""
+USAGE_ANSWERS = 1000
 
 
 class DatabaseAway(Overloaded):
@@ -64,7 +83,18 @@ class Worker:
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
-        self.ledger = LedgerWriter(self._append_usage)
+        self._spool = FolderSpool(Path(settings.SPOOL_DIR))
+        self.counters = Counters(self.redis, self._load_counters)
+        self.holds = Holds(self.counters)
+        self.ledger = LedgerWriter(
+            self._append_usage,
+            spool=self._spool,
+            settled=self.holds.settled,
+            spooled=self.holds.spooled,
+        )
+        self._book = LimitBook(self._load_limits)
+        self._workers = LiveWorkers(self.redis)
+        self._refusals = Refusals(self.redis)
         self.fleet = FleetReference()
         self.gateway = self._assemble()
         self.follower = Follower(
@@ -80,23 +110,44 @@ class Worker:
         )
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
-            gate=Gate(self.ledger),
+            gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
             fleet=self.fleet,
             relay=relay,
             watch=self._watch,
+            quotas=self._load_quotas,
             redis=self.redis,
+            usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
+        )
+
+    def _assemble_gate(self) -> Gate:
+        decider = Decider(
+            counters=self.counters,
+            workers=self._workers,
+            refusals=self._refusals,
+            settle=self.ledger.settle_now,
+        )
+        return Gate(
+            book=self._book,
+            counters=self.counters,
+            decider=decider,
+            holds=self.holds,
+            ledger=self.ledger,
         )
 
     async def __aenter__(self) -> Self:
         """Raises DatabaseAway if there is no first snapshot: such a worker would serve nothing."""
         self.follower.seen = await self._ask(latest_revision)
         await self._load_fleet()
+        await self._prepare_spool()
         await self._upstream.open()
         self._background.start("the ledger writer", self.ledger.run())
+        self._background.start("the heartbeat of holds", self.holds.run())
+        self._background.start("the count of workers", self._workers.run())
+        self._background.start("the list of refusals", self._refusals.run())
         self._background.start("the follower of publications", self.follower.run())
         self._background.start("the watch over streams", self._watch.run())
         spare_the_collector()
@@ -112,17 +163,17 @@ class Worker:
         async with AsyncExitStack() as closing:
             closing.callback(self._database.close)
             closing.push_async_callback(self.redis.aclose)
+            closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
-            await self._flush()
+            await self.ledger.close(patience=settings.DRAIN_SECONDS)
 
-    async def _flush(self) -> None:
+    async def _prepare_spool(self) -> None:
         try:
-            async with asyncio.timeout(settings.DRAIN_SECONDS):
-                await self.ledger.flush()
-        except (LedgerUnavailable, TimeoutError) as error:
-            log.critical("usage events were lost at the stop: %s", error)
+            await asyncio.to_thread(self._spool.prepare)
+        except SpoolUnwritable as error:
+            log.critical("without PostgreSQL this worker will serve nothing: %s", error)
 
     async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query on a thread. Raises DatabaseAway if it fails or takes too long."""
@@ -153,15 +204,35 @@ class Worker:
         except DatabaseAway as error:
             raise AgentsUnavailable from error
 
+    async def _load_limits(self, tenant_id: int) -> TenantLimits:
+        try:
+            return await self._ask(load_limits, tenant_id, now=datetime.now(UTC))
+        except DatabaseAway as error:
+            raise LimitsUnknown from error
+
+    async def _load_counters(
+        self, tenant_id: int, counters: Sequence[tuple[str, str]]
+    ) -> Sequence[CounterState]:
+        try:
+            return await self._ask(load_counters, tenant_id, counters)
+        except DatabaseAway as error:
+            raise LimitsUnavailable from error
+
+    async def _load_quotas(self, principal: Principal) -> Sequence[QuotaLine]:
+        return await self._ask(load_quota_lines, principal, now=datetime.now(UTC))
+
+    async def _load_usage(self, question: UsageQuestion) -> UsageReport:
+        return await self._ask(load_usage, question, now=datetime.now(UTC))
+
     async def _load_fleet(self) -> None:
         self.fleet.swap(await self._ask(load_fleet))
 
     async def _poll(self, seen: int) -> Sequence[tuple[int, str]]:
         return await self._ask(revisions_after, seen)
 
-    async def _append_usage(self, records: Sequence[UsageRecord]) -> None:
+    async def _append_usage(self, records: Sequence[UsageRecord]) -> Appended:
         try:
-            await self._ask(append_usage, records)
+            return await self._ask(append_usage, records)
         except DatabaseAway as error:
             raise LedgerUnavailable from error
 
@@ -171,6 +242,7 @@ class Worker:
         handlers: Mapping[str, Callable[[], Awaitable[Any] | None]] = {
             FLEET: self._load_fleet,
             "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
+            "limits": lambda: self._book.forget(int(owner)),
             "agents": lambda: self.gateway.catalog.forget_tenant(int(owner)),
         }
         handler = handlers.get(name)

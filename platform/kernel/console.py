@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from django import forms
+from django.contrib import messages
 from django.contrib.admin import ShowFacets
 from django.core.exceptions import PermissionDenied
-from django.db import models
+from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
@@ -88,6 +89,28 @@ class ConsoleAdmin(ModelAdmin):
                 raise
             setattr(request, REFUSAL, refusal)
             return super().changeform_view(request, *args, **kwargs)
+
+    def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As Django's; a refusal of the service is said above the list."""
+        try:
+            return super().delete_view(request, *args, **kwargs)
+        except PlatformError as refusal:
+            return self.refuse(request, refusal)
+
+    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        """As Django's; an action is done for all selected rows, or refused and done for none."""
+        if request.method != "POST":
+            return super().changelist_view(request, *args, **kwargs)
+        try:
+            with transaction.atomic():
+                return super().changelist_view(request, *args, **kwargs)
+        except PlatformError as refusal:
+            return self.refuse(request, refusal)
+
+    def refuse(self, request: HttpRequest, refusal: PlatformError) -> HttpResponse:
+        self.message_user(request, refusal.message, messages.ERROR)
+        name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist"
+        return HttpResponseRedirect(reverse(name))
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)

@@ -12,6 +12,9 @@ BADGES = {
     "draining": "warning",
     "client left": "warning",
     "changes": "warning",
+    "hard": "info",
+    "shadow": "warning",
+    "open": "info",
 }
 """The colour of every state that a list shows."""
 

@@ -18,6 +18,7 @@ The docstring of a class is its default message, so no error is without a senten
 """
 
 import math
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -140,6 +141,23 @@ class RateLimited(PlatformError):
     code = "rate_limited"
     status = 429
     kind = "rate_limit_error"
+
+    def __init__(
+        self,
+        message: str = "",
+        *,
+        param: str | None = None,
+        retry_after: float | None = None,
+        scope_kind: str = "request",
+        standings: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        """`scope_kind` says whose limit it is; `standings` are headers on how limits stand."""
+        super().__init__(message, param=param, retry_after=retry_after)
+        self.scope_kind = scope_kind
+        self._standings = standings
+
+    def headers(self) -> list[tuple[bytes, bytes]]:
+        return [*super().headers(), *self._standings]
 
 
 class UpstreamError(PlatformError):

@@ -7,13 +7,15 @@ from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from kernel.console import ConsoleAdmin, Question
+from kernel.console import Question
 from kernel.display import BADGES, separated
-from tenants import services
+from tenants import limit_services, services
+from tenants.admin.limits_page import LimitsPage
 from tenants.models import ApiKey, Membership, Tenant
 
 SUSPEND = Question(
@@ -51,13 +53,15 @@ def rows_of_tenant(model: type[ApiKey | Membership]) -> Coalesce:
 
 
 @admin.register(Tenant)
-class TenantAdmin(ConsoleAdmin):
-    list_display = ("name", "slug", "state", "keys", "members", "time_zone", "created_at")
-    list_filter = ("status",)
+class TenantAdmin(LimitsPage):
+    list_display = ("name", "slug", "state", "plan", "keys", "members", "time_zone", "created_at")
+    list_filter = ("status", "plan")
+    list_select_related = ("plan",)
+    autocomplete_fields = ("plan",)
     search_fields = ("slug", "name")
-    fields = ("name", "slug", "time_zone", "state", "created_at", "see")
+    fields = ("name", "slug", "plan", "time_zone", "state", "created_at", "see")
     actions = ("suspend_selected", "resume_selected")
-    actions_detail = ("suspend", "resume")
+    actions_detail = ("limits", "suspend", "resume")
     when_empty = "Make your first tenant: a customer with its own keys, agents and usage."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
@@ -65,7 +69,7 @@ class TenantAdmin(ConsoleAdmin):
         return rows.annotate(key_count=rows_of_tenant(ApiKey), people=rows_of_tenant(Membership))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return self.fields if obj else ("name", "slug", "time_zone")
+        return self.fields if obj else ("name", "slug", "plan", "time_zone")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # The short name is in URLs, dashboards and exports: it stays what it was.
@@ -101,10 +105,15 @@ class TenantAdmin(ConsoleAdmin):
         )
 
     def store(self, *, row: Any, form: Any) -> Tenant:
-        return services.create_tenant(slug=row.slug, name=row.name, time_zone=row.time_zone)
+        tenant = services.create_tenant(slug=row.slug, name=row.name, time_zone=row.time_zone)
+        if row.plan:
+            limit_services.set_plan(tenant=tenant, plan=row.plan, now=timezone.now())
+        return tenant
 
     def restore(self, *, row: Any, form: Any) -> None:
         services.save_tenant(tenant=row)
+        if "plan" in form.changed_data:
+            limit_services.set_plan(tenant=row, plan=row.plan, now=timezone.now())
 
     @action(description="Suspend the selected tenants")
     def suspend_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:

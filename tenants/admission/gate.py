@@ -7,9 +7,23 @@ from typing import Any
 import msgspec
 
 from kernel.ids import new_request_id
+from tenants.admission.checks import Checks
+from tenants.admission.counters import Counters
+from tenants.admission.decider import Decider, Decision
+from tenants.admission.demand import Demand, Measure, ask_for, measure
+from tenants.admission.errors import CountersAway, WindowMoved
+from tenants.admission.holds import Hold, Holds
 from tenants.admission.ledger import LedgerWriter
+from tenants.admission.limit_book import LimitBook, Page
+from tenants.admission.limits import FREE, Charge, Price
+from tenants.admission.policy import Caller
 from tenants.admission.principal import Principal
+from tenants.admission.prompt_sizes import PromptSizes
+from tenants.admission.rate_headers import Headers, limit_headers, warning_headers
 from tenants.admission.usage import Usage, UsageRecord
+from tenants.errors import LimitsUnavailable
+
+MOST_WINDOW_MOVES = 3
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,20 +31,51 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True):
 
     principal: Principal
     door: str
+    kind: str = "chat"
+    """The scope of keys that it needs; limits call it a door."""
     route: str
+    price: Price = FREE
     agent: str = ""
     agent_revision: int | None = None
     client_request_id: str = ""
+
+    @property
+    def caller(self) -> Caller:
+        """As limits see it."""
+        return Caller(
+            tenant_id=self.principal.tenant_id,
+            key_id=self.principal.key_id,
+            member_id=self.principal.member_id,
+            route=self.route,
+            door=self.kind,
+            price=self.price,
+        )
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """A request that may run. It must be settled exactly once."""
 
     subject: Subject
-    request_id: str
-    started_at: datetime
+    demand: Demand
+    record: UsageRecord
+    """As the ledger would have it if nothing were used."""
     started: float
     """Monotonic seconds."""
+    hold: Hold
+    decision: Decision
+    longest_answer: int | None
+    """Tokens to which the engine must limit each answer; None: as the client says."""
+    extends: bool
+    """Whether the answer may outgrow its hold, which must then be extended first."""
+
+    @property
+    def request_id(self) -> str:
+        return self.record.request_id
+
+    def headers(self) -> Headers:
+        """How the caller's limits stand, for the answer."""
+        granted = self.decision.granted
+        return limit_headers(granted.standings) + warning_headers(granted.quotas)
 
 
 class Outcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,48 +92,162 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gate:
-    """Admits requests and writes down what they used."""
+    """Admits requests within every limit, and writes down what they used."""
 
-    def __init__(self, ledger: LedgerWriter) -> None:
+    def __init__(
+        self,
+        *,
+        book: LimitBook,
+        counters: Counters,
+        decider: Decider,
+        holds: Holds,
+        ledger: LedgerWriter,
+    ) -> None:
+        self._book = book
+        self._counters = counters
+        self._decider = decider
+        self._holds = holds
         self._ledger = ledger
+        self._sizes = PromptSizes()
 
-    async def admit(self, subject: Subject, *, request_id: str = "") -> Admission:
-        """Let a request run. Raises LedgerFull if its usage could not be recorded."""
+    async def admit(self, subject: Subject, demand: Demand, *, request_id: str = "") -> Admission:
+        """Let a request run, and hold for it what it may use.
+
+        Raises the refusals of CONTRACT §2, LimitsUnavailable, and LedgerFull if its usage could
+        not be recorded.
+        """
         self._ledger.ensure_room()
+        page = await self._book.of_tenant(subject.principal.tenant_id)
+        record = first_record(subject, request_id or new_request_id())
+        for _ in range(MOST_WINDOW_MOVES):
+            try:
+                return await self._admit(subject, demand, page, record)
+            except WindowMoved:
+                continue  # a window has just ended by Redis' clock, which we know now
+        raise LimitsUnavailable
+
+    async def _admit(
+        self, subject: Subject, demand: Demand, page: Page, record: UsageRecord
+    ) -> Admission:
+        checks = page.checks_for(subject.caller, now=self._counters.now())
+        measured = self._measure(subject, demand, page, checks)
+        facts = msgspec.json.encode(record)
+        ask = ask_for(measured, checks, request_id=record.request_id, facts=facts)
+        decision = await self._decider.decide(ask)
+        granted = decision.granted.completion_tokens
+        hold = Hold(ask, completion=granted, told=not decision.without_redis)
+        self._holds.add(hold)
         return Admission(
             subject=subject,
-            request_id=request_id or new_request_id(),
-            started_at=datetime.now(UTC),
+            demand=demand,
+            record=record,
             started=time.monotonic(),
+            hold=hold,
+            decision=decision,
+            longest_answer=measured.longest_answer(decision.granted, checks, demand=demand),
+            extends=measured.extends,
         )
+
+    def _measure(self, subject: Subject, demand: Demand, page: Page, checks: Checks) -> Measure:
+        prompt = self._sizes.estimate(route=subject.route, prompt_bytes=demand.prompt_bytes)
+        return measure(
+            demand, checks, prompt_tokens=prompt, longest_answer=page.limits.longest_answer
+        )
+
+    async def extend(self, admission: Admission) -> bool:
+        """Hold twice the answer, or what is left. False if there is no more than before."""
+        hold = admission.hold
+        try:
+            granted = await self._counters.extend(
+                hold.progress(), completion_tokens=2 * hold.completion
+            )
+        except CountersAway:
+            # Nobody can say; what it uses beyond its hold is in the ledger all the same.
+            hold.completion *= 2
+            return True
+        grown = granted > hold.completion
+        hold.completion = max(granted, hold.completion)
+        return grown
 
     def settle(self, admission: Admission, outcome: Outcome) -> None:
         """Charge what was used. Not a coroutine, so that no cancellation can come between."""
-        subject, usage = admission.subject, outcome.usage
-        duration = time.monotonic() - admission.started
-        self._ledger.record(
-            UsageRecord(
-                request_id=admission.request_id,
-                client_request_id=subject.client_request_id,
-                tenant_id=subject.principal.tenant_id,
-                api_key_id=subject.principal.key_id,
-                member_id=subject.principal.member_id,
-                door=subject.door,
-                agent=subject.agent,
-                agent_revision=subject.agent_revision,
-                route=subject.route,
-                pool=outcome.pool,
-                endpoint=outcome.endpoint,
-                prompt_tokens=usage.prompt_tokens,
-                completion_tokens=usage.completion_tokens,
-                cached_tokens=usage.cached_tokens,
-                estimated=usage.estimated,
-                status=outcome.status,
-                error_code=outcome.error_code,
-                ttft_ms=None if outcome.ttft is None else round(outcome.ttft * 1000, 3),
-                duration_ms=round(duration * 1000, 3),
-                started_at=admission.started_at.isoformat(),
-                ended_at=datetime.now(UTC).isoformat(),
-                decision=outcome.decision,
-            )
+        usage = outcome.usage
+        admission.hold.end(usage)
+        self._decider.release(admission.hold.ask, admission.decision, usage)
+        self._sizes.learn(
+            route=admission.subject.route,
+            prompt_bytes=admission.demand.prompt_bytes,
+            usage=usage,
         )
+        self._ledger.record(last_record(admission, outcome))
+
+
+def first_record(subject: Subject, request_id: str) -> UsageRecord:
+    """What the ledger must know of a request if nothing more is ever heard of it."""
+    now = datetime.now(UTC).isoformat()
+    return UsageRecord(
+        request_id=request_id,
+        client_request_id=subject.client_request_id,
+        kind="abandoned",
+        tenant_id=subject.principal.tenant_id,
+        api_key_id=subject.principal.key_id,
+        member_id=subject.principal.member_id,
+        door=subject.door,
+        agent=subject.agent,
+        agent_revision=subject.agent_revision,
+        route=subject.route,
+        prompt_tokens=0,
+        completion_tokens=0,
+        status="failed",
+        error_code="worker_died",
+        duration_ms=0.0,
+        started_at=now,
+        ended_at=now,
+    )
+
+
+def last_record(admission: Admission, outcome: Outcome) -> UsageRecord:
+    """What the ledger is told of a request that has ended."""
+    usage = outcome.usage
+    duration = time.monotonic() - admission.started
+    return msgspec.structs.replace(
+        admission.record,
+        kind="final",
+        pool=outcome.pool,
+        endpoint=outcome.endpoint,
+        prompt_tokens=usage.prompt_tokens,
+        completion_tokens=usage.completion_tokens,
+        cached_tokens=usage.cached_tokens,
+        cost_micro=admission.subject.price.cost(
+            prompt_tokens=usage.prompt_tokens,
+            cached_tokens=usage.cached_tokens,
+            completion_tokens=usage.completion_tokens,
+        ),
+        estimated=usage.estimated,
+        status=outcome.status,
+        error_code=outcome.error_code,
+        ttft_ms=None if outcome.ttft is None else round(outcome.ttft * 1000, 3),
+        duration_ms=round(duration * 1000, 3),
+        ended_at=datetime.now(UTC).isoformat(),
+        decision=outcome.decision,
+        charges=charges_of(admission.hold.ask.checks, usage, failed=outcome.status == "failed"),
+    )
+
+
+def charges_of(checks: Checks, usage: Usage, *, failed: bool) -> tuple[Charge, ...]:
+    """What a request takes from each quota; nothing if it failed without using anything."""
+    if failed and not usage.total_tokens:
+        return ()
+    return tuple(
+        Charge(
+            counter=quota.counter,
+            window=quota.window,
+            amount=quota.amount(
+                prompt=usage.prompt_tokens,
+                completion=usage.completion_tokens,
+                cached=usage.cached_tokens,
+            ),
+        )
+        for check in checks.scopes
+        for quota in check.quotas
+    )

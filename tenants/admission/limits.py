@@ -54,6 +54,8 @@ class QuotaRule(Rule, frozen=True, kw_only=True):
     """The most that may be used while Redis is away, in all workers together; None: a tenth."""
     alert_at: tuple[int, ...] = ()
     """Percent of the limit, ascending."""
+    roll_over: int = 0
+    """Percent of the limit of which so much as is unused goes over into the next window."""
 
     @property
     def slot(self) -> str:

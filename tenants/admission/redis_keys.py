@@ -4,6 +4,7 @@
   `c` running requests; `tr` and `tt` theoretical arrival times of requests and of tokens, in µs
   since 1970; and for each quota window, under `<unit>:<window>`: `u:` used, `v:` version,
   `g:` granted, `h:` held.
+`…:scopes`, a set: the names of all scopes that have a hash.
 `…:holds`, a hash: request id -> its hold.
 `…:expiries`, a sorted set: request id by the expiry of its hold, in µs since 1970.
 `…:orphans`, a stream: holds whose worker died, to be billed.
@@ -16,7 +17,7 @@ DENIED_SECONDS = 3600
 
 
 def tenant_key(tenant_id: int, name: str) -> str:
-    """The key of `holds`, `expiries`, `orphans`, `denied` or `refusals`."""
+    """The key of `holds`, `expiries`, `orphans`, `denied`, `scopes` or `refusals`."""
     return f"tenantry:{{{tenant_id}}}:{name}"
 
 

@@ -19,6 +19,11 @@ class AlertRecipient(TenantOwned):
     address = models.CharField(max_length=500, help_text="An e-mail address or an https address.")
     secret = EncryptedTextField(blank=True, editable=False)
     enabled = models.BooleanField(default=True)
+    on_reset = models.BooleanField(
+        "told of resets", default=False, help_text="Also whenever a quota's new window begins."
+    )
+    last_delivered_at = models.DateTimeField(null=True, editable=False)
+    last_error = models.CharField(max_length=300, blank=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantManager["AlertRecipient"]()

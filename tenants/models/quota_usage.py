@@ -1,9 +1,12 @@
 """What quotas have counted: the truth of which Redis holds a copy."""
 
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
+from tenants.models.limit_rules import MOST
 from tenants.scoping import TenantManager, TenantOwned
+from tenants.windows import Window
 
 
 class CountedOwned(TenantOwned):
@@ -62,6 +65,9 @@ class QuotaWindow(CountedOwned):
     limit = models.BigIntegerField()
     used = models.BigIntegerField(default=0, help_text="Of all counters together, at the close.")
     closed_at = models.DateTimeField(null=True)
+    rolled_over_at = models.DateTimeField(
+        null=True, help_text="When it was settled what goes over into the next window."
+    )
 
     objects = QuotaWindowManager()
 
@@ -79,10 +85,22 @@ class QuotaWindow(CountedOwned):
             models.Index(
                 fields=("ends_at",), condition=Q(closed_at=None), name="quota_window_open"
             ),
+            models.Index(
+                fields=("tenant", "slot"), condition=Q(closed_at=None), name="quota_window_running"
+            ),
+            models.Index(
+                fields=("ends_at",),
+                condition=Q(rolled_over_at=None),
+                name="quota_window_to_roll_over",
+            ),
         )
 
     def __str__(self) -> str:
         return f"{self.slot} from {self.starts_at:%Y-%m-%d %H:%M %Z}"
+
+    @property
+    def window(self) -> Window:
+        return Window(start=self.starts_at, end=self.ends_at)
 
 
 class QuotaTopUp(CountedOwned):
@@ -90,8 +108,13 @@ class QuotaTopUp(CountedOwned):
 
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40)
-    amount = models.PositiveBigIntegerField()
+    amount = models.PositiveBigIntegerField(
+        validators=[MinValueValidator(1), MaxValueValidator(MOST)], help_text="In the unit."
+    )
     reason = models.CharField(max_length=200)
+    key = models.CharField(
+        max_length=100, blank=True, help_text="The client's own: granting it twice grants once."
+    )
     granted_by = models.ForeignKey(
         "tenants.User", on_delete=models.SET_NULL, null=True, related_name="+"
     )
@@ -102,6 +125,11 @@ class QuotaTopUp(CountedOwned):
     class Meta:
         ordering = ("-created_at", "-pk")
         verbose_name = "quota top-up"
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "key"), condition=~Q(key=""), name="quota_top_up_once"
+            ),
+        )
 
     def __str__(self) -> str:
         return f"{self.amount} more for {self.counter}"

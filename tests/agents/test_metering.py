@@ -11,10 +11,8 @@ from inference.relay.event_stream import EventStream
 from inference.relay.journey import Journey
 from kernel.asgi import ClientLeft
 from kernel.errors import NotFound
-from tenants.admission.gate import Gate, Subject
-from tenants.admission.ledger import LedgerWriter
 from tenants.admission.usage import Usage
-from tests.fixtures.principals import principal
+from tests.fixtures.gate import running_gate
 
 SEEN = Usage(prompt_tokens=3, completion_tokens=2)
 CHUNK = b'data: {"choices":[{"delta":{"content":"a"}}]}\n\n'
@@ -38,22 +36,22 @@ def test_the_ledger_says_how_a_request_ended(error, expected):
 
 
 @pytest.fixture
-async def records():
-    return []
+async def running():
+    async with running_gate() as made:
+        yield made
 
 
 @pytest.fixture
-async def meter(records):
-    """A meter of a request that was sent to an engine."""
+async def records(running):
+    return running.truth.records
 
-    async def append(batch):
-        records.extend(batch)
 
-    writer = LedgerWriter(append)
-    gate = Gate(writer)
-    admission = await gate.admit(Subject(principal=principal(), door="chat", route="tiny"))
-    made = Meter(gate, admission, journey=Journey(Pool(name="p", engine="vllm")), prompt_bytes=9)
-    made.writer = writer
+@pytest.fixture
+async def meter(running):
+    """A meter of a request that is to be sent to an engine."""
+    admission = await running.admit()
+    made = Meter(running.gate, admission, journey=Journey(Pool(name="p", engine="vllm")))
+    made.writer = running.writer
     return made
 
 

@@ -26,6 +26,8 @@ STREAM_TOKENS = 250
 TOKENS_PER_SECOND = 50
 """Of each stream: the engine's pace."""
 RATE = 100
+SHARE = 0.35
+"""Of the relay's rate, which the gateway is to reach with four scopes of every kind of limit."""
 CALM = 0.25
 """If the relay's own rounds differ by more than this share, something else used the machine."""
 
@@ -128,17 +130,17 @@ def baseline_figures(direct: Subject, relay: Subject) -> list[Figure]:
 
 
 def gateway_figures(direct: Subject, relay: Subject, gateway: Subject | None) -> list[Figure]:
-    """Against the targets. The rate that counts is half of what the relay does on this machine."""
+    """Against the targets, with every limit in force. Rates count as a share of the relay's."""
     return [
         Figure(
             name="gateway, requests per second",
             measured=gateway and gateway.per_second,
-            at_least=round(relay.per_second / 2, -1),
+            at_least=round(relay.per_second * SHARE, -1),
         ),
         Figure(
             name="gateway / relay",
             measured=gateway and ratio(gateway, relay),
-            at_least=0.5,
+            at_least=SHARE,
         ),
         Figure(
             name=f"gateway, added p50 at {RATE} req/s",

@@ -1,41 +1,36 @@
 """The gate: what is admitted is settled, and what is settled is one record."""
 
+import asyncio
+
 import pytest
 
-from tenants.admission.gate import Gate, Outcome, Subject
-from tenants.admission.ledger import LedgerFull, LedgerWriter
+from tenants.admission.gate import Outcome
+from tenants.admission.ledger import LedgerFull
+from tenants.admission.limits import Price
 from tenants.admission.usage import Usage
-from tests.fixtures.principals import principal
+from tests.fixtures.gate import running_gate
 
 
 @pytest.fixture
-async def records():
-    return []
+async def running():
+    async with running_gate() as made:
+        yield made
 
 
 @pytest.fixture
-async def writer(records):
-    async def append(batch):
-        records.extend(batch)
-
-    return LedgerWriter(append)
+async def records(running):
+    return running.truth.records
 
 
-def subject(**facts) -> Subject:
-    caller = principal(tenant_id=7, key_id=8, member_id=9)
-    return Subject(**{"principal": caller, "door": "chat", "route": "tiny", **facts})
+async def settled(running, outcome, **facts):
+    running.gate.settle(await running.admit(request_id="req_1", **facts), outcome)
+    await running.writer.flush()
 
 
-async def settled(writer, outcome, **facts):
-    gate = Gate(writer)
-    gate.settle(await gate.admit(subject(**facts), request_id="req_1"), outcome)
-    await writer.flush()
-
-
-async def test_settling_writes_exactly_one_record(writer, records):
+async def test_settling_writes_exactly_one_record(running, records):
     usage = Usage(prompt_tokens=3, completion_tokens=4, cached_tokens=2, estimated=True)
 
-    await settled(writer, Outcome(usage=usage, status="completed"), agent="a", agent_revision=5)
+    await settled(running, Outcome(usage=usage, status="completed"), agent="a", agent_revision=5)
 
     (record,) = records
     assert (record.request_id, record.kind, record.status) == ("req_1", "final", "completed")
@@ -44,8 +39,8 @@ async def test_settling_writes_exactly_one_record(writer, records):
     assert (record.agent, record.agent_revision, record.estimated) == ("a", 5, True)
 
 
-async def test_times_are_in_milliseconds_and_in_order(writer, records):
-    await settled(writer, Outcome(usage=Usage(), status="failed", ttft=0.0123456))
+async def test_times_are_in_milliseconds_and_in_order(running, records):
+    await settled(running, Outcome(usage=Usage(), status="failed", ttft=0.0123456))
 
     (record,) = records
     assert record.ttft_ms == 12.346
@@ -53,31 +48,48 @@ async def test_times_are_in_milliseconds_and_in_order(writer, records):
     assert record.started_at <= record.ended_at
 
 
-async def test_without_a_first_token_there_is_no_time_to_it(writer, records):
-    await settled(writer, Outcome(usage=Usage(), status="failed", error_code="upstream_failed"))
+async def test_without_a_first_token_there_is_no_time_to_it(running, records):
+    await settled(running, Outcome(usage=Usage(), status="failed", error_code="upstream_failed"))
 
     assert (records[0].ttft_ms, records[0].error_code) == (None, "upstream_failed")
 
 
-async def test_admitting_writes_nothing(writer, records):
-    await Gate(writer).admit(subject())
-    await writer.flush()
+async def test_what_it_cost_is_worked_out_from_the_routes_price(running, records):
+    usage = Usage(prompt_tokens=10, completion_tokens=4, cached_tokens=5)
+    price = Price(prompt=1_000_000, cached=100_000, completion=2_000_000)
+
+    await settled(running, Outcome(usage=usage, status="completed"), price=price)
+
+    assert records[0].cost_micro == 5 + 1 + 8
+
+
+async def test_admitting_writes_nothing(running, records):
+    await running.admit()
+    await running.writer.flush()
 
     assert records == []
 
 
-async def test_each_admission_has_an_id_of_its_own(writer):
-    gate = Gate(writer)
-
-    ids = {(await gate.admit(subject())).request_id for _ in range(50)}
+async def test_each_admission_has_an_id_of_its_own(running):
+    ids = {(await running.admit()).request_id for _ in range(50)}
 
     assert len(ids) == 50
 
 
-async def test_nothing_is_admitted_that_could_not_be_recorded(writer):
-    writer._most_pending = 1
-    gate = Gate(writer)
-    gate.settle(await gate.admit(subject()), Outcome(usage=Usage(), status="completed"))
+async def test_nothing_is_admitted_that_could_not_be_recorded(running):
+    running.writer._most_pending = 1
+    running.gate.settle(await running.admit(), Outcome(usage=Usage(), status="completed"))
 
     with pytest.raises(LedgerFull):
-        await gate.admit(subject())
+        await running.admit()
+
+
+async def test_a_settled_request_holds_nothing(running):
+    admissions = await asyncio.gather(*(running.admit() for _ in range(20)))
+    assert len(running.holds) == 20
+
+    for admission in admissions:
+        running.gate.settle(admission, Outcome(usage=Usage(), status="completed"))
+    await running.writer.flush()
+
+    assert len(running.holds) == 0

@@ -60,7 +60,8 @@ CHANGES = {
 def test_each_change_tells_the_gateways_of_its_tenant(acme, rival, issued, change):
     topics = published_by(lambda: CHANGES[change](issued.key))
 
-    assert set(topics) == {f"principals:{acme.pk}"}
+    # A tenant's time zone is a matter of its limits, too.
+    assert set(topics) - {f"limits:{acme.pk}"} == {f"principals:{acme.pk}"}
 
 
 def test_a_member_who_is_removed_is_told_of(acme):
@@ -69,7 +70,7 @@ def test_a_member_who_is_removed_is_told_of(acme):
 
     topics = published_by(lambda: services.remove_member(membership=membership))
 
-    assert topics == [f"principals:{acme.pk}"]
+    assert topics == [f"principals:{acme.pk}", f"limits:{acme.pk}"]
 
 
 def test_a_short_name_is_taken_once(acme):

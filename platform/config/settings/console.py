@@ -78,6 +78,9 @@ FORMAT_MODULE_PATH = "config.formats"
 
 UNFOLD = unfold.UNFOLD
 
+# Limits name routes, and their context never imports the one that has them.
+ROUTE_NAMES = "inference.selectors.route_names"
+
 STATIC_URL = "static/"
 STATIC_ROOT = BASE_DIR / "static"
 # Serves the apps' own files without a `collectstatic` before the first start.

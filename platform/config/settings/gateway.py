@@ -1,7 +1,7 @@
 """Settings of the gateway: no middleware, no sessions, no templates; only models and Channels."""
 
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
-from config.settings.base import BASE_DIR, IS_LOCAL, REDIS_URL, env
+from config.settings.base import BASE_DIR, HOME, IS_LOCAL, REDIS_URL, env
 
 PLANE = "gateway"
 
@@ -49,6 +49,11 @@ UPSTREAM_CONNECTIONS = env.integer(
 )
 DRAIN_SECONDS = env.seconds(
     "TENANTRY_DRAIN_SECONDS", default=30, says="How long a stopping gateway lets streams finish."
+)
+SPOOL_DIR = env.text(
+    "TENANTRY_SPOOL_DIR",
+    default=str(HOME / "spool") if IS_LOCAL else "/var/lib/tenantry/spool",
+    says="Folder in which usage waits while PostgreSQL is away; of this machine, and kept.",
 )
 METRICS_DIR = env.text(
     "PROMETHEUS_MULTIPROC_DIR",

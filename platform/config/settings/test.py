@@ -1,6 +1,7 @@
 """Settings of the tests: the console's, on the servers that `tests/conftest.py` started."""
 
 import os
+import tempfile
 
 # Tests bring their own servers (`tests/conftest.py` sets the URLs); type checkers bring none.
 os.environ.setdefault("TENANTRY_ENVIRONMENT", "test")
@@ -18,6 +19,8 @@ from config.settings.gateway import (  # the gateway's own, so that its parts ca
     UPSTREAM_CONNECTIONS,
 )
 
+# Never the one of a stack that runs from this checkout: its records are not for the tests' tables.
+SPOOL_DIR = os.path.join(tempfile.gettempdir(), f"tenantry-test-spool-{os.getpid()}")  # noqa: PTH118
 # The slow hashes are for attackers, not for tests.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files come from the apps; a folder that is not there would be a warning, so an error.
@@ -27,4 +30,10 @@ STORAGES = {
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
 }
 
-__all__ = ["ALLOWED_ORIGINS", "DRAIN_SECONDS", "MAX_BODY_BYTES", "UPSTREAM_CONNECTIONS"]
+__all__ = [
+    "ALLOWED_ORIGINS",
+    "DRAIN_SECONDS",
+    "MAX_BODY_BYTES",
+    "SPOOL_DIR",
+    "UPSTREAM_CONNECTIONS",
+]

@@ -10,10 +10,14 @@ from inference import registry
 from tenants import services
 from tenants.models import Membership
 from tests.fixtures.console import PASSWORD, make_event, make_person
+from tests.fixtures.limits_shown import make_limits
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 NAMES = [model._meta.label_lower.replace(".", "_") for model in MODELS]
-READ_ONLY = {"auditlog_logentry", "tenants_usageevent", "agents_agentrevision"}
+READ_ONLY = {
+    *("auditlog_logentry", "tenants_usageevent", "agents_agentrevision"),
+    *("tenants_quotawindow", "tenants_quotatopup", "tenants_quotaalert"),
+}
 
 
 @pytest.fixture
@@ -27,6 +31,7 @@ def platform(acme, rival, pool, route, operator):
         agent = agents.create_agent(tenant=tenant, slug="helper", name="Helper", route=route)
         agents.publish(agent=agent, user=user)
         make_event(tenant)
+        make_limits(tenant)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -13,3 +13,32 @@ document.addEventListener("click", async (event) => {
     label.textContent = "Selected: press Ctrl+C";
   }
 });
+
+// A part that refreshes itself says when it no longer does, and follows to the login page.
+document.addEventListener("htmx:afterRequest", (event) => {
+  const part = event.target.closest("[data-live]");
+  if (!part) return;
+  part.toggleAttribute("data-old", !event.detail.successful);
+});
+document.addEventListener("htmx:beforeSwap", (event) => {
+  const asked = event.detail.target.closest("[data-live]");
+  const answered = event.detail.xhr.responseURL;
+  if (!asked || !answered || new URL(answered).pathname === asked.getAttribute("hx-get")) return;
+  event.detail.shouldSwap = false;
+  window.location.reload();
+});
+
+// In the quotas of a plan: fields of anchored periods, shown only where they are meant.
+const ANCHORED = ["days", "months"];
+function showAnchor(select) {
+  const every = document.getElementsByName(select.name.replace(/period$/, "every"))[0];
+  every?.closest(".field-row").classList.toggle("console-hidden", !ANCHORED.includes(select.value));
+}
+function showAnchors(part) {
+  part.querySelectorAll("select[name$='-period']").forEach(showAnchor);
+}
+document.addEventListener("DOMContentLoaded", () => showAnchors(document));
+document.addEventListener("formset:added", (event) => showAnchors(event.target));
+document.addEventListener("change", (event) => {
+  if (event.target.matches("select[name$='-period']")) showAnchor(event.target);
+});

@@ -14,30 +14,8 @@ from tenants.admission.ledger import (
     LedgerWriter,
     RecordRefused,
 )
+from tests.fixtures.ledger_table import Table
 from tests.fixtures.usage import record
-
-
-class Table:
-    """A table that keeps each request once, and can be away, slow or strict."""
-
-    def __init__(self):
-        self.rows = {}
-        self.batches = []
-        self.failing = []
-        self.poison = set()
-
-    async def append(self, records):
-        await asyncio.sleep(0)
-        if self.failing:
-            raise self.failing.pop(0)
-        if any(each.request_id in self.poison for each in records):
-            raise RecordRefused
-        self.batches.append(len(records))
-        for each in records:
-            self.rows.setdefault(each.request_id, each)
-
-    def holds(self, count):
-        return list(self.rows) == [f"req_{number}" for number in range(count)]
 
 
 @pytest.fixture
@@ -104,7 +82,7 @@ async def test_a_batch_is_bounded(table):
 async def test_what_was_recorded_while_a_batch_is_written_is_kept(table, writer):
     async def slowly(records):
         await asyncio.sleep(0.05)
-        await table.append(records)
+        return await table.append(records)
 
     writer._append = slowly
     fill(writer, 1)
@@ -127,9 +105,10 @@ async def test_a_batch_whose_answer_was_lost_is_sent_again_under_the_same_ids(ta
     append, lost = table.append, [LedgerUnavailable()]
 
     async def lose_the_answer(records):
-        await append(records)
+        appended = await append(records)
         if lost:
             raise lost.pop()
+        return appended
 
     writer._append = lose_the_answer
     fill(writer, 3)

@@ -1,0 +1,44 @@
+"""Prices as people write them: 0.15 per million tokens, stored in millionths of the unit."""
+
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from django import forms
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+MILLION = 1_000_000
+
+
+class PriceField(forms.Field):
+    """A price per million tokens in the currency unit; its value is whole millionths of it."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def __init__(self, *, most: int, **options: Any) -> None:
+        super().__init__(**options)
+        self.most = most
+
+    def prepare_value(self, value: Any) -> Any:
+        return price_text(value) if isinstance(value, int) else value
+
+    def to_python(self, value: Any) -> int:
+        if value in self.empty_values:
+            return 0
+        try:
+            price = Decimal(str(value).strip()) * MILLION
+        except InvalidOperation as error:
+            raise forms.ValidationError("Write a number such as 0.15.") from error
+        if not price.is_finite() or price < 0 or price > self.most:
+            raise forms.ValidationError(
+                f"A price lies between 0 and {self.most // MILLION} per million tokens."
+            )
+        if price != int(price):
+            raise forms.ValidationError("A price has at most six digits after the point.")
+        return int(price)
+
+
+def price_text(micro: int) -> str:
+    """150000 as `0.15`, in the currency unit."""
+    text = f"{Decimal(micro) / MILLION:.6f}".rstrip("0")
+    whole, _, fraction = text.partition(".")
+    return f"{whole}.{fraction:0<2}"

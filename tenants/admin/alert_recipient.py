@@ -1,0 +1,90 @@
+"""Who is told when a quota is nearly used up. A webhook's secret is shown once."""
+
+from typing import Any
+
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+
+from kernel.console import SECRET, ConsoleAdmin, Question, Shown
+from kernel.display import BADGES
+from kernel.errors import Conflict
+from tenants import alert_services
+from tenants.models import AlertRecipient
+
+RENEW = Question(
+    title="Make a new secret?",
+    explains="Messages are signed with it at once; whoever checks signatures must learn it first.",
+    verb="Make a new secret",
+    dangerous=True,
+)
+UNSIGNED = "Only what a webhook is sent is signed. E-mail has no secret."
+CHECK = """# Every message has these headers. The signature is HMAC-SHA256 of `id.timestamp.body`
+# with the base64 after `whsec_` as its key, in base64 after `v1,`.
+export WEBHOOK_SECRET={secret}"""
+
+
+@admin.register(AlertRecipient)
+class AlertRecipientAdmin(ConsoleAdmin):
+    list_display = ("address", "tenant", "kind", "state", "last_delivered_at", "last_error")
+    list_filter = ("kind", "enabled", ("tenant", AutocompleteSelectFilter))
+    list_select_related = ("tenant",)
+    search_fields = ("address", "tenant__slug")
+    autocomplete_fields = ("tenant",)
+    fields = ("tenant", "kind", "address", "enabled", "on_reset")
+    actions_detail = ("renew",)
+    when_empty = "Add an e-mail address or a webhook that is told when a quota is nearly used up."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRecipient]:
+        # Not read, so that a lost encryption key does not take the whole page with it.
+        rows: QuerySet[AlertRecipient] = super().get_queryset(request).defer("secret")
+        return rows
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return ("tenant", "kind", "last_delivered_at", "last_error") if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self.fields, "last_delivered_at", "last_error") if obj else self.fields
+
+    @display(description="Status", label=BADGES, ordering="enabled")
+    def state(self, recipient: AlertRecipient) -> str:
+        return "active" if recipient.enabled else "off"
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        setattr(request, SECRET, alert_services.save_recipient(recipient=obj))
+
+    def remove(self, *, row: Any) -> None:
+        alert_services.delete_recipient(recipient=row)
+
+    def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
+        return self.show_new(request, obj) or super().response_add(request, obj, post_url_continue)
+
+    def response_change(self, request: HttpRequest, obj: Any) -> Any:
+        return self.show_new(request, obj) or super().response_change(request, obj)
+
+    def show_new(self, request: HttpRequest, recipient: AlertRecipient) -> HttpResponse | None:
+        """The secret, if one was just made: for a new webhook, and for one that moved."""
+        secret = getattr(request, SECRET)
+        return self.show(request, recipient, secret) if secret else None
+
+    def show(self, request: HttpRequest, recipient: AlertRecipient, secret: str) -> HttpResponse:
+        shown = Shown(
+            title="Copy this secret now",
+            secret=secret,
+            explains=f"It signs what {recipient} is sent. It is shown this one time.",
+            command=CHECK.format(secret=secret),
+        )
+        return self.show_once(request, recipient, shown)
+
+    @action(description="New secret", icon="autorenew")
+    def renew(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(recipient: AlertRecipient) -> HttpResponse:
+            if recipient.kind != AlertRecipient.Kind.WEBHOOK:
+                raise Conflict(UNSIGNED)
+            secret = alert_services.rotate_signing_secret(recipient=recipient)
+            self.log_change(request, recipient, "Made a new secret.")
+            return self.show(request, recipient, secret)
+
+        return self.ask_first(request, object_id, question=RENEW, act=act)

@@ -1,0 +1,127 @@
+"""Who decides on a request: this worker's own limiter first, then Redis; alone if it is away."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from functools import partial
+
+import msgspec
+
+from kernel.errors import PlatformError
+from tenants.admission.counters import Counters
+from tenants.admission.errors import CountersAway
+from tenants.admission.live_workers import LiveWorkers
+from tenants.admission.local_limiter import WHOLE, LocalLimiter
+from tenants.admission.outage_budget import OutageBudget
+from tenants.admission.refusal import error_of
+from tenants.admission.refusals import Refusals
+from tenants.admission.usage import Usage
+from tenants.admission.verdicts import Ask, Breach, Granted, Refused
+
+OTHERS_SECONDS = 0.08
+"""In which another worker's ledger has surely taken what ended there a moment ago."""
+
+log = logging.getLogger(__name__)
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A request may run, and who said so."""
+
+    granted: Granted
+    share: float
+    """The part of the local limits under which it was counted."""
+    without_redis: bool
+
+
+class Decider:
+    """Decides on requests, and takes back what they did not use."""
+
+    def __init__(
+        self,
+        *,
+        counters: Counters,
+        workers: LiveWorkers,
+        refusals: Refusals,
+        settle: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`settle` brings what has ended in this worker to the ledger now, if that can be done."""
+        self._settle = settle
+        self._counters = counters
+        self._workers = workers
+        self._refusals = refusals
+        self._local = LocalLimiter()
+        self._outage = OutageBudget()
+
+    async def decide(self, ask: Ask) -> Decision:
+        """Let a request run. Raises what CONTRACT §2 says of limits, LimitsUnavailable, and
+        WindowMoved if the checks are of a window that is over.
+        """
+        self._check_local(ask, share=WHOLE)
+        try:
+            verdict = await self._counters.admit(ask)
+        except CountersAway as error:
+            log.debug("Redis does not decide: %s", error)
+            return self._decide_alone(ask)
+        if isinstance(verdict, Refused) and is_only_held(verdict.breach):
+            verdict = await self._ask_again(ask, verdict)
+        if isinstance(verdict, Refused):
+            raise self._refuse(ask, verdict)
+        self._outage.heard(ask.checks.tenant_id, verdict.quotas)
+        self._local.take(ask, now_us=now_us(), share=WHOLE)
+        for breach in verdict.shadowed:
+            self._refusals.note(ask, breach, shadow=True)
+        return Decision(granted=verdict, share=WHOLE, without_redis=False)
+
+    async def _ask_again(self, ask: Ask, verdict: Refused) -> Granted | Refused:
+        """What stands in the way is held, not used. Much of that may be held by requests that have
+        ended and are on their way to the ledger: here, or in another worker.
+        """
+        for settle_what_has_ended in (self._settle, partial(asyncio.sleep, OTHERS_SECONDS)):
+            await settle_what_has_ended()
+            try:
+                again = await self._counters.admit(ask)
+            except CountersAway:
+                return verdict
+            if isinstance(again, Granted) or not is_only_held(again.breach):
+                return again
+        return verdict
+
+    def _decide_alone(self, ask: Ask) -> Decision:
+        share = 1 / self._workers.count
+        self._check_local(ask, share=share)
+        self._outage.admit(ask, completion=ask.completion_tokens, share=share)
+        self._local.take(ask, now_us=now_us(), share=share)
+        granted = Granted(completion_tokens=ask.completion_tokens)
+        return Decision(granted=granted, share=share, without_redis=True)
+
+    def _check_local(self, ask: Ask, *, share: float) -> None:
+        breach = self._local.breach(ask, now_us=now_us(), share=share)
+        if breach is not None:
+            raise self._refuse(ask, Refused(breach=breach))
+
+    def _refuse(self, ask: Ask, refused: Refused) -> PlatformError:
+        self._refusals.note(ask, refused.breach, shadow=False)
+        return error_of(refused, now=self._counters.now())
+
+    def release(self, ask: Ask, decision: Decision, usage: Usage) -> None:
+        """It has ended. Redis learns of it by way of the ledger."""
+        self._local.release(ask, tokens=usage.total_tokens, share=decision.share)
+        if decision.without_redis:
+            self._outage.correct(
+                ask,
+                completion=decision.granted.completion_tokens,
+                prompt_used=usage.prompt_tokens,
+                completion_used=usage.completion_tokens,
+            )
+
+
+def is_only_held(breach: Breach) -> bool:
+    """Whether a quota lacks only what other requests hold and may give back."""
+    held = breach.reason == "quota_exhausted" and breach.resets_at is None
+    return held and breach.retry_after_ms is not None
+
+
+def now_us() -> int:
+    """For intervals only: this clock is never compared with another one."""
+    return time.monotonic_ns() // 1000

@@ -1,0 +1,246 @@
+"""Script calls to Redis: those of one tick of the event loop go out together.
+
+A pipeline has a connection of its own until all its answers are read; a connection that was left
+in any other way is closed. So whatever is cancelled or late, no answer reaches another caller.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from typing import Any
+
+from redis.asyncio import Redis
+from redis.asyncio.connection import AbstractConnection
+from redis.exceptions import NoScriptError, RedisError, ResponseError
+
+from tenants.admission.breaker import Breaker
+from tenants.admission.commands import Call
+from tenants.admission.errors import CountersAway
+from tenants.admission.redis_clock import RedisClock
+
+log = logging.getLogger(__name__)
+
+PATIENCE_SECONDS = 0.03
+MOST_PIPELINES = 4
+"""At the same time. What comes while all are under way goes out with the next."""
+LATE_SECONDS = 0.005
+"""If a timer fires so late, this process was busy, and the answer may have been here for long."""
+OUR_FAULT = ("user_script", "WRONGTYPE")
+"""How errors begin that say nothing about Redis' health."""
+
+Reply = list[Any]
+Waiting = tuple[Call, "asyncio.Future[Reply]"]
+
+
+class Pipelines:
+    """Sends calls, and gives each caller its own answer in time (`patience`) or CountersAway."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        clock: RedisClock,
+        breaker: Breaker,
+        patience: float = PATIENCE_SECONDS,
+    ) -> None:
+        self._pool = redis.connection_pool
+        self._patience = patience
+        self._clock = clock
+        self._breaker = breaker
+        self._idle: list[AbstractConnection] = []
+        self._connecting: asyncio.Task[None] | None = None
+        self._waiting: list[Waiting] = []
+        self._since = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, call: Call) -> "asyncio.Future[Reply]":
+        """The answer to come. Raises CountersAway at once while the breaker is open."""
+        if not self._breaker.may_pass():
+            raise CountersAway
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Reply] = loop.create_future()
+        if not self._waiting:
+            self._since = loop.time()
+            loop.call_soon(self._flush)
+        self._waiting.append((call, future))
+        return future
+
+    async def ask(self, call: Call) -> Reply:
+        """The answer. Raises CountersAway."""
+        return await self.send(call)
+
+    async def aclose(self) -> None:
+        """Fail what is under way and close the connections."""
+        tasks = [*self._tasks, *([self._connecting] if self._connecting else [])]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        while self._idle:
+            await self._idle.pop().disconnect()
+
+    def _flush(self) -> None:
+        if not self._waiting or len(self._tasks) >= MOST_PIPELINES:
+            return
+        batch, self._waiting = self._waiting, []
+        task = asyncio.get_running_loop().create_task(self._run(batch, since=self._since))
+        self._tasks.add(task)
+        task.add_done_callback(self._end)
+
+    def _end(self, task: "asyncio.Task[None]") -> None:
+        self._tasks.discard(task)
+        self._flush()
+
+    async def _run(self, batch: list[Waiting], *, since: float) -> None:
+        """Nothing may leave this without an answer to each caller."""
+        batch = [waiting for waiting in batch if not waiting[1].done()]
+        patience = Patience(self._patience, since=since)
+        try:
+            replies = await self._exchange([call for call, _ in batch])
+        except (RedisError, OSError) as error:
+            self._fail(batch, error)
+        except asyncio.CancelledError:
+            self._fail(batch, TimeoutError("no answer in time"))
+            if not patience.lost:
+                raise
+        else:
+            self._deliver(batch, replies)
+        finally:
+            patience.end()
+
+    def _fail(self, batch: list[Waiting], error: Exception) -> None:
+        self._breaker.note_failure()
+        log.warning("the counters do not answer: %s", error.__class__.__name__)
+        for _, future in batch:
+            if not future.done():
+                future.set_exception(CountersAway())
+
+    def _deliver(self, batch: list[Waiting], replies: list[Reply | ResponseError]) -> None:
+        healthy = True
+        for (_, future), reply in zip(batch, replies, strict=True):
+            if isinstance(reply, ResponseError):
+                log.warning("the counters answer with an error: %s", reply)
+                healthy = healthy and str(reply).startswith(OUR_FAULT)
+                if not future.done():
+                    future.set_exception(CountersAway())
+            elif not future.done():
+                future.set_result(reply)
+        if healthy:
+            self._breaker.note_success()
+        else:
+            self._breaker.note_failure()
+
+    async def _exchange(self, calls: list[Call]) -> list[Reply | ResponseError]:
+        if not calls:
+            return []
+        connection = await self._take()
+        clean = False
+        try:
+            replies = await self._ask(connection, calls)
+            clean = True
+        finally:
+            if clean:
+                self._idle.append(connection)
+            else:
+                await connection.disconnect(nowait=True)
+        return replies
+
+    async def _ask(
+        self, connection: AbstractConnection, calls: list[Call]
+    ) -> list[Reply | ResponseError]:
+        sent = time.monotonic()
+        replies = await talk(connection, [call.packed for call in calls])
+        unknown = [n for n, reply in enumerate(replies) if isinstance(reply, NoScriptError)]
+        if unknown:
+            again = await talk(connection, [calls[n].with_text() for n in unknown])
+            for n, reply in zip(unknown, again, strict=True):
+                replies[n] = reply
+        received = time.monotonic()
+        for call, reply in zip(calls, replies, strict=True):
+            check_address(call, reply)
+        first = next((reply for reply in replies if isinstance(reply, list)), None)
+        if first is not None:
+            self._clock.learn(first[2], sent=sent, received=received)
+        return replies
+
+    async def _take(self) -> AbstractConnection:
+        """A connection that nobody uses and on which nothing is left to be read."""
+        while True:
+            while self._idle:
+                connection = self._idle.pop()
+                # It also says yes to a connection that the server has closed.
+                if connection.is_connected and not await connection.can_read():
+                    return connection
+                await connection.disconnect(nowait=True)
+            if self._connecting is None:
+                self._connecting = asyncio.create_task(self._connect())
+                self._connecting.add_done_callback(self._connected)
+            # Connecting may take longer than the patience of those who wait for it.
+            await asyncio.shield(self._connecting)
+
+    async def _connect(self) -> None:
+        connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
+        await connection.connect()  # type: ignore[no-untyped-call]
+        # From here on `Patience` watches over it, at a tenth of the price.
+        connection.socket_timeout = None
+        self._idle.append(connection)
+
+    def _connected(self, task: "asyncio.Task[None]") -> None:
+        self._connecting = None
+        if not task.cancelled() and task.exception():
+            log.debug("cannot connect to the counters: %s", task.exception())
+
+
+class Patience:
+    """Cancels the current task when its time is over, and says so."""
+
+    def __init__(self, seconds: float, *, since: float) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._loop = asyncio.get_running_loop()
+        self._seconds = seconds
+        self._until = since + seconds
+        self._excused = False
+        self.lost = False
+        self._timer = self._loop.call_at(self._until, self._lose)
+
+    def end(self) -> None:
+        self._timer.cancel()
+
+    def _lose(self) -> None:
+        now = self._loop.time()
+        if now - self._until > LATE_SECONDS and not self._excused:
+            self._excused = True
+            self._timer = self._loop.call_at(now + self._seconds, self._lose)
+            return
+        self.lost = True
+        self._task.cancel()
+
+
+class Garbled(RedisError):
+    """Redis answered what no script of ours says."""
+
+
+async def talk(connection: AbstractConnection, packed: list[bytes]) -> list[Reply | ResponseError]:
+    """Say everything, then read as many answers."""
+    await connection.send_packed_command(packed, check_health=False)
+    return [await read(connection) for _ in packed]
+
+
+async def read(connection: AbstractConnection) -> Reply | ResponseError:
+    try:
+        reply: Reply = await connection.read_response(disable_decoding=True, timeout=math.inf)
+    except ResponseError as error:
+        return error
+    return reply
+
+
+def check_address(call: Call, reply: Reply | ResponseError) -> None:
+    """Raises Garbled if an answer is not for this call."""
+    if isinstance(reply, ResponseError):
+        return
+    if not isinstance(reply, list) or len(reply) < 3 or reply[0] != call.tag:  # noqa: PLR2004
+        raise Garbled("an answer is not for its question")
+    if type(reply[1]) is not int or type(reply[2]) is not int:
+        raise Garbled("an answer is not a script's")

@@ -1,0 +1,70 @@
+"""The headers that tell a caller how its limits stand (CONTRACT §2), for the tightest scope."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+from tenants.admission.verdicts import QuotaStanding, Standing
+from tenants.windows import window_of_id
+
+Headers = list[tuple[bytes, bytes]]
+
+
+def limit_headers(standings: Sequence[Standing]) -> Headers:
+    """`x-ratelimit-…` of the scopes in which the smallest share is left."""
+    headers: Headers = []
+    requests = tightest(standings, lambda s: (s.requests_remaining, s.request_limit))
+    if requests is not None:
+        headers += numbers(
+            b"requests",
+            requests.request_limit,
+            requests.requests_remaining,
+            requests.requests_reset_ms,
+        )
+    tokens = tightest(standings, lambda s: (s.tokens_remaining, s.token_limit))
+    if tokens is not None:
+        headers += numbers(
+            b"tokens", tokens.token_limit, tokens.tokens_remaining, tokens.tokens_reset_ms
+        )
+    return headers
+
+
+def tightest(
+    standings: Sequence[Standing], parts: Callable[[Standing], tuple[int | None, int | None]]
+) -> Standing | None:
+    found, least = None, 2.0
+    for standing in standings:
+        remaining, limit = parts(standing)
+        if remaining is not None and limit and remaining / limit < least:
+            found, least = standing, remaining / limit
+    return found
+
+
+def numbers(name: bytes, limit: int | None, remaining: int | None, reset: int | None) -> Headers:
+    """OpenAI's names and its form of the reset: milliseconds, or seconds with a fraction."""
+    return [
+        (b"x-ratelimit-limit-" + name, b"%d" % (limit or 0)),
+        (b"x-ratelimit-remaining-" + name, b"%d" % (remaining or 0)),
+        (b"x-ratelimit-reset-" + name, duration(reset or 0)),
+    ]
+
+
+def duration(milliseconds: int) -> bytes:
+    seconds, rest = divmod(milliseconds, 1000)
+    return b"%d.%03ds" % (seconds, rest) if seconds else b"%dms" % rest
+
+
+def warning_headers(quotas: Sequence[QuotaStanding]) -> Headers:
+    """`x-quota-warning`, one for each soft quota that is exceeded."""
+    return [
+        (b"x-quota-warning", warning(quota).encode())
+        for quota in quotas
+        if not quota.hard and quota.used + quota.held > quota.limit
+    ]
+
+
+def warning(quota: QuotaStanding) -> str:
+    resets = window_of_id(quota.window).end.astimezone(UTC)
+    return (
+        f"{quota.counter}; limit={quota.limit}; used={quota.used}; "
+        f'resets="{datetime.isoformat(resets).replace("+00:00", "Z")}"'
+    )

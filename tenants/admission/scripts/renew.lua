@@ -1,0 +1,96 @@
+-- The heartbeat of one worker for many requests of one tenant.
+--
+-- KEYS  holds, expiries, scopes
+-- ARGV  tag, numbers, then for each request: id, numbers, checks, facts
+-- Answers [tag, OK, now, how many holds were created anew] or [tag, LATE, now].
+local expiries, scopes_key, tag = KEYS[2], KEYS[3], ARGV[1]
+local lease, ended_lease, deadline = unpack(open(ARGV[2]))
+
+-- A heartbeat that was held up on the way could bring back holds that are settled by now.
+if now > deadline then return {tag, LATE, now} end
+
+local function hold_more(checks, amounts, before)
+  local q = 0
+  for i = 1, #checks do
+    local key = scope_prefix .. checks[i][SCOPE]
+    local its = checks[i][QUOTAS]
+    for j = 1, #its do
+      q = q + 1
+      local change = amounts[q] - (before and before[q] or 0)
+      if call('HINCRBY', key, 'h:' .. its[j][FIELD], text(change)) < 0 then
+        call('HSET', key, 'h:' .. its[j][FIELD], 0)
+      end
+    end
+  end
+end
+
+local function amounts_of(checks, prompt, completion, cached)
+  local amounts = {}
+  for i = 1, #checks do
+    local its = checks[i][QUOTAS]
+    for j = 1, #its do amounts[#amounts + 1] = amount(its[j], prompt, completion, cached) end
+  end
+  return amounts
+end
+
+-- A running request holds what was granted, one that has ended what it used.
+local function amounts_now(checks, progress)
+  if progress[PHASE] == ENDED then
+    return amounts_of(checks, progress[PROMPT], progress[COMPLETION], progress[CACHED])
+  end
+  return amounts_of(checks, progress[ASKED_PROMPT], progress[GRANTED], 0)
+end
+
+-- Redis lost it: the worker's copy takes its place. The token rates stay as they are.
+local function restore(id, progress, packed_checks, facts)
+  local checks = open(packed_checks)
+  local amounts, taken = amounts_now(checks, progress), {}
+  for i = 1, #checks do
+    taken[i] = NOTHING
+    call('SADD', scopes_key, checks[i][SCOPE])
+  end
+  if progress[PHASE] == RUNNING then count_running(checks, 1) end
+  hold_more(checks, amounts)
+  for i = 1, #checks do keep_alive(scope_prefix .. checks[i][SCOPE], checks[i][QUOTAS]) end
+  put_hold(
+    id, progress,
+    pack(amounts) .. pack(taken) .. packed_checks .. pack(facts)
+  )
+end
+
+-- It runs no more: its slot is free, and it holds what it used instead of what it might have.
+local function finish(id, progress, was, rest)
+  local before, taken, checks, unchanged = open_rest(rest)
+  local amounts = amounts_now(checks, progress)
+  if was == RUNNING then count_running(checks, -1) end
+  hold_more(checks, amounts, before)
+  put_hold(id, progress, pack(amounts) .. pack(taken) .. unchanged)
+end
+
+local restored = 0
+for at = 3, #ARGV, 4 do
+  local id = ARGV[at]
+  local progress = open(ARGV[at + 1])
+  local phase, packed = progress[PHASE], call('HGET', holds, id)
+  if not packed then
+    restored = restored + 1
+    restore(id, progress, ARGV[at + 2], ARGV[at + 3])
+  else
+    local was, rest = open_hold(packed)
+    -- An extension whose answer was lost: Redis holds more than the worker knows of.
+    progress[GRANTED] = max(progress[GRANTED], was[GRANTED])
+    if was[PHASE] == ENDED then
+      phase = ENDED
+    elseif phase == ENDED then
+      finish(id, progress, was[PHASE], rest)
+    else
+      if was[PHASE] == ORPHANED then
+        local _, _, checks = open_rest(rest)
+        count_running(checks, 1)
+      end
+      put_hold(id, progress, rest)
+    end
+  end
+  call('ZADD', expiries, text(now + (phase == ENDED and ended_lease or lease)), id)
+end
+return {tag, OK, now, restored}

@@ -1,0 +1,54 @@
+"""Rows that put others right: the ledger is never changed, so the difference is written down."""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+
+from tenants.admission.ledger import RecordRefused
+from tenants.admission.limits import Charge
+from tenants.admission.usage import UsageRecord
+
+
+def correct(*, abandoned: UsageRecord, final: UsageRecord) -> UsageRecord:
+    """The row that makes `abandoned`, which is in the ledger, add up to `final`.
+
+    It counts where the abandoned row counts: in its hour, and for its key, member and agent.
+    """
+    return replace(
+        final,
+        kind="correction",
+        tenant_id=abandoned.tenant_id,
+        api_key_id=abandoned.api_key_id,
+        member_id=abandoned.member_id,
+        door=abandoned.door,
+        agent=abandoned.agent,
+        agent_revision=abandoned.agent_revision,
+        route=abandoned.route,
+        started_at=abandoned.started_at,
+        prompt_tokens=final.prompt_tokens - abandoned.prompt_tokens,
+        completion_tokens=final.completion_tokens - abandoned.completion_tokens,
+        cached_tokens=final.cached_tokens - abandoned.cached_tokens,
+        cost_micro=final.cost_micro - abandoned.cost_micro,
+        charges=difference(final.charges, abandoned.charges),
+    )
+
+
+def difference(wanted: Iterable[Charge], charged: Iterable[Charge]) -> tuple[Charge, ...]:
+    """What must be charged on top of `charged`. Zeros stay: they name the counter."""
+    amounts: Counter[tuple[str, str]] = Counter()
+    for charge in wanted:
+        amounts[charge.counter, charge.window] += charge.amount
+    for charge in charged:
+        amounts[charge.counter, charge.window] -= charge.amount
+    return tuple(
+        Charge(counter=counter, window=window, amount=amount)
+        for (counter, window), amount in sorted(amounts.items())
+    )
+
+
+def ensure_chargeable(records: Iterable[UsageRecord]) -> None:
+    """Raises RecordRefused for a negative charge outside a correction: it would give quota away."""
+    for record in records:
+        if record.kind != "correction" and any(charge.amount < 0 for charge in record.charges):
+            raise RecordRefused(f"a charge of {record.request_id} is negative")

@@ -1,0 +1,139 @@
+"""How the scopes of a rule stand: PostgreSQL's totals, with what Redis knows on top.
+
+Missing is not zero: what Redis does not have is read from PostgreSQL, as the gateways do.
+"""
+
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+
+from django.db.models import QuerySet
+
+from tenants.admission.limits import QuotaRule, RateRule, counter_name, scope_name
+from tenants.live_view import LiveView
+from tenants.models import QuotaUsage
+from tenants.windows import Window
+
+LISTED = 10
+"""Keys or members that a page lists of a rule that counts each by itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """One scope's numbers."""
+
+    owner: str
+    """`tenant`, `key:12` or `member:3`."""
+    counter: str = ""
+    used: int = 0
+    held: int | None = None
+    """None: not known, because Redis is away."""
+    granted: int = 0
+    running: int | None = None
+
+    @property
+    def total(self) -> int:
+        return self.used + (self.held or 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Most:
+    """The scopes with the highest numbers, and how many are not among them."""
+
+    rows: tuple[Counted, ...] = ()
+    more: int = 0
+
+
+NOTHING = Most()
+
+
+class Owners:
+    """Whose scopes a rule counts. `apart` are ids of keys or members with a rule of their own."""
+
+    def __init__(self, rule: RateRule | QuotaRule, *, apart: Collection[int] = ()) -> None:
+        single = rule.key_id or rule.member_id
+        self.apart = {f"{rule.per}:{each}" for each in apart}
+        self.only = "tenant" if rule.per == "tenant" else f"{rule.per}:{single}" if single else ""
+        self.rest = scope_name("", rule.route, rule.door)
+        self.pattern = rf"({rule.per}:[0-9]+){re.escape(self.rest)}"
+
+    def of(self, scope: str) -> str:
+        """Whose scope it is, if the rule counts it; else empty."""
+        if self.only:
+            return self.only if scope == self.only + self.rest else ""
+        found = re.fullmatch(self.pattern, scope)
+        return found[1] if found and found[1] not in self.apart else ""
+
+    def apart_counters(self, unit: str) -> list[str]:
+        return [f"{owner}{self.rest}|{unit}" for owner in self.apart]
+
+
+def running_of(rule: RateRule, live: LiveView | None, *, apart: Collection[int] = ()) -> Most:
+    """Requests that run now per scope, most first. Nothing is known while Redis is away."""
+    owners = Owners(rule, apart=apart)
+    if live is None:
+        return Most(rows=(Counted(owner=owners.only),) if owners.only else ())
+    found = [
+        Counted(owner=owner, running=running)
+        for scope, running in live.running.items()
+        if (owner := owners.of(scope))
+    ]
+    if owners.only and not found:
+        found = [Counted(owner=owners.only, running=0)]
+    return most(found, by=lambda row: row.running or 0)
+
+
+def counted_of(
+    rule: QuotaRule, window: Window, live: LiveView | None, *, apart: Collection[int] = ()
+) -> Most:
+    """The counters of a quota in a window, most used first. Asks inside a tenant scope."""
+    owners = Owners(rule, apart=apart)
+    stored = stored_counters(rule, window, owners)
+    known = {row.counter: row for row in stored[:LISTED]}
+    names = known.keys() | set(live_counters(rule, window, live, owners))
+    if owners.only:
+        names |= {counter_name(owners.only + owners.rest, rule.unit)}
+    rows = [merged(name, window, known.get(name), live, owners) for name in names]
+    left_out = 0 if owners.only else max(0, stored.count() - len(known))
+    found = most(rows, by=lambda row: row.total)
+    return Most(rows=found.rows, more=found.more + left_out)
+
+
+def stored_counters(rule: QuotaRule, window: Window, owners: Owners) -> QuerySet[QuotaUsage]:
+    rows = QuotaUsage.objects.filter(window=window.id).order_by("-used", "counter")
+    if owners.only:
+        return rows.filter(counter=counter_name(owners.only + owners.rest, rule.unit))
+    mine = rows.filter(counter__regex=rf"^{owners.pattern}\|{rule.unit}$")
+    return mine.exclude(counter__in=owners.apart_counters(rule.unit))
+
+
+def live_counters(
+    rule: QuotaRule, window: Window, live: LiveView | None, owners: Owners
+) -> Iterator[str]:
+    """The names of this quota's counters that Redis has."""
+    for counter, its_window in live.counters if live else ():
+        scope, _, unit = counter.rpartition("|")
+        if its_window == window.id and unit == rule.unit and owners.of(scope):
+            yield counter
+
+
+def merged(
+    counter: str, window: Window, stored: QuotaUsage | None, live: LiveView | None, owners: Owners
+) -> Counted:
+    """The newer of both totals, with the holds of Redis."""
+    copy = live.counters.get((counter, window.id)) if live else None
+    truth = stored or QuotaUsage()
+    newer = copy if copy is not None and copy.version >= truth.version else truth
+    return Counted(
+        owner=owners.of(counter.rpartition("|")[0]),
+        counter=counter,
+        used=newer.used,
+        granted=newer.granted,
+        held=None if live is None else copy.held if copy else 0,
+    )
+
+
+def most(rows: Iterable[Counted], *, by: Callable[[Counted], int]) -> Most:
+    """The first of `rows`, most first; equal ones in the order of their owners."""
+    ranked = sorted(rows, key=lambda row: (-by(row), row.owner))
+    return Most(rows=tuple(ranked[:LISTED]), more=max(0, len(ranked) - LISTED))
