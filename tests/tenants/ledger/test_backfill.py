@@ -9,7 +9,7 @@ from tenants.ledger import append_usage, bill_abandoned
 from tenants.models import UsageHour
 from tests.fixtures.usage import record
 
-migration = import_module("tenants.migrations.0005_ledger_backfills_hours")
+migration = import_module("tenants.migrations.0007_ledger_backfills_hours")
 
 pytestmark = pytest.mark.usefixtures("db", "seen_by_all")
 

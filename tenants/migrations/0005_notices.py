@@ -7,7 +7,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0004_time_recipients_and_windows'),
+        ('tenants', '0004_recipients_and_windows'),
     ]
 
     operations = [

@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('tenants', '0003_limits_and_quotas'),
+        ('tenants', '0005_notices'),
     ]
 
     operations = [

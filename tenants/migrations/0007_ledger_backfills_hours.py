@@ -26,5 +26,5 @@ ON CONFLICT (tenant_id, hour, api_key_id, member_id, agent, route, door) DO UPDA
 
 
 class Migration(migrations.Migration):
-    dependencies = [("tenants", "0004_ledger_indexes")]
+    dependencies = [("tenants", "0006_ledger_indexes")]
     operations = [migrations.RunSQL(BACKFILL, migrations.RunSQL.noop)]
