@@ -1,7 +1,7 @@
 """The timed work of this context.
 
-Each job on the schedule only looks for what is due, and hands every tenant to a task of its own, so
-that one that fails holds up nobody else. Rows say what is due and who has it: a task may come twice
+A job on the schedule looks for what is due, and hands every tenant to a task of its own, so that
+one that fails holds up nobody else. Rows say what is due and who has it: a task may come twice
 or hours late, and two schedulers may run at once.
 """
 
@@ -52,27 +52,27 @@ def deliver_notice(tenant_id: int, notice_id: int, **_future: object) -> bool:
 
 
 @shared_task(ignore_result=True)
-def bill_orphans(**_future: object) -> None:
+def bill_orphans(**_future: object) -> int:
     """Bill requests whose worker died."""
-    for tenant_id in orphans.tenants_with_holds():
-        bill_orphans_of.apply_async((tenant_id,), expires=SECONDS_TO_START)
-
-
-@shared_task(ignore_result=True)
-def bill_orphans_of(tenant_id: int, **_future: object) -> int:
-    return orphans.bill_orphans(tenant_id)
+    return orphans.bill_every_orphan()
 
 
 @shared_task(ignore_result=True)
 def reconcile(**_future: object) -> None:
     """Compare every sum with the ledger, and repair it."""
+    reconcile_hours.apply_async(expires=SECONDS_TO_START)
     for tenant_id in Tenant.objects.values_list("pk", flat=True):
         reconcile_tenant.apply_async((tenant_id,), expires=SECONDS_TO_START)
 
 
 @shared_task(ignore_result=True)
 def reconcile_tenant(tenant_id: int, **_future: object) -> int:
-    return drift.reconcile_tenant(tenant_id)
+    return drift.reconcile_tenant(tenant_id, now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def reconcile_hours(**_future: object) -> int:
+    return drift.reconcile_hours(now=timezone.now())
 
 
 @shared_task(ignore_result=True)

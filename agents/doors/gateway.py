@@ -18,11 +18,6 @@ from tenants.usage_report import QuotaLine, UsageQuestion, UsageReport
 Quotas = Callable[[Principal], Awaitable[Sequence[QuotaLine]]]
 
 
-async def no_quotas(principal: Principal) -> Sequence[QuotaLine]:
-    """For a gateway that knows of no quotas."""
-    return ()
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gateway:
     """The parts of a gateway worker that requests need."""
@@ -38,5 +33,5 @@ class Gateway:
     max_body_bytes: int
     allowed_origins: frozenset[str]
     allow_loopback_origins: bool
-    quotas: Quotas = no_quotas
+    quotas: Quotas
     """How the quotas that count a caller stand, for it to read."""

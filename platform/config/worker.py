@@ -49,9 +49,10 @@ from tenants.admission.usage import UsageRecord
 from tenants.errors import KeysUnavailable, LimitsUnavailable, LimitsUnknown
 from tenants.ledger import append_usage, load_counters
 from tenants.limits_in_force import load_limits
+from tenants.quota_lines import load_quota_lines
 from tenants.reports import load_usage
 from tenants.selectors import load_principal
-from tenants.usage_report import UsageQuestion, UsageReport
+from tenants.usage_report import QuotaLine, UsageQuestion, UsageReport
 
 log = logging.getLogger(__name__)
 
@@ -114,6 +115,7 @@ class Worker:
             fleet=self.fleet,
             relay=relay,
             watch=self._watch,
+            quotas=self._load_quotas,
             redis=self.redis,
             usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
@@ -215,6 +217,9 @@ class Worker:
             return await self._ask(load_counters, tenant_id, counters)
         except DatabaseAway as error:
             raise LimitsUnavailable from error
+
+    async def _load_quotas(self, principal: Principal) -> Sequence[QuotaLine]:
+        return await self._ask(load_quota_lines, principal, now=datetime.now(UTC))
 
     async def _load_usage(self, question: UsageQuestion) -> UsageReport:
         return await self._ask(load_usage, question, now=datetime.now(UTC))

@@ -23,6 +23,10 @@ def draw_chart(stacks: UsageStacks, *, measure: Measure) -> dict[str, Any]:
                 "data": [amount(stacks.at(day, name), measure) for day in stacks.days],
                 "backgroundColor": colour(number),
                 "stack": "usage",
+                # The theme draws bars as thin lines.
+                "maxBarThickness": 28,
+                "barPercentage": 0.75,
+                "borderRadius": 2,
                 "displayYAxis": True,
                 "maxTicksXLimit": 10,
             }

@@ -131,8 +131,12 @@ class Gate:
     ) -> Admission:
         checks = page.checks_for(subject.caller, now=self._counters.now())
         measured = self._measure(subject, demand, page, checks)
-        facts = msgspec.json.encode(record)
-        ask = ask_for(measured, checks, request_id=record.request_id, facts=facts)
+        ask = ask_for(
+            measured,
+            checks,
+            request_id=record.request_id,
+            facts=facts_of(record, subject.price),
+        )
         decision = await self._decider.decide(ask)
         granted = decision.granted.completion_tokens
         hold = Hold(ask, completion=granted, told=not decision.without_redis)
@@ -144,7 +148,7 @@ class Gate:
             started=time.monotonic(),
             hold=hold,
             decision=decision,
-            longest_answer=measured.longest_answer(granted, answers=demand.answers),
+            longest_answer=measured.longest_answer(decision.granted, checks, demand=demand),
             extends=measured.extends,
         )
 
@@ -204,6 +208,14 @@ def first_record(subject: Subject, request_id: str) -> UsageRecord:
         started_at=now,
         ended_at=now,
     )
+
+
+def facts_of(record: UsageRecord, price: Price) -> bytes:
+    """What a job needs to bill the request if this worker dies: its record, and its price."""
+    facts = msgspec.json.encode(record)
+    if price == FREE:
+        return facts
+    return facts[:-1] + b',"price":%b}' % msgspec.json.encode(price)
 
 
 def last_record(admission: Admission, outcome: Outcome) -> UsageRecord:

@@ -81,6 +81,7 @@ ACCESS = {
     ("get", "agents/{pk}/revisions"): MEMBERS,
     ("get", "usage"): EVERYBODY,
     ("get", "usage/{pk}"): MEMBERS,
+    ("get", "usage/summary"): MEMBERS,
     ("get", "tokens"): EVERYBODY,
     ("post", "tokens"): (401, 201, 201, 201, 201, 201),
     ("delete", "tokens/{token_key}"): (401, 404, 404, 404, 404, 404),

@@ -20,9 +20,7 @@ from tenants.models.notice import MOST_TRIES
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON
 
-pytest_plugins = ["tests.fixtures.console"]
-
-PROTOCOLS = Path(__file__).resolve().parents[2] / "platform/docs/protocols.md"
+PROTOCOLS = Path(__file__).resolve().parents[3] / "platform/docs/protocols.md"
 
 
 class Receiver:

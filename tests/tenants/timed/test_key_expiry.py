@@ -11,8 +11,6 @@ from tenants.models import AlertRecipient, Notice
 from tenants.scoping import every_tenant
 from tests.fixtures.limits import NOON
 
-pytest_plugins = ["tests.fixtures.console"]
-
 DAY = timedelta(days=1)
 
 

@@ -9,8 +9,6 @@ from tenants.models import AlertRecipient, Notice, QuotaAlert, QuotaUsage
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, only_quota, own_quota
 
-pytest_plugins = ["tests.fixtures.console"]
-
 
 @pytest.fixture
 def told(acme, rival):

@@ -15,8 +15,6 @@ from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, only_quota, own_quota
 from tests.fixtures.valkey import free_port
 
-pytest_plugins = ["tests.fixtures.console"]
-
 HOUR = timedelta(hours=1)
 MIDNIGHT = datetime(2026, 3, 11, tzinfo=UTC)
 NEXT = MIDNIGHT + timedelta(days=1)
@@ -243,7 +241,6 @@ def test_who_wants_to_know_of_resets_is_told(acme, rival):
 
 @pytest.mark.django_db(transaction=True)
 def test_many_beats_at_once_close_a_window_once(acme):
-    pytest.importorskip("tenants.live", reason="what is granted is pushed to Redis")
     own_quota(acme, roll_over=50)
     use(acme, only_quota(acme).pinned, 900)
     barrier, closed = threading.Barrier(4), []

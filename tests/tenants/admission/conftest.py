@@ -1,0 +1,29 @@
+"""A clean Valkey for tests of what happens inside it."""
+
+import pytest
+import redis
+from django.conf import settings
+
+from tests.fixtures.scripts import Driver
+
+
+@pytest.fixture
+def server():
+    with redis.Redis.from_url(settings.REDIS_LIMITS_URL) as client:
+        client.flushdb()
+        yield client
+        client.flushdb()
+
+
+@pytest.fixture
+def driver(server):
+    made = Driver(server)
+    yield made
+    made.connection.disconnect()
+
+
+@pytest.fixture
+def window(driver):
+    """One that is open now, for an hour."""
+    now = driver.now_us() // 1_000_000
+    return f"{now - 600}-{now + 3600}"
