@@ -11,6 +11,7 @@ from unfold.decorators import action, display
 from kernel.console import SECRET, ConsoleAdmin, Question, Shown
 from kernel.display import BADGES
 from kernel.errors import Conflict
+from kernel.signatures import HEADER
 from tenants import alert_services
 from tenants.models import AlertRecipient
 
@@ -21,9 +22,8 @@ RENEW = Question(
     dangerous=True,
 )
 UNSIGNED = "Only what a webhook is sent is signed. E-mail has no secret."
-CHECK = """# Every message has these headers. The signature is HMAC-SHA256 of `id.timestamp.body`
-# with the base64 after `whsec_` as its key, in base64 after `v1,`.
-export WEBHOOK_SECRET={secret}"""
+CHECK = """# v1 of the header {header}, for a message's body and its time t:
+printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac '{secret}'"""
 
 
 @admin.register(AlertRecipient)
@@ -74,7 +74,7 @@ class AlertRecipientAdmin(ConsoleAdmin):
             title="Copy this secret now",
             secret=secret,
             explains=f"It signs what {recipient} is sent. It is shown this one time.",
-            command=CHECK.format(secret=secret),
+            command=CHECK.format(header=HEADER, secret=secret),
         )
         return self.show_once(request, recipient, shown)
 

@@ -16,7 +16,7 @@ from kernel.console import ConsoleAdmin, Question
 from kernel.errors import NotFound
 from tenants import limit_services
 from tenants.admin.limits_view import owners_of, view_limits
-from tenants.limit_words import amount_words, counter_words, quota_words
+from tenants.limit_words import amount_words, quota_words, scope_words, with_reach
 from tenants.limits_report import QuotaLine, find_quota_line, report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Tenant
@@ -41,7 +41,7 @@ class TopUpForm(forms.Form):
         help_text="Why. It is kept with the top-up and in the audit log.",
     )
     key = forms.CharField(
-        max_length=40, widget=forms.HiddenInput, initial=lambda: f"console-{uuid4()}"
+        max_length=100, widget=forms.HiddenInput, initial=lambda: f"console-{uuid4()}"
     )
 
 
@@ -86,7 +86,14 @@ class LimitsPage(ConsoleAdmin):
             return HttpResponseRedirect(limits_address(tenant.pk))
 
         question = top_up_question(line, counter)
-        return self.ask_first(request, str(object_id), question=question, act=act, form=TopUpForm)
+        return self.ask_first(
+            request,
+            str(object_id),
+            question=question,
+            act=act,
+            form=TopUpForm,
+            context={"back": limits_address(tenant.pk)},
+        )
 
 
 def limits_shown(tenant: Tenant) -> dict[str, Any]:
@@ -113,6 +120,7 @@ def find_quota(tenant: Tenant, *, counter: str, window: str) -> QuotaLine:
 def top_up_question(line: QuotaLine, counter: str) -> Question:
     rule = line.rule
     assert line.window is not None
+    whose = scope_words(counter.rpartition("|")[0])
     words = quota_words(
         limit=rule.limit,
         unit=rule.unit,
@@ -121,7 +129,7 @@ def top_up_question(line: QuotaLine, counter: str) -> Question:
     )
     return Question(
         title="Grant a top-up?",
-        explains=f"It comes on top of {words}, for {counter_words(counter)}, within a second, "
+        explains=f"It comes on top of {with_reach(words, whose)} within a second, "
         f"and is over with the window at {line.window.end:%Y-%m-%d %H:%M} UTC. It cannot be taken "
         "back.",
         verb="Grant",

@@ -65,6 +65,8 @@ class QuotasInline(StackedInline):
 class PlanAdmin(ConsoleAdmin):
     list_display = ("name", "tenants", "summary", "created_at")
     search_fields = ("name", "description")
+    # Said here too: rows that are counted per plan have no order of the model's.
+    ordering = ("name",)
     fields = ("name", "description", "longest_answer")
     # Labels above the fields: there are three in a row.
     compressed_fields = False
