@@ -1,4 +1,4 @@
-"""What the gate needs of the counters, whoever keeps them. `counters.Counters` keeps them in Redis."""
+"""What the gate needs of the counters; `counters.Counters` keeps them in Redis."""
 
 from collections.abc import Sequence
 from typing import Protocol
