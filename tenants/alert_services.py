@@ -1,73 +1,50 @@
-"""Everything that changes who is told about quotas. Edges call these; nothing else writes."""
-
-import base64
-import secrets
-from dataclasses import dataclass
+"""Who is told of alerts: recipients, and the secrets that prove to webhooks who speaks."""
 
 from django.db import transaction
 
-from kernel.errors import Conflict
-from tenants.models import AlertRecipient, Tenant
+from kernel.egress import configured_egress
+from kernel.signatures import new_signing_secret
+from tenants.models import AlertRecipient
 from tenants.scoping import tenant_scope
 
-SECRET_BYTES = 24
-FIELDS = ("address", "enabled")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class NewRecipient:
-    """A recipient and, this one time, the secret that its messages are signed with."""
-
-    recipient: AlertRecipient
-    secret: str
-    """Empty for e-mail."""
-
-    def __repr__(self) -> str:
-        return f"NewRecipient({self.recipient})"
-
-
-def new_secret() -> str:
-    """As Standard Webhooks writes it: `whsec_` and base64."""
-    return "whsec_" + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode()
+FIELDS = ("kind", "address", "enabled", "on_reset")
+"""What a form changes."""
 
 
 @transaction.atomic
-def add_recipient(*, tenant: Tenant, kind: str, address: str, enabled: bool = True) -> NewRecipient:
-    """Tell somebody about this tenant's quotas. A webhook gets a secret, stored encrypted.
+def save_recipient(*, recipient: AlertRecipient) -> str:
+    """Store a new or changed recipient. Returns the signing secret if one was made just now.
 
-    Raises ValidationError for an address that does not fit the kind.
+    It is shown this one time. A webhook at a new address gets a new one, so that the old address
+    cannot speak for us. Raises ValidationError, and TargetRefused for a webhook in a network that
+    is not public; its name is checked again whenever it is sent to.
     """
-    secret = new_secret() if kind == AlertRecipient.Kind.WEBHOOK else ""
-    recipient = AlertRecipient(
-        tenant=tenant, kind=kind, address=address, enabled=enabled, secret=secret
-    )
-    with tenant_scope(tenant.pk):
-        recipient.full_clean(exclude=("tenant", "secret"))
-        recipient.save()
-    return NewRecipient(recipient=recipient, secret=secret)
-
-
-@transaction.atomic
-def save_recipient(*, recipient: AlertRecipient) -> None:
-    """Store a changed address. Raises ValidationError for one that does not fit the kind."""
+    recipient.full_clean()
+    is_webhook = recipient.kind == AlertRecipient.Kind.WEBHOOK
+    if is_webhook:
+        configured_egress().ensure_target(recipient.address)
     with tenant_scope(recipient.tenant_id):
-        recipient.full_clean(exclude=("tenant", "secret"))
+        if recipient._state.adding:  # noqa: SLF001 - Django's own way to ask
+            recipient.secret = new_signing_secret() if is_webhook else ""
+            recipient.save()
+            return recipient.secret
+        before = AlertRecipient.objects.get(pk=recipient.pk)
         recipient.save(update_fields=FIELDS)
+        moved = (before.kind, before.address) != (recipient.kind, recipient.address)
+        return rotate_signing_secret(recipient=recipient) if is_webhook and moved else ""
 
 
 @transaction.atomic
-def renew_secret(*, recipient: AlertRecipient) -> NewRecipient:
-    """Sign with another secret from now on. Raises Conflict for e-mail, which is not signed."""
-    if recipient.kind != AlertRecipient.Kind.WEBHOOK:
-        raise Conflict("Only what a webhook is sent is signed. E-mail has no secret.")
-    recipient.secret = secret = new_secret()
+def rotate_signing_secret(*, recipient: AlertRecipient) -> str:
+    """A new secret for a webhook, shown this one time. The old one signs nothing any more."""
+    recipient.secret = new_signing_secret()
     with tenant_scope(recipient.tenant_id):
-        recipient.save(update_fields=("secret",))
-    return NewRecipient(recipient=recipient, secret=secret)
+        recipient.save(update_fields=["secret"])
+    return recipient.secret
 
 
 @transaction.atomic
 def delete_recipient(*, recipient: AlertRecipient) -> None:
-    """Tell this address nothing more."""
+    """Tell it nothing any more, not even what is under way."""
     with tenant_scope(recipient.tenant_id):
         recipient.delete()

@@ -23,7 +23,9 @@ def register() -> None:
     auditlog.register(Tenant)
     auditlog.register(Membership)
     auditlog.register(User, exclude_fields=["password", "last_login"])
-    auditlog.register(ApiKey, exclude_fields=["digest", "pepper", "last_used_at"])
+    auditlog.register(
+        ApiKey, exclude_fields=["digest", "pepper", "last_used_at", "warned_of", "noted_expiry"]
+    )
     auditlog.register(AlertRecipient, exclude_fields=["secret", "last_delivered_at", "last_error"])
     for model in (Plan, PlanRateLimit, PlanQuota, RateLimit, Quota, QuotaTopUp):
         auditlog.register(model)

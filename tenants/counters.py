@@ -7,6 +7,7 @@ from functools import partial
 import redis
 from django.db import connection, transaction
 
+from tenants import live
 from tenants.admission.limits import CounterState
 from tenants.windows import window_of_id
 
@@ -42,8 +43,6 @@ def add_granted(*, tenant_id: int, counter: str, window: str, amount: int) -> Co
 
 def push_counters(states: Sequence[CounterState]) -> None:
     """Give Redis newer states now, instead of at the next reconciliation."""
-    from tenants import live
-
     try:
         live.push_states(states)
     except redis.RedisError as error:

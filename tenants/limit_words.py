@@ -21,10 +21,15 @@ EACH = {"tenant": "", "key": "each key", "member": "each member"}
 
 
 def amount_words(amount: int, unit: str) -> str:
-    """`2,000,000 tokens`; cost is in the currency unit: `12.50`."""
+    """`2,000,000 tokens`, `cost of 12.50`"""
     if unit == "cost":
-        return f"{Decimal(amount) / MILLION:,.2f} of cost"
-    return f"{separated(amount)} {unit if amount != 1 else unit[:-1]}"
+        return f"cost of {number_words(amount, unit)}"
+    return f"{number_words(amount, unit)} {unit if amount != 1 else unit[:-1]}"
+
+
+def number_words(amount: int, unit: str) -> str:
+    """`2,000,000`; cost in the currency unit: `12.50`."""
+    return f"{Decimal(amount) / MILLION:,.2f}" if unit == "cost" else separated(amount)
 
 
 def period_words(period: str, every: int = 1) -> str:

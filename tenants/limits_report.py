@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from kernel.errors import NotFound
 from tenants.admission.limits import QuotaRule, RateRule
 from tenants.limits_in_force import Origin, limits_with_origin, place
 from tenants.live_view import LiveView
@@ -137,3 +138,11 @@ def ids_apart(origin: Origin, origins: Iterable[Origin]) -> frozenset[int]:
     others = (each for each in rules_in_force(origins) if place(each) == place(origin.rule))
     ids = (each.key_id or each.member_id for each in others)
     return frozenset(each for each in ids if each is not None)
+
+
+def find_quota_line(tenant: Tenant, *, counter: str, window: str, now: datetime) -> QuotaLine:
+    """The quota in force that has this counter in this window. Raises NotFound."""
+    for line in report_limits(tenant, now=now, live=None).quotas:
+        if line.window is not None and line.window.id == window and line.counts(counter):
+            return line
+    raise NotFound("No quota in force has this counter in this window.")

@@ -1,78 +1,71 @@
 """What Redis knows of one tenant, as pages show it; None while Redis is away."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
+from tenants import live_state
 from tenants.errors import CountersUnreadable
-from tenants.live_state import read_live, read_refusals
+from tenants.live_state import LiveScope, LiveWindow
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveCounter:
-    """A quota's counter in one window, as Redis has it."""
-
-    used: int
-    held: int
-    granted: int
-    version: int
+KINDS_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveView:
     """What Redis knows of one tenant."""
 
-    running: Mapping[str, int]
-    """Requests by scope."""
-    counters: Mapping[tuple[str, str], LiveCounter]
+    scopes: Mapping[str, LiveScope] = field(default_factory=dict)
+    counters: Mapping[tuple[str, str], LiveWindow] = field(default_factory=dict)
     """By counter and window."""
+    now_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Requests that one limit refused to one scope."""
+    """Requests that one limit refused to one key."""
 
     reason: str
     scope: str
     owner: str
-    """Whose key was refused: `key:12`; empty if it is not known."""
+    """Whose key was refused: `key:12`."""
     at: datetime
     """The last time."""
     count: int
+    shadow: bool
+    """They were let through: the limit is in shadow mode or soft."""
 
 
 def read_live_view(tenant_id: int) -> LiveView | None:
     """The numbers of now, or None if Redis does not answer."""
     try:
-        live = read_live(tenant_id=tenant_id)
+        state = live_state.read_live(tenant_id=tenant_id)
     except CountersUnreadable:
         return None
     return LiveView(
-        running={scope.scope: scope.running for scope in live.scopes},
-        counters={
-            place: LiveCounter(
-                used=each.used, held=each.held, granted=each.granted, version=each.version or 0
-            )
-            for place, each in live.windows.items()
-            if each.used is not None
-        },
+        scopes={each.scope: each for each in state.scopes},
+        counters=state.windows,
+        now_us=state.now_us,
     )
 
 
 def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
-    """The last refusals, the newest first; none if Redis does not answer."""
+    """The last refusals by reason, limit and key, the newest first; none if Redis is away."""
     try:
-        found = read_refusals(tenant_id=tenant_id)
+        told = live_state.read_refusals(tenant_id=tenant_id)
     except CountersUnreadable:
         return ()
+    kinds: dict[tuple[str, str, int, bool], list[live_state.Refusal]] = {}
+    for each in told:
+        kinds.setdefault((each.reason, each.scope, each.key_id, each.shadow), []).append(each)
     return tuple(
         Refusal(
-            reason=each.reason,
-            scope=each.scope,
-            owner=f"key:{each.key_id}",
-            at=each.at,
-            count=each.count,
+            reason=reason,
+            scope=scope,
+            owner=f"key:{key_id}",
+            at=same[0].at,
+            count=sum(each.count for each in same),
+            shadow=shadow,
         )
-        for each in found
-        if not each.shadow
+        for (reason, scope, key_id, shadow), same in list(kinds.items())[:KINDS_SHOWN]
     )

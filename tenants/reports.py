@@ -1,15 +1,40 @@
-"""Sums over the ledger, for pages that people look at. They ask inside a tenant scope."""
+"""Sums of usage, for doors and for pages that people look at. They ask inside a tenant scope.
 
+They read the roll-ups by hour; only filters that hours do not know look at the ledger itself.
+"""
+
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from operator import itemgetter
+from typing import Any
+from zoneinfo import ZoneInfo
 
-from django.db.models import Count, Q, QuerySet, Sum
-from django.db.models.functions import TruncHour
+from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models.functions import TruncDate
 
-from tenants.models import UsageEvent
+from kernel.errors import NotFound
+from tenants.models import ApiKey, Tenant, UsageEvent, UsageHour
+from tenants.scoping import tenant_scope
+from tenants.usage_report import (
+    GroupBy,
+    Span,
+    UsageGroup,
+    UsageQuestion,
+    UsageReport,
+    UsageStacks,
+    UsageSums,
+    name_of,
+    span_of,
+    stack_up,
+)
 
-SUMMED_AT_MOST = 100_000
-"""Events that one page adds up; more would make it wait."""
+SUMMED_AT_MOST = 10_000
+"""Events of the ledger that one page adds up; more would make it wait."""
+
+SUMS = {name: Sum(name, default=0) for name in UsageSums.__struct_fields__}
+
+COLUMNS = {"hour": "hour", "agent": "agent", "model": "route", "key": "api_key_id"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +48,14 @@ class UsageTotals:
     is_partial: bool
 
 
-def total_usage(events: QuerySet[UsageEvent]) -> UsageTotals:
+def total_hours(hours: QuerySet[UsageHour]) -> UsageTotals:
+    """The sums of `hours`."""
+    names = ("requests", "failed", "prompt_tokens", "completion_tokens")
+    sums = hours.order_by().aggregate(**{name: SUMS[name] for name in names})
+    return UsageTotals(**sums, is_partial=False)
+
+
+def total_events(events: QuerySet[UsageEvent]) -> UsageTotals:
     """The sums of `events`, or of their newest SUMMED_AT_MOST if they are more."""
     is_request = ~Q(kind=UsageEvent.Kind.CORRECTION)
     newest = events.select_related(None).order_by("-started_at")[:SUMMED_AT_MOST]
@@ -50,22 +82,82 @@ class UsageSummary:
 
 
 def summarise_usage(*, since: datetime) -> UsageSummary:
-    """The sums of the tenants in scope."""
-    is_request = ~Q(kind=UsageEvent.Kind.CORRECTION)
+    """The sums of the tenants in scope, from the full hour `since` on."""
+    names = ("requests", "failed", "prompt_tokens", "completion_tokens")
     return UsageSummary(
-        **UsageEvent.objects.filter(started_at__gte=since).aggregate(
-            requests=Count("pk", filter=is_request),
-            failed=Count("pk", filter=is_request & Q(status=UsageEvent.Status.FAILED)),
-            tenants=Count("tenant", distinct=True),
-            prompt_tokens=Sum("prompt_tokens", default=0),
-            completion_tokens=Sum("completion_tokens", default=0),
+        **UsageHour.objects.filter(hour__gte=since).aggregate(
+            tenants=Count("tenant_id", distinct=True), **{name: SUMS[name] for name in names}
         )
     )
 
 
 def requests_by_hour(*, since: datetime) -> dict[datetime, int]:
     """Requests of the tenants in scope by the hour (UTC) in which they began."""
-    events = UsageEvent.objects.filter(started_at__gte=since)
-    requests = events.exclude(kind=UsageEvent.Kind.CORRECTION).order_by()
-    hours = requests.annotate(hour=TruncHour("started_at", tzinfo=UTC)).values("hour")
-    return dict(hours.annotate(rows=Count("pk")).values_list("hour", "rows"))
+    hours = UsageHour.objects.filter(hour__gte=since).order_by().values("hour")
+    return dict(hours.annotate(sum=SUMS["requests"]).values_list("hour", "sum"))
+
+
+def load_usage(question: UsageQuestion, *, now: datetime) -> UsageReport:
+    """The answer for one tenant. Raises InvalidParameter for a span that cannot be meant."""
+    with tenant_scope(question.tenant_id):
+        tenant = Tenant.objects.filter(pk=question.tenant_id).first()
+        if tenant is None:
+            raise NotFound
+        return report_usage(question, zone=tenant.time_zone, now=now)
+
+
+def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageReport:
+    """The answer for the tenants in scope, with the days of `zone`. Raises InvalidParameter."""
+    span = span_of(question, zone=ZoneInfo(zone), now=now)
+    rows = sum_by(question.group_by, span=span, zone=ZoneInfo(zone))
+    labels = label_groups(question.group_by, [row["group"] for row in rows])
+    groups = tuple(
+        UsageGroup(label=label, sums=UsageSums(**{name: row[name] for name in SUMS}))
+        for label, row in zip(labels, rows, strict=True)
+    )
+    return UsageReport(span=span, zone=zone, group_by=question.group_by, groups=groups)
+
+
+def sum_by(group_by: GroupBy, *, span: Span, zone: ZoneInfo) -> list[dict[str, Any]]:
+    """Sums of the tenants in scope: times in their order, others by tokens, the most first."""
+    hours = UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
+    group = TruncDate("hour", tzinfo=zone) if group_by == "day" else F(COLUMNS[group_by])
+    rows: list[Any] = list(hours.annotate(group=group).values("group").annotate(**SUMS))
+    if group_by in {"day", "hour"}:
+        return sorted(rows, key=itemgetter("group"))
+    return sorted(rows, key=lambda row: (-sum_tokens(row), row["group"]))
+
+
+def stack_usage(report: UsageReport) -> UsageStacks:
+    """What the report has of each agent, model or key, day by day."""
+    zone = ZoneInfo(report.zone)
+    hours = UsageHour.objects.filter(hour__gte=report.span.since, hour__lt=report.span.until)
+    named = hours.order_by().annotate(
+        day=TruncDate("hour", tzinfo=zone), group=F(COLUMNS[report.group_by])
+    )
+    rows: list[Any] = list(named.values("day", "group").annotate(**SUMS))
+    labels = label_groups(report.group_by, [row["group"] for row in rows])
+    cells = [
+        (row["day"], name_of(label), UsageSums(**{name: row[name] for name in SUMS}))
+        for label, row in zip(labels, rows, strict=True)
+    ]
+    names = [name_of(group.label) for group in report.groups]
+    return stack_up(cells, names=names, span=report.span, zone=zone)
+
+
+def sum_tokens(row: dict[str, Any]) -> int:
+    return int(row["prompt_tokens"] + row["completion_tokens"])
+
+
+def label_groups(group_by: GroupBy, values: Iterable[Any]) -> list[dict[str, Any]]:
+    """What names each group in an answer. A deleted key has a number and no name."""
+    if group_by == "key":
+        return label_keys(list(values))
+    if group_by == "hour":
+        return [{"hour": value.astimezone(UTC)} for value in values]
+    return [{group_by: value or None} for value in values]
+
+
+def label_keys(numbers: list[int]) -> list[dict[str, Any]]:
+    names = dict(ApiKey.objects.filter(pk__in=numbers).values_list("pk", "name"))
+    return [{"key_id": number or None, "key": names.get(number)} for number in numbers]

@@ -13,10 +13,11 @@ def route_names() -> list[str]:
     return names
 
 
-def validate_route(name: str, *, known: str = "") -> None:
+def check_route(name: str, *, known: str = "") -> None:
     """Raises ValidationError for a route that does not exist and is not the `known` one.
 
     A limit for a route that was deleted can still be changed.
     """
     if name and name != known and name not in route_names():
-        raise ValidationError(f"There is no route {name!r}. Choose one that exists, or all routes.")
+        sentence = f"There is no route {name!r}. Choose one that exists, or all routes."
+        raise ValidationError({"route": sentence})

@@ -3,22 +3,28 @@
 Each service opens the scope it works in, and tells the gateways in the transaction of the change.
 """
 
+import logging
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from redis import RedisError
 
 from kernel.audit import note_transition
 from kernel.publishing import publish
+from tenants import live
 from tenants.errors import KeyNotActive, SlugTaken
 from tenants.keys import digest_key, new_key, pepper_name
 from tenants.limits_in_force import keep_windows, limits_topic
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.models.api_key import every_scope
 from tenants.scoping import tenant_scope
+
+log = logging.getLogger(__name__)
 
 TENANT_FIELDS = ("slug", "name", "time_zone")
 KEY_FIELDS = ("name", "member", "scopes", "allowed_models", "allowed_networks", "expires_at")
@@ -75,6 +81,7 @@ def suspend_tenant(*, tenant_id: int) -> bool:
     if changed:
         note_status(tenant_id, before=Tenant.Status.ACTIVE, after=Tenant.Status.SUSPENDED)
     publish(principals_topic(tenant_id))
+    transaction.on_commit(partial(deny_at_once, tenant_id, "tenant", "tenant_suspended"))
     return changed
 
 
@@ -85,12 +92,33 @@ def resume_tenant(*, tenant_id: int) -> bool:
     if changed:
         note_status(tenant_id, before=Tenant.Status.SUSPENDED, after=Tenant.Status.ACTIVE)
     publish(principals_topic(tenant_id))
+    transaction.on_commit(partial(allow_at_once, tenant_id, "tenant"))
     return changed
 
 
 def note_status(tenant_id: int, *, before: str, after: str) -> None:
     tenant = Tenant.objects.get(pk=tenant_id)
     note_transition(tenant, field="status", before=before, after=after)
+
+
+def deny_at_once(tenant_id: int, name: str, why: str) -> None:
+    """Tell the counters, which every admission asks, what nothing is admitted for any more."""
+    try:
+        live.deny(tenant_id=tenant_id, names=[name], why=why)
+    except RedisError:
+        log_unreached(tenant_id, name)
+
+
+def allow_at_once(tenant_id: int, name: str) -> None:
+    try:
+        live.allow(tenant_id=tenant_id, names=[name])
+    except RedisError:
+        log_unreached(tenant_id, name)
+
+
+def log_unreached(tenant_id: int, name: str) -> None:
+    # The change is committed and published: gateways follow within a second all the same.
+    log.warning("tenant %d, %s: the counters were not told, Redis is away", tenant_id, name)
 
 
 def save_user(*, user: User) -> None:
@@ -172,6 +200,8 @@ def block_key(*, key: ApiKey, now: datetime) -> bool:
         if changed:
             note_transition(key, field="status", before="accepted", after="blocked")
         publish(principals_topic(key.tenant_id))
+    name = f"key:{key.pk}"
+    transaction.on_commit(partial(deny_at_once, key.tenant_id, name, "revoked_api_key"))
     return changed
 
 
@@ -183,6 +213,7 @@ def unblock_key(*, key: ApiKey) -> bool:
         if changed:
             note_transition(key, field="status", before="blocked", after="accepted")
         publish(principals_topic(key.tenant_id))
+    transaction.on_commit(partial(allow_at_once, key.tenant_id, f"key:{key.pk}"))
     return changed
 
 

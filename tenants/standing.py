@@ -10,10 +10,12 @@ from dataclasses import dataclass
 from django.db.models import QuerySet
 
 from tenants.admission.limits import QuotaRule, RateRule, counter_name, scope_name
+from tenants.live_state import LiveScope
 from tenants.live_view import LiveView
 from tenants.models import QuotaUsage
 from tenants.windows import Window
 
+MINUTE_US = 60_000_000
 LISTED = 10
 """Keys or members that a page lists of a rule that counts each by itself."""
 
@@ -30,6 +32,9 @@ class Counted:
     """None: not known, because Redis is away."""
     granted: int = 0
     running: int | None = None
+    requests_left: int | None = None
+    """Requests that may come at once now; None: unlimited, or not known."""
+    tokens_left: int | None = None
 
     @property
     def total(self) -> int:
@@ -74,13 +79,38 @@ def running_of(rule: RateRule, live: LiveView | None, *, apart: Collection[int] 
     if live is None:
         return Most(rows=(Counted(owner=owners.only),) if owners.only else ())
     found = [
-        Counted(owner=owner, running=running)
-        for scope, running in live.running.items()
-        if (owner := owners.of(scope))
+        rated(rule, owner, scope, live.now_us)
+        for scope in live.scopes.values()
+        if (owner := owners.of(scope.scope))
     ]
     if owners.only and not found:
-        found = [Counted(owner=owners.only, running=0)]
+        nothing = LiveScope(scope="", running=0, request_tat_us=None, token_tat_us=None, windows=())
+        found = [rated(rule, owners.only, nothing, live.now_us)]
     return most(found, by=lambda row: row.running or 0)
+
+
+def rated(rule: RateRule, owner: str, scope: LiveScope, now_us: int) -> Counted:
+    """How a scope stands towards a rate limit."""
+    return Counted(
+        owner=owner,
+        running=scope.running,
+        requests_left=left_at_once(
+            rule.requests_per_minute, rule.request_burst, scope.request_tat_us, now_us
+        ),
+        tokens_left=left_at_once(
+            rule.tokens_per_minute, rule.token_burst, scope.token_tat_us, now_us
+        ),
+    )
+
+
+def left_at_once(
+    per_minute: int | None, burst: int | None, tat_us: int | None, now_us: int
+) -> int | None:
+    """What GCRA would let through now: the burst, less what the arrival time is ahead by."""
+    if per_minute is None:
+        return None
+    ahead_us = max(0, (tat_us or 0) - now_us)
+    return max(0, (burst or per_minute) - -(-ahead_us * per_minute // MINUTE_US))
 
 
 def counted_of(
@@ -122,13 +152,14 @@ def merged(
 ) -> Counted:
     """The newer of both totals, with the holds of Redis."""
     copy = live.counters.get((counter, window.id)) if live else None
-    truth = stored or QuotaUsage()
-    newer = copy if copy is not None and copy.version >= truth.version else truth
+    used, granted, version = (stored.used, stored.granted, stored.version) if stored else (0, 0, 0)
+    if copy is not None and copy.used is not None and (copy.version or 0) >= version:
+        used, granted = copy.used, copy.granted
     return Counted(
         owner=owners.of(counter.rpartition("|")[0]),
         counter=counter,
-        used=newer.used,
-        granted=newer.granted,
+        used=used,
+        granted=granted,
         held=None if live is None else copy.held if copy else 0,
     )
 

@@ -8,6 +8,8 @@ import msgspec
 
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
+from agents.doors.target import resolve_for
+from agents.runtime.resolution import Target
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
 from kernel.errors import PlatformError, RateLimited
@@ -63,12 +65,21 @@ class Call:
         request_id = (self.client_request_id or self.request_id).encode()
         return [(b"x-request-id", request_id), *self.limit_headers]
 
-    async def authenticate(self, scope: str) -> Principal:
-        """Who calls, if the key may be used for `scope` from here. Raises what CONTRACT §2 says."""
+    async def authenticate(self, scope: str | None) -> Principal:
+        """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
+
+        Raises what CONTRACT §2 says.
+        """
         principal = await self.gateway.keyring.authenticate(key_text(self.scope))
         logs.tenant.set(principal.tenant)
         ensure_usable(principal, scope=scope, address=self.address, now=time.time())
         return principal
+
+    async def find_target(self, principal: Principal, model: str, *, purpose: str) -> Target:
+        """Which route serves `model` for the caller. Raises ModelNotFound."""
+        target = await resolve_for(self.gateway, principal, model, purpose=purpose)
+        self.route = target.route.name
+        return target
 
     async def body(self) -> bytes:
         return await read_body(self.scope, self.receive, limit=self.gateway.max_body_bytes)

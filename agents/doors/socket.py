@@ -1,6 +1,7 @@
 """`/ws/v1/responses`: chat over a socket. Relays events; what a run is, `runtime` knows."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from typing import Any
@@ -31,7 +32,7 @@ from agents.errors import (
     OriginNotAllowed,
 )
 from kernel import logs, metrics
-from kernel.asgi import header
+from kernel.asgi import ClientLeft, header
 from kernel.errors import Conflict, Overloaded, PlatformError, Unauthenticated
 from kernel.ids import new_id
 from tenants.admission.authentication import key_text
@@ -66,7 +67,9 @@ class ResponsesSocket(AsyncWebsocketConsumer):
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' own, without its visit to a database thread for every message."""
         handler = getattr(self, message["type"].replace(".", "_"))
-        await handler(message)
+        # What could not be told to a client that has left needs no answer: its end comes next.
+        with contextlib.suppress(ClientLeft):
+            await handler(message)
 
     async def connect(self) -> None:
         self.principal: Principal | None = None
@@ -86,6 +89,10 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def live(self) -> None:
         """End the socket when its time has come: no key in time, key revoked, or too old."""
+        with contextlib.suppress(ClientLeft):
+            await self._live()
+
+    async def _live(self) -> None:
         loop = asyncio.get_running_loop()
         born = loop.time()
         while loop.time() - born < LONGEST_LIFE_SECONDS:
@@ -191,13 +198,16 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             await self.tell([ack])
 
     async def tell(self, frames: list[dict[str, Any]]) -> None:
-        """Send frames. A client that does not read them loses its socket."""
+        """Send frames. A client that does not read them loses its socket. Raises ClientLeft."""
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 for frame in frames:
                     await self.send(text_data=msgspec.json.encode(frame).decode())
         except TimeoutError:
             await self.close(code=CLOSE_SLOW_READER)
+        except OSError as error:
+            # What a server raises for a send to somebody who is gone (ASGI, "Disconnected Client").
+            raise ClientLeft from error
 
     async def refuse(self, error: PlatformError) -> None:
         """Tell an error and close."""

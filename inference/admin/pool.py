@@ -45,6 +45,8 @@ class EndpointsInline(TabularInline):
 @admin.register(ModelPool)
 class ModelPoolAdmin(ConsoleAdmin):
     list_display = ("name", "engine", "ready", "endpoints", "routes")
+    # Said here too: rows that are counted per pool have no order of the model's.
+    ordering = ("name",)
     list_filter = ("engine",)
     search_fields = ("name",)
     fields = ("name", "engine", "connect_timeout", "first_token_timeout", "token_timeout")

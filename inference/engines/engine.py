@@ -4,6 +4,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 
+class EngineMissing(Exception):
+    """The engine is not installed where it was looked for. The message says what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineRequest:
     """What is wanted of an engine, whichever kind it is."""
@@ -17,6 +21,8 @@ class EngineRequest:
     max_concurrency: int
     credential: str
     """The key that the engine asks of its callers."""
+    python: str = ""
+    """The interpreter of the engine's own environment; empty: wherever the engine is found."""
     options: Sequence[str] = ()
     """Passed to the engine as they are."""
 
@@ -39,7 +45,9 @@ class Engine:
 
     name: str
     command: Callable[[EngineRequest], Command]
-    version: Callable[[], str]
+    """Raises EngineMissing."""
+    version: Callable[[EngineRequest], str]
+    """May take a second."""
     running_metrics: tuple[str, ...]
     """Names that the gauge of requests being answered has had; the first one found counts."""
     waiting_metrics: tuple[str, ...]

@@ -24,7 +24,7 @@ def build_command(request: EngineRequest) -> Command:
     )
 
 
-def read_version() -> str:
+def read_version(request: EngineRequest) -> str:
     return metadata.version("xllamacpp")
 
 

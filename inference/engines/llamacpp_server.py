@@ -7,7 +7,6 @@ import argparse
 import os
 import signal
 import sys
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -58,20 +57,12 @@ def main() -> None:
     given = read_arguments(sys.argv[1:])
     if not given.model.is_file():
         sys.exit(f"There is no model file {given.model}. Give the path of a .gguf file.")
-    threading.Thread(target=end_with_parent, daemon=True).start()
     from xllamacpp import Server
 
     server = Server(server_parameters(given, credential=os.environ.get(CREDENTIAL_VARIABLE, "")))
     print(f"serving {given.alias} at {server.listening_address}", flush=True)  # noqa: T201
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
     # llama.cpp's threads are in the middle of generating; there is nothing to save.
-    os._exit(0)
-
-
-def end_with_parent() -> None:
-    """Our standard input is a pipe that the parent holds open for as long as it lives."""
-    while sys.stdin.buffer.read(1):
-        pass
     os._exit(0)
 
 

@@ -1,24 +1,27 @@
-"""The engine's process: its output, its end, and how it is asked to end."""
+"""The engine's process: its environment, its output, and its end."""
 
 import asyncio
 import contextlib
 import os
-import signal
 import sys
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
+from inference.engines import leash
 from inference.engines.engine import Command
 
 TAIL_LINES = 20
-STOP_SECONDS = 10.0
 LONGEST_LINE = 64 * 1024
+OURS = ("TENANTRY_", "DATABASE_URL", "REDIS_")
+"""How names begin that are no business of an engine: the join token and the stack's secrets."""
+KEPT = frozenset({"TENANTRY_STACK_ID"})
+"""By which a stack on one machine finds everything that belongs to it."""
 
 
 @dataclass(slots=True, kw_only=True)
 class EngineProcess:
-    """A running engine."""
+    """A running engine, on its leash."""
 
     child: asyncio.subprocess.Process
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
@@ -37,10 +40,11 @@ class EngineProcess:
         await self.copy_output()
         return await self.child.wait()
 
-    def signal(self, number: signal.Signals) -> None:
-        """To the whole group: vLLM's workers are processes of their own."""
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self.child.pid, number)
+    async def end(self) -> None:
+        """Returns when all of its processes have ended; the leash sees to that."""
+        assert self.child.stdin is not None
+        self.child.stdin.close()
+        await self.child.wait()
 
 
 async def read_line(stream: asyncio.StreamReader) -> bytes:
@@ -55,13 +59,13 @@ async def read_line(stream: asyncio.StreamReader) -> bytes:
 async def running_process(command: Command) -> AsyncIterator[EngineProcess]:
     """The engine runs inside the block and nowhere else."""
     child = await asyncio.create_subprocess_exec(
-        *command.arguments,
-        # Held open for as long as we live: llama.cpp's process ends when it closes.
+        *(sys.executable, "-I", "-S", leash.__file__, *command.arguments),
+        # Held open for as long as we live.
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=LONGEST_LINE,
-        env={**os.environ, **command.environment},
+        env={**without_ours(os.environ), **command.environment},
         # Ctrl-C is for us: we deregister first and then stop it.
         start_new_session=True,
     )
@@ -69,9 +73,12 @@ async def running_process(command: Command) -> AsyncIterator[EngineProcess]:
     try:
         yield process
     finally:
-        process.signal(signal.SIGTERM)
-        try:
-            await asyncio.wait_for(child.wait(), STOP_SECONDS)
-        except TimeoutError:
-            process.signal(signal.SIGKILL)
-            await child.wait()
+        await process.end()
+
+
+def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+    return {
+        name: value
+        for name, value in environment.items()
+        if name in KEPT or not name.startswith(OURS)
+    }

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import aiohttp
 
-from inference.engines.engine import Engine, EngineRequest, Load, read_load
+from inference.engines.engine import Engine, EngineMissing, EngineRequest, Load, read_load
+from inference.engines.leash import SIGNALLED
 from inference.engines.process import EngineProcess, running_process
 from inference.engines.registration import (
     OUTAGES,
@@ -50,7 +51,10 @@ class Service:
 
 
 async def serve(service: Service) -> None:
-    """Returns after SIGTERM or SIGINT. Raises EngineFailed or RegistrationRefused."""
+    """Returns after SIGTERM or SIGINT.
+
+    Raises EngineMissing, EngineFailed or RegistrationRefused.
+    """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -78,7 +82,11 @@ async def first_of(
 
 
 def obituary(process: EngineProcess, *, exit_code: int) -> str:
-    how = f"was ended by signal {-exit_code}" if exit_code < 0 else f"ended with code {exit_code}"
+    how = (
+        f"was ended by signal {exit_code - SIGNALLED}"
+        if exit_code > SIGNALLED
+        else f"ended with code {exit_code}"
+    )
     lines = "\n".join(f"  | {line}" for line in process.tail) or "  | (it said nothing)"
     return f"The engine {how}. Its last lines:\n{lines}"
 
@@ -90,7 +98,7 @@ async def do_duty(service: Service, *, session: aiohttp.ClientSession) -> None:
         address=service.address,
         model=service.request.route,
         engine=service.engine.name,
-        engine_version=service.engine.version(),
+        engine_version=await asyncio.to_thread(service.engine.version, service.request),
         max_concurrency=service.request.max_concurrency,
         credential=service.request.credential,
     )
@@ -152,4 +160,4 @@ async def drain(service: Service, *, session: aiohttp.ClientSession) -> None:
         await asyncio.sleep(POLL_SECONDS)
 
 
-__all__ = ["EngineFailed", "RegistrationRefused", "Service", "serve"]
+__all__ = ["EngineFailed", "EngineMissing", "RegistrationRefused", "Service", "serve"]

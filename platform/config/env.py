@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kernel.egress_rules import rules_of
 from kernel.env_file import read_env_file
 
 __all__ = ["ConfigurationError", "Environment", "Variable", "read_env_file"]
@@ -111,6 +112,24 @@ class Environment:
     def listed(self, name: str, *, default: str = "", says: str) -> list[str]:
         """A comma-separated list; blanks around and between the commas do not count."""
         return split_list(self.text(name, default=default, says=says))
+
+    def ports(self, name: str, *, default: str, says: str) -> list[int]:
+        """A comma-separated list of ports."""
+        values = self.listed(name, default=default, says=says)
+        if not all(value.isdecimal() and 0 < int(value) < 2**16 for value in values):
+            raise ConfigurationError(f"{name} must be ports between 1 and 65535, not {values}.")
+        return [int(value) for value in values]
+
+    def targets(self, name: str, *, says: str) -> list[str]:
+        """A comma-separated list of networks, addresses and host names."""
+        values = self.listed(name, says=says)
+        try:
+            rules_of(allow=values)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"{name} must be networks, addresses and host names: {error}."
+            ) from None
+        return values
 
     def url(self, name: str, *, default: str, schemes: tuple[str, ...], says: str) -> str:
         value = self.secret(name, default=default, says=says)

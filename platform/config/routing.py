@@ -16,6 +16,7 @@ from agents.doors.gateway import Gateway
 from agents.doors.models import list_models, show_model
 from agents.doors.socket import ResponsesSocket
 from agents.doors.socket_tickets import issue_socket_ticket
+from agents.doors.usage import show_usage
 from config.gateway_health import GatewayHealth
 from config.lifespan import Lifespan
 from config.worker import Worker
@@ -52,6 +53,7 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
+        at(r"^v1/usage\Z", door("usage", GET=show_usage)),
         at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),
         at(r"^(?:readyz|ready)\Z", door("ready", GET=health.ready)),
         at(r"^metrics\Z", door("metrics", GET=health.metrics)),

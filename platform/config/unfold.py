@@ -31,7 +31,8 @@ NAVIGATION = [
         ("Tenants", "apartment", changelist("tenants_tenant")),
         ("Members", "group", changelist("tenants_membership")),
         ("API keys", "key", changelist("tenants_apikey")),
-        ("Usage", "receipt_long", changelist("tenants_usageevent")),
+        ("Usage", "bar_chart", changelist("tenants_usagehour")),
+        ("Ledger", "receipt_long", changelist("tenants_usageevent")),
     ),
     section(
         "Limits",

@@ -26,6 +26,7 @@ from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
 from inference.services import FLEET
+from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
 from kernel.errors import Overloaded
 from kernel.following import Follower
@@ -48,7 +49,10 @@ from tenants.admission.usage import UsageRecord
 from tenants.errors import KeysUnavailable, LimitsUnavailable, LimitsUnknown
 from tenants.ledger import append_usage, load_counters
 from tenants.limits_in_force import load_limits
+from tenants.quota_lines import load_quota_lines
+from tenants.reports import load_usage
 from tenants.selectors import load_principal
+from tenants.usage_report import QuotaLine, UsageQuestion, UsageReport
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +61,9 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+USAGE_SECONDS = 5.0
+"""How old an answer about usage may be: scripts ask in loops."""
+USAGE_ANSWERS = 1000
 
 
 class DatabaseAway(Overloaded):
@@ -108,7 +115,9 @@ class Worker:
             fleet=self.fleet,
             relay=relay,
             watch=self._watch,
+            quotas=self._load_quotas,
             redis=self.redis,
+            usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
@@ -208,6 +217,12 @@ class Worker:
             return await self._ask(load_counters, tenant_id, counters)
         except DatabaseAway as error:
             raise LimitsUnavailable from error
+
+    async def _load_quotas(self, principal: Principal) -> Sequence[QuotaLine]:
+        return await self._ask(load_quota_lines, principal, now=datetime.now(UTC))
+
+    async def _load_usage(self, question: UsageQuestion) -> UsageReport:
+        return await self._ask(load_usage, question, now=datetime.now(UTC))
 
     async def _load_fleet(self) -> None:
         self.fleet.swap(await self._ask(load_fleet))

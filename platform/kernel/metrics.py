@@ -64,6 +64,11 @@ ledger_lag = Gauge(
     "Age of the oldest usage event that is not in PostgreSQL yet.",
     multiprocess_mode="livemax",
 )
+ledger_drift = Counter(
+    "tenantry_ledger_drift_total",
+    "Sums that differed from the ledger when they were reconciled, and were repaired.",
+    ["kind"],
+)
 ledger_pending = Gauge(
     "tenantry_ledger_pending_events",
     "Usage events that are not in PostgreSQL yet.",

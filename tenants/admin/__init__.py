@@ -8,6 +8,7 @@ from tenants.admin.plan import PlanAdmin
 from tenants.admin.quota_history import QuotaAlertAdmin, QuotaTopUpAdmin, QuotaWindowAdmin
 from tenants.admin.tenant import TenantAdmin
 from tenants.admin.usage_event import UsageEventAdmin
+from tenants.admin.usage_hour import UsageHourAdmin
 from tenants.admin.user import UserAdmin
 
 __all__ = [
@@ -22,5 +23,6 @@ __all__ = [
     "RateLimitAdmin",
     "TenantAdmin",
     "UsageEventAdmin",
+    "UsageHourAdmin",
     "UserAdmin",
 ]

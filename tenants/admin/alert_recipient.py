@@ -10,8 +10,9 @@ from unfold.decorators import action, display
 
 from kernel.console import SECRET, ConsoleAdmin, Question, Shown
 from kernel.display import BADGES
+from kernel.errors import Conflict
+from kernel.signatures import HEADER
 from tenants import alert_services
-from tenants.alert_services import NewRecipient
 from tenants.models import AlertRecipient
 
 RENEW = Question(
@@ -20,19 +21,19 @@ RENEW = Question(
     verb="Make a new secret",
     dangerous=True,
 )
-CHECK = """# Every message has these headers. The signature is HMAC-SHA256 of `id.timestamp.body`
-# with the base64 after `whsec_` as its key, in base64 after `v1,`.
-export WEBHOOK_SECRET={secret}"""
+UNSIGNED = "Only what a webhook is sent is signed. E-mail has no secret."
+CHECK = """# v1 of the header {header}, for a message's body and its time t:
+printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac '{secret}'"""
 
 
 @admin.register(AlertRecipient)
 class AlertRecipientAdmin(ConsoleAdmin):
-    list_display = ("address", "tenant", "kind", "state")
+    list_display = ("address", "tenant", "kind", "state", "last_delivered_at", "last_error")
     list_filter = ("kind", "enabled", ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant",)
     search_fields = ("address", "tenant__slug")
     autocomplete_fields = ("tenant",)
-    fields = ("tenant", "kind", "address", "enabled")
+    fields = ("tenant", "kind", "address", "enabled", "on_reset")
     actions_detail = ("renew",)
     when_empty = "Add an e-mail address or a webhook that is told when a quota is nearly used up."
 
@@ -42,45 +43,48 @@ class AlertRecipientAdmin(ConsoleAdmin):
         return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return ("tenant", "kind") if obj else ()
+        return ("tenant", "kind", "last_delivered_at", "last_error") if obj else ()
+
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        return (*self.fields, "last_delivered_at", "last_error") if obj else self.fields
 
     @display(description="Status", label=BADGES, ordering="enabled")
     def state(self, recipient: AlertRecipient) -> str:
         return "active" if recipient.enabled else "off"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        if change:
-            alert_services.save_recipient(recipient=obj)
-            return
-        new = alert_services.add_recipient(
-            tenant=obj.tenant, kind=obj.kind, address=obj.address, enabled=obj.enabled
-        )
-        vars(obj).update(vars(new.recipient))
-        setattr(request, SECRET, new.secret)
+        setattr(request, SECRET, alert_services.save_recipient(recipient=obj))
 
     def remove(self, *, row: Any) -> None:
         alert_services.delete_recipient(recipient=row)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
-        secret = getattr(request, SECRET)
-        if not secret:
-            return super().response_add(request, obj, post_url_continue)
-        return self.show(request, NewRecipient(recipient=obj, secret=secret))
+        return self.show_new(request, obj) or super().response_add(request, obj, post_url_continue)
 
-    def show(self, request: HttpRequest, new: NewRecipient) -> HttpResponse:
+    def response_change(self, request: HttpRequest, obj: Any) -> Any:
+        return self.show_new(request, obj) or super().response_change(request, obj)
+
+    def show_new(self, request: HttpRequest, recipient: AlertRecipient) -> HttpResponse | None:
+        """The secret, if one was just made: for a new webhook, and for one that moved."""
+        secret = getattr(request, SECRET)
+        return self.show(request, recipient, secret) if secret else None
+
+    def show(self, request: HttpRequest, recipient: AlertRecipient, secret: str) -> HttpResponse:
         shown = Shown(
             title="Copy this secret now",
-            secret=new.secret,
-            explains=f"It signs what {new.recipient} is sent. It is shown this one time.",
-            command=CHECK.format(secret=new.secret),
+            secret=secret,
+            explains=f"It signs what {recipient} is sent. It is shown this one time.",
+            command=CHECK.format(header=HEADER, secret=secret),
         )
-        return self.show_once(request, new.recipient, shown)
+        return self.show_once(request, recipient, shown)
 
     @action(description="New secret", icon="autorenew")
     def renew(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(recipient: AlertRecipient) -> HttpResponse:
-            new = alert_services.renew_secret(recipient=recipient)
+            if recipient.kind != AlertRecipient.Kind.WEBHOOK:
+                raise Conflict(UNSIGNED)
+            secret = alert_services.rotate_signing_secret(recipient=recipient)
             self.log_change(request, recipient, "Made a new secret.")
-            return self.show(request, new)
+            return self.show(request, recipient, secret)
 
         return self.ask_first(request, object_id, question=RENEW, act=act)

@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
+from django.core.exceptions import NON_FIELD_ERRORS
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tenants.models.limit_rules import Per, QuotaRule, default_thresholds
@@ -48,22 +49,25 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     """What rate limits and quotas have in common."""
 
     route = RouteField(required=False, help_text="For requests to this model only.")
+    says_at = "requests_per_minute"
+    """The field at which a sentence about the whole rule is shown."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if "route" in self.fields:
-            self.fields["route"].offer(self.instance.route)  # type: ignore[attr-defined]
+        self.fields["route"].offer(self.instance.route)  # type: ignore[attr-defined]
 
-    def _get_validation_exclusions(self) -> set[str]:
-        # Django skips the constraints on fields that are only shown: the same limit twice would
-        # pass the form and fail in the database.
-        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
-        return excluded - {"tenant", "plan"}
+    def full_clean(self) -> None:
+        """As Django's. In a plan the theme would swallow what is said about no field."""
+        super().full_clean()
+        if NON_FIELD_ERRORS in self.errors:
+            whole = self.errors.pop(NON_FIELD_ERRORS)
+            self.add_error(self.says_at, whole.as_data())
 
 
 class QuotaRuleForm(RuleForm):
     """A quota. What does not go with its period is put back to nothing, as its field is hidden."""
 
+    says_at = "limit"
     # Checked by the form: of the model's own check Django would drop the sentence.
     alert_at = SimpleArrayField(
         forms.IntegerField(min_value=1, max_value=1000),
@@ -93,6 +97,19 @@ class OnceFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
     def get_form_error(self) -> str:
         return "This is the second rule for the same requests."
+
+
+class OwnRuleForm(RuleForm):
+    """A limit of one tenant, which is only shown once the limit is stored."""
+
+    def clean(self) -> Any:
+        return without_hidden_owner(super().clean() or {})
+
+    def _get_validation_exclusions(self) -> set[str]:
+        # Django skips the constraints on fields that are only shown: the same limit twice would
+        # pass the form and fail in the database.
+        excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
+        return excluded - {"tenant"} if self.instance.tenant_id else excluded
 
 
 def without_hidden_owner(answers: dict[str, Any]) -> dict[str, Any]:

@@ -7,16 +7,17 @@ from django import forms
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
-from django.urls import reverse
+from django.urls import path, reverse
 from django.utils import timezone
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminBigIntegerFieldWidget, UnfoldAdminTextInputWidget
 
 from kernel.console import ConsoleAdmin, Question
+from kernel.errors import NotFound
 from tenants import limit_services
 from tenants.admin.limits_view import owners_of, view_limits
-from tenants.limit_words import amount_words, counter_words, quota_words
-from tenants.limits_report import LimitsReport, QuotaLine, report_limits
+from tenants.limit_words import amount_words, quota_words, scope_words, with_reach
+from tenants.limits_report import QuotaLine, find_quota_line, report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Tenant
 from tenants.models.limit_rules import MOST
@@ -40,7 +41,7 @@ class TopUpForm(forms.Form):
         help_text="Why. It is kept with the top-up and in the audit log.",
     )
     key = forms.CharField(
-        max_length=40, widget=forms.HiddenInput, initial=lambda: f"console-{uuid4()}"
+        max_length=100, widget=forms.HiddenInput, initial=lambda: f"console-{uuid4()}"
     )
 
 
@@ -56,10 +57,15 @@ class LimitsPage(ConsoleAdmin):
         more = {"title": f"Limits of {tenant}", "add": add_addresses(tenant), **shown}
         return self.page(request, tenant, template="tenants/limits.html", context=more)
 
-    @action(description="Grant a top-up", url_path="top-up")
-    def top_up(self, request: HttpRequest, object_id: str) -> HttpResponse:
+    def get_urls(self) -> list[Any]:
+        """As Django's, and the question before a top-up: about a counter, so it has no button."""
+        view = self.admin_site.admin_view(self.top_up)
+        place = path("<int:object_id>/top-up/", view, name="tenants_tenant_top_up")
+        return [place, *super().get_urls()]
+
+    def top_up(self, request: HttpRequest, object_id: int) -> HttpResponse:
         """Asks for an amount and a reason, then grants it to the counter of the address."""
-        tenant = self.find(request, object_id)
+        tenant = self.find(request, str(object_id))
         counter, window = request.GET.get("counter", ""), request.GET.get("window", "")
         line = find_quota(tenant, counter=counter, window=window)
 
@@ -79,8 +85,14 @@ class LimitsPage(ConsoleAdmin):
             self.message_user(request, granted, messages.SUCCESS)
             return HttpResponseRedirect(limits_address(tenant.pk))
 
+        question = top_up_question(line, counter)
         return self.ask_first(
-            request, object_id, question=top_up_question(line, counter), act=act, form=TopUpForm
+            request,
+            str(object_id),
+            question=question,
+            act=act,
+            form=TopUpForm,
+            context={"back": limits_address(tenant.pk)},
         )
 
 
@@ -99,16 +111,16 @@ def limits_shown(tenant: Tenant) -> dict[str, Any]:
 
 def find_quota(tenant: Tenant, *, counter: str, window: str) -> QuotaLine:
     """The quota in force that counts there now. Raises Http404."""
-    report: LimitsReport = report_limits(tenant, now=timezone.now(), live=None)
-    for line in report.quotas:
-        if line.window is not None and line.window.id == window and line.counts(counter):
-            return line
-    raise Http404
+    try:
+        return find_quota_line(tenant, counter=counter, window=window, now=timezone.now())
+    except NotFound as error:
+        raise Http404 from error
 
 
 def top_up_question(line: QuotaLine, counter: str) -> Question:
     rule = line.rule
     assert line.window is not None
+    whose = scope_words(counter.rpartition("|")[0])
     words = quota_words(
         limit=rule.limit,
         unit=rule.unit,
@@ -117,7 +129,7 @@ def top_up_question(line: QuotaLine, counter: str) -> Question:
     )
     return Question(
         title="Grant a top-up?",
-        explains=f"It comes on top of {words}, for {counter_words(counter)}, within a second, "
+        explains=f"It comes on top of {with_reach(words, whose)} within a second, "
         f"and is over with the window at {line.window.end:%Y-%m-%d %H:%M} UTC. It cannot be taken "
         "back.",
         verb="Grant",

@@ -12,7 +12,7 @@ from django.urls import reverse
 from kernel.display import separated
 from tenants.admin.limit_forms import QUOTA_FIELDS, RATE_FIELDS
 from tenants.admission.limits import QuotaRule, RateRule
-from tenants.limit_words import amount_words, quota_words, rate_words, reach_words, time_left
+from tenants.limit_words import number_words, quota_words, rate_words, reach_words, time_left
 from tenants.limits_in_force import Origin
 from tenants.limits_report import LimitsReport, QuotaLine, RateLine
 from tenants.models import PlanQuota, PlanRateLimit, Quota
@@ -117,12 +117,12 @@ def quota_bar(
     line: QuotaLine, counted: Counted, report: LimitsReport, names: Mapping[str, str]
 ) -> Bar:
     unit, allowed = line.rule.unit, line.allowed(counted)
-    parts = [f"{amount_words(counted.used, unit)} used"]
+    parts = [f"{number_words(counted.used, unit)} used"]
     if counted.held is not None:
-        parts.append(f"{amount_words(counted.held, unit)} held")
-    parts.append(f"{amount_words(line.remaining(counted), unit)} left")
+        parts.append(f"{number_words(counted.held, unit)} held")
+    parts.append(f"{number_words(line.remaining(counted), unit)} left")
     if counted.granted:
-        parts.append(f"{amount_words(counted.granted, unit)} granted on top")
+        parts.append(f"{number_words(counted.granted, unit)} granted on top")
     assert line.window is not None
     asked = urlencode({"counter": counted.counter, "window": line.window.id})
     return Bar(
@@ -139,9 +139,13 @@ def quota_bar(
 def running_bar(rule: RateRule, counted: Counted, names: Mapping[str, str]) -> Bar:
     running, most = counted.running, rule.concurrency
     known = "unknown" if running is None else separated(running)
+    parts = [f"{known} running" + (f" of {separated(most)}" if most else "")]
+    for unit, left in (("requests", counted.requests_left), ("tokens", counted.tokens_left)):
+        if left is not None:
+            parts.append(f"{separated(left)} {unit} may come at once")
     return Bar(
         name=names.get(counted.owner, counted.owner),
-        numbers=f"{known} running" + (f" of {separated(most)}" if most else ""),
+        numbers=" · ".join(parts),
         percent=int(100 * (running or 0) / most) if most and running is not None else None,
         used_width=share(running or 0, most) if most else 0,
         held_width=0,

@@ -14,9 +14,8 @@ from tenants import limit_services
 from tenants.admin.limit_forms import (
     QUOTA_FIELDS,
     RATE_FIELDS,
+    OwnRuleForm,
     QuotaRuleForm,
-    RuleForm,
-    without_hidden_owner,
 )
 from tenants.admin.limits_page import limits_address
 from tenants.admin.limits_view import FROM
@@ -29,19 +28,15 @@ WHOSE = ("tenant", ("api_key", "member"))
 ANCHORED = "period == 'days' || period == 'months'"
 
 
-class RateLimitForm(RuleForm):
-    def clean(self) -> Any:
-        return without_hidden_owner(super().clean() or {})
-
-
-class QuotaForm(QuotaRuleForm):
-    def clean(self) -> Any:
-        return without_hidden_owner(super().clean())
+class QuotaForm(OwnRuleForm, QuotaRuleForm):
+    """A quota of one tenant."""
 
 
 class OwnLimitAdmin(ConsoleAdmin):
     """What both kinds share. The tenant of a limit stays; for another one, make another limit."""
 
+    # Labels above the fields: there are three in a row.
+    compressed_fields = False
     list_select_related = ("tenant", "api_key", "member__user")
     search_fields = ("tenant__slug", "tenant__name", "route", "api_key__name")
     autocomplete_fields = ("tenant", "api_key", "member")
@@ -81,7 +76,7 @@ class OwnLimitAdmin(ConsoleAdmin):
 
 @admin.register(RateLimit)
 class RateLimitAdmin(OwnLimitAdmin):
-    form = RateLimitForm
+    form = OwnRuleForm
     list_display = ("tenant", "limit_words", "owner", "mode")
     list_filter = (("tenant", AutocompleteSelectFilter), "per", "door", "shadow")
     fieldsets = ((None, {"fields": (*WHOSE, *RATE_FIELDS)}),)

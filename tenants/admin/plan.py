@@ -27,9 +27,23 @@ from tenants.limit_words import describe_quota, describe_rate, joined
 from tenants.models import Plan, PlanQuota, PlanRateLimit
 
 
+class TitledRateForm(RuleForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        # Where the theme looks for the title of a stored rule.
+        self.instance.get_inline_title = describe_rate(self.instance)
+
+
+class TitledQuotaForm(QuotaRuleForm):
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if self.instance.pk:
+            self.instance.get_inline_title = describe_quota(self.instance)
+
+
 class RateLimitsInline(StackedInline):
     model = PlanRateLimit
-    form = RuleForm
+    form = TitledRateForm
     formset = OnceFormSet
     fieldsets = ((None, {"fields": RATE_FIELDS}),)
     extra = 0
@@ -39,7 +53,7 @@ class RateLimitsInline(StackedInline):
 
 class QuotasInline(StackedInline):
     model = PlanQuota
-    form = QuotaRuleForm
+    form = TitledQuotaForm
     formset = OnceFormSet
     fieldsets = ((None, {"fields": QUOTA_FIELDS}),)
     extra = 0
@@ -51,7 +65,11 @@ class QuotasInline(StackedInline):
 class PlanAdmin(ConsoleAdmin):
     list_display = ("name", "tenants", "summary", "created_at")
     search_fields = ("name", "description")
+    # Said here too: rows that are counted per plan have no order of the model's.
+    ordering = ("name",)
     fields = ("name", "description", "longest_answer")
+    # Labels above the fields: there are three in a row.
+    compressed_fields = False
     inlines = (RateLimitsInline, QuotasInline)
     # Tenants are never deleted, and a plan that one is on neither: the page then names them.
     goes_along = frozenset({"tenant"})

@@ -2,8 +2,8 @@
 
 import msgspec
 
-from tenants.admission.checks import Checks
-from tenants.admission.verdicts import Ask
+from tenants.admission.checks import MILLION, Checks, QuotaCheck
+from tenants.admission.verdicts import Ask, Granted
 
 TYPICAL_ANSWER = 512
 """Tokens that are taken from a token rate, and held first where a quota is extended, for each
@@ -37,21 +37,26 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True):
     limits_answer: bool
     """Whether the engine must be told to stop where the hold ends."""
 
-    def longest_answer(self, granted: int, *, answers: int) -> int | None:
-        """Tokens to which each answer must be limited, if `granted` are held for all of them."""
-        return max(1, granted // answers) if self.limits_answer and answers else None
+    def longest_answer(self, granted: Granted, checks: Checks, *, demand: Demand) -> int | None:
+        """Tokens to which the engine must limit each answer; None: as the client says."""
+        if not demand.answers or not (self.limits_answer or self.extends):
+            return None
+        tokens = granted.completion_tokens
+        if self.extends and not granted.quotas:
+            return None  # Redis is away: nobody knows what is left
+        if self.extends:
+            # It may grow, but not beyond all that is left now: one burst of tokens could be more
+            # than a quota, before anybody here has counted it.
+            tokens += room_left(granted, checks)
+        longest = max(1, tokens // demand.answers)
+        return longest if demand.longest_answer is None else min(longest, demand.longest_answer)
 
 
 def measure(demand: Demand, checks: Checks, *, prompt_tokens: int, longest_answer: int) -> Measure:
     """What is held: the prompt, and the longest or a typical answer. `longest_answer` is what the
     tenant's plan allows to requests that name no limit.
     """
-    counting = [
-        quota
-        for check in checks.scopes
-        for quota in check.quotas
-        if quota.hard and quota.per_completion
-    ]
+    counting = counting_tokens(checks)
     room = max(1, demand.context_length - prompt_tokens)
     # What cannot be watched while it grows is held whole.
     extends = bool(counting) and demand.streams and not any(q.full_hold for q in counting)
@@ -69,6 +74,28 @@ def measure(demand: Demand, checks: Checks, *, prompt_tokens: int, longest_answe
         extends=extends and bool(demand.answers),
         limits_answer=bool(counting) and not extends,
     )
+
+
+def room_left(granted: Granted, checks: Checks) -> int:
+    """Completion tokens that every hard quota has left beside what is held."""
+    remaining = {(each.counter, each.window): each.remaining for each in granted.quotas}
+    return min(
+        (
+            remaining.get((quota.counter, quota.window), 0) * MILLION // quota.per_completion
+            for quota in counting_tokens(checks)
+        ),
+        default=0,
+    )
+
+
+def counting_tokens(checks: Checks) -> list[QuotaCheck]:
+    """The quotas that refuse, and of which every token of an answer takes something."""
+    return [
+        quota
+        for check in checks.scopes
+        for quota in check.quotas
+        if quota.hard and quota.per_completion
+    ]
 
 
 def ask_for(measured: Measure, checks: Checks, *, request_id: str, facts: bytes) -> Ask:

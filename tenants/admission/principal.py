@@ -38,10 +38,13 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
         return not self.allowed_models or model in self.allowed_models
 
 
-def ensure_usable(principal: Principal, *, scope: str, address: str | None, now: float) -> None:
+def ensure_usable(
+    principal: Principal, *, scope: str | None, address: str | None, now: float
+) -> None:
     """Raises the reason for which this key may not be used now, from there, for that.
 
-    `now` is in seconds since 1970. Called again for every message on a long connection.
+    `now` is in seconds since 1970; `scope` None is what every key may do. Called again for every
+    message on a long connection.
     """
     if principal.blocked:
         raise RevokedApiKey
@@ -49,7 +52,7 @@ def ensure_usable(principal: Principal, *, scope: str, address: str | None, now:
         raise ExpiredApiKey
     if not principal.tenant_active:
         raise TenantSuspended
-    if scope not in principal.scopes:
+    if scope is not None and scope not in principal.scopes:
         raise ScopeNotGranted(
             f"This API key lacks the scope {scope!r}. Use a key that has it, or have it added."
         )

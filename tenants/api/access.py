@@ -7,7 +7,7 @@ from django.db.models import Model
 from django.http import HttpRequest
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import serializers, status
-from rest_framework.permissions import SAFE_METHODS, BasePermission
+from rest_framework.permissions import SAFE_METHODS, BasePermission, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.viewsets import GenericViewSet
@@ -60,9 +60,15 @@ class ApiViewSet(GenericViewSet[M]):
         super().initial(request, *args, **kwargs)
         auditing.name_actor(acting_user(request))
 
-    def told(self, serializer: type[serializers.Serializer[Any]]) -> dict[str, Any]:
-        """The facts in the body. Raises what `config.api` renders as `invalid_parameter`."""
-        body = serializer(data=self.request.data, context=self.get_serializer_context())
+    def told(
+        self, serializer: type[serializers.BaseSerializer[Any]], *, partial: bool = False
+    ) -> dict[str, Any]:
+        """The facts in the body; `partial` leaves out those that it does not tell.
+
+        Raises what `config.api` renders as `invalid_parameter`.
+        """
+        context = self.get_serializer_context()
+        body = serializer(data=self.request.data, context=context, partial=partial)
         body.is_valid(raise_exception=True)
         return dict(body.validated_data)
 
@@ -88,6 +94,7 @@ class TenantViewSet(ApiViewSet[M]):
     of their tenants; another one's objects are not found.
     """
 
+    least_role_to_read: ClassVar[Role] = Role.VIEWER
     least_role_to_write: ClassVar[Role] = Role.DEVELOPER
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
@@ -105,7 +112,8 @@ class TenantViewSet(ApiViewSet[M]):
             self.tenant = find_tenant(slug=slug) if slug else None
             return tenant_scope(self.tenant.pk) if self.tenant else every_tenant()
         membership = membership_of(user=acting_user(request), tenant=slug)
-        least = Role.VIEWER if request.method in SAFE_METHODS else self.least_role_to_write
+        reads = request.method in SAFE_METHODS
+        least = self.least_role_to_read if reads else self.least_role_to_write
         if LADDER.index(Role(membership.role)) < LADDER.index(least):
             raise RoleTooLow
         self.tenant = membership.tenant
@@ -118,3 +126,10 @@ class TenantViewSet(ApiViewSet[M]):
                 "Say which tenant is meant: add ?tenant=<short name>.", param="tenant"
             )
         return self.tenant
+
+
+class LimitsViewSet(TenantViewSet[M]):
+    """What a tenant may read of itself, and only operators change: its limits."""
+
+    def get_permissions(self) -> list[Any]:
+        return [IsAuthenticated() if self.request.method in SAFE_METHODS else IsOperator()]

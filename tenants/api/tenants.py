@@ -2,7 +2,9 @@
 
 from typing import Any
 
+from django.db import transaction
 from django.db.models import QuerySet
+from django.utils import timezone
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -11,23 +13,35 @@ from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import services
+from tenants import limit_services, services
 from tenants.api.access import ApiViewSet, IsOperator, acting_user, is_operator
-from tenants.models import Tenant
+from tenants.api.tenant_limits import TenantLimitsSerializer, as_json
+from tenants.limits_report import report_limits
+from tenants.live_view import read_live_view, recent_refusals
+from tenants.models import Plan, Tenant
 from tenants.models.tenant import validate_time_zone
 from tenants.selectors import tenant_ids_of
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
+    plan = serializers.SlugRelatedField[Tenant](slug_field="name", read_only=True)
+
     class Meta:
         model = Tenant
-        fields = ("slug", "name", "status", "time_zone", "created_at")
+        fields = ("slug", "name", "status", "plan", "time_zone", "created_at")
 
 
 class TenantChangesSerializer(serializers.Serializer[Tenant]):
     name = serializers.CharField(max_length=200, required=False)
     time_zone = serializers.CharField(
         max_length=50, validators=[validate_time_zone], required=False
+    )
+    plan = serializers.SlugRelatedField[Plan](
+        slug_field="name",
+        queryset=Plan.objects.all(),
+        allow_null=True,
+        required=False,
+        help_text="Name of a plan; null: none.",
     )
 
 
@@ -38,7 +52,7 @@ class NewTenantSerializer(TenantChangesSerializer):
 
 class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
     serializer_class = TenantSerializer
-    queryset = Tenant.objects.all()
+    queryset = Tenant.objects.select_related("plan")
     lookup_field = "slug"
     lookup_value_regex = r"[-a-zA-Z0-9_]+"
 
@@ -52,15 +66,25 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
         return tenants.filter(pk__in=tenant_ids_of(user=acting_user(self.request)))
 
     @extend_schema(request=NewTenantSerializer, responses={201: TenantSerializer})
+    @transaction.atomic
     def create(self, request: Request) -> Response:
         """Make a tenant."""
-        return self.show_new(services.create_tenant(**self.told(NewTenantSerializer)))
+        told = self.told(NewTenantSerializer)
+        plan = told.pop("plan", None)
+        tenant = services.create_tenant(**told)
+        if plan is not None:
+            limit_services.set_plan(tenant=tenant, plan=plan, now=timezone.now())
+        return self.show_new(tenant)
 
     @extend_schema(request=TenantChangesSerializer)
+    @transaction.atomic
     def partial_update(self, request: Request, slug: str) -> Response:
-        """Change a tenant's name or time zone."""
+        """Change a tenant's name, time zone or plan."""
         tenant = self.get_object()
-        for name, value in self.told(TenantChangesSerializer).items():
+        told = self.told(TenantChangesSerializer)
+        if "plan" in told:
+            limit_services.set_plan(tenant=tenant, plan=told.pop("plan"), now=timezone.now())
+        for name, value in told.items():
             setattr(tenant, name, value)
         services.save_tenant(tenant=tenant)
         return self.show(tenant)
@@ -78,3 +102,12 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
         """Serve a suspended tenant again."""
         services.resume_tenant(tenant_id=self.get_object().pk)
         return self.show(self.get_object())
+
+    @extend_schema(responses=TenantLimitsSerializer)
+    @action(detail=True, methods=["get"])
+    def limits(self, request: Request, slug: str) -> Response:
+        """Every limit in force, where it comes from, and how it stands this moment."""
+        tenant = self.get_object()
+        report = report_limits(tenant, now=timezone.now(), live=read_live_view(tenant.pk))
+        shown = as_json(report, refusals=recent_refusals(tenant.pk))
+        return Response(TenantLimitsSerializer(shown).data)

@@ -3,13 +3,20 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
+from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.pagination import CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
 
 from tenants.api.access import WHICH_TENANT, TenantViewSet
 from tenants.models import UsageEvent
+from tenants.reports import report_usage
+from tenants.usage_report import GROUPS, as_answer, read_question
 
 LARGEST_ID = 2**63 - 1
 
@@ -46,6 +53,12 @@ class UsageFilter(serializers.Serializer[Any]):
 
 LOOKUPS = {"since": "started_at__gte", "until": "started_at__lt", "api_key": "api_key_id"}
 
+SUMMARY = (
+    OpenApiParameter("from", str, description="A date or time; by default 30 days ago."),
+    OpenApiParameter("to", str, description="The first day or moment that no longer counts."),
+    OpenApiParameter("group_by", str, enum=GROUPS, description="By default by day."),
+)
+
 
 class UsagePages(CursorPagination):
     """Newest first, along the index of the ledger."""
@@ -67,3 +80,17 @@ class UsageViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[UsageEvent]
         asked.is_valid(raise_exception=True)
         narrowed = {LOOKUPS.get(name, name): value for name, value in asked.validated_data.items()}
         return UsageEvent.objects.select_related("tenant").filter(**narrowed)
+
+    @extend_schema(parameters=[WHICH_TENANT, *SUMMARY], responses=OpenApiTypes.OBJECT)
+    @action(detail=False, filter_backends=[], pagination_class=None)
+    def summary(self, request: Request) -> Response:
+        """Sums by day, hour, agent, model or key, as tenants see them at `/v1/usage`.
+
+        Operators who name no tenant get the sums of all, with the days of UTC.
+        """
+        question = read_question(
+            tenant_id=self.tenant.pk if self.tenant else 0,
+            parameters=request.query_params.dict(),
+        )
+        zone = self.tenant.time_zone if self.tenant else "UTC"
+        return Response(as_answer(report_usage(question, zone=zone, now=timezone.now())))

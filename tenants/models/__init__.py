@@ -4,6 +4,7 @@ from tenants.models.alert_recipient import AlertRecipient
 from tenants.models.api_key import ApiKey
 from tenants.models.limits import Quota, RateLimit
 from tenants.models.membership import Membership, User
+from tenants.models.notice import Notice
 from tenants.models.plan import Plan, PlanQuota, PlanRateLimit
 from tenants.models.quota_usage import QuotaAlert, QuotaTopUp, QuotaUsage, QuotaWindow
 from tenants.models.tenant import Tenant
@@ -14,6 +15,7 @@ __all__ = [
     "AlertRecipient",
     "ApiKey",
     "Membership",
+    "Notice",
     "Plan",
     "PlanQuota",
     "PlanRateLimit",

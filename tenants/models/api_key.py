@@ -86,6 +86,12 @@ class ApiKey(TenantOwned):
     )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     blocked_at = models.DateTimeField(null=True, editable=False)
+    warned_of = models.DateTimeField(
+        null=True, editable=False, help_text="The expiry that was announced."
+    )
+    noted_expiry = models.DateTimeField(
+        null=True, editable=False, help_text="The expiry that was told to the gateways."
+    )
     last_used_at = models.DateTimeField(null=True, editable=False)
     replaces = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, editable=False, related_name="replaced_by"

@@ -93,6 +93,20 @@ class UsageEvent(TenantOwned):
             models.Index(fields=("tenant", "-started_at"), name="usage_by_tenant"),
             models.Index(fields=("-started_at",), name="usage_by_time"),
             models.Index(fields=("api_key", "-started_at"), name="usage_by_key"),
+            # Of the rare ones only, so that they cost the many nothing.
+            models.Index(
+                fields=("status", "-started_at"),
+                condition=~Q(status="completed"),
+                name="usage_by_failure",
+            ),
+            models.Index(
+                fields=("kind", "-started_at"), condition=~Q(kind="final"), name="usage_by_kind"
+            ),
+            models.Index(
+                fields=("client_request_id",),
+                condition=~Q(client_request_id=""),
+                name="usage_by_client_id",
+            ),
         )
 
     def __str__(self) -> str:

@@ -1,6 +1,5 @@
 """A real Chromium before a live console. Without one, tests skip, or fail if it is required."""
 
-import os
 import shutil
 from pathlib import Path
 
@@ -9,6 +8,7 @@ import pytest
 from tests.fakes.model_server import ModelServer, in_thread
 from tests.fixtures.cast import serve
 from tests.fixtures.console import operator
+from tests.fixtures.extras import missing
 from tests.fixtures.gateway import gateway_in_thread
 
 __all__ = ["operator"]
@@ -19,19 +19,12 @@ FLAGS = [
 ]
 
 
-def missing(reason):
-    """Skip, unless TENANTRY_REQUIRE=browser says that this is no excuse."""
-    if "browser" in os.environ.get("TENANTRY_REQUIRE", "").split(","):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 @pytest.fixture
 def chromium():
     """The browser's path."""
     path = shutil.which("chromium") or shutil.which("chromium-browser")
     if path is None:
-        missing("Chromium is not installed.")
+        missing("browser", "Chromium is not installed.")
     return Path(path)
 
 
@@ -41,7 +34,7 @@ def page(live_server, operator, chromium):
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        missing("playwright is not installed.")
+        missing("browser", "playwright is not installed.")
     problems = []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)

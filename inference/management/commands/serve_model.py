@@ -8,7 +8,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,13 @@ from django.core.management.base import BaseCommand, CommandError, CommandParser
 
 from inference.engines.engine import EngineRequest
 from inference.engines.llamacpp import LLAMACPP
-from inference.engines.serving import EngineFailed, RegistrationRefused, Service, serve
+from inference.engines.serving import (
+    EngineFailed,
+    EngineMissing,
+    RegistrationRefused,
+    Service,
+    serve,
+)
 from inference.engines.vllm import VLLM
 
 ENGINES = {engine.name: engine for engine in (VLLM, LLAMACPP)}
@@ -39,16 +45,38 @@ class Command(BaseCommand):
         parser.add_argument("--max-concurrency", type=int, help="Requests answered at a time.")
         parser.add_argument("--drain-seconds", type=float, default=30.0)
         parser.add_argument("--ready-file", type=Path, help="Exists while registered.")
-        parser.add_argument("options", nargs="*", help="After `--`: options of the engine.")
+        parser.add_argument(
+            "--vllm-python",
+            default=os.environ.get("TENANTRY_VLLM_PYTHON", ""),
+            help="Interpreter of the environment that has vLLM; else the one of `vllm`.",
+        )
+        parser.add_argument(
+            "--engine-option",
+            action="append",
+            default=[],
+            dest="options",
+            metavar="OPTION",
+            help="Passed to the engine; or write all of them behind `--`.",
+        )
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        super().run_from_argv(name_options(argv))
 
     def handle(self, **given: Any) -> None:
         service = read_service(given, environ=os.environ)
         try:
             asyncio.run(serve(service))
-        except (EngineFailed, RegistrationRefused) as error:
+        except (EngineFailed, EngineMissing, RegistrationRefused) as error:
             sys.exit(str(error))
-        except FileNotFoundError as error:
-            sys.exit(f"{error.filename} is not installed here, so the engine cannot be started.")
+
+
+def name_options(argv: Sequence[str]) -> list[str]:
+    """What stands behind `--`, as one `--engine-option` each.
+
+    argparse would fill an optional list of positionals as soon as it meets the route, with none.
+    """
+    end = [*argv, "--"].index("--")
+    return [*argv[:end], *(f"--engine-option={option}" for option in argv[end + 1 :])]
 
 
 def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Service:
@@ -61,6 +89,7 @@ def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Ser
         port=given["port"],
         max_concurrency=given["max_concurrency"] or engine.default_concurrency,
         credential=secrets.token_urlsafe(32),
+        python=given["vllm_python"],
         options=tuple(given["options"]),
     )
     return Service(

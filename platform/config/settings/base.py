@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote, urlsplit
 
 import django_stubs_ext
 
@@ -158,3 +159,50 @@ ENDPOINT_EXPIRY_SECONDS = env.seconds(
     default=30,
     says="Silence after which a registered endpoint is taken out.",
 )
+
+EGRESS_ALLOW = env.targets(
+    "TENANTRY_EGRESS_ALLOW",
+    says="Networks, addresses and host names that are not public, but to which messages for "
+    "tenants may be sent, comma-separated.",
+)
+EGRESS_PORTS = env.ports(
+    "TENANTRY_EGRESS_PORTS",
+    default="443,8443",
+    says="Ports to which messages for tenants may be sent, comma-separated.",
+)
+EGRESS_HTTP = env.boolean(
+    "TENANTRY_EGRESS_HTTP",
+    default=False,
+    says="Whether messages for tenants may be sent unencrypted.",
+)
+EMAIL_URL = env.url(
+    "TENANTRY_EMAIL_URL",
+    default="",
+    schemes=("smtp", "smtps", "console"),
+    says="Where e-mails are handed in; console:// writes them into the log of the worker.",
+)
+DEFAULT_FROM_EMAIL = env.text(
+    "TENANTRY_EMAIL_FROM",
+    default="tenantry@localhost",
+    says="Sender of e-mails.",
+)
+
+
+def mail(url: str) -> dict[str, Any]:
+    """Django's settings for sending e-mails. `smtp` switches to TLS, `smtps` begins with it."""
+    parts = urlsplit(url)
+    if parts.scheme in {"", "console"}:
+        return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
+    return {
+        "EMAIL_BACKEND": "django.core.mail.backends.smtp.EmailBackend",
+        "EMAIL_HOST": parts.hostname or "localhost",
+        "EMAIL_PORT": parts.port or (465 if parts.scheme == "smtps" else 587),
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp" and bool(parts.username),
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+        "EMAIL_TIMEOUT": 10,
+    }
+
+
+globals().update(mail(EMAIL_URL))

@@ -143,6 +143,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "TenantStatus": "tenants.models.Tenant.Status",
+        "RecipientKind": "tenants.models.AlertRecipient.Kind",
+        "UsageKind": "tenants.models.UsageEvent.Kind",
         "UsageStatus": "tenants.models.UsageEvent.Status",
         "KeyStatus": ("active", "blocked", "expired"),
     },

@@ -10,11 +10,11 @@ import aiohttp
 import pytest
 from django.conf import settings
 from django.utils import timezone
-from tenants.tasks import bill_orphans
 
 from kernel.redis import connect
 from tenants import limit_services
 from tenants.models import Quota, UsageEvent
+from tenants.tasks import bill_orphans
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.books import assert_balance
 from tests.fixtures.cast import add_endpoint, serve

@@ -17,6 +17,7 @@ NAMES = [model._meta.label_lower.replace(".", "_") for model in MODELS]
 READ_ONLY = {
     *("auditlog_logentry", "tenants_usageevent", "agents_agentrevision"),
     *("tenants_quotawindow", "tenants_quotatopup", "tenants_quotaalert"),
+    "tenants_usagehour",
 }
 
 

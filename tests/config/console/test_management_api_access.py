@@ -7,11 +7,16 @@ import pytest
 from django.db import transaction
 from django.test import Client
 from django.urls import get_resolver
+from django.utils import timezone
 
 from agents import services as agents
 from inference import registry
+from tenants import alert_services, limit_services
 from tenants import services as tenants
+from tenants.limits_report import report_limits
+from tenants.models import AlertRecipient
 from tests.fixtures.console import make_event, make_person
+from tests.fixtures.limits import make_plan, own_quota, own_rate
 
 PREFIX = "api/v1/"
 CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operator")
@@ -29,6 +34,31 @@ ACCESS = {
     ("patch", "tenants/{slug}"): OPERATORS,
     ("post", "tenants/{slug}/suspend"): OPERATORS,
     ("post", "tenants/{slug}/resume"): OPERATORS,
+    ("get", "tenants/{slug}/limits"): MEMBERS,
+    ("get", "plans"): OPERATORS,
+    ("post", "plans"): (401, 403, 403, 403, 403, 201),
+    ("get", "plans/{pk}"): OPERATORS,
+    ("patch", "plans/{pk}"): OPERATORS,
+    ("delete", "plans/{pk}"): (401, 403, 403, 403, 403, 409),
+    ("get", "rate-limits"): EVERYBODY,
+    ("post", "rate-limits"): (401, 403, 403, 403, 403, 201),
+    ("get", "rate-limits/{pk}"): MEMBERS,
+    ("patch", "rate-limits/{pk}"): OPERATORS,
+    ("delete", "rate-limits/{pk}"): (401, 403, 403, 403, 403, 204),
+    ("get", "quotas"): EVERYBODY,
+    ("post", "quotas"): (401, 403, 403, 403, 403, 201),
+    ("get", "quotas/{pk}"): MEMBERS,
+    ("patch", "quotas/{pk}"): OPERATORS,
+    ("delete", "quotas/{pk}"): (401, 403, 403, 403, 403, 204),
+    ("get", "top-ups"): EVERYBODY,
+    ("post", "top-ups"): (401, 403, 403, 403, 403, 201),
+    ("get", "top-ups/{pk}"): MEMBERS,
+    ("get", "alert-recipients"): (401, 403, 403, 403, 200, 200),
+    ("post", "alert-recipients"): (401, 403, 403, 403, 403, 201),
+    ("get", "alert-recipients/{pk}"): (401, 403, 403, 403, 200, 200),
+    ("patch", "alert-recipients/{pk}"): OPERATORS,
+    ("delete", "alert-recipients/{pk}"): (401, 403, 403, 403, 403, 204),
+    ("post", "alert-recipients/{pk}/new-secret"): (401, 403, 403, 403, 403, 409),
     ("get", "members"): EVERYBODY,
     ("post", "members"): (401, 404, 403, 403, 201, 201),
     ("get", "members/{pk}"): MEMBERS,
@@ -51,6 +81,7 @@ ACCESS = {
     ("get", "agents/{pk}/revisions"): MEMBERS,
     ("get", "usage"): EVERYBODY,
     ("get", "usage/{pk}"): MEMBERS,
+    ("get", "usage/summary"): MEMBERS,
     ("get", "tokens"): EVERYBODY,
     ("post", "tokens"): (401, 201, 201, 201, 201, 201),
     ("delete", "tokens/{token_key}"): (401, 404, 404, 404, 404, 404),
@@ -85,12 +116,19 @@ BODIES = {
     ("post", "api-keys"): {"name": "second"},
     ("post", "agents"): {"slug": "second", "name": "Second", "route": "smollm2"},
     ("post", "agents/{pk}/rollback"): {"revision": 1},
+    ("post", "plans"): {"name": "Second"},
+    ("post", "rate-limits"): {"requests_per_minute": 5, "per": "key"},
+    ("post", "quotas"): {"limit": 5, "per": "key"},
+    ("post", "alert-recipients"): {"kind": "email", "address": "ops@acme.example"},
     ("post", "routes"): {"name": "second", "pool": "small"},
     ("post", "pools"): {"name": "second", "engine": "vllm"},
     ("post", "endpoints"): {"pool": "small", "address": "http://10.0.0.9", "model": "smollm2"},
     ("post", "join-tokens"): {"pool": "small", "name": "rack 2"},
 }
-FOR_A_NEW_ROW = {"members", "api-keys", "agents"}
+FOR_A_NEW_ROW = {
+    *("members", "api-keys", "agents"),
+    *("rate-limits", "quotas", "top-ups", "alert-recipients"),
+}
 """Where `?tenant=acme` says for whom."""
 
 
@@ -135,10 +173,12 @@ def things(acme, rival, route, pool, operator):
     agent.instructions = "Be brief."
     agents.save_draft(agent=agent)
     endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="smollm2")
+    limits = limits_of(acme, owner=operator)
     members = tenants.add_member(tenant=acme, user=people["viewer"], role="viewer")
     return {
         "people": people,
         "tenants": "acme",
+        **limits,
         "members": members.pk,
         "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
         "agents": agent.pk,
@@ -149,6 +189,28 @@ def things(acme, rival, route, pool, operator):
         "endpoints": endpoint.public_id,
         "join-tokens": registry.issue_join_token(pool=pool, name="rack 1")[0].pk,
         "audit": newest_audit_entry(),
+    }
+
+
+def limits_of(tenant, *, owner):
+    """One of each kind of limit, and the body that grants more of the quota."""
+    now = timezone.now()
+    plan = make_plan()
+    limit_services.set_plan(tenant=tenant, plan=plan, now=now)
+    quota = own_quota(tenant, now=now)
+    line = report_limits(tenant, now=now, live=None).quotas[0]
+    counter = {"counter": "tenant|tokens", "window": line.window.id}
+    told = {**counter, "amount": 5, "reason": "Launch day"}
+    top_up = limit_services.grant_top_up(tenant_id=tenant.pk, by=owner, now=now, **told)
+    recipient = AlertRecipient(tenant=tenant, address="ops@acme.example")
+    alert_services.save_recipient(recipient=recipient)
+    return {
+        "plans": plan.pk,
+        "rate-limits": own_rate(tenant).pk,
+        "quotas": quota.pk,
+        "top-ups": top_up.pk,
+        "alert-recipients": recipient.pk,
+        "top-up": told,
     }
 
 
@@ -185,5 +247,5 @@ def send(client, ask, things):
         return client.get(address)
     if not rest and kind in FOR_A_NEW_ROW:
         address += "?tenant=acme"
-    body = BODIES.get(ask, {})
+    body = things["top-up"] if ask == ("post", "top-ups") else BODIES.get(ask, {})
     return getattr(client, method)(address, body, content_type="application/json")

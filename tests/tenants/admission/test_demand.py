@@ -3,7 +3,8 @@
 import pytest
 
 from tenants.admission.demand import TYPICAL_ANSWER, Demand, measure
-from tests.fixtures.checks import checks, quota, rate
+from tenants.admission.verdicts import Granted, QuotaStanding
+from tests.fixtures.checks import checks, only_quota, quota, rate
 
 FULL, EXTEND = quota(limit=10**6), quota(limit=10**6, hold="extend")
 
@@ -11,6 +12,14 @@ FULL, EXTEND = quota(limit=10**6), quota(limit=10**6, hold="extend")
 def measured(*rules, prompt_tokens=100, **facts):
     demand = Demand(**{"prompt_bytes": 300, "context_length": 8192, **facts})
     return measure(demand, checks(*rules), prompt_tokens=prompt_tokens, longest_answer=4096)
+
+
+def longest(found, granted, *rules, quotas=(), answers=1, longest_answer=None):
+    demand = Demand(
+        prompt_bytes=300, context_length=8192, answers=answers, longest_answer=longest_answer
+    )
+    answer = Granted(completion_tokens=granted, quotas=quotas)
+    return found.longest_answer(answer, checks(*rules), demand=demand)
 
 
 def test_a_full_hold_is_as_long_as_the_client_allows():
@@ -23,7 +32,7 @@ def test_a_request_without_a_limit_of_its_own_gets_the_plans():
     found = measured(FULL)
 
     assert found.completion_tokens == 4096
-    assert found.longest_answer(4096, answers=1) == 4096
+    assert longest(found, 4096, FULL) == 4096
 
 
 def test_nothing_is_held_that_the_model_cannot_write():
@@ -36,21 +45,38 @@ def test_several_answers_are_held_together_and_limited_apart():
     found = measured(FULL, longest_answer=50, answers=4)
 
     assert (found.completion_tokens, found.least_completion) == (200, 4)
-    assert found.longest_answer(101, answers=4) == 25
+    assert longest(found, 101, FULL, answers=4) == 25
 
 
 def test_embeddings_have_no_answer():
     found = measured(FULL, answers=0)
 
     assert (found.completion_tokens, found.least_completion) == (0, 0)
-    assert found.longest_answer(0, answers=0) is None
+    assert longest(found, 0, FULL, answers=0) is None
 
 
 def test_a_stream_may_begin_with_a_typical_answer():
     found = measured(EXTEND, streams=True)
 
     assert (found.completion_tokens, found.extends) == (TYPICAL_ANSWER, True)
-    assert found.longest_answer(TYPICAL_ANSWER, answers=1) is None
+
+
+@pytest.mark.parametrize(
+    ("remaining", "asked", "told"), [(100, None, 612), (0, None, 512), (100, 550, 550)]
+)
+def test_a_growing_answer_is_limited_to_all_that_is_left(remaining, asked, told):
+    found = measured(EXTEND, streams=True, longest_answer=asked)
+    quota_left = only_quota(checks(EXTEND))
+    standing = QuotaStanding(
+        counter=quota_left.counter,
+        window=quota_left.window,
+        limit=1000,
+        used=1000 - remaining,
+        held=0,
+        hard=True,
+    )
+
+    assert longest(found, 512, EXTEND, quotas=(standing,), longest_answer=asked) == told
 
 
 @pytest.mark.parametrize("rules", [(FULL, EXTEND), (EXTEND,)])
@@ -66,7 +92,7 @@ def test_what_cannot_be_watched_is_held_whole(rules):
     [(), (rate(requests_per_minute=1),), (quota(unit="requests"),), (quota(hard=False),)],
 )
 def test_without_a_quota_of_tokens_the_answer_is_the_clients_business(rules):
-    assert measured(*rules).longest_answer(4096, answers=1) is None
+    assert longest(measured(*rules), 4096, *rules) is None
 
 
 def test_token_rates_reckon_with_a_typical_answer():

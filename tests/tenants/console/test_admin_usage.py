@@ -1,6 +1,6 @@
 """The console's page of the ledger: read, filtered, summed up; never changed."""
 
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 import pytest
 from django.urls import reverse
@@ -54,7 +54,10 @@ def test_it_is_filtered_by_date(console, acme):
     before = timezone.now() - timedelta(days=40)
     make_event(acme, 1, started_at=before)
     make_event(acme, 2)
-    assert totals(console, started_at__year=before.year, started_at__month=before.month).requests
+    day = before.astimezone(UTC).date().isoformat()
+    assert totals(console, started_at_from=day, started_at_to=day).requests == 1
+    assert totals(console, started_at_to=day, route="qwen").requests == 0
+    assert totals(console, started_at_from=day).requests == 2
 
 
 def test_a_correction_changes_the_tokens_and_is_no_request(console, acme):

@@ -16,7 +16,8 @@ from inference.registry import delete_endpoint, issue_join_token
 from inference.services import create_pool, create_route
 from kernel.env_file import read_env_file, write_env_file, write_private_file
 from tenants.keys import key_matches, parse_key, pepper_name
-from tenants.models import ApiKey, Tenant, User
+from tenants.limit_services import save_plan, save_plan_quota, save_plan_rate_limit, set_plan
+from tenants.models import ApiKey, Plan, PlanQuota, PlanRateLimit, Tenant, User
 from tenants.scoping import tenant_scope
 from tenants.services import block_key, create_tenant, issue_key
 
@@ -25,6 +26,7 @@ TENANT = "demo"
 AGENT = "assistant"
 MODEL = "smollm2"
 CONTEXT_LENGTH = 2048
+PLAN = "Starter"
 NAME = "demo"
 """Of the key and the join token that belong to this command."""
 
@@ -32,7 +34,7 @@ INSTRUCTIONS = "You are a friendly assistant. Answer in one or two short sentenc
 
 
 class Command(BaseCommand):
-    help = "Create the demo tenant, agent, API key and operator; leaves alone what is there."
+    help = "Create the demo tenant, plan, agent, API key and operator; leaves alone what is there."
 
     def handle(self, **_: Any) -> None:
         home = Path(settings.HOME)
@@ -43,7 +45,7 @@ class Command(BaseCommand):
             operator = ensure_operator(password)
             pool = ensure_pool()
             route = ensure_route(pool)
-            tenant = ensure_tenant()
+            tenant = ensure_tenant(ensure_plan())
             ensure_agent(tenant, route=route, operator=operator)
             forget_ended_engines(pool)
             token = renew_join_token(pool)
@@ -83,9 +85,29 @@ def ensure_route(pool: ModelPool) -> ModelRoute:
     return known or create_route(name=MODEL, pool=pool, context_length=CONTEXT_LENGTH)
 
 
-def ensure_tenant() -> Tenant:
+def ensure_plan() -> Plan:
+    """Limits that show what limits are, and that nobody who tries things out runs into."""
+    known = Plan.objects.filter(name=PLAN).first()
+    if known:
+        return known
+    plan = Plan(name=PLAN, description="What a new tenant begins with.")
+    save_plan(plan=plan)
+    rate = PlanRateLimit(
+        plan=plan, requests_per_minute=600, tokens_per_minute=200_000, concurrency=20
+    )
+    save_plan_rate_limit(rule=rate)
+    save_plan_quota(rule=PlanQuota(plan=plan, limit=2_000_000), now=timezone.now())
+    return plan
+
+
+def ensure_tenant(plan: Plan) -> Tenant:
+    """The demo tenant. Only a new one is put on the plan: what somebody chose stays."""
     known = Tenant.objects.filter(slug=TENANT).first()
-    return known or create_tenant(slug=TENANT, name="Demo tenant")
+    if known:
+        return known
+    tenant = create_tenant(slug=TENANT, name="Demo tenant")
+    set_plan(tenant=tenant, plan=plan, now=timezone.now())
+    return tenant
 
 
 def ensure_agent(tenant: Tenant, *, route: ModelRoute, operator: User) -> None:

@@ -27,3 +27,18 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   event.detail.shouldSwap = false;
   window.location.reload();
 });
+
+// In the quotas of a plan: fields of anchored periods, shown only where they are meant.
+const ANCHORED = ["days", "months"];
+function showAnchor(select) {
+  const every = document.getElementsByName(select.name.replace(/period$/, "every"))[0];
+  every?.closest(".field-row").classList.toggle("console-hidden", !ANCHORED.includes(select.value));
+}
+function showAnchors(part) {
+  part.querySelectorAll("select[name$='-period']").forEach(showAnchor);
+}
+document.addEventListener("DOMContentLoaded", () => showAnchors(document));
+document.addEventListener("formset:added", (event) => showAnchors(event.target));
+document.addEventListener("change", (event) => {
+  if (event.target.matches("select[name$='-period']")) showAnchor(event.target);
+});

@@ -13,8 +13,6 @@ from tenants.models import QuotaWindow
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, make_plan, only_quota, own_quota, plan_quota
 
-pytest_plugins = ["tests.fixtures.console"]
-
 HOUR = timedelta(hours=1)
 MIDNIGHT = datetime(2026, 3, 11, tzinfo=UTC)
 """The end of the day that NOON lies in."""

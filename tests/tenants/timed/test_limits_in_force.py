@@ -21,8 +21,6 @@ from tests.fixtures.limits import (
     plan_rate,
 )
 
-pytest_plugins = ["tests.fixtures.console"]
-
 
 @pytest.fixture
 def plan(acme):

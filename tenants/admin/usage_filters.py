@@ -1,0 +1,55 @@
+"""Filters of the ledger's page, and the same ones for the hours that sum the ledger up."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any
+
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.dateparse import parse_date
+from unfold.contrib.filters.admin import RangeDateFilter
+
+from tenants.models import UsageHour
+
+HOUR_LOOKUPS = {
+    "tenant__id__exact": "tenant_id",
+    "api_key__id__exact": "api_key_id",
+    "route": "route",
+    "door": "door",
+}
+NO_FILTERS = {"p", "o", "started_at_from", "started_at_to"}
+"""Parameters of the page that leave hours as they are, or that `days_between` reads."""
+
+
+class DaysFilter(RangeDateFilter):
+    """From one day to another, both included, in UTC."""
+
+    def queryset(self, request: HttpRequest, queryset: Any) -> Any:
+        return queryset.filter(**days_between(self.used_parameters, column="started_at"))
+
+
+def days_between(asked: Mapping[str, Any], *, column: str) -> dict[str, datetime]:
+    """Lookups of `column` for the days in a query string; what is no date is not asked for."""
+    first, last = (as_day(asked.get(f"started_at_{end}")) for end in ("from", "to"))
+    lookups = {}
+    if first:
+        lookups[f"{column}__gte"] = datetime.combine(first, time(), UTC)
+    if last and last < date.max:
+        lookups[f"{column}__lt"] = datetime.combine(last + timedelta(days=1), time(), UTC)
+    return lookups
+
+
+def as_day(text: Any) -> date | None:
+    try:
+        return parse_date(str(text or ""))
+    except ValueError:
+        return None
+
+
+def hours_alike(asked: Mapping[str, str]) -> QuerySet[UsageHour] | None:
+    """The hours that sum up what the page's query string asks for; None if hours cannot tell."""
+    given = {name: value for name, value in asked.items() if value}
+    if given.keys() - HOUR_LOOKUPS.keys() - NO_FILTERS:
+        return None
+    lookups = {HOUR_LOOKUPS[name]: value for name, value in given.items() if name in HOUR_LOOKUPS}
+    return UsageHour.objects.filter(**lookups, **days_between(given, column="hour"))

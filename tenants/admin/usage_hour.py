@@ -1,0 +1,107 @@
+"""The console's page of usage: how much, of what, and by whom, day by day."""
+
+import json
+from datetime import date, timedelta
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.template.response import TemplateResponse
+from django.utils import timezone
+from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget
+
+from kernel.console import ReadOnlyAdmin
+from kernel.display import separated
+from kernel.errors import InvalidParameter
+from tenants.admin.usage_charts import Measure, draw_chart, has_any, legend
+from tenants.models import Tenant, UsageHour
+from tenants.reports import report_usage, stack_usage
+from tenants.scoping import every_tenant, tenant_scope
+from tenants.usage_report import GroupBy, UsageQuestion, UsageReport
+
+MEASURES: tuple[Measure, ...] = ("tokens", "requests", "cost")
+STACKS = (("model", "Model"), ("agent", "Agent"), ("key", "API key"))
+
+
+class UsageForm(forms.Form):
+    """What the page is narrowed to. Days are the tenant's, or UTC's for all tenants."""
+
+    tenant = forms.ModelChoiceField(
+        queryset=Tenant.objects.all(),
+        required=False,
+        empty_label="All tenants",
+        widget=UnfoldAdminSelectWidget,
+    )
+    begins = forms.DateField(required=False, label="From", widget=UnfoldAdminDateWidget)
+    ends = forms.DateField(required=False, label="To (included)", widget=UnfoldAdminDateWidget)
+    stack = forms.ChoiceField(
+        choices=STACKS, required=False, label="By", widget=UnfoldAdminSelectWidget
+    )
+
+
+@admin.register(UsageHour)
+class UsageHourAdmin(ReadOnlyAdmin):
+    """Roll-ups have no rows that a person would read: their page is charts."""
+
+    when_empty = (
+        "Nothing was used in this time. Send a request with an API key, and it appears here."
+    )
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
+        form = UsageForm(request.GET)
+        asked = form.cleaned_data if form.is_valid() else {}
+        tenant: Tenant | None = asked.get("tenant")
+        with tenant_scope(tenant.pk) if tenant else every_tenant():
+            context = self.describe(form, asked, zone=tenant.time_zone if tenant else "UTC")
+        context |= {"opts": self.opts, "form": form, "when_empty": self.when_empty}
+        page = {**self.admin_site.each_context(request), **context}
+        return TemplateResponse(request, "tenants/usage.html", page)
+
+    def describe(self, form: UsageForm, asked: dict[str, Any], *, zone: str) -> dict[str, Any]:
+        stack: GroupBy = asked.get("stack") or "model"
+        question = UsageQuestion(
+            tenant_id=0,
+            begins=asked.get("begins"),
+            ends=next_day(asked.get("ends")),
+            group_by=stack,
+        )
+        try:
+            report = report_usage(question, zone=zone, now=timezone.now())
+        except InvalidParameter as error:
+            form.add_error(None, error.message)
+            return {"title": "Usage", "zone": zone}
+        return {"title": "Usage", "zone": zone, **describe_report(report)}
+
+
+def next_day(day: date | None) -> date | None:
+    return day + timedelta(days=1) if day and day < date.max else day
+
+
+def describe_report(report: UsageReport) -> dict[str, Any]:
+    """Numbers, charts and a table. No charts where nothing was used."""
+    totals = report.totals
+    stacks = stack_usage(report)
+    return {
+        "cards": [
+            {"title": "Requests", "value": separated(totals.requests)},
+            {"title": "Failures", "value": separated(totals.failed), "alarming": totals.failed},
+            {
+                "title": "Tokens",
+                "value": separated(totals.tokens),
+                "detail": f"{separated(totals.prompt_tokens)} in, of which "
+                f"{separated(totals.cached_tokens)} cached; "
+                f"{separated(totals.completion_tokens)} out",
+            },
+            {"title": "Cost (µ)", "value": separated(totals.cost_micro)},
+        ],
+        "charts": [
+            {"title": measure.capitalize(), "data": json.dumps(draw_chart(stacks, measure=measure))}
+            for measure in MEASURES
+            if has_any(stacks, measure=measure)
+        ],
+        "groups": legend(stacks),
+        "group_by": dict(STACKS)[report.group_by],
+        "begins": report.span.since,
+        "ends": report.span.until,
+    }

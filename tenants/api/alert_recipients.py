@@ -1,0 +1,96 @@
+"""`/alert-recipients`: who is told when a quota is nearly used up. Operators change them."""
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from kernel.errors import Conflict
+from tenants import alert_services
+from tenants.api.access import WHICH_TENANT, LimitsViewSet, Role
+from tenants.models import AlertRecipient
+
+
+class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
+    """What may be known of a recipient. Not its secret."""
+
+    tenant = serializers.SlugRelatedField[AlertRecipient](slug_field="slug", read_only=True)
+
+    class Meta:
+        model = AlertRecipient
+        fields = (
+            *("id", "tenant", "kind", "address", "enabled", "on_reset"),
+            *("last_delivered_at", "last_error", "created_at"),
+        )
+        read_only_fields = fields
+
+
+class NewSecretSerializer(RecipientSerializer):
+    """A recipient with the secret that signs what it is sent, this one time; empty if none
+    was made.
+    """
+
+    secret = serializers.CharField()
+
+    class Meta:
+        model = AlertRecipient
+        fields = (*RecipientSerializer.Meta.fields, "secret")
+        read_only_fields = fields
+
+
+class RecipientChangesSerializer(serializers.Serializer[AlertRecipient]):
+    address = serializers.CharField(max_length=500, required=False)
+    enabled = serializers.BooleanField(required=False)
+    on_reset = serializers.BooleanField(required=False)
+
+
+class NewRecipientSerializer(RecipientChangesSerializer):
+    kind = serializers.ChoiceField(choices=AlertRecipient.Kind.choices)
+    address = serializers.CharField(max_length=500)
+
+
+@extend_schema(parameters=[WHICH_TENANT])
+class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[AlertRecipient]):
+    serializer_class = RecipientSerializer
+    # The address of a webhook is often a secret itself.
+    least_role_to_read = Role.ADMIN
+
+    def get_queryset(self) -> QuerySet[AlertRecipient]:
+        return AlertRecipient.objects.select_related("tenant").defer("secret")
+
+    @extend_schema(request=NewRecipientSerializer, responses={201: NewSecretSerializer})
+    def create(self, request: Request) -> Response:
+        """Add an e-mail address or a webhook. A webhook's `secret` is shown this one time."""
+        told = self.told(NewRecipientSerializer)
+        recipient = AlertRecipient(tenant=self.tenant_meant(), **told)
+        secret = alert_services.save_recipient(recipient=recipient)
+        return self.show_new(recipient, secret=secret)
+
+    @extend_schema(request=RecipientChangesSerializer, responses=NewSecretSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a recipient. A webhook that moves to another address gets a new `secret`."""
+        recipient = self.get_object()
+        for name, value in self.told(RecipientChangesSerializer).items():
+            setattr(recipient, name, value)
+        secret = alert_services.save_recipient(recipient=recipient)
+        body = {**self.get_serializer(recipient).data, "secret": secret}
+        return Response(body, headers={"Cache-Control": "no-store"})
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Tell this address nothing more."""
+        alert_services.delete_recipient(recipient=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={201: NewSecretSerializer})
+    @action(detail=True, methods=["post"], url_path="new-secret")
+    def new_secret(self, request: Request, pk: str) -> Response:
+        """Sign with another secret from now on. It is shown this one time."""
+        recipient = self.get_object()
+        if recipient.kind != AlertRecipient.Kind.WEBHOOK:
+            raise Conflict("Only what a webhook is sent is signed. E-mail has no secret.")
+        secret = alert_services.rotate_signing_secret(recipient=recipient)
+        return self.show_new(recipient, secret=secret)

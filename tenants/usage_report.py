@@ -1,0 +1,247 @@
+"""What is asked of usage and what is answered: pure values and rules, for doors and pages alike.
+
+Sums come from whole hours of UTC, so a span is widened to them. In zones that are off by half an
+hour a day therefore begins at the full hour of UTC in which its midnight lies.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Any, Literal, get_args
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from kernel.errors import InvalidParameter
+
+GroupBy = Literal["day", "hour", "agent", "model", "key"]
+GROUPS: tuple[GroupBy, ...] = get_args(GroupBy)
+
+USUAL_DAYS = 30
+MOST_DAYS = 400
+MOST_DAYS_BY_HOUR = 31
+HOUR = timedelta(hours=1)
+
+
+class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """What somebody wants to know. Dates are days of the tenant's time zone."""
+
+    tenant_id: int
+    begins: datetime | date | None = None
+    ends: datetime | date | None = None
+    """The first moment, or day, that no longer counts."""
+    group_by: GroupBy = "day"
+
+
+class Span(msgspec.Struct, frozen=True, kw_only=True):
+    """Whole hours, the end excluded, in UTC."""
+
+    since: datetime
+    until: datetime
+
+
+class UsageSums(msgspec.Struct, frozen=True, kw_only=True):
+    """Corrections change tokens and cost and are no requests. Cost in millionths."""
+
+    requests: int = 0
+    failed: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    cached_tokens: int = 0
+    cost_micro: int = 0
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class UsageGroup(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of one day, hour, agent, model or key."""
+
+    label: Mapping[str, Any]
+    """What tells it from the others: `{"day": "2026-01-02"}`."""
+    sums: UsageSums
+
+
+class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The answer to a question."""
+
+    span: Span
+    zone: str
+    group_by: GroupBy
+    groups: tuple[UsageGroup, ...]
+
+    @property
+    def totals(self) -> UsageSums:
+        return add_up(group.sums for group in self.groups)
+
+
+class QuotaLine(msgspec.Struct, frozen=True, kw_only=True):
+    """How one quota of the caller stands in its window. Cost is in millionths."""
+
+    scope: str
+    unit: str
+    period: str
+    starts_at: datetime
+    ends_at: datetime
+    limit: int
+    used: int
+    hard: bool
+    held: int | None = None
+    """By requests that run now; None if that is not known."""
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.used - (self.held or 0))
+
+
+def read_question(*, tenant_id: int, parameters: Mapping[str, str]) -> UsageQuestion:
+    """The question in a query string. Raises InvalidParameter with the parameter's name."""
+    group_by = parameters.get("group_by", "day")
+    if group_by not in GROUPS:
+        raise InvalidParameter(f"group_by must be one of {', '.join(GROUPS)}.", param="group_by")
+    return UsageQuestion(
+        tenant_id=tenant_id,
+        begins=read_moment(parameters, "from"),
+        ends=read_moment(parameters, "to"),
+        group_by=group_by,
+    )
+
+
+def read_moment(parameters: Mapping[str, str], name: str) -> datetime | date | None:
+    """A date, or a date with a time and its offset from UTC. Raises InvalidParameter."""
+    # A plus sign that was not escaped arrives as a blank.
+    text = parameters.get(name, "").strip().replace(" ", "+")
+    if not text:
+        return None
+    try:
+        return date.fromisoformat(text) if "T" not in text else datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidParameter(
+            f"{name} must be a date or time, such as 2026-01-31 or 2026-01-31T12:00:00Z.",
+            param=name,
+        ) from None
+
+
+def span_of(question: UsageQuestion, *, zone: ZoneInfo, now: datetime) -> Span:
+    """The hours a question is about: by default 30 days of `zone`, today included.
+
+    Raises InvalidParameter if they end before they begin, or are too many.
+    """
+    try:
+        until = moment_of(question.ends or now, zone)
+        since = moment_of(question.begins or days_before(until, zone), zone)
+        span = Span(since=floor_hour(since), until=floor_hour(until + HOUR - timedelta.resolution))
+    except OverflowError:
+        raise InvalidParameter("from and to must be years that people use.", param="from") from None
+    if span.since >= span.until:
+        raise InvalidParameter("to must be later than from.", param="to")
+    most = MOST_DAYS_BY_HOUR if question.group_by == "hour" else MOST_DAYS
+    if span.until - span.since > timedelta(days=most):
+        raise InvalidParameter(f"from and to may be {most} days apart at most.", param="from")
+    return span
+
+
+def moment_of(value: datetime | date, zone: ZoneInfo) -> datetime:
+    """In UTC. A day is its midnight in `zone`, and so is a time without an offset."""
+    moment = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
+
+
+def days_before(until: datetime, zone: ZoneInfo) -> date:
+    last = (until - timedelta.resolution).astimezone(zone).date()
+    return last - timedelta(days=USUAL_DAYS - 1)
+
+
+def floor_hour(moment: datetime) -> datetime:
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
+def add_up(sums: Iterable[UsageSums]) -> UsageSums:
+    every = list(sums)
+    names = UsageSums.__struct_fields__
+    return UsageSums(**{name: sum(getattr(each, name) for each in every) for name in names})
+
+
+def as_answer(report: UsageReport, *, quotas: Sequence[QuotaLine] = ()) -> dict[str, Any]:
+    """The report as tenants and people with a role see it."""
+    return {
+        "object": "usage",
+        "from": report.span.since,
+        "to": report.span.until,
+        "time_zone": report.zone,
+        "group_by": report.group_by,
+        "totals": as_facts(report.totals),
+        "data": [{**group.label, **as_facts(group.sums)} for group in report.groups],
+        "quotas": [quota_as_answer(quota) for quota in quotas],
+    }
+
+
+def quota_as_answer(quota: QuotaLine) -> dict[str, Any]:
+    return {
+        "scope": quota.scope,
+        "unit": quota.unit,
+        "period": quota.period,
+        "window": {"starts_at": quota.starts_at, "ends_at": quota.ends_at},
+        "limit": quota.limit,
+        "used": quota.used,
+        "held": quota.held,
+        "remaining": quota.remaining,
+        "hard": quota.hard,
+    }
+
+
+def as_facts(sums: UsageSums) -> dict[str, int]:
+    return {name: getattr(sums, name) for name in UsageSums.__struct_fields__}
+
+
+class UsageStacks(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage by day and by name, as a page draws it."""
+
+    days: tuple[date, ...]
+    """Every day of the span, also those without usage."""
+    names: tuple[str, ...]
+    """Those with the most tokens, most first, and then all others as one."""
+    cells: Mapping[tuple[date, str], UsageSums]
+
+    def at(self, day: date, name: str) -> UsageSums:
+        return self.cells.get((day, name), UsageSums())
+
+    def of(self, name: str) -> UsageSums:
+        """The sums of all days."""
+        return add_up(self.at(day, name) for day in self.days)
+
+
+MOST_NAMES = 7
+OTHERS = "all others"
+
+
+def stack_up(
+    cells: Iterable[tuple[date, str, UsageSums]],
+    *,
+    names: Sequence[str],
+    span: Span,
+    zone: ZoneInfo,
+) -> UsageStacks:
+    """Lay cells into days. Beyond the first MOST_NAMES of `names` they are one."""
+    shown = names[:MOST_NAMES]
+    stacked: dict[tuple[date, str], UsageSums] = {}
+    for day, name, sums in cells:
+        place = (day, name if name in shown else OTHERS)
+        stacked[place] = add_up([stacked.get(place, UsageSums()), sums])
+    others = (OTHERS,) if len(names) > MOST_NAMES else ()
+    return UsageStacks(days=days_of(span, zone), names=(*shown, *others), cells=stacked)
+
+
+def days_of(span: Span, zone: ZoneInfo) -> tuple[date, ...]:
+    first = span.since.astimezone(zone).date()
+    last = (span.until - HOUR).astimezone(zone).date()
+    return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
+
+
+def name_of(label: Mapping[str, Any]) -> str:
+    """How people know an agent, model or key; a deleted key by its number."""
+    if "key_id" in label:
+        number, name = label["key_id"], label["key"]
+        return f"{name} (#{number})" if name else f"deleted (#{number})" if number else "no key"
+    (kind, value), *_ = label.items()
+    return str(value or f"no {kind}")

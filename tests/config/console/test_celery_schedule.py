@@ -1,0 +1,78 @@
+"""The schedule: every job exists, is dropped when late, and hands each tenant to its own task."""
+
+import importlib
+import inspect
+import re
+from pathlib import Path
+
+import pytest
+
+from config.celery import app
+from tenants import tasks
+from tenants.models import AlertRecipient, Notice, QuotaWindow
+from tenants.scoping import every_tenant
+from tests.fixtures.limits import NOON, load, own_quota
+
+JOBS = app.conf.beat_schedule
+OPERATIONS = Path(__file__).resolve().parents[3] / "platform/docs/operations.md"
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_a_job_exists_and_is_dropped_when_the_next_one_is_due(name):
+    module, _, function = JOBS[name]["task"].rpartition(".")
+
+    job = getattr(importlib.import_module(module), function)
+
+    assert app.tasks[job.name] is not None
+    assert JOBS[name]["options"]["expires"] == JOBS[name]["schedule"].run_every.total_seconds()
+
+
+@pytest.mark.parametrize("name", [name for name in JOBS if "tenants" in JOBS[name]["task"]])
+def test_a_job_is_documented_with_how_often_it_runs(name):
+    task = JOBS[name]["task"].rpartition(".")[2]
+    seconds = int(JOBS[name]["schedule"].run_every.total_seconds())
+
+    assert re.search(rf"^\| {task} \| {seconds} s \|", OPERATIONS.read_text(), re.MULTILINE)
+
+
+def test_a_task_takes_what_a_newer_sender_adds():
+    every = [each for name, each in app.tasks.items() if name.startswith("tenants.tasks.")]
+
+    for task in every:
+        kinds = {each.kind for each in inspect.signature(task.run).parameters.values()}
+        assert inspect.Parameter.VAR_KEYWORD in kinds, task.name
+
+
+@pytest.fixture
+def at_once():
+    """Tasks run where they are called, instead of in a worker."""
+    app.conf.update(task_always_eager=True, task_eager_propagates=True)
+    yield
+    app.conf.update(task_always_eager=False, task_eager_propagates=False)
+
+
+def test_a_beat_resets_every_tenant_and_tells_who_wants_to_know(acme, rival, at_once):
+    with every_tenant():
+        AlertRecipient.objects.create(tenant=acme, address="a@acme.example", on_reset=True)
+    for tenant in (acme, rival):
+        own_quota(tenant)
+        load(tenant, now=NOON)
+
+    tasks.reset_due_quotas()
+    tasks.reset_due_quotas()
+    tasks.deliver_notices()
+
+    with every_tenant():
+        assert not QuotaWindow.objects.filter(closed_at=None, starts_at__lte=NOON).exists()
+        rows = QuotaWindow.objects.filter(starts_at__lte=NOON)
+        assert {row.tenant_id for row in rows} == {acme.pk, rival.pk}
+        assert not Notice.objects.filter(ended_at=None).exists()
+
+
+def test_with_nothing_to_do_every_job_does_nothing(db, at_once):
+    tasks.reset_due_quotas()
+    tasks.send_quota_alerts()
+    tasks.deliver_notices()
+    tasks.bill_orphans()
+    tasks.reconcile()
+    tasks.expire_keys()

@@ -1,0 +1,100 @@
+"""The console's pages about who is told of alerts."""
+
+import hashlib
+import hmac
+import re
+import subprocess
+
+import pytest
+from django.urls import reverse
+
+from kernel.signatures import sign
+from tenants.models import AlertRecipient
+from tests.fixtures.console import rows
+from tests.fixtures.console_limits import sentences
+
+WEBHOOK = {"kind": "webhook", "address": "https://93.184.216.34/hook", "enabled": "on"}
+
+
+def page(name, *args):
+    return reverse(f"admin:tenants_alertrecipient_{name}", args=args)
+
+
+@pytest.fixture
+def add(console, acme):
+    def send(**facts):
+        return console.post(page("add"), {"tenant": acme.pk, **WEBHOOK, **facts})
+
+    return send
+
+
+def secret_in(answer):
+    return re.search(r'id="shown-secret"[^>]*>([^<]+)<', sentences(answer))[1]
+
+
+def test_a_webhooks_secret_is_shown_once(add, console):
+    answer = add()
+    secret = secret_in(answer)
+    assert "no-store" in answer["Cache-Control"]
+    recipient = rows(AlertRecipient).get()
+    assert recipient.secret == secret
+    for place in (page("changelist"), page("change", recipient.pk)):
+        assert secret not in sentences(console.get(place))
+
+
+def test_the_command_that_is_shown_computes_the_signature(add):
+    secret = secret_in(add())
+    body, at = b'{"id": 1}', 1_700_000_000
+    wanted = hmac.new(secret.encode(), b"%d.%b" % (at, body), hashlib.sha256).hexdigest()
+    script = f"t={at}; body='{body.decode()}'; printf '%s.%s' \"$t\" \"$body\""
+    done = subprocess.run(
+        f"{script} | openssl dgst -sha256 -hmac '{secret}'",
+        shell=True,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert wanted in done.stdout
+    assert sign(body, secret=secret, at=at) == f"t={at},v1={wanted}"
+
+
+def test_e_mail_has_no_secret(add, console):
+    assert add(kind="email", address="ops@acme.example")["Location"] == page("changelist")
+    recipient = rows(AlertRecipient).get()
+    answer = console.post(page("renew", recipient.pk))
+    assert "E-mail has no secret" in sentences(answer)
+
+
+def test_a_new_secret_asks_first_and_replaces_the_old_one(add, console):
+    old = secret_in(add())
+    recipient = rows(AlertRecipient).get()
+    assert "Make a new secret?" in sentences(console.get(page("renew", recipient.pk)))
+    new = secret_in(console.post(page("renew", recipient.pk)))
+    recipient.refresh_from_db()
+    assert recipient.secret == new != old
+
+
+def test_a_webhook_that_moves_gets_a_new_secret(add, console):
+    old = secret_in(add())
+    recipient = rows(AlertRecipient).get()
+    moved = {**WEBHOOK, "address": "https://93.184.216.35/hook"}
+    assert secret_in(console.post(page("change", recipient.pk), moved)) != old
+
+
+@pytest.mark.parametrize(
+    ("facts", "says"),
+    [
+        ({"address": "https://127.0.0.1/hook"}, "public"),
+        ({"address": "nonsense"}, "Enter a valid URL"),
+        ({"kind": "email", "address": "nonsense"}, "Enter a valid email address"),
+    ],
+)
+def test_an_address_that_may_not_be_is_refused_in_the_form(add, facts, says):
+    assert says in sentences(add(**facts))
+    assert not rows(AlertRecipient).exists()
+
+
+def test_a_recipient_is_deleted(add, console):
+    add()
+    console.post(page("delete", rows(AlertRecipient).get().pk), {"post": "yes"})
+    assert not rows(AlertRecipient).exists()

@@ -1,0 +1,93 @@
+"""The console's page of usage: charts and sums by day, for one tenant or all."""
+
+import json
+from datetime import UTC, datetime
+
+import pytest
+from django.urls import reverse
+
+from tests.fixtures.console import make_event
+
+PAGE = "admin:tenants_usagehour_changelist"
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+DAYS = {"begins": "2026-01-01", "ends": "2026-01-03"}
+
+
+def ask(console, **asked):
+    page = console.get(reverse(PAGE), {**DAYS, **asked})
+    assert page.status_code == 200
+    return page.context
+
+
+def charts(context):
+    return {chart["title"]: json.loads(chart["data"]) for chart in context["charts"]}
+
+
+def layers(chart):
+    return {layer["label"]: layer["data"] for layer in chart["datasets"]}
+
+
+@pytest.fixture
+def used(acme, rival):
+    make_event(acme, 1, started_at=NOON)
+    make_event(acme, 2, started_at=NOON, route="qwen", prompt_tokens=1, completion_tokens=1)
+    make_event(rival, 1, started_at=NOON, status="failed", cost_micro=5)
+
+
+def test_each_model_is_a_layer_and_each_day_a_bar(console, used):
+    drawn = charts(ask(console))
+
+    assert drawn["Requests"]["labels"] == ["01 Jan", "02 Jan", "03 Jan"]
+    assert layers(drawn["Requests"]) == {"smollm2": [0, 2, 0], "qwen": [0, 1, 0]}
+    assert layers(drawn["Tokens"]) == {"smollm2": [0, 2468, 0], "qwen": [0, 2, 0]}
+
+
+def test_one_tenant_is_shown_alone_with_its_days(console, used, acme):
+    acme.time_zone = "Pacific/Auckland"
+    acme.save()
+
+    context = ask(console, tenant=acme.pk)
+
+    assert context["zone"] == "Pacific/Auckland"
+    assert layers(charts(context)["Requests"]) == {"smollm2": [0, 0, 1], "qwen": [0, 0, 1]}
+
+
+def test_there_is_no_chart_of_what_was_not_used(console, used, acme):
+    assert set(charts(ask(console, tenant=acme.pk))) == {"Tokens", "Requests"}
+    assert set(charts(ask(console))) == {"Tokens", "Requests", "Cost"}
+
+
+@pytest.mark.parametrize("stack", ["agent", "key"])
+def test_it_is_stacked_by_others_too(console, used, stack):
+    assert list(layers(charts(ask(console, stack=stack))["Requests"])) == [f"no {stack}"]
+
+
+def test_it_sums_up_what_it_draws(console, used):
+    context = ask(console)
+
+    assert [card["value"] for card in context["cards"]] == ["3", "1", "2,470", "5"]
+    assert [(name, sums.requests) for name, _, sums in context["groups"]] == [
+        ("smollm2", 2),
+        ("qwen", 1),
+    ]
+
+
+def test_without_usage_it_says_so(console, acme):
+    page = console.get(reverse(PAGE), DAYS).content.decode()
+
+    assert "Nothing was used in this time." in page
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"begins": "soon"},
+        {"tenant": "7777"},
+        {"begins": "2026-02-01"},
+        {"begins": "1026-01-01"},
+        {"ends": "9999-12-31"},
+        {"stack": "tenant"},
+    ],
+)
+def test_a_wrong_question_is_told_in_the_form(console, asked):
+    assert ask(console, **asked)["form"].errors

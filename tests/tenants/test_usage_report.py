@@ -1,0 +1,111 @@
+"""Questions about usage: what is asked, which hours are meant, how answers are laid out."""
+
+from datetime import UTC, date, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from kernel.errors import InvalidParameter
+from tenants.usage_report import (
+    MOST_NAMES,
+    OTHERS,
+    Span,
+    UsageSums,
+    name_of,
+    read_question,
+    span_of,
+    stack_up,
+)
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NOW = datetime(2026, 3, 31, 10, 20, tzinfo=UTC)
+
+
+def span(zone=BERLIN, **asked):
+    names = {"begins": "from", "ends": "to", "group_by": "group_by"}
+    parameters = {names[name]: value for name, value in asked.items()}
+    question = read_question(tenant_id=1, parameters=parameters)
+    found = span_of(question, zone=zone, now=NOW)
+    return found.since.isoformat()[:16], found.until.isoformat()[:16]
+
+
+def test_nothing_asked_is_thirty_days_of_the_zone_up_to_this_hours_end():
+    # Berlin's clock was still an hour after UTC on 2 March.
+    assert span() == ("2026-03-01T23:00", "2026-03-31T11:00")
+
+
+def test_days_are_the_zones():
+    assert span(begins="2026-03-28", ends="2026-03-30") == ("2026-03-27T23:00", "2026-03-29T22:00")
+
+
+def test_times_carry_their_own_offset():
+    asked = {"begins": "2026-03-28T12:00:00+02:00", "ends": "2026-03-28T11:00:00Z"}
+
+    assert span(**asked) == ("2026-03-28T10:00", "2026-03-28T11:00")
+
+
+def test_a_plus_sign_that_arrives_as_a_blank_is_one():
+    assert span(begins="2026-03-28T12:00:00 02:00")[0] == "2026-03-28T10:00"
+
+
+def test_a_time_without_an_offset_is_the_zones():
+    assert span(begins="2026-03-28T12:00:00")[0] == "2026-03-28T11:00"
+
+
+def test_hours_are_whole():
+    asked = {"begins": "2026-03-28T10:59:59Z", "ends": "2026-03-28T12:00:01Z"}
+
+    assert span(**asked) == ("2026-03-28T10:00", "2026-03-28T13:00")
+
+
+def test_an_end_alone_is_thirty_days_before_it():
+    assert span(ends="2026-03-11", zone=ZoneInfo("UTC")) == ("2026-02-09T00:00", "2026-03-11T00:00")
+
+
+WRONG = {
+    "no date": ({"begins": "yesterday"}, "from"),
+    "a number": ({"ends": "1767225600"}, "to"),
+    "a day that is none": ({"begins": "2026-02-30"}, "from"),
+    "before the beginning": ({"begins": "2026-03-02", "ends": "2026-03-01"}, "to"),
+    "nothing between": ({"begins": "2026-03-02", "ends": "2026-03-02"}, "to"),
+    "begins tomorrow": ({"begins": "2026-04-01T12:00:00Z"}, "to"),
+    "too long": ({"begins": "2020-01-01"}, "from"),
+    "too long by hour": ({"begins": "2026-02-01", "group_by": "hour"}, "from"),
+    "the first year": ({"begins": "0001-01-01", "ends": "0001-01-02"}, "from"),
+    "the last year": ({"ends": "9999-12-31T23:59:59Z"}, "from"),
+    "another group": ({"group_by": "tenant"}, "group_by"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG)
+def test_what_cannot_be_meant_is_told_by_its_name(case):
+    asked, param = WRONG[case]
+
+    with pytest.raises(InvalidParameter) as caught:
+        span(zone=BERLIN, **asked)
+
+    assert caught.value.param == param
+
+
+def test_names_are_those_that_people_know():
+    assert name_of({"key_id": 3, "key": "Laptop"}) == "Laptop (#3)"
+    assert name_of({"key_id": 3, "key": None}) == "deleted (#3)"
+    assert name_of({"key_id": None, "key": None}) == "no key"
+    assert name_of({"agent": None}) == "no agent"
+    assert name_of({"model": "tiny"}) == "tiny"
+
+
+def test_stacks_have_every_day_and_all_beyond_the_first_names_as_one():
+    first = date(2026, 3, 1)
+    names = [f"m{number}" for number in range(MOST_NAMES + 3)]
+    cells = [(first, name, UsageSums(requests=1)) for name in names]
+    begins = datetime(2026, 3, 1, tzinfo=UTC)
+    hours = Span(since=begins, until=begins + timedelta(days=3))
+
+    stacks = stack_up(cells, names=names, span=hours, zone=ZoneInfo("UTC"))
+
+    assert [day.day for day in stacks.days] == [1, 2, 3]
+    assert stacks.names == (*names[:MOST_NAMES], OTHERS)
+    assert stacks.at(first, OTHERS).requests == 3
+    assert stacks.at(date(2026, 3, 2), OTHERS).requests == 0
+    assert stacks.of("m0").requests == 1

@@ -1,0 +1,127 @@
+"""Quota alerts: each threshold is told once in a window, to each recipient of the tenant."""
+
+from datetime import timedelta
+
+import pytest
+
+from tenants import alerts, services
+from tenants.models import AlertRecipient, Notice, QuotaAlert, QuotaUsage
+from tenants.scoping import every_tenant, tenant_scope
+from tests.fixtures.limits import NOON, load, only_quota, own_quota
+
+
+@pytest.fixture
+def told(acme, rival):
+    """What acme was told, oldest first. Both tenants have somebody to tell."""
+    with every_tenant():
+        for tenant in (acme, rival):
+            AlertRecipient.objects.create(tenant=tenant, address=f"{tenant.slug}@example.org")
+
+    def told():
+        with every_tenant():
+            rows = Notice.objects.order_by("pk").select_related("recipient")
+            assert {row.recipient.address for row in rows} <= {"acme@example.org"}
+            return [row.body["data"] for row in rows]
+
+    return told
+
+
+def use(tenant, used, *, counter="tenant|tokens", window=None, granted=0):
+    window = window or only_quota(tenant).pinned
+    with tenant_scope(tenant.pk):
+        QuotaUsage.objects.update_or_create(
+            tenant=tenant, counter=counter, window=window.id,
+            defaults={"used": used, "granted": granted, "ends_at": window.end},
+        )  # fmt: skip
+
+
+def look(tenant, now=NOON):
+    return alerts.alert_tenant(tenant.pk, now=now)
+
+
+def test_a_threshold_is_told_once(acme, told):
+    own_quota(acme)
+    use(acme, 799)
+    assert look(acme) == 0
+
+    use(acme, 800)
+    assert [look(acme), look(acme)] == [1, 0]
+
+    (data,) = told()
+    assert (data["percent"], data["used"], data["limit"]) == (80, 800, 1000)
+    assert (data["counter"], data["unit"], data["source"]) == ("tenant|tokens", "tokens", "tenant")
+    assert data["resets_at"] == "2026-03-11T00:00:00+00:00"
+
+
+def test_a_leap_over_two_thresholds_is_told_as_the_higher_one(acme, told):
+    own_quota(acme)
+    use(acme, 1100)
+
+    look(acme)
+
+    assert [data["percent"] for data in told()] == [100]
+    use(acme, 1200)
+    assert look(acme) == 0
+
+
+def test_a_top_up_moves_the_thresholds(acme, told):
+    own_quota(acme)
+    use(acme, 900, granted=1000)
+
+    assert look(acme) == 0
+
+
+def test_the_next_window_tells_anew(acme, told):
+    own_quota(acme)
+    use(acme, 800)
+    look(acme)
+    tomorrow = NOON + timedelta(days=1)
+    use(acme, 800, window=only_quota(acme, now=tomorrow).pinned)
+
+    look(acme, now=tomorrow)
+
+    assert [data["percent"] for data in told()] == [80, 80]
+
+
+def test_a_key_with_a_limit_of_its_own_is_measured_by_that(acme, told):
+    key = services.issue_key(tenant=acme, name="Laptop").key
+    own_quota(acme, per="key")
+    own_quota(acme, per="key", api_key=key, limit=10)
+    window = load(acme).quotas[0].pinned
+    use(acme, 900, counter="key:990001|tokens", window=window)
+    use(acme, 9, counter=f"key:{key.pk}|tokens", window=window)
+
+    look(acme)
+
+    assert {(data["source"], data["limit"]) for data in told()} == {
+        ("tenant", 1000),
+        ("key Laptop", 10),
+    }
+
+
+def test_without_thresholds_nobody_is_told(acme, told):
+    own_quota(acme, alert_at=[])
+    use(acme, 5000)
+
+    assert look(acme) == 0
+
+
+def test_only_tenants_with_usage_and_somebody_to_tell_are_looked_at(acme, rival, told):
+    own_quota(acme)
+    own_quota(rival)
+    use(acme, 800)
+    assert alerts.tenants_to_alert(now=NOON) == [acme.pk]
+
+    with every_tenant():
+        AlertRecipient.objects.update(enabled=False)
+    assert alerts.tenants_to_alert(now=NOON) == []
+
+
+def test_a_guard_row_keeps_what_was_true_then(acme, told):
+    own_quota(acme)
+    use(acme, 850)
+    look(acme)
+
+    with tenant_scope(acme.pk):
+        row = QuotaAlert.objects.get()
+    assert (row.threshold, row.used, row.limit) == (80, 850, 1000)

@@ -1,0 +1,82 @@
+"""A real vLLM with the small model. Without one, tests skip, or fail if it is required."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from embedded.errors import CannotStart
+from embedded.model import find_model
+from tests.embedded.watching import wait_until
+from tests.fixtures.extras import missing
+from tests.fixtures.serving import recording_console, serving
+
+CONVERTER = Path(__file__).with_name("weights.py")
+ROUTE = "smollm2"
+READY_SECONDS = 240
+OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+ON_A_CPU = ("--enforce-eager", "--max-model-len", "2048")
+
+
+@pytest.fixture(scope="session")
+def vllm_python() -> str:
+    """The interpreter of vLLM's environment."""
+    python = os.environ.get("TENANTRY_VLLM_PYTHON", "")
+    if not python:
+        missing("vllm", "TENANTRY_VLLM_PYTHON names no interpreter that has vLLM.")
+    look = "import importlib.util as u, sys; sys.exit(u.find_spec('vllm') is None)"
+    if not shutil.which(python) or subprocess.run([python, "-c", look], check=False).returncode:
+        missing("vllm", f"vLLM is not installed for {python}.")
+    return python
+
+
+@pytest.fixture(scope="session")
+def model(vllm_python: str, tmp_path_factory) -> str:
+    """A folder that vLLM reads: TENANTRY_VLLM_MODEL, or the small model's weights."""
+    if folder := os.environ.get("TENANTRY_VLLM_MODEL"):
+        return folder
+    try:
+        source = find_model()
+    except CannotStart as error:
+        missing("vllm", str(error))
+    folder = tmp_path_factory.mktemp("weights")
+    subprocess.run(
+        [vllm_python, CONVERTER, source, folder],
+        check=True,
+        env={**os.environ, **OFFLINE},
+    )
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def serve_model(vllm_python: str, model: str):
+    """`serve_model` with the small model; `console` and what else `serving` wants are given."""
+
+    def start(**how):
+        arguments = (ROUTE, "--engine", "vllm", "--model", model, "--max-concurrency", "4")
+        return serving(
+            *(*arguments, "--vllm-python", vllm_python),
+            options=ON_A_CPU,
+            environment=OFFLINE,
+            **how,
+        )
+
+    return start
+
+
+@pytest.fixture(scope="module")
+def served(serve_model, tmp_path_factory):
+    """An engine for the tests of a file, and what it announced to a console."""
+    output = tmp_path_factory.mktemp("vllm") / "output"
+    with recording_console() as console:
+        url = f"http://127.0.0.1:{console.server_port}"
+        with serve_model(console=url, output=output) as engine:
+            wait_until(
+                lambda: len(console.heard) > 1 or engine.process.poll() is not None,
+                seconds=READY_SECONDS,
+            )
+            assert engine.process.poll() is None, engine.said
+            engine.look_around()
+            yield engine, console
