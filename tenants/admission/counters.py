@@ -23,7 +23,7 @@ from tenants.admission.heartbeats import (
 )
 from tenants.admission.layout import Layouts
 from tenants.admission.limits import CounterState
-from tenants.admission.pipelines import Pipelines, Reply
+from tenants.admission.pipelines import PATIENCE_SECONDS, Pipelines, Reply
 from tenants.admission.redis_clock import RedisClock
 from tenants.admission.redis_keys import tenant_key
 from tenants.admission.releases import Releases
@@ -33,6 +33,8 @@ from tenants.admission.verdicts import Ask, Granted, Progress, Refused, Settleme
 
 ATTEMPTS = 4
 """Of one admission: a first one, one with the right time, and two with counters seeded."""
+EXTENDED_SIZE = 4
+"""Parts of the answer to an extension."""
 BACKGROUND_SECONDS = 0.2
 """Shorter than the deadline: who gave up must not be obeyed much later."""
 MOST_CALLS = 8
@@ -44,13 +46,21 @@ encode = msgspec.msgpack.Encoder().encode
 class Counters:
     """One gateway process' way to the counters. `load` reads them from PostgreSQL."""
 
-    def __init__(self, redis: Redis, load: LoadStates) -> None:
+    def __init__(
+        self, redis: Redis, load: LoadStates, *, patience: float = PATIENCE_SECONDS
+    ) -> None:
+        """`patience` is how long, in seconds, a request waits for Redis."""
         self._clock = RedisClock()
         self._breaker = Breaker()
-        self._pipelines = Pipelines(redis, clock=self._clock, breaker=self._breaker)
+        self._pipelines = Pipelines(
+            redis, clock=self._clock, breaker=self._breaker, patience=patience
+        )
         # What no request waits for may take longer, and does not stand in its way.
         self._background = Pipelines(
-            redis, clock=self._clock, breaker=self._breaker, patience=BACKGROUND_SECONDS
+            redis,
+            clock=self._clock,
+            breaker=self._breaker,
+            patience=max(patience, BACKGROUND_SECONDS),
         )
         self._seeder = Seeder(load, self._pipelines)
         self._layouts = Layouts()
@@ -144,7 +154,7 @@ class Counters:
         for _ in range(ATTEMPTS):
             reply = await self._extend_once(ask, completion_tokens)
             status = reply[1]
-            if status == OK:
+            if status == OK and len(reply) == EXTENDED_SIZE:
                 return max(int(reply[3]), progress.completion_granted)
             if status == GONE:
                 await self.renew([progress])

@@ -42,7 +42,7 @@ class Pipelines:
         *,
         clock: RedisClock,
         breaker: Breaker,
-        patience: float = PATIENCE_SECONDS,
+        patience: float,
     ) -> None:
         self._pool = redis.connection_pool
         self._patience = patience

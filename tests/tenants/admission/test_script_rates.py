@@ -51,7 +51,8 @@ def test_waiting_as_long_as_said_admits_and_5_ms_less_refuses(driver, kind):
     # Answers tell when they were decided, so a test that was held up asks for the right thing.
     early = driver.admit_raw(ask(limits, "req_3", rate_tokens=20))
     waited = early[2] - refused[2]
-    assert early[1] == (REFUSED if waited <= wait_us - 1000 else GRANTED)
+    if waited <= wait_us - 1000:
+        assert early[1] == REFUSED
     time.sleep(max(0, wait_us - waited) / 1e6)
 
     if early[1] == REFUSED:
