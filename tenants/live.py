@@ -16,9 +16,10 @@ from tenants.admission.heartbeats import (
     settlement_arguments,
     settlement_keys,
 )
-from tenants.admission.limits import Charge, CounterState
+from tenants.admission.limits import CounterState
 from tenants.admission.redis_keys import DENIED_SECONDS, tenant_key
 from tenants.admission.scripts import GONE, ORPHANED, REAP, RECOUNT, SETTLE
+from tenants.admission.usage import Charge
 from tenants.admission.verdicts import Settlement
 from tenants.live_redis import limits, run
 

@@ -66,3 +66,14 @@ class TenantOwned(models.Model):
 
     class Meta:
         abstract = True
+
+
+class CountedOwned(TenantOwned):
+    """A row about a tenant's counter that outlives the tenant, as the ledger does."""
+
+    tenant = models.ForeignKey(
+        "tenants.Tenant", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
+    )
+
+    class Meta:
+        abstract = True

@@ -8,6 +8,8 @@ import msgspec
 
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
+from agents.doors.target import resolve_for
+from agents.runtime.resolution import Target
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
 from kernel.errors import PlatformError, RateLimited
@@ -72,6 +74,12 @@ class Call:
         logs.tenant.set(principal.tenant)
         ensure_usable(principal, scope=scope, address=self.address, now=time.time())
         return principal
+
+    async def find_target(self, principal: Principal, model: str, *, purpose: str) -> Target:
+        """Which route serves `model` for the caller. Raises ModelNotFound."""
+        target = await resolve_for(self.gateway, principal, model, purpose=purpose)
+        self.route = target.route.name
+        return target
 
     async def body(self) -> bytes:
         return await read_body(self.scope, self.receive, limit=self.gateway.max_body_bytes)

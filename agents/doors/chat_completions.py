@@ -10,7 +10,7 @@ import msgspec
 from agents.doors.call import Call
 from agents.doors.event_sink import EventSink
 from agents.doors.rendering import error_event
-from agents.doors.target import find_target, subject_of
+from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
 from agents.runtime.metering import Meter
@@ -37,7 +37,7 @@ async def chat_completions(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("chat")
     request = parse(await call.body(), ChatRequest)
-    target = await find_target(call, principal, request.model, purpose="chat")
+    target = await call.find_target(principal, request.model, purpose="chat")
     subject = subject_of(
         target, principal=principal, door=NAME, client_request_id=call.client_request_id
     )

@@ -3,7 +3,7 @@
 from functools import partial
 
 from agents.doors.call import Call
-from agents.doors.target import find_target, subject_of
+from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_embeddings
 from agents.runtime.metering import Meter
 from inference.relay.encoding import encode_embeddings, renamed
@@ -21,7 +21,7 @@ async def embeddings(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("embeddings")
     request = parse(await call.body(), EmbeddingsRequest)
-    target = await find_target(call, principal, request.model, purpose="embeddings")
+    target = await call.find_target(principal, request.model, purpose="embeddings")
     subject = subject_of(
         target,
         principal=principal,

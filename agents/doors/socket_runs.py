@@ -2,23 +2,35 @@
 
 import asyncio
 from collections import deque
+from typing import Protocol
 
-from agents.doors.socket_run import SocketRun
 from agents.errors import TooManyRuns
 from kernel.errors import NotFound
 
 MOST_WAITING = 16
 
 
+class Run(Protocol):
+    """Something that was asked for on a socket."""
+
+    id: str
+
+    def cancel(self) -> None:
+        """Stop it now, or before it starts."""
+
+    async def execute(self) -> None:
+        """Run to the end."""
+
+
 class SocketRuns:
     """Runs what is enqueued until it is stopped."""
 
     def __init__(self) -> None:
-        self._waiting: deque[SocketRun] = deque()
+        self._waiting: deque[Run] = deque()
         self._arrived = asyncio.Event()
-        self._current: SocketRun | None = None
+        self._current: Run | None = None
 
-    def enqueue(self, run: SocketRun) -> None:
+    def enqueue(self, run: Run) -> None:
         """Raises TooManyRuns."""
         if len(self._waiting) >= MOST_WAITING:
             raise TooManyRuns(retry_after=1)

@@ -1,17 +1,9 @@
 """From a caller and a model's name to what is admitted: shared by the doors."""
 
-from agents.doors.call import Call
 from agents.doors.gateway import Gateway
 from agents.runtime.resolution import Target, resolve
 from tenants.admission.gate import Subject
 from tenants.admission.principal import Principal
-
-
-async def find_target(call: Call, principal: Principal, model: str, *, purpose: str) -> Target:
-    """As `resolve_for`, and the call is measured under the route that was found."""
-    target = await resolve_for(call.gateway, principal, model, purpose=purpose)
-    call.route = target.route.name
-    return target
 
 
 async def resolve_for(

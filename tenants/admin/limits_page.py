@@ -15,6 +15,7 @@ from unfold.widgets import UnfoldAdminBigIntegerFieldWidget, UnfoldAdminTextInpu
 from kernel.console import ConsoleAdmin, Question
 from kernel.errors import NotFound
 from tenants import limit_services
+from tenants.admin.limits_links import limits_address
 from tenants.admin.limits_view import owners_of, view_limits
 from tenants.limit_words import amount_words, quota_words, scope_words, with_reach
 from tenants.limits_report import QuotaLine, find_quota_line, report_limits
@@ -137,10 +138,6 @@ def top_up_question(line: QuotaLine, counter: str) -> Question:
         "back.",
         verb="Grant",
     )
-
-
-def limits_address(tenant_id: int) -> str:
-    return reverse("admin:tenants_tenant_limits", args=(tenant_id,))
 
 
 def add_addresses(tenant: Tenant) -> dict[str, str]:

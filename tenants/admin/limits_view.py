@@ -11,6 +11,7 @@ from django.urls import reverse
 
 from kernel.display import separated
 from tenants.admin.limit_forms import QUOTA_FIELDS, RATE_FIELDS
+from tenants.admin.limits_links import FROM
 from tenants.admission.limits import QuotaRule, RateRule
 from tenants.limit_words import number_words, quota_words, rate_words, reach_words, time_left
 from tenants.limits_in_force import Origin
@@ -18,7 +19,6 @@ from tenants.limits_report import LimitsReport, QuotaLine, RateLine
 from tenants.models import PlanQuota, PlanRateLimit, Quota
 from tenants.standing import Counted
 
-FROM = "from"
 """The parameter that says from where a form was opened, and `limits` is this page."""
 MINUTES = "%Y-%m-%d %H:%M"
 

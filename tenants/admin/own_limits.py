@@ -17,8 +17,7 @@ from tenants.admin.limit_forms import (
     OwnRuleForm,
     QuotaRuleForm,
 )
-from tenants.admin.limits_page import limits_address
-from tenants.admin.limits_view import FROM
+from tenants.admin.limits_links import FROM, limits_address
 from tenants.limit_warnings import warnings_of
 from tenants.limit_words import describe_quota, describe_rate
 from tenants.models import Quota, RateLimit

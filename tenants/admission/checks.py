@@ -4,11 +4,14 @@ Everything that is the same for all requests of a key to a route through a door 
 and kept, packed, until the first of its windows ends.
 """
 
+from typing import Literal
+
 import msgspec
 
-from tenants.admission.limits import Unit
-
 MILLION = 1_000_000
+
+Unit = Literal["tokens", "requests", "cost"]
+"""What a quota counts; cost is in millionths of the currency unit."""
 
 
 class QuotaCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):

@@ -8,13 +8,11 @@ from functools import partial
 
 import msgspec
 
-from kernel.errors import PlatformError
-from tenants.admission.counters import Counters
+from tenants.admission.counting import Counting
 from tenants.admission.errors import CountersAway
 from tenants.admission.live_workers import LiveWorkers
 from tenants.admission.local_limiter import WHOLE, LocalLimiter
 from tenants.admission.outage_budget import OutageBudget
-from tenants.admission.refusal import error_of
 from tenants.admission.refusals import Refusals
 from tenants.admission.usage import Usage
 from tenants.admission.verdicts import Ask, Breach, Granted, Refused
@@ -40,7 +38,7 @@ class Decider:
     def __init__(
         self,
         *,
-        counters: Counters,
+        counters: Counting,
         workers: LiveWorkers,
         refusals: Refusals,
         settle: Callable[[], Awaitable[None]],
@@ -53,11 +51,18 @@ class Decider:
         self._local = LocalLimiter()
         self._outage = OutageBudget()
 
-    async def decide(self, ask: Ask) -> Decision:
-        """Let a request run. Raises what CONTRACT §2 says of limits, LimitsUnavailable, and
-        WindowMoved if the checks are of a window that is over.
+    async def decide(self, ask: Ask) -> Decision | Refused:
+        """Whether a request may run, by whoever can say.
+
+        Raises LimitsUnavailable if nobody can, and WindowMoved if the checks are of a window that
+        is over.
         """
-        self._check_local(ask, share=WHOLE)
+        verdict = self._local_refusal(ask, share=WHOLE) or await self._ask(ask)
+        if isinstance(verdict, Refused):
+            self._refusals.note(ask, verdict.breach, shadow=False)
+        return verdict
+
+    async def _ask(self, ask: Ask) -> Decision | Refused:
         try:
             verdict = await self._counters.admit(ask)
         except CountersAway as error:
@@ -66,7 +71,7 @@ class Decider:
         if isinstance(verdict, Refused) and is_only_held(verdict.breach):
             verdict = await self._ask_again(ask, verdict)
         if isinstance(verdict, Refused):
-            raise self._refuse(ask, verdict)
+            return verdict
         self._outage.heard(ask.checks.tenant_id, verdict.quotas)
         self._local.take(ask, now_us=now_us(), share=WHOLE)
         for breach in verdict.shadowed:
@@ -87,22 +92,19 @@ class Decider:
                 return again
         return verdict
 
-    def _decide_alone(self, ask: Ask) -> Decision:
+    def _decide_alone(self, ask: Ask) -> Decision | Refused:
         share = 1 / self._workers.count
-        self._check_local(ask, share=share)
+        refused = self._local_refusal(ask, share=share)
+        if refused is not None:
+            return refused
         self._outage.admit(ask, completion=ask.completion_tokens, share=share)
         self._local.take(ask, now_us=now_us(), share=share)
         granted = Granted(completion_tokens=ask.completion_tokens)
         return Decision(granted=granted, share=share, without_redis=True)
 
-    def _check_local(self, ask: Ask, *, share: float) -> None:
+    def _local_refusal(self, ask: Ask, *, share: float) -> Refused | None:
         breach = self._local.breach(ask, now_us=now_us(), share=share)
-        if breach is not None:
-            raise self._refuse(ask, Refused(breach=breach))
-
-    def _refuse(self, ask: Ask, refused: Refused) -> PlatformError:
-        self._refusals.note(ask, refused.breach, shadow=False)
-        return error_of(refused, now=self._counters.now())
+        return None if breach is None else Refused(breach=breach)
 
     def release(self, ask: Ask, decision: Decision, usage: Usage) -> None:
         """It has ended. Redis learns of it by way of the ledger."""

@@ -8,19 +8,21 @@ import msgspec
 
 from kernel.ids import new_request_id
 from tenants.admission.checks import Checks
-from tenants.admission.counters import Counters
+from tenants.admission.counting import Counting
 from tenants.admission.decider import Decider, Decision
 from tenants.admission.demand import Demand, Measure, ask_for, measure
 from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.holds import Hold, Holds
 from tenants.admission.ledger import LedgerWriter
 from tenants.admission.limit_book import LimitBook, Page
-from tenants.admission.limits import FREE, Charge, Price
+from tenants.admission.limits import FREE, Price
 from tenants.admission.policy import Caller
 from tenants.admission.principal import Principal
 from tenants.admission.prompt_sizes import PromptSizes
 from tenants.admission.rate_headers import Headers, limit_headers, warning_headers
-from tenants.admission.usage import Usage, UsageRecord
+from tenants.admission.refusal import error_of
+from tenants.admission.usage import Charge, Usage, UsageRecord
+from tenants.admission.verdicts import Refused
 from tenants.errors import LimitsUnavailable
 
 MOST_WINDOW_MOVES = 3
@@ -98,7 +100,7 @@ class Gate:
         self,
         *,
         book: LimitBook,
-        counters: Counters,
+        counters: Counting,
         decider: Decider,
         holds: Holds,
         ledger: LedgerWriter,
@@ -138,6 +140,8 @@ class Gate:
             facts=facts_of(record, subject.price),
         )
         decision = await self._decider.decide(ask)
+        if isinstance(decision, Refused):
+            raise error_of(decision, now=self._counters.now())
         granted = decision.granted.completion_tokens
         hold = Hold(ask, completion=granted, told=not decision.without_redis)
         self._holds.add(hold)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from kernel import metrics
-from tenants.admission.counters import Counters
+from tenants.admission.counting import Counting
 from tenants.admission.errors import CountersAway
 from tenants.admission.limits import CounterState
 from tenants.admission.usage import Usage, UsageRecord
@@ -63,7 +63,7 @@ class Hold:
 class Holds:
     """Every hold of this worker, by request id."""
 
-    def __init__(self, counters: Counters) -> None:
+    def __init__(self, counters: Counting) -> None:
         self._counters = counters
         self._holds: dict[str, Hold] = {}
         self._settlements: dict[str, Settlement] = {}

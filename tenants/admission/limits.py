@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
+from tenants.admission.checks import Unit
 from tenants.windows import Calendar, Window
 
 ScopeKind = Literal["tenant", "key", "member"]
-Unit = Literal["tokens", "requests", "cost"]
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -95,14 +95,6 @@ class Price(msgspec.Struct, frozen=True, kw_only=True):
 
 
 FREE = Price()
-
-
-class Charge(msgspec.Struct, frozen=True, kw_only=True):
-    """What one request takes from one quota window; negative only in a correction."""
-
-    counter: str
-    window: str
-    amount: int
 
 
 class CounterState(msgspec.Struct, frozen=True, kw_only=True):

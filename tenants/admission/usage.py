@@ -4,8 +4,6 @@ from typing import Any
 
 import msgspec
 
-from tenants.admission.limits import Charge
-
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of one request, as the engine counted them unless `estimated`."""
@@ -18,6 +16,14 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def total_tokens(self) -> int:
         return self.prompt_tokens + self.completion_tokens
+
+
+class Charge(msgspec.Struct, frozen=True, kw_only=True):
+    """What one request takes from one quota window; negative only in a correction."""
+
+    counter: str
+    window: str
+    amount: int
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -19,7 +19,7 @@ from tenants.api.tenant_limits import TenantLimitsSerializer, as_json
 from tenants.limits_report import report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Plan, Tenant
-from tenants.models.tenant import validate_time_zone
+from tenants.models.limit_rules import validate_time_zone
 from tenants.selectors import tenant_ids_of
 
 

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 
 from tenants.admission.ledger import RecordRefused
-from tenants.admission.limits import Charge
-from tenants.admission.usage import UsageRecord
+from tenants.admission.usage import Charge, UsageRecord
 
 
 def correct(*, abandoned: UsageRecord, final: UsageRecord) -> UsageRecord:

@@ -1,15 +1,20 @@
 """What a rate limit and a quota say, wherever they are written: in a plan or for one tenant."""
 
+from zoneinfo import available_timezones
+
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from tenants.models.tenant import validate_time_zone
-
 POSITIVE = (MinValueValidator(1),)
 MOST = 1_000_000_000_000_000
 """Numbers in Redis' scripts are exact below 2^53, about 9 times this."""
+
+
+def validate_time_zone(name: str) -> None:
+    if name not in available_timezones():
+        raise ValidationError(f"{name} is not a time zone. It looks like Europe/Berlin or UTC.")
 
 
 class Door(models.TextChoices):

@@ -5,19 +5,8 @@ from django.db import models
 from django.db.models import F, Q
 
 from tenants.models.limit_rules import MOST
-from tenants.scoping import TenantManager, TenantOwned
+from tenants.scoping import CountedOwned, TenantManager
 from tenants.windows import Window
-
-
-class CountedOwned(TenantOwned):
-    """A row about a tenant's counter that outlives the tenant, as the ledger does."""
-
-    tenant = models.ForeignKey(
-        "tenants.Tenant", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
-    )
-
-    class Meta:
-        abstract = True
 
 
 class QuotaUsage(CountedOwned):

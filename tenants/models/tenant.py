@@ -1,14 +1,8 @@
 """A tenant: a customer whose keys, agents, limits and data are its own."""
 
-from zoneinfo import available_timezones
-
-from django.core.exceptions import ValidationError
 from django.db import models
 
-
-def validate_time_zone(name: str) -> None:
-    if name not in available_timezones():
-        raise ValidationError(f"{name} is not a time zone. It looks like Europe/Berlin or UTC.")
+from tenants.models.limit_rules import validate_time_zone
 
 
 class TenantQuerySet(models.QuerySet["Tenant"]):

@@ -2,8 +2,7 @@
 
 from django.db import models
 
-from tenants.models.quota_usage import CountedOwned
-from tenants.scoping import TenantManager
+from tenants.scoping import CountedOwned, TenantManager
 
 
 class UsageHour(CountedOwned):

@@ -1,4 +1,4 @@
-"""Redis is killed and comes back empty, or hangs, while requests come: what goes on, and what holds.
+"""Redis is killed and comes back empty, or hangs, under load: what goes on, and what holds.
 
 The gateway is a process of its own; PostgreSQL runs on.
 """
@@ -105,13 +105,15 @@ async def test_a_quota_that_is_closed_answers_503_while_redis_is_away(tmp_path, 
     await in_database(limit, acme, limit=10**9, when_redis_is_away="closed")
     port = free_port()
     with valkey_process(port) as server:
-        async with served(tmp_path, port) as (worker, _, _):
-            async with aiohttp.ClientSession(headers=acme.bearer) as session:
-                async with session.post(worker.url + "/v1/chat/completions", json=BODY) as answer:
-                    assert answer.status == 200
-                server.kill()
-                async with session.post(worker.url + "/v1/chat/completions", json=BODY) as answer:
-                    error = (await answer.json())["error"]
+        async with (
+            served(tmp_path, port) as (worker, _, _),
+            aiohttp.ClientSession(headers=acme.bearer) as session,
+        ):
+            async with session.post(worker.url + "/v1/chat/completions", json=BODY) as answer:
+                assert answer.status == 200
+            server.kill()
+            async with session.post(worker.url + "/v1/chat/completions", json=BODY) as answer:
+                error = (await answer.json())["error"]
         assert (answer.status, error["code"]) == (503, "limits_unavailable")
         assert "retry-after" in answer.headers
 

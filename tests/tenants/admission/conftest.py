@@ -4,7 +4,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from tests.fixtures.scripts import Driver
+from tests.fixtures.scripts import Driver, open_window
 
 
 @pytest.fixture
@@ -25,5 +25,4 @@ def driver(server):
 @pytest.fixture
 def window(driver):
     """One that is open now, for an hour."""
-    now = driver.now_us() // 1_000_000
-    return f"{now - 600}-{now + 3600}"
+    return open_window(driver)

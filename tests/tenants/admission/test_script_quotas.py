@@ -21,6 +21,10 @@ LIMIT = 100
 
 @pytest.fixture
 def limits(driver, window):
+    return hourly_limits(driver, window)
+
+
+def hourly_limits(driver, window):
     """A tenant with 100 tokens an hour, seeded; and the same for the rival."""
     for tenant_id in (ACME, RIVAL):
         made = checks(scope("tenant", quota("tenant", window, LIMIT)), tenant_id=tenant_id)

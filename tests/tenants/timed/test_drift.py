@@ -7,8 +7,9 @@ from django.conf import settings
 
 from kernel.redis import connect
 from tenants import drift, live
-from tenants.admission.limits import Charge, CounterState
+from tenants.admission.limits import CounterState
 from tenants.admission.redis_keys import scope_key, tenant_key
+from tenants.admission.usage import Charge
 from tenants.ledger import append_usage
 from tenants.live_state import fetch_live
 from tenants.models import QuotaUsage

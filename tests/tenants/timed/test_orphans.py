@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 
 from kernel.redis import connect
-from tenants.admission.limits import Charge
 from tenants.admission.redis_keys import tenant_key
+from tenants.admission.usage import Charge
 from tenants.orphans import bill, record_of, tenants_with_holds
 from tests.fixtures.usage import TIME, record
 
