@@ -105,7 +105,10 @@ def limits_shown(tenant: Tenant) -> dict[str, Any]:
     return {
         "report": report,
         "tenant": tenant,
-        "refusals": [(each, names.get(each.owner, each.owner)) for each in refusals],
+        "refusals": [
+            (each, scope_words(each.scope) or "all requests", names.get(each.owner, each.owner))
+            for each in refusals
+        ],
         **view_limits(report, names=names),
     }
 
