@@ -152,6 +152,24 @@ def test_a_real_model_streams_and_is_metered_as_it_counts_itself(stack: Stack):
     assert all(completion > 0 for _, completion in told)
 
 
+def test_the_budget_of_the_readme_holds(stack: Stack, tmp_path: Path):
+    """Its script as it stands there, on the real model: fifty answers, and the rest refused."""
+    stack.wait_until_ready()
+    readme = (CHECKOUT / "README.md").read_text()
+    section = readme[readme.index("## A quota that holds") :]
+    script = section[section.index("```sh\n") + 6 : section.index("\n```\n")]
+    script = script.replace(".tenantry/demo.env", str(stack.home / "demo.env"))
+
+    printed = subprocess.run(
+        ["bash", "-c", script], capture_output=True, text=True, check=True, timeout=120
+    ).stdout
+
+    *counts, usage = printed.strip().split("\n")
+    assert [count.split() for count in counts] == [["50", "200"], ["150", "429"]]
+    wait_until(lambda: len(metered(stack, rows=50)) == 50, seconds=10)
+    assert json.loads(usage)["quotas"][0]["limit"] == 50
+
+
 def test_it_starts_answers_stops_and_starts_again_with_the_same_data(
     stack: Stack, settings_of_stack: dict[str, str], tmp_path: Path
 ):

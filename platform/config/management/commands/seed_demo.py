@@ -16,8 +16,14 @@ from inference.registry import delete_endpoint, issue_join_token
 from inference.services import create_pool, create_route
 from kernel.env_file import read_env_file, write_env_file, write_private_file
 from tenants.keys import key_matches, parse_key, pepper_name
-from tenants.limit_services import save_plan, save_plan_quota, save_plan_rate_limit, set_plan
-from tenants.models import ApiKey, Plan, PlanQuota, PlanRateLimit, Tenant, User
+from tenants.limit_services import (
+    save_plan,
+    save_plan_quota,
+    save_plan_rate_limit,
+    save_quota,
+    set_plan,
+)
+from tenants.models import ApiKey, Plan, PlanQuota, PlanRateLimit, Quota, Tenant, User
 from tenants.scoping import tenant_scope
 from tenants.services import block_key, create_tenant, issue_key
 
@@ -29,6 +35,9 @@ CONTEXT_LENGTH = 2048
 PLAN = "Starter"
 NAME = "demo"
 """Of the key and the join token that belong to this command."""
+
+BUDGET = "budget"
+"""The key whose quota can be tried."""
 
 INSTRUCTIONS = "You are a friendly assistant. Answer in one or two short sentences."
 
@@ -50,13 +59,16 @@ class Command(BaseCommand):
             forget_ended_engines(pool)
             token = renew_join_token(pool)
             demo = home / "demo.env"
-            key = ensure_key(tenant, known=read_env_file(demo).get("TENANTRY_API_KEY", ""))
+            known = read_env_file(demo)
+            key = ensure_key(tenant, name=NAME, known=known.get("TENANTRY_API_KEY", ""))
+            budget = ensure_key(tenant, name=BUDGET, known=known.get("TENANTRY_BUDGET_KEY", ""))
+            ensure_budget(tenant, key=budget)
         write_private_file(home / "join-token", token)
         about = "To `source` in scripts. Written by `manage.py seed_demo`."
-        write_env_file(demo, demo_values(password=password, key=key), about=about)
+        write_env_file(demo, demo_values(password=password, key=key, budget=budget), about=about)
 
 
-def demo_values(*, password: str, key: str) -> dict[str, str]:
+def demo_values(*, password: str, key: str, budget: str) -> dict[str, str]:
     """Exactly the variables that CONTRACT §1 promises."""
     return {
         "TENANTRY_CONSOLE_URL": settings.CONSOLE_URL,
@@ -64,6 +76,7 @@ def demo_values(*, password: str, key: str) -> dict[str, str]:
         "TENANTRY_OPERATOR": OPERATOR,
         "TENANTRY_OPERATOR_PASSWORD": password,
         "TENANTRY_API_KEY": key,
+        "TENANTRY_BUDGET_KEY": budget,
         "TENANTRY_MODEL": MODEL,
         "TENANTRY_AGENT": AGENT,
     }
@@ -92,11 +105,9 @@ def ensure_plan() -> Plan:
         return known
     plan = Plan(name=PLAN, description="What a new tenant begins with.")
     save_plan(plan=plan)
-    rate = PlanRateLimit(
-        plan=plan, requests_per_minute=600, tokens_per_minute=200_000, concurrency=20
-    )
+    rate = PlanRateLimit(plan=plan, requests_per_minute=60_000, tokens_per_minute=100_000_000)
     save_plan_rate_limit(rule=rate)
-    save_plan_quota(rule=PlanQuota(plan=plan, limit=2_000_000), now=timezone.now())
+    save_plan_quota(rule=PlanQuota(plan=plan, limit=1_000_000_000), now=timezone.now())
     return plan
 
 
@@ -141,15 +152,28 @@ def renew_join_token(pool: ModelPool) -> str:
     return text
 
 
-def ensure_key(tenant: Tenant, *, known: str) -> str:
+def ensure_budget(tenant: Tenant, *, key: str) -> None:
+    """A key that may ask fifty times an hour, to try what a quota does."""
+    text = parse_key(key)
+    with tenant_scope(tenant.pk):
+        row = ApiKey.objects.get(public_id=text.public_id if text else "")
+        if Quota.objects.filter(api_key=row).exists():
+            return
+        quota = Quota(
+            tenant=tenant, per="key", api_key=row, unit="requests", limit=50, period="hour"
+        )
+        save_quota(rule=quota, now=timezone.now())
+
+
+def ensure_key(tenant: Tenant, *, name: str, known: str) -> str:
     """The key of `demo.env` if it still opens the door; else a new one, and the old is blocked."""
     with tenant_scope(tenant.pk):
-        issued = list(ApiKey.objects.filter(name=NAME, blocked_at=None))
+        issued = list(ApiKey.objects.filter(name=name, blocked_at=None))
     if any(is_text_of(key, text=known) for key in issued):
         return known
     for lost in issued:
         block_key(key=lost, now=timezone.now())
-    return issue_key(tenant=tenant, name=NAME).secret
+    return issue_key(tenant=tenant, name=name).secret
 
 
 def is_text_of(key: ApiKey, *, text: str) -> bool:
