@@ -1,0 +1,102 @@
+"""PostgreSQL hangs: known keys go on, nothing is lost, and nothing is counted twice.
+
+Servers of their own, stopped as if their machine hung; the gateway is a process.
+"""
+
+import asyncio
+import json
+from pathlib import Path
+
+import aiohttp
+import psycopg
+import pytest
+
+from tests.fakes.model_server import Behaviour, ModelServer
+from tests.fixtures.gateway import eventually
+from tests.fixtures.processes import gateway_process
+from tests.fixtures.stopping import stopped
+from tests.load import stack
+
+SEED = Path(stack.__file__).with_name("seed.py")
+BODY = {"model": "bench", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}]}
+COUNT = "SELECT count(*), count(DISTINCT request_id) FROM tenants_usageevent"
+BALANCE = """
+    SELECT (SELECT coalesce(sum((charge->>'amount')::bigint), 0)
+            FROM tenants_usageevent, jsonb_array_elements(charges) AS charge),
+           (SELECT coalesce(sum(used), 0) FROM tenants_quotausage)
+"""
+
+
+ANOTHER_KEY = """
+import django; django.setup()
+from tenants import services
+tenant = services.create_tenant(slug="rival", name="Rival")
+print(services.issue_key(tenant=tenant, name="never seen").secret)
+"""
+
+
+def postmaster(home: Path) -> int:
+    """The process of the database server that lives below `home`."""
+    (file,) = home.rglob("postmaster.pid")
+    return int(file.read_text().split("\n")[0])
+
+
+def ask_database(env, query):
+    with psycopg.connect(env["DATABASE_URL"], autocommit=True) as database:
+        return database.execute(query).fetchone()
+
+
+@pytest.fixture
+def servers(tmp_path):
+    """PostgreSQL and Valkey of this test alone, migrated."""
+    home = tmp_path / "servers"
+    home.mkdir()
+    for folder in (home, *home.parents):
+        # The database server runs as a user of its own when we are root.
+        if folder.owner() == home.owner() and str(folder) != "/":
+            folder.chmod(folder.stat().st_mode | 0o055)
+    with stack.databases(home) as env:
+        stack.manage(env, "migrate", "--verbosity", "0")
+        yield env, postmaster(home)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.nightly)])
+async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(tmp_path, servers, seconds):
+    env, database = servers
+    async with ModelServer(behaviour=Behaviour(tokens=8), models=("bench",)) as engine:
+        printed = await asyncio.to_thread(stack.finish, env, str(SEED), engine.url)
+        key = json.loads(printed.splitlines()[-1])["api_key"]
+        unknown = await asyncio.to_thread(stack.finish, env, "-c", ANOTHER_KEY)
+        secrets = {name: env[name] for name in env if name.startswith("TENANTRY_")}
+        del secrets["TENANTRY_HOME"]
+        with gateway_process(
+            tmp_path / "gateway",
+            redis_url=env["REDIS_URL"],
+            database_url=env["DATABASE_URL"],
+            **secrets,
+        ) as worker:
+            url = worker.url + "/v1/chat/completions"
+            async with aiohttp.ClientSession() as session:
+
+                async def ask(text, **facts):
+                    headers = {"authorization": f"Bearer {text}"}
+                    async with session.post(url, json=BODY, headers=headers, **facts) as answer:
+                        return answer.status
+
+                statuses = [await ask(key) for _ in range(20)]
+                with stopped(database):
+                    loop = asyncio.get_running_loop()
+                    until = loop.time() + seconds
+                    while loop.time() < until:
+                        statuses.append(await ask(key))
+                        await asyncio.sleep(0.02)
+                    assert await ask(unknown.strip()) == 503
+                statuses += [await ask(key) for _ in range(20)]
+            assert set(statuses) == {200}
+            assert len(engine.records) == len(statuses)
+            await eventually(
+                lambda: ask_database(env, COUNT) == (len(statuses), len(statuses)), within=30
+            )
+            charged, used = ask_database(env, BALANCE)
+            assert charged == used > 0
