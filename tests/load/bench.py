@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from tests.load import load, servers, stack
 from tests.load.report import Figure, save, show
+from tests.load.script_cost import Cost, measure_admissions
 
 STREAMS = 600
 STREAM_TOKENS = 250
@@ -174,6 +175,19 @@ def gateway_figures(direct: Subject, relay: Subject, gateway: Subject | None) ->
     ]
 
 
+def admission_figures(cost: Cost, *, revoked_ms: float | None) -> list[Figure]:
+    return [
+        Figure(
+            name="admission script at four scopes, Redis CPU",
+            measured=cost.script_us,
+            unit="µs",
+            at_most=40,
+        ),
+        Figure(name="admission, CPU of the gateway", measured=cost.python_us, unit="µs"),
+        Figure(name="a blocked key still works, p99", measured=revoked_ms, unit="ms", at_most=1000),
+    ]
+
+
 def say(sentence: str) -> None:
     print(f"  {sentence} …", file=sys.stderr, flush=True)
 
@@ -188,16 +202,22 @@ def bench(length: Length, *, with_gateway: bool) -> int:
         direct = Subject(engine, load.Target(name="engine", port=engine.port))
         yardstick = running.enter_context(servers.relay(under_test, engine))
         relay = Subject(yardstick, load.Target(name="relay", port=yardstick.port))
-        gateway = None
+        gateway, revoked_ms = None, None
         if with_gateway:
             try:
                 started = running.enter_context(stack.gateway(under_test, others, engine))
-                gateway = Subject(*started)
+                *subject, revoked_ms = started
+                gateway = Subject(*subject)
             except servers.StartError as error:
                 reason = str(error)
+        cost = measure_admissions()
         subjects = [direct, relay, *([gateway] if gateway else [])]
         measure(subjects, length=length)
-    figures = [*baseline_figures(direct, relay), *gateway_figures(direct, relay, gateway)]
+    figures = [
+        *baseline_figures(direct, relay),
+        *gateway_figures(direct, relay, gateway),
+        *admission_figures(cost, revoked_ms=revoked_ms),
+    ]
     raw = {subject.target.name: subject.as_json() for subject in subjects}
     path = save(servers.ROOT / ".tenantry" / "bench", "bench", figures=figures, raw=raw)
     print(show("One worker on one core, beside a bare relay", figures))

@@ -15,8 +15,13 @@ from tests.load.servers import ROOT, UVICORN, Server, StartError, free_port, run
 
 
 @contextmanager
-def gateway(where: set[int], others: set[int], engine: Server) -> Iterator[tuple[Server, Target]]:
-    """One worker pinned to `where`; its databases run on `others`. Raises StartError."""
+def gateway(
+    where: set[int], others: set[int], engine: Server
+) -> Iterator[tuple[Server, Target, float]]:
+    """One worker pinned to `where`; its databases run on `others`. Raises StartError.
+
+    The third value is how many milliseconds a blocked key still worked there, at p99.
+    """
     if not (ROOT / "platform" / "config" / "gateway.py").exists():
         raise StartError("platform/config/gateway.py does not exist")
     with ExitStack() as stack:
@@ -38,7 +43,8 @@ def gateway(where: set[int], others: set[int], engine: Server) -> Iterator[tuple
             )
         )
         headers = {"authorization": f"Bearer {seeded['api_key']}"}
-        yield server, Target(name="gateway", port=port, model=seeded["model"], headers=headers)
+        target = Target(name="gateway", port=port, model=seeded["model"], headers=headers)
+        yield server, target, revocation_ms(env, port)
 
 
 @contextmanager
@@ -84,6 +90,12 @@ def seed(env: Mapping[str, str], engine: Server) -> dict[str, str]:
     printed = finish(env, str(script), f"http://127.0.0.1:{engine.port}")
     seeded: dict[str, str] = json.loads(printed.splitlines()[-1])
     return seeded
+
+
+def revocation_ms(env: Mapping[str, str], port: int) -> float:
+    script = Path(__file__).with_name("revocation.py")
+    printed = finish(env, str(script), f"http://127.0.0.1:{port}")
+    return float(json.loads(printed.splitlines()[-1])["p99_ms"])
 
 
 def finish(env: Mapping[str, str], *arguments: str) -> str:
