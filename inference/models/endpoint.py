@@ -2,6 +2,8 @@
 
 from datetime import datetime
 
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
@@ -60,10 +62,36 @@ class ModelEndpoint(models.Model):
     max_concurrency = models.PositiveIntegerField(
         default=1000, help_text="Most requests that run here at once."
     )
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Its share of the requests, where the pool's strategy goes by weights.",
+    )
+    zone = models.CharField(max_length=50, blank=True, help_text="Where it stands, for people.")
+    capabilities = ArrayField(
+        models.CharField(max_length=50),
+        default=list,
+        blank=True,
+        help_text="Such as tools or vision, comma-separated.",
+    )
+    forced = models.CharField(
+        "breaker",
+        max_length=10,
+        blank=True,
+        choices=(
+            ("", "as it goes by itself"),
+            ("open", "open: left out"),
+            ("closed", "closed: used whatever happens"),
+        ),
+    )
     engine_version = models.CharField(max_length=50, blank=True, editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     running = models.PositiveIntegerField(default=0, editable=False)
     waiting = models.PositiveIntegerField(default=0, editable=False)
+    kv_cache_used = models.FloatField(
+        null=True, editable=False, help_text="Share of the KV cache in use, 0 to 1."
+    )
+    ready_since = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ModelEndpointQuerySet.as_manager()

@@ -12,6 +12,21 @@ class Engine(models.TextChoices):
     OPENAI = "openai", "Another OpenAI-compatible server"
 
 
+class Strategy(models.TextChoices):
+    """How the endpoint for a request is chosen; the names of `fleet.strategies`."""
+
+    LEAST_REQUESTS = "least_requests", "Least requests"
+    ROUND_ROBIN = "round_robin", "Round robin"
+    WEIGHTED_ROUND_ROBIN = "weighted_round_robin", "Weighted round robin"
+    RANDOM = "random", "Random"
+    TWO_CHOICES = "two_choices", "Power of two choices"
+    WEIGHTED_LEAST_REQUESTS = "weighted_least_requests", "Weighted least requests"
+    LOWEST_LATENCY = "lowest_latency", "Lowest latency (time to first token)"
+    CONSISTENT_HASH = "consistent_hash", "Consistent hash (of the conversation or the key)"
+    PREFIX_AFFINITY = "prefix_affinity", "Prefix affinity (long prompts to where they are cached)"
+    QUEUE_AWARE = "queue_aware", "Queue and KV cache, as the engines tell"
+
+
 TIMEOUT = (MinValueValidator(0.1), MaxValueValidator(3600))
 
 
@@ -30,6 +45,64 @@ class ModelPool(models.Model):
     )
     token_timeout = models.FloatField(
         default=60, validators=TIMEOUT, help_text="Seconds to wait between two tokens."
+    )
+    strategy = models.CharField(max_length=30, choices=Strategy, default=Strategy.LEAST_REQUESTS)
+    max_in_flight = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Most requests that run in the pool at once. Empty: what its endpoints take.",
+    )
+    queue_length = models.PositiveIntegerField(
+        default=200,
+        validators=[MaxValueValidator(100_000)],
+        help_text="Requests that may wait for a free endpoint. 0: none waits.",
+    )
+    queue_seconds = models.FloatField(
+        default=30,
+        validators=TIMEOUT,
+        help_text="How long a request may wait before it is refused.",
+    )
+    hedge_after = models.FloatField(
+        null=True,
+        blank=True,
+        validators=TIMEOUT,
+        help_text="Seconds without a token until another endpoint is asked too. Empty: never.",
+    )
+    probe_path = models.CharField(
+        max_length=100, default="/health", help_text="Asked to see whether an endpoint lives."
+    )
+    probe_seconds = models.FloatField(
+        default=10, validators=TIMEOUT, help_text="Between two probes of an endpoint."
+    )
+    probe_rise = models.PositiveSmallIntegerField(
+        default=2, validators=[MinValueValidator(1)], help_text="Good probes that bring it back."
+    )
+    probe_fall = models.PositiveSmallIntegerField(
+        default=3, validators=[MinValueValidator(1)], help_text="Bad probes that take it out."
+    )
+    completion_probe_seconds = models.FloatField(
+        null=True,
+        blank=True,
+        validators=TIMEOUT,
+        help_text="Between two probes that ask for one token. Empty: none does.",
+    )
+    eject_after = models.PositiveSmallIntegerField(
+        default=5,
+        validators=[MinValueValidator(1)],
+        help_text="Failures in a row after which an endpoint is left out.",
+    )
+    eject_seconds = models.FloatField(
+        default=30, validators=TIMEOUT, help_text="How long, times how often it happened lately."
+    )
+    slow_start_seconds = models.FloatField(
+        default=0,
+        validators=[MinValueValidator(0), MaxValueValidator(3600)],
+        help_text="How long a new endpoint takes to get its full share. 0: at once.",
+    )
+    sends_priority = models.BooleanField(
+        default=False,
+        help_text="Its engines run with --scheduling-policy priority: tell them whose turn it is.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

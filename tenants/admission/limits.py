@@ -71,6 +71,8 @@ class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
     tenant_id: int
     rates: tuple[RateRule, ...] = ()
     quotas: tuple[QuotaRule, ...] = ()
+    weight: int = 1
+    """Its share of busy engines, beside other tenants' weights."""
     longest_answer: int = 4096
     """Completion tokens held for, and allowed to, a request that names no limit of its own."""
 
