@@ -19,10 +19,12 @@ def least_requests(candidates: Sequence[Endpoint], *, load: Load, rng: random.Ra
 
 
 def candidates_of(ready: Sequence[Endpoint], *, load: Load) -> list[Endpoint]:
-    """Those of the ready endpoints that are not full. Raises NoEndpointAvailable."""
-    if not ready:
+    """Those of the ready endpoints that are not full; all, if all are. Raises NoEndpointAvailable.
+
+    How many requests a pool works on is bounded by its queue. Where one comes through all the same,
+    because several workers share few places, an engine's own queue is better than a refusal.
+    """
+    able = [endpoint for endpoint in ready if endpoint.max_concurrency]
+    if not able:
         raise NoEndpointAvailable(retry_after=5)
-    free = [endpoint for endpoint in ready if load(endpoint.id) < endpoint.max_concurrency]
-    if not free:
-        raise NoEndpointAvailable("All servers of this model are busy. Try again shortly.")
-    return free
+    return [each for each in able if load(each.id) < each.max_concurrency] or able

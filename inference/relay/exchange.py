@@ -1,6 +1,7 @@
 """One exchange with an engine: a request sent, an answer received, and nothing left behind."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -44,7 +45,12 @@ class Exchange:
         self.pool = pool
         self.endpoint = endpoint
         self.waited = 0.0
-        """Seconds spent waiting for the engine's body."""
+        """Seconds spent waiting for the engine's body, and before that for its turn."""
+        self._when_ended: Callable[[], None] | None = None
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Call this when the block is left. One caller only."""
+        self._when_ended = call
 
     async def __aenter__(self) -> Self:
         self._watch.join(self)
@@ -62,6 +68,8 @@ class Exchange:
         else:
             self._response.close()
         self._lease.release()
+        if self._when_ended is not None:
+            self._when_ended()
 
     def look(self, now: float) -> None:
         """Give up on an engine that is silent for longer than its pool allows."""

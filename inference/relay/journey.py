@@ -3,15 +3,24 @@
 from typing import Any
 
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.turn import Turn
 
 
 class Journey:
-    """The endpoints that one request was sent to, in order."""
+    """The endpoints that one request was sent to, in order, and for whom."""
 
-    __slots__ = ("_visited", "pool")
+    __slots__ = ("_visited", "pool", "tenant_id", "tokens", "turn", "waited", "weight")
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, *, tenant_id: int = 0, weight: int = 1, tokens: int = 0) -> None:
+        """`tokens`: of the prompt and of the answer, as expected."""
         self.pool = pool
+        self.tenant_id = tenant_id
+        self.weight = weight
+        self.tokens = tokens
+        self.turn: Turn | None = None
+        """Its place among what the pool works on; from the dispatcher."""
+        self.waited = 0.0
+        """Seconds in the pool's queue."""
         self._visited: list[str] = []
 
     def visit(self, endpoint: Endpoint) -> None:
@@ -31,7 +40,10 @@ class Journey:
         return self._visited[-1] if self._visited else ""
 
     def decision(self) -> dict[str, Any]:
-        """What is worth keeping: nothing, where the first endpoint answered."""
-        if len(self._visited) <= 1:
-            return {}
-        return {"strategy": "least_requests", "unreachable": self._visited[:-1]}
+        """What is worth keeping: nothing, where the first endpoint answered at once."""
+        kept: dict[str, Any] = {}
+        if len(self._visited) > 1:
+            kept |= {"strategy": "least_requests", "unreachable": self._visited[:-1]}
+        if self.waited:
+            kept["waited_ms"] = round(self.waited * 1000, 1)
+        return kept

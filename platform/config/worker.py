@@ -22,6 +22,7 @@ from config.background import Background
 from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import FleetReference
 from inference.publishing import load_fleet
+from inference.relay.dispatch import Dispatcher
 from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
@@ -96,24 +97,19 @@ class Worker:
         self._workers = LiveWorkers(self.redis)
         self._refusals = Refusals(self.redis)
         self.fleet = FleetReference()
+        self.dispatcher = self._assemble_dispatcher()
         self.gateway = self._assemble()
         self.follower = Follower(
             poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
         )
 
     def _assemble(self) -> Gateway:
-        relay = Relay(
-            upstream=self._upstream,
-            in_flight=self.in_flight,
-            watch=self._watch,
-            rng=random.Random(),  # noqa: S311 - drawing lots among equals
-        )
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
             gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
             fleet=self.fleet,
-            relay=relay,
+            relay=self.dispatcher,
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -122,6 +118,15 @@ class Worker:
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
         )
+
+    def _assemble_dispatcher(self) -> Dispatcher:
+        relay = Relay(
+            upstream=self._upstream,
+            in_flight=self.in_flight,
+            watch=self._watch,
+            rng=random.Random(),  # noqa: S311 - drawing lots among equals
+        )
+        return Dispatcher(relay, fleet=self.fleet, workers=lambda: self._workers.count)
 
     def _assemble_gate(self) -> Gate:
         decider = Decider(
@@ -149,6 +154,7 @@ class Worker:
         self._background.start("the count of workers", self._workers.run())
         self._background.start("the list of refusals", self._refusals.run())
         self._background.start("the follower of publications", self.follower.run())
+        self._background.start("the queues in front of pools", self.dispatcher.run())
         self._background.start("the watch over streams", self._watch.run())
         spare_the_collector()
         return self

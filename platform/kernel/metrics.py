@@ -47,6 +47,18 @@ in_flight = Gauge(
     ["pool", "endpoint"],
     multiprocess_mode="livesum",
 )
+queue_depth = Gauge(
+    "tenantry_queue_depth",
+    "Requests that wait until their pool can take them.",
+    ["pool"],
+    multiprocess_mode="livesum",
+)
+queue_wait = Histogram(
+    "tenantry_queue_wait_seconds",
+    "How long requests waited that found their pool full, until they were sent.",
+    ["pool"],
+    buckets=SECONDS,
+)
 refusals = Counter(
     "tenantry_refusals_total",
     "Requests refused before they reached an engine.",
