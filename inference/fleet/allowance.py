@@ -17,4 +17,4 @@ def allowance(*, capacity: int, workers: int, elsewhere: int, settled: bool) -> 
     """
     share = max(1, capacity // workers)
     spare = max(0, capacity - share - elsewhere)
-    return share + (spare if settled else spare // workers)
+    return share + (spare if settled else -(-spare // workers))

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
@@ -173,7 +174,15 @@ class Worker:
             closing.push_async_callback(self._subscriber.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
+            await self._sign_off()
             await self.ledger.close(patience=settings.DRAIN_SECONDS)
+
+    async def _sign_off(self) -> None:
+        """The others divide limits and places between those that are left."""
+        try:
+            await self._workers.leave()
+        except (redis.RedisError, OSError) as error:
+            log.debug("this worker stays counted for a while: %s", error.__class__.__name__)
 
     async def _prepare_spool(self) -> None:
         try:

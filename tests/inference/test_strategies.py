@@ -69,11 +69,15 @@ def test_full_endpoints_are_skipped():
 def test_an_endpoint_is_full_at_its_most_requests(running, free):
     limited = endpoint("a", max_concurrency=2)
 
-    if free:
-        assert candidates_of([limited], load=loads(a=running)) == [limited]
-    else:
-        with pytest.raises(NoEndpointAvailable, match="busy"):
-            candidates_of([limited], load=loads(a=running))
+    found = candidates_of([limited, B], load=loads(a=running, b=900))
+
+    assert found == ([limited, B] if free else [B])
+
+
+def test_where_all_are_full_the_engines_own_queues_are_better_than_a_refusal():
+    limited = endpoint("a", max_concurrency=2)
+
+    assert candidates_of([limited], load=loads(a=2)) == [limited]
 
 
 def test_without_any_endpoint_the_caller_is_told_to_come_back():
