@@ -14,10 +14,11 @@ from inference.relay.journey import Journey
 from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
-from kernel.errors import Overloaded, PlatformError
+from kernel.errors import Overloaded, PlatformError, UpstreamError
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
 from tests.fixtures.gateway import eventually
 
+PATH = "/v1/chat/completions"
 ASKED = b'{"model":"tiny","stream":true,"messages":[{"role":"user","content":"hi"}]}'
 
 
@@ -43,8 +44,7 @@ class Rig:
         """As a door does: the exchange first, then what was used."""
         read = b""
         try:
-            path = "/v1/chat/completions"
-            async with await self.dispatcher.open(journey, path, lambda _: ASKED) as exchange:
+            async with await self.dispatcher.open(journey, PATH, lambda _: ASKED) as exchange:
                 while data := await exchange.read():
                     read += data
         finally:
@@ -155,6 +155,16 @@ async def test_a_turn_is_given_back_once_whoever_says_so_how_often():
 
         assert running.left() == NOTHING
         assert journey.turn.account.counter < 1000
+
+
+async def test_a_turn_is_given_back_where_opening_fails_and_nobody_tells_what_was_used():
+    async with rig() as running:
+        running.server.behave(Behaviour(fault=Fault.CLOSES))
+
+        with pytest.raises(UpstreamError):
+            await running.dispatcher.open(running.journey(), PATH, lambda _: ASKED)
+
+        assert running.left() == NOTHING
 
 
 async def test_who_waited_too_long_is_refused_and_never_sent():
