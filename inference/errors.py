@@ -13,6 +13,7 @@
   x UpstreamBroken           502  the stream ended before its end
 * Overloaded
   x NoEndpointAvailable
+  x Starting                   the pool is scaled to zero, or just begins
 """
 
 from kernel.errors import Conflict, NotFound, Overloaded, Rejected, Unauthenticated, UpstreamError
@@ -71,3 +72,9 @@ class NoEndpointAvailable(Overloaded):
     """No server of this model is available right now. Try again shortly."""
 
     code = "no_endpoint_available"
+
+
+class Starting(Overloaded):
+    """No server of this model runs right now; one is being started. Try again shortly."""
+
+    code = "starting"

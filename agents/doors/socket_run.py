@@ -94,7 +94,7 @@ class SocketRun:
         demand = demand_of_chat(asked, target.route)
         admission = await gateway.gate.admit(subject, demand, request_id=new_request_id())
         asked = limited(asked, admission.longest_answer)
-        journey = begin_journey(target.route, admission)
+        journey = begin_journey(target.route, admission, asked=asked)
         with Meter(gateway.gate, admission, journey=journey) as meter:
             try:
                 await run_turn(

@@ -7,10 +7,10 @@ from typing import Final
 
 import msgspec
 
+from agents.runtime.journeys import encode_for
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
 from inference.relay.dispatch import Opener
-from inference.relay.encoding import encode_chat
 from inference.relay.event_stream import EventStream, events_of
 from inference.relay.journey import Journey
 from inference.relay.parameters import ChatRequest
@@ -50,7 +50,7 @@ async def model_turn(
 
     Raises UpstreamBroken if the engine stops before it is done, and what `relay` raises.
     """
-    encode = partial(encode_chat, request, engine=journey.pool.engine)
+    encode = partial(encode_for, journey, request)
     async with await relay.open(journey, PATH, encode) as exchange:
         stream = EventStream(keep_usage=True)
         meter.streams(stream)

@@ -1,30 +1,142 @@
-"""How an endpoint is chosen: pure functions of the candidates and their load."""
+"""How an endpoint is chosen: pure functions of the candidates, the request and chance."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 
-from inference.errors import NoEndpointAvailable
-from inference.fleet.snapshot import Endpoint
+import msgspec
 
-Load = Callable[[str], int]
+from inference.fleet.candidate import Candidate, Field
 
-
-def least_requests(candidates: Sequence[Endpoint], *, load: Load, rng: random.Random) -> Endpoint:
-    """The endpoint with the fewest running requests, for its size; ties are drawn by lot."""
-    if len(candidates) == 1:
-        return candidates[0]
-    loads = [load(endpoint.id) / endpoint.max_concurrency for endpoint in candidates]
-    least = min(loads)
-    return rng.choice([e for e, value in zip(candidates, loads, strict=True) if value == least])
+LONG_PREFIX = 256
+"""Bytes from which on it is worth going where a prompt may be cached."""
+BOUND = 1.25
+"""How far above the average a candidate may be before a key goes to the next one."""
+GOLDEN = 0.6180339887498949
+"""Multiples of it, less their whole part, fill the unit interval evenly at any time."""
 
 
-def candidates_of(ready: Sequence[Endpoint], *, load: Load) -> list[Endpoint]:
-    """Those of the ready endpoints that are not full; all, if all are. Raises NoEndpointAvailable.
+class Wish(msgspec.Struct, frozen=True, gc=False):
+    """What strategies may know of a request."""
 
-    How many requests a pool works on is bounded by its queue. Where one comes through all the same,
-    because several workers share few places, an engine's own queue is better than a refusal.
+    turn: int = 0
+    """The how manieth of this worker and pool."""
+    affinity: bytes = b""
+    """What is to stay together: a conversation, else a key."""
+    prefix: bytes = b""
+    """How the prompt begins."""
+
+
+Strategy = Callable[[Field, Wish, random.Random], Candidate]
+
+load_of = attrgetter("load")
+
+
+def least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The fewest running requests, for its size."""
+    return min(field.candidates, key=load_of)
+
+
+def round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """One after the other."""
+    return field.candidates[wish.turn % len(field)]
+
+
+def weighted_round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """One after the other, the heavier ones more often and evenly in between."""
+    return at_weight(field, wish.turn * GOLDEN % 1.0)
+
+
+def at_random(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """By lot, by weight."""
+    return at_weight(field, rng.random())
+
+
+def at_weight(field: Field, share: float) -> Candidate:
+    """Whose part of the weights `share`, from 0 to below 1, falls into."""
+    left = share * field.total_weight
+    for candidate in field.candidates:
+        left -= candidate.endpoint.weight
+        if left < 0:
+            return candidate
+    return field.candidates[-1]
+
+
+def two_choices(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """Of two drawn by lot the one with less to do (Mitzenmacher, 2001)."""
+    one, other = (field.candidates[int(rng.random() * len(field))] for _ in range(2))
+    return one if one.load <= other.load else other
+
+
+def weighted_least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The fewest running requests for its weight."""
+    return min(field.candidates, key=requests_per_weight)
+
+
+def requests_per_weight(candidate: Candidate) -> float:
+    running = candidate.in_flight + candidate.elsewhere + 1
+    return (running + candidate.load * 1e-3) / (candidate.endpoint.weight * candidate.warmth)
+
+
+def lowest_latency(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The shortest wait for a first token, if each that runs there already adds one."""
+    return min(field.candidates, key=expected_wait)
+
+
+def expected_wait(candidate: Candidate) -> tuple[float, float]:
+    # Nobody knows a new one, which is a reason to try it.
+    running = candidate.in_flight + candidate.elsewhere
+    return (candidate.ttft or 0.0) * (running + 1) / candidate.warmth, candidate.load
+
+
+def consistent_hash(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """Where this conversation or key always goes, unless that has far more to do than others.
+
+    Source: Mirrokni et al., "Consistent Hashing with Bounded Loads" (2018).
     """
-    able = [endpoint for endpoint in ready if endpoint.max_concurrency]
-    if not able:
-        raise NoEndpointAvailable(retry_after=5)
-    return [each for each in able if load(each.id) < each.max_concurrency] or able
+    if not wish.affinity:
+        return least_requests(field, wish, rng)
+    return nearest_with_room(field, wish.affinity)
+
+
+def prefix_affinity(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """Long prompts go where the same beginning went, which may still be in the cache."""
+    if len(wish.prefix) < LONG_PREFIX:
+        return least_requests(field, wish, rng)
+    return nearest_with_room(field, wish.prefix)
+
+
+def nearest_with_room(field: Field, key: bytes) -> Candidate:
+    most = BOUND * (sum(map(load_of, field.candidates)) / len(field)) + 1e-2
+    for place in field.ring.walk(key):
+        if field.candidates[place].load <= most:
+            return field.candidates[place]
+    return min(field.candidates, key=load_of)
+
+
+def queue_aware(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The shortest queue in the engine, then the most free cache, as engines told last."""
+    return min(field.candidates, key=pressure)
+
+
+def pressure(candidate: Candidate) -> tuple[float, float]:
+    endpoint = candidate.endpoint
+    room = max(1, endpoint.max_concurrency)
+    return endpoint.waiting / room + candidate.load + (
+        endpoint.kv_cache_used or 0.0
+    ), candidate.load
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "least_requests": least_requests,
+    "round_robin": round_robin,
+    "weighted_round_robin": weighted_round_robin,
+    "random": at_random,
+    "two_choices": two_choices,
+    "weighted_least_requests": weighted_least_requests,
+    "lowest_latency": lowest_latency,
+    "consistent_hash": consistent_hash,
+    "prefix_affinity": prefix_affinity,
+    "queue_aware": queue_aware,
+}
+"""By the names that pools have them under."""

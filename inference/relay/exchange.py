@@ -21,6 +21,10 @@ LONGEST_MESSAGE = 500
 NEVER = float("inf")
 
 
+def nobody_minds() -> None:
+    """For an exchange whose engine nobody keeps a record of."""
+
+
 class Exchange:
     """An answer that is being received. Leaving the block frees all it held.
 
@@ -35,7 +39,11 @@ class Exchange:
         endpoint: Endpoint,
         lease: Lease,
         watch: Watch,
+        broke: Callable[[], None] = nobody_minds,
     ) -> None:
+        """`broke` is told if the engine stops in the middle."""
+        self._broke = broke
+        self._first: bytes | None = None
         self._response = response
         self._lease = lease
         self._watch = watch
@@ -63,6 +71,8 @@ class Exchange:
         trace: TracebackType | None,
     ) -> None:
         self._watch.leave(self)
+        if isinstance(error, UpstreamError):
+            self._broke()
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -76,11 +86,23 @@ class Exchange:
         if now - self._reading_since > self._patience:
             self._response.content.set_exception(UpstreamTimeout())
 
+    async def fetch_first(self) -> None:
+        """Wait for the first part of the answer. Raises UpstreamBroken."""
+        self._first = await self.read()
+
+    def abandon(self) -> None:
+        """Cut an answer off that nobody will read. Harmless on one that was left."""
+        self._response.close()
+        self._lease.release()
+
     async def read(self) -> bytes:
         """What has arrived since the last call; empty at the end of the answer.
 
         Raises UpstreamTimeout and UpstreamBroken.
         """
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         started = self._reading_since = self._loop.time()
         try:
             data = await self._response.content.readany()

@@ -20,10 +20,13 @@ from agents.errors import AgentsUnavailable
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
+from inference.fleet.board import Board
+from inference.fleet.gossip import Gossip
 from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import FleetReference
 from inference.publishing import load_fleet
 from inference.relay.dispatch import Dispatcher
+from inference.relay.fallback import Fallbacks
 from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
@@ -98,7 +101,12 @@ class Worker:
         self._workers = LiveWorkers(self.redis)
         self._refusals = Refusals(self.redis)
         self.fleet = FleetReference()
+        self._rng = random.Random()  # noqa: S311 - drawing lots among equals
+        self.board = Board(self.in_flight, rng=self._rng)
         self.dispatcher = self._assemble_dispatcher()
+        self._gossip = Gossip(
+            self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
+        )
         self.gateway = self._assemble()
         self.follower = Follower(
             poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
@@ -110,7 +118,7 @@ class Worker:
             gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
             fleet=self.fleet,
-            relay=self.dispatcher,
+            relay=Fallbacks(self.dispatcher),
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -121,13 +129,13 @@ class Worker:
         )
 
     def _assemble_dispatcher(self) -> Dispatcher:
-        relay = Relay(
-            upstream=self._upstream,
-            in_flight=self.in_flight,
-            watch=self._watch,
-            rng=random.Random(),  # noqa: S311 - drawing lots among equals
+        relay = Relay(upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng)
+        return Dispatcher(
+            relay,
+            fleet=self.fleet,
+            elsewhere=self.board.elsewhere,
+            workers=lambda: self._workers.count,
         )
-        return Dispatcher(relay, fleet=self.fleet, workers=lambda: self._workers.count)
 
     def _assemble_gate(self) -> Gate:
         decider = Decider(
@@ -155,6 +163,7 @@ class Worker:
         self._background.start("the count of workers", self._workers.run())
         self._background.start("the list of refusals", self._refusals.run())
         self._background.start("the follower of publications", self.follower.run())
+        self._background.start("the talk of workers about endpoints", self._gossip.run())
         self._background.start("the queues in front of pools", self.dispatcher.run())
         self._background.start("the watch over streams", self._watch.run())
         spare_the_collector()

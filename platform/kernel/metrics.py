@@ -67,6 +67,13 @@ refusals = Counter(
 upstream_errors = Counter(
     "tenantry_upstream_errors_total", "Failures of engines.", ["pool", "endpoint", "kind"]
 )
+retries = Counter("tenantry_retries_total", "Requests that were sent to a further endpoint.", ())
+breaker_state = Gauge(
+    "tenantry_breaker_state",
+    "0 closed, 1 half open, 2 open: whether an endpoint is left out.",
+    ["pool", "endpoint"],
+    multiprocess_mode="livemax",
+)
 active_runs = Gauge(
     "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"
 )

@@ -83,12 +83,12 @@ def test_an_endpoint_whose_credential_cannot_be_read_is_left_out_alone(
     assert unreadable.public_id in caplog.text
 
 
-def test_the_fleet_is_read_in_three_queries(pool, django_assert_num_queries):
+def test_the_fleet_is_read_in_four_queries(pool, django_assert_num_queries):
     for number in range(5):
         services.create_route(name=f"route-{number}", pool=pool)
         enter(pool, f"http://10.0.0.{number}")
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         load_fleet()
 
 

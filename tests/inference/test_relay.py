@@ -239,14 +239,14 @@ async def test_an_endpoint_that_is_not_there_is_passed_over(gateway, acme, engin
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_a_route_without_endpoints_is_refused_with_retry_after(gateway, acme):
+async def test_a_route_without_endpoints_is_known_and_starting(gateway, acme):
     await in_database(serve, "http://127.0.0.1:9", model="gone")
     await in_database(drop_endpoints, "gone")
     await gateway.worker.follower.catch_up()
 
     answer = await gateway.chat(acme, model="gone")
 
-    assert (answer.status, answer.error["code"]) == (503, "no_endpoint_available")
+    assert (answer.status, answer.error["code"]) == (503, "starting")
     assert int(answer.headers["retry-after"]) >= 1
 
 

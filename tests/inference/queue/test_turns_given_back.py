@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from inference.fleet.board import Board
 from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import Endpoint, FleetReference, Pool
 from inference.relay.dispatch import Dispatcher
@@ -33,7 +34,10 @@ class Rig:
         )
         self.in_flight = InFlight()
         relay = Relay(
-            upstream=upstream, in_flight=self.in_flight, watch=Watch(), rng=random.Random(7)
+            upstream=upstream,
+            board=Board(self.in_flight, rng=random.Random(7)),
+            watch=Watch(),
+            rng=random.Random(7),
         )
         self.dispatcher = Dispatcher(relay, fleet=FleetReference())
 
