@@ -2,7 +2,6 @@
 
 import asyncio
 import random
-from collections.abc import Callable
 
 from inference.errors import UpstreamTimeout
 from inference.fleet.in_flight import InFlight
@@ -10,14 +9,13 @@ from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import candidates_of, least_requests
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
+from inference.relay.opener import Encode
 from inference.relay.upstream import ConnectFailed, Path, Upstream
 from inference.relay.watch import Watch
 from kernel import metrics
 from kernel.errors import PlatformError
 
 MOST_ATTEMPTS = 3
-
-Encode = Callable[[Endpoint], bytes]
 
 
 class Relay:
