@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from agents.runtime.catalog import AgentCatalog
 from inference.fleet.snapshot import FleetReference
-from inference.relay.dispatch import Opener
+from inference.relay.opener import Opener
 from inference.relay.watch import Watch
 from kernel.cache import LoadingCache
 from tenants.admission.authentication import Keyring

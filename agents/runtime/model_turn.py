@@ -10,9 +10,9 @@ import msgspec
 from agents.runtime.journeys import encode_for
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
-from inference.relay.dispatch import Opener
 from inference.relay.event_stream import EventStream, events_of
 from inference.relay.journey import Journey
+from inference.relay.opener import Opener
 from inference.relay.parameters import ChatRequest
 from inference.relay.upstream import Path
 from inference.relay.usage import UNREADABLE

@@ -10,8 +10,8 @@ from contextlib import aclosing
 from agents.events.responses import Frame, ResponseEvents
 from agents.runtime.metering import Meter
 from agents.runtime.model_turn import model_turn
-from inference.relay.dispatch import Opener
 from inference.relay.journey import Journey
+from inference.relay.opener import Opener
 from inference.relay.parameters import ChatRequest
 from kernel.errors import PlatformError
 

@@ -2,26 +2,18 @@
 
 import asyncio
 from collections.abc import Iterator
-from typing import Protocol
 
 from inference.fleet.snapshot import Endpoint, FleetReference, Pool
 from inference.relay.encoding import with_priority
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
-from inference.relay.relay import Encode
+from inference.relay.opener import Encode, Opener
 from inference.relay.turn import Turn
 from inference.relay.turns import Elsewhere, Turns, Workers
 from inference.relay.upstream import Path
 
 SECONDS_BETWEEN_LOOKS = 0.5
 """As often as workers tell each other what they work on."""
-
-
-class Opener(Protocol):
-    """What passes requests on to engines."""
-
-    async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
-        """As `Relay.open`."""
 
 
 def nowhere_else(_: str) -> int:

@@ -1,10 +1,9 @@
 """The next pool of a route, where the first one cannot serve."""
 
 from inference.errors import NoEndpointAvailable, Starting
-from inference.relay.dispatch import Opener
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
-from inference.relay.relay import Encode
+from inference.relay.opener import Encode
 from inference.relay.upstream import ConnectFailed, Path
 from kernel.errors import Overloaded
 

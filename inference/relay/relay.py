@@ -3,7 +3,6 @@
 import asyncio
 import random
 import time
-from collections.abc import Callable
 from functools import partial
 
 from inference.errors import NoEndpointAvailable, UpstreamTimeout
@@ -11,9 +10,10 @@ from inference.fleet.board import Board
 from inference.fleet.candidate import Candidate
 from inference.fleet.in_flight import Lease
 from inference.fleet.retry_budget import RetryBudget
-from inference.fleet.snapshot import Endpoint, Pool
+from inference.fleet.snapshot import Pool
 from inference.relay.exchange import Exchange, failure_of
 from inference.relay.journey import Journey
+from inference.relay.opener import Encode
 from inference.relay.upstream import ConnectFailed, Path, Upstream
 from inference.relay.watch import Watch
 from kernel import metrics
@@ -24,8 +24,6 @@ FIRST_PAUSE_SECONDS = 0.05
 """The most that the first retry waits; each further one waits up to twice as long."""
 TRANSIENT = frozenset({429, 500, 502, 503, 504})
 """Statuses with which another endpoint may do better."""
-
-Encode = Callable[[Endpoint], bytes]
 
 
 class Relay:

@@ -70,7 +70,7 @@ async def test_requests_beyond_the_pools_places_wait_and_are_answered(
     async def watch():
         nonlocal most
         while True:
-            most = max(most, len(engine.records.working))
+            most = max(most, gateway.worker.in_flight.total())
             await asyncio.sleep(0.005)
 
     watching = asyncio.create_task(watch())
@@ -117,9 +117,11 @@ async def test_a_tenant_that_fills_the_queue_leaves_room_for_others(
     gateway, acme, rival, engine, limited
 ):
     await limited(queue_length=4)
-    engine.behave(Behaviour(first_token_seconds=0.3))
+    engine.behave(Behaviour(first_token_seconds=1.5))
     flood = [asyncio.create_task(gateway.chat(acme)) for _ in range(SLOTS + 8)]
-    await eventually(lambda: waiting(gateway) == 4)
+    # All have come: some run, some wait, and the rest are refused.
+    await eventually(lambda: sum(task.done() for task in flood) == 4)
+    assert waiting(gateway) == 4
 
     answers = await asyncio.gather(*(gateway.chat(rival) for _ in range(2)))
 
