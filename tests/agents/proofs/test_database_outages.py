@@ -5,16 +5,22 @@ Servers of their own, stopped as if their machine hung; the gateway is a process
 
 import asyncio
 import json
+import os
+import signal
+import tempfile
 from pathlib import Path
 
 import aiohttp
+import psutil
 import psycopg
 import pytest
 
+from embedded.postgres import start_postgres
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.gateway import eventually
 from tests.fixtures.processes import gateway_process
 from tests.fixtures.stopping import stopped
+from tests.fixtures.valkey import free_port, valkey
 from tests.load import stack
 
 SEED = Path(stack.__file__).with_name("seed.py")
@@ -35,29 +41,29 @@ print(services.issue_key(tenant=tenant, name="never seen").secret)
 """
 
 
-def postmaster(home: Path) -> int:
-    """The process of the database server that lives below `home`."""
-    (file,) = home.rglob("postmaster.pid")
-    return int(file.read_text().split("\n")[0])
-
-
 def ask_database(env, query):
     with psycopg.connect(env["DATABASE_URL"], autocommit=True) as database:
         return database.execute(query).fetchone()
 
 
 @pytest.fixture
-def servers(tmp_path):
+def servers():
     """PostgreSQL and Valkey of this test alone, migrated."""
-    home = tmp_path / "servers"
-    home.mkdir()
-    for folder in (home, *home.parents):
-        # The database server runs as a user of its own when we are root.
-        if folder.owner() == home.owner() and str(folder) != "/":
-            folder.chmod(folder.stat().st_mode | 0o055)
-    with stack.databases(home) as env:
-        stack.manage(env, "migrate", "--verbosity", "0")
-        yield env, postmaster(home)
+    # Not below pytest's own folder: the server runs as a user of its own when we are root.
+    with (
+        tempfile.TemporaryDirectory(prefix="tenantry-outage-") as folder,
+        valkey(free_port()) as redis_url,
+    ):
+        home = Path(folder)
+        home.chmod(0o755)
+        database = start_postgres(home / "postgres")
+        try:
+            env = stack.environment(home, database.url, redis_url)
+            stack.manage(env, "migrate", "--verbosity", "0")
+            yield env, database.pid
+        finally:
+            os.kill(database.pid, signal.SIGINT)
+            psutil.Process(database.pid).wait(timeout=20)
 
 
 @pytest.mark.timeout(240)
