@@ -8,6 +8,7 @@ import json
 import os
 import signal
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
@@ -20,7 +21,7 @@ from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.gateway import eventually
 from tests.fixtures.processes import gateway_process
 from tests.fixtures.stopping import stopped
-from tests.fixtures.valkey import free_port, valkey
+from tests.fixtures.valkey import free_port, valkey_process
 from tests.load import stack
 
 SEED = Path(stack.__file__).with_name("seed.py")
@@ -49,27 +50,31 @@ def ask_database(env, query):
 @pytest.fixture
 def servers():
     """PostgreSQL and Valkey of this test alone, migrated."""
+    port = free_port()
     # Not below pytest's own folder: the server runs as a user of its own when we are root.
     with (
         tempfile.TemporaryDirectory(prefix="tenantry-outage-") as folder,
-        valkey(free_port()) as redis_url,
+        valkey_process(port) as cache,
     ):
         home = Path(folder)
         home.chmod(0o755)
         database = start_postgres(home / "postgres")
         try:
-            env = stack.environment(home, database.url, redis_url)
+            env = stack.environment(home, database.url, f"redis://127.0.0.1:{port}/0")
             stack.manage(env, "migrate", "--verbosity", "0")
-            yield env, database.pid
+            yield env, database.pid, cache.pid
         finally:
             os.kill(database.pid, signal.SIGINT)
             psutil.Process(database.pid).wait(timeout=20)
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("with_redis", [True, False], ids=["redis_runs", "redis_hangs_too"])
 @pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.nightly)])
-async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(tmp_path, servers, seconds):
-    env, database = servers
+async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(
+    tmp_path, servers, seconds, with_redis
+):
+    env, database, cache = servers
     async with ModelServer(behaviour=Behaviour(tokens=8), models=("bench",)) as engine:
         printed = await asyncio.to_thread(stack.finish, env, str(SEED), engine.url)
         key = json.loads(printed.splitlines()[-1])["api_key"]
@@ -91,7 +96,10 @@ async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(tmp_path, 
                         return answer.status
 
                 statuses = [await ask(key) for _ in range(20)]
-                with stopped(database):
+                with ExitStack() as hanging:
+                    hanging.enter_context(stopped(database))
+                    if not with_redis:
+                        hanging.enter_context(stopped(cache))
                     loop = asyncio.get_running_loop()
                     until = loop.time() + seconds
                     while loop.time() < until:
