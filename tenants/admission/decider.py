@@ -23,7 +23,7 @@ OTHERS_SECONDS = 0.08
 log = logging.getLogger(__name__)
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True):
+class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request may run, and who said so."""
 
     granted: Granted

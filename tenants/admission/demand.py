@@ -10,7 +10,7 @@ TYPICAL_ANSWER = 512
 answer whose request names no limit."""
 
 
-class Demand(msgspec.Struct, frozen=True, kw_only=True):
+class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How much a request may use, as far as anybody knows beforehand."""
 
     prompt_bytes: int
@@ -24,7 +24,7 @@ class Demand(msgspec.Struct, frozen=True, kw_only=True):
     streams: bool = False
 
 
-class Measure(msgspec.Struct, frozen=True, kw_only=True):
+class Measure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a demand comes to under the checks that it meets."""
 
     prompt_tokens: int

@@ -28,7 +28,7 @@ from tenants.errors import LimitsUnavailable
 MOST_WINDOW_MOVES = 3
 
 
-class Subject(msgspec.Struct, frozen=True, kw_only=True):
+class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What is asked for: by whom, through which door, of which model."""
 
     principal: Principal
@@ -87,7 +87,7 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
         return limit_headers(granted.standings) + warning_headers(granted.quotas)
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
+class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How an admitted request ended."""
 
     usage: Usage

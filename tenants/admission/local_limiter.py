@@ -42,7 +42,9 @@ class LocalLimiter:
         """
         for check in ask.checks.scopes:
             local = self._scopes.get((ask.checks.tenant_id, check.scope))
-            if local is not None and check.enforced:
+            if local is None or not check.enforced:
+                continue
+            if is_crowded(check, local, ask.rate_tokens, now_us=now_us, share=share):
                 breach = breach_of(check, local, ask, now_us=now_us, share=share)
                 if breach is not None:
                     return breach
@@ -81,6 +83,15 @@ class LocalLimiter:
 def token_us(check: ScopeCheck, tokens: int, *, share: float) -> int:
     """What `tokens` take from the token rate, in microseconds."""
     return round(tokens * check.token_us / share)
+
+
+def is_crowded(check: ScopeCheck, local: Local, tokens: int, *, now_us: int, share: float) -> bool:
+    """Whether a closer look is needed: nearly never, and this is looked at for every request."""
+    return (
+        (check.concurrency > 0 and local.running >= check.concurrency * share)
+        or local.request_tat + check.request_us / share > now_us + check.request_burst_us
+        or local.token_tat + tokens * check.token_us / share > now_us + check.token_burst_us
+    )
 
 
 def breach_of(

@@ -29,7 +29,11 @@ class OutageBudget:
         """Redis told how quotas stand; what was admitted without it is among that now."""
         for standing in standings:
             name = (tenant_id, standing.counter, standing.window)
-            self._windows[name] = Known(standing.remaining)
+            known = self._windows.get(name)
+            if known is None:
+                self._windows[name] = Known(standing.remaining)
+            else:
+                known.remaining, known.admitted = standing.remaining, 0
         while len(self._windows) > MOST_WINDOWS:
             self._windows.popitem(last=False)
 

@@ -5,7 +5,7 @@ from typing import Any
 import msgspec
 
 
-class Usage(msgspec.Struct, frozen=True, kw_only=True):
+class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Tokens of one request, as the engine counted them unless `estimated`."""
 
     prompt_tokens: int = 0
@@ -18,7 +18,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True):
         return self.prompt_tokens + self.completion_tokens
 
 
-class Charge(msgspec.Struct, frozen=True, kw_only=True):
+class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What one request takes from one quota window; negative only in a correction."""
 
     counter: str
@@ -26,7 +26,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True):
     amount: int
 
 
-class UsageRecord(msgspec.Struct, frozen=True, kw_only=True):
+class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One row of the ledger. The names are the columns of `usage_event`; times are ISO 8601."""
 
     request_id: str

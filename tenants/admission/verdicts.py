@@ -16,7 +16,7 @@ Reason = Literal[
 ]
 
 
-class Ask(msgspec.Struct, frozen=True, kw_only=True):
+class Ask(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """May this request run, and with how many tokens?"""
 
     request_id: str
@@ -32,7 +32,7 @@ class Ask(msgspec.Struct, frozen=True, kw_only=True):
     """JSON of what the ledger must know if the worker dies: the fields of a UsageRecord."""
 
 
-class Standing(msgspec.Struct, frozen=True, kw_only=True):
+class Standing(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a scope stands right after a decision. None where nothing is limited."""
 
     scope: str
@@ -45,7 +45,7 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     tokens_reset_ms: int | None = None
 
 
-class QuotaStanding(msgspec.Struct, frozen=True, kw_only=True):
+class QuotaStanding(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How a quota's window stands right after a decision."""
 
     counter: str
@@ -61,7 +61,7 @@ class QuotaStanding(msgspec.Struct, frozen=True, kw_only=True):
         return max(0, self.limit - self.used - self.held)
 
 
-class Breach(msgspec.Struct, frozen=True, kw_only=True):
+class Breach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A limit that a request does not keep."""
 
     reason: Reason
@@ -74,7 +74,7 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since 1970; of a quota whose window must end first."""
 
 
-class Granted(msgspec.Struct, frozen=True, kw_only=True):
+class Granted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It may run. A hold is there until it is settled."""
 
     completion_tokens: int
@@ -85,7 +85,7 @@ class Granted(msgspec.Struct, frozen=True, kw_only=True):
     """What would have refused it, were it not in shadow mode or soft."""
 
 
-class Refused(msgspec.Struct, frozen=True, kw_only=True):
+class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """It may not run, and nothing was written anywhere."""
 
     breach: Breach
@@ -94,7 +94,7 @@ class Refused(msgspec.Struct, frozen=True, kw_only=True):
     quotas: tuple[QuotaStanding, ...] = ()
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True):
+class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A hold as its worker knows it: what the heartbeat tells, and re-creates if it was lost."""
 
     ask: Ask
@@ -109,7 +109,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     more, and keeps its hold for a day."""
 
 
-class Settlement(msgspec.Struct, frozen=True, kw_only=True):
+class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """A request whose usage is in the ledger: its hold can go."""
 
     tenant_id: int

@@ -68,7 +68,7 @@ def test_suspending_a_tenant_asks_first(page):
     page.click("#result_list >> text=Acme")
     page.click("text=Suspend")
     page.click("#ask-first button[type=submit]")
-    assert "Acme is suspended." in page.inner_text("body")
+    page.wait_for_selector("text=Acme is suspended.")
 
 
 def test_a_key_from_the_console_gets_an_answer_of_the_model(gateway_url, page):

@@ -1,13 +1,17 @@
 """The gate: what is admitted is settled, and what is settled is one record."""
 
 import asyncio
+from datetime import UTC, datetime, timedelta
 
 import pytest
+import time_machine
 
 from tenants.admission.gate import Outcome
 from tenants.admission.ledger import LedgerFull
-from tenants.admission.limits import Price
+from tenants.admission.limits import Price, TenantLimits
 from tenants.admission.usage import Usage
+from tenants.windows import Calendar, window_of_id
+from tests.fixtures.checks import quota
 from tests.fixtures.gate import running_gate
 
 
@@ -93,3 +97,16 @@ async def test_a_settled_request_holds_nothing(running):
     await running.writer.flush()
 
     assert len(running.holds) == 0
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(hours=1), timedelta(hours=-1), timedelta(days=40)])
+async def test_a_wrong_clock_of_this_machine_charges_the_right_window(running, records, wrong_by):
+    now = datetime.now(UTC)
+    rule = quota(limit=1000, unit="requests", calendar=Calendar(period="hour"))
+    running.limits[7] = TenantLimits(tenant_id=7, quotas=(rule,))
+
+    with time_machine.travel(now + wrong_by):
+        await settled(running, Outcome(usage=Usage(prompt_tokens=1), status="completed"))
+
+    (charge,) = records[0].charges
+    assert now in window_of_id(charge.window) or datetime.now(UTC) in window_of_id(charge.window)

@@ -90,13 +90,13 @@ if known then
     progress[PHASE] = RUNNING
     put_hold(id, progress, rest)
   end
-  if progress[PHASE] == RUNNING then call('ZADD', expiries, text(now + lease), id) end
+  if progress[PHASE] == RUNNING then call('ZADD', expiries, now + lease, id) end
   return standings({id, OK, now, progress[GRANTED]})
 end
 
 if moved then return {id, WINDOW, now} end
 if call('EXISTS', KEYS[4]) == 1 then
-  local why = call('HMGET', KEYS[4], 'tenant', 'key:' .. text(key_id))
+  local why = call('HMGET', KEYS[4], 'tenant', 'key:' .. key_id)
   if why[1] or why[2] then
     local reason = why[1] and TENANT_DENIED or KEY_DENIED
     return tell(standings({id, REFUSED, now}), {reason, 0, 0, NEVER, 0})
@@ -181,12 +181,12 @@ for i = 1, #checks do
   local fields = {'c', (running[i] or 0) + 1}
   if next_request[i] then
     request_tat[i] = next_request[i]
-    fields[3], fields[4] = 'tr', text(next_request[i])
+    fields[3], fields[4] = 'tr', next_request[i]
   end
   if next_token[i] then
     token_tat[i] = next_token[i]
     local n = #fields
-    fields[n + 1], fields[n + 2] = 'tt', text(next_token[i])
+    fields[n + 1], fields[n + 2] = 'tt', next_token[i]
   end
   for j = 1, #its do
     q = q + 1
@@ -198,7 +198,7 @@ for i = 1, #checks do
     amounts[q] = takes
     held[q] = held[q] + takes
     local n = #fields
-    fields[n + 1], fields[n + 2] = 'h:' .. quota[FIELD], text(held[q])
+    fields[n + 1], fields[n + 2] = 'h:' .. quota[FIELD], held[q]
   end
   local key = KEYS[5 + i]
   call('HSET', key, unpack(fields))
@@ -210,7 +210,7 @@ put_hold(
   {RUNNING, granted, prompt, rate_tokens, 0, 0, 0, true},
   pack(amounts) .. pack(taken) .. ARGV[1] .. pack(facts)
 )
-call('ZADD', expiries, text(now + lease), id)
+call('ZADD', expiries, now + lease, id)
 
 local answer = standings({id, OK, now, granted})
 for i = 1, #shadowed do tell(answer, shadowed[i]) end

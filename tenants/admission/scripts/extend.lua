@@ -43,7 +43,7 @@ for i = 1, #checks do
     q = q + 1
     local takes = amount(its[j], progress[ASKED_PROMPT], allowed, 0)
     call('HSET', scope_prefix .. checks[i][SCOPE], 'h:' .. its[j][FIELD],
-      text(held[q] + takes - amounts[q]))
+      whole(held[q] + takes - amounts[q]))
     amounts[q] = takes
   end
 end

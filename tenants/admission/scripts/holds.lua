@@ -3,7 +3,7 @@
 -- KEYS[1] is always the tenant's `…:holds`. A hold knows the scopes of its own request, which no
 -- caller can name beforehand, so the keys of scopes are made from that prefix: the same hash tag,
 -- hence the same slot, which is all that a cluster asks of a key that was not declared.
-local call, pack, open, format = redis.call, cmsgpack.pack, cmsgpack.unpack, string.format
+local call, pack, open = redis.call, cmsgpack.pack, cmsgpack.unpack
 local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
 local MILLION = 1000000
 local OK, REFUSED, WINDOW, COLD, LATE, GONE = 1, 2, 3, 4, 5, 6
@@ -15,10 +15,10 @@ local scope_prefix = string.sub(holds, 1, -6) .. 'scope:'
 local time = call('TIME')
 local now = time[1] * MILLION + time[2]
 
--- Redis may write large numbers as 1.7e+15, and "-0" is no integer to HINCRBY. As C's `long` a
--- whole number below 2^53 is exact, and zero has no sign.
-local function text(number)
-  return format('%d', number)
+-- As an argument a whole number below 2^53 is written exactly; only a concatenation makes 1.7e+15
+-- of it. And "-0" is no integer to HINCRBY: 0 added makes it one.
+local function whole(number)
+  return number + 0
 end
 
 -- Places in a ScopeCheck and a QuotaCheck (checks.py), which arrive as arrays.
@@ -76,7 +76,7 @@ end
 local function keep_alive(key, quotas)
   local last = now / 1000
   for i = 1, #quotas do last = max(last, quotas[i][END] * 1000) end
-  call('PEXPIREAT', key, text(floor(last) + IDLE_MS))
+  call('PEXPIREAT', key, whole(floor(last) + IDLE_MS))
 end
 
 -- Count one more or one fewer running request in each scope; never below none.
@@ -90,7 +90,7 @@ end
 -- Holds whose worker did not renew them: their slot is free, what they hold stays held until they
 -- are billed. Otherwise others could spend it between the expiry and the bill.
 local function reap(expiries, orphans, most)
-  local expired = call('ZRANGE', expiries, '-inf', text(now), 'BYSCORE', 'LIMIT', 0, most)
+  local expired = call('ZRANGE', expiries, '-inf', whole(now), 'BYSCORE', 'LIMIT', 0, most)
   for i = 1, #expired do
     local id = expired[i]
     call('ZREM', expiries, id)

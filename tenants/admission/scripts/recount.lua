@@ -31,9 +31,9 @@ end
 
 local answer = {tag, OK, now}
 local function repair(scope, field, was, should)
-  call('HSET', scope_prefix .. scope, field, text(should))
+  call('HSET', scope_prefix .. scope, field, whole(should))
   local n = #answer
-  answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = scope, field, text(was), text(should)
+  answer[n + 1], answer[n + 2], answer[n + 3], answer[n + 4] = scope, field, whole(was), whole(should)
 end
 
 for i = 3, #ARGV do
@@ -55,7 +55,7 @@ for i = 3, #ARGV do
   if lives_ms == -2 then
     call('SREM', KEYS[2], scope)
   elseif lives_ms == -1 or (busy and lives_ms < IDLE_MS / 2) then
-    call('PEXPIREAT', key, text(floor(now / 1000) + IDLE_MS))
+    call('PEXPIREAT', key, whole(floor(now / 1000) + IDLE_MS))
   end
 end
 return answer

@@ -17,7 +17,7 @@ local function hold_more(checks, amounts, before)
     for j = 1, #its do
       q = q + 1
       local change = amounts[q] - (before and before[q] or 0)
-      if call('HINCRBY', key, 'h:' .. its[j][FIELD], text(change)) < 0 then
+      if call('HINCRBY', key, 'h:' .. its[j][FIELD], whole(change)) < 0 then
         call('HSET', key, 'h:' .. its[j][FIELD], 0)
       end
     end
@@ -91,6 +91,6 @@ for at = 3, #ARGV, 4 do
       put_hold(id, progress, rest)
     end
   end
-  call('ZADD', expiries, text(now + (phase == ENDED and ended_lease or lease)), id)
+  call('ZADD', expiries, whole(now + (phase == ENDED and ended_lease or lease)), id)
 end
 return {tag, OK, now, restored}

@@ -19,7 +19,7 @@ local function sweep(key)
       end
     end
   end
-  if #fields > 0 then call('PEXPIREAT', key, text(floor(last / 1000) + IDLE_MS)) end
+  if #fields > 0 then call('PEXPIREAT', key, whole(floor(last / 1000) + IDLE_MS)) end
 end
 
 local answer, touched = {tag, OK, now}, {}
@@ -29,8 +29,8 @@ for i = 1, #states do
   local known = call('HMGET', key, 'u:' .. field, 'v:' .. field)
   local newest = tonumber(known[2] or -1)
   if newest < version or (newest == version and not known[1]) then
-    call('HSET', key, 'u:' .. field, text(used), 'g:' .. field, text(granted),
-      'v:' .. field, text(version))
+    call('HSET', key, 'u:' .. field, whole(used), 'g:' .. field, whole(granted),
+      'v:' .. field, whole(version))
     call('SADD', scopes_key, scope)
     touched[key] = true
   elseif not known[1] then

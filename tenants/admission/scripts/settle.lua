@@ -47,14 +47,14 @@ local function apply(key, change)
   local names, values = {'c', 'tt'}, {}
   for field in pairs(change.amounts) do names[#names + 1] = 'h:' .. field end
   local before = call('HMGET', key, unpack(names))
-  values[1], values[2] = 'c', text(max(0, tonumber(before[1] or 0) - change.ended))
+  values[1], values[2] = 'c', whole(max(0, tonumber(before[1] or 0) - change.ended))
   if change.tokens ~= 0 then
     local arrival = max(tonumber(before[2] or 0), now) + change.tokens
-    values[3], values[4] = 'tt', text(min(arrival, now + 2 * change.burst))
+    values[3], values[4] = 'tt', whole(min(arrival, now + 2 * change.burst))
   end
   for n = 3, #names do
     local left = tonumber(before[n] or 0) - change.amounts[string.sub(names[n], 3)]
-    values[#values + 1], values[#values + 2] = names[n], text(max(0, left))
+    values[#values + 1], values[#values + 2] = names[n], whole(max(0, left))
   end
   call('HSET', key, unpack(values))
 end
@@ -82,12 +82,12 @@ for i = 1, #states do
   local known = call('HMGET', key, 'u:' .. field, 'v:' .. field)
   if tonumber(known[2] or -1) < version then
     if known[1] then
-      call('HSET', key, 'u:' .. field, text(used), 'g:' .. field, text(granted),
-        'v:' .. field, text(version))
+      call('HSET', key, 'u:' .. field, whole(used), 'g:' .. field, whole(granted),
+        'v:' .. field, whole(version))
     else
-      call('HSET', key, 'v:' .. field, text(version))
+      call('HSET', key, 'v:' .. field, whole(version))
       call('SADD', scopes_key, scope)
-      if call('PTTL', key) < 0 then call('PEXPIREAT', key, text(floor(now / 1000) + IDLE_MS)) end
+      if call('PTTL', key) < 0 then call('PEXPIREAT', key, whole(floor(now / 1000) + IDLE_MS)) end
     end
   end
 end

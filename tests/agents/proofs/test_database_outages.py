@@ -5,16 +5,23 @@ Servers of their own, stopped as if their machine hung; the gateway is a process
 
 import asyncio
 import json
+import os
+import signal
+import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import aiohttp
+import psutil
 import psycopg
 import pytest
 
+from embedded.postgres import start_postgres
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.gateway import eventually
 from tests.fixtures.processes import gateway_process
 from tests.fixtures.stopping import stopped
+from tests.fixtures.valkey import free_port, valkey_process
 from tests.load import stack
 
 SEED = Path(stack.__file__).with_name("seed.py")
@@ -35,35 +42,39 @@ print(services.issue_key(tenant=tenant, name="never seen").secret)
 """
 
 
-def postmaster(home: Path) -> int:
-    """The process of the database server that lives below `home`."""
-    (file,) = home.rglob("postmaster.pid")
-    return int(file.read_text().split("\n")[0])
-
-
 def ask_database(env, query):
     with psycopg.connect(env["DATABASE_URL"], autocommit=True) as database:
         return database.execute(query).fetchone()
 
 
 @pytest.fixture
-def servers(tmp_path):
+def servers():
     """PostgreSQL and Valkey of this test alone, migrated."""
-    home = tmp_path / "servers"
-    home.mkdir()
-    for folder in (home, *home.parents):
-        # The database server runs as a user of its own when we are root.
-        if folder.owner() == home.owner() and str(folder) != "/":
-            folder.chmod(folder.stat().st_mode | 0o055)
-    with stack.databases(home) as env:
-        stack.manage(env, "migrate", "--verbosity", "0")
-        yield env, postmaster(home)
+    port = free_port()
+    # Not below pytest's own folder: the server runs as a user of its own when we are root.
+    with (
+        tempfile.TemporaryDirectory(prefix="tenantry-outage-") as folder,
+        valkey_process(port) as cache,
+    ):
+        home = Path(folder)
+        home.chmod(0o755)
+        database = start_postgres(home / "postgres")
+        try:
+            env = stack.environment(home, database.url, f"redis://127.0.0.1:{port}/0")
+            stack.manage(env, "migrate", "--verbosity", "0")
+            yield env, database.pid, cache.pid
+        finally:
+            os.kill(database.pid, signal.SIGINT)
+            psutil.Process(database.pid).wait(timeout=20)
 
 
 @pytest.mark.timeout(240)
+@pytest.mark.parametrize("with_redis", [True, False], ids=["redis_runs", "redis_hangs_too"])
 @pytest.mark.parametrize("seconds", [8, pytest.param(60, marks=pytest.mark.nightly)])
-async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(tmp_path, servers, seconds):
-    env, database = servers
+async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(
+    tmp_path, servers, seconds, with_redis
+):
+    env, database, cache = servers
     async with ModelServer(behaviour=Behaviour(tokens=8), models=("bench",)) as engine:
         printed = await asyncio.to_thread(stack.finish, env, str(SEED), engine.url)
         key = json.loads(printed.splitlines()[-1])["api_key"]
@@ -85,7 +96,10 @@ async def test_known_keys_go_on_and_the_ledger_is_complete_afterwards(tmp_path, 
                         return answer.status
 
                 statuses = [await ask(key) for _ in range(20)]
-                with stopped(database):
+                with ExitStack() as hanging:
+                    hanging.enter_context(stopped(database))
+                    if not with_redis:
+                        hanging.enter_context(stopped(cache))
                     loop = asyncio.get_running_loop()
                     until = loop.time() + seconds
                     while loop.time() < until:

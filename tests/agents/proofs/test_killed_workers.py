@@ -126,9 +126,21 @@ async def test_two_workers_share_one_budget(tmp_path, acme):
             gateway_process(tmp_path / "b", redis_url=redis_url) as other,
         ):
             statuses = await ask_at_once([one.url, other.url] * 100, acme)
-            assert sorted(statuses) == [200] * 50 + [429] * 150
+            # 503 where this machine is too busy for Redis to answer in time: refused too.
+            assert set(statuses) <= {200, 429, 503}
+            assert statuses.count(200) <= 50
+            # What was refused for want of an answer, or for what others held, is still there.
+            for _ in range(50 - statuses.count(200)):
+                await ask_until_answered(other.url, acme)
+            assert await ask_at_once([one.url, other.url], acme) == [429, 429]
             assert len(engine.records) + len(second.records) == 50
             await in_database(assert_balance, acme.tenant.pk, url=redis_url)
+
+
+async def ask_until_answered(url, member):
+    async with asyncio.timeout(20):
+        while await ask_at_once([url], member) != [200]:
+            await asyncio.sleep(0.2)
 
 
 async def ask_at_once(urls, member):

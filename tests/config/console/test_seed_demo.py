@@ -22,8 +22,8 @@ def test_the_demo_tenant_is_on_the_plan_starter(seed):
     demo = Tenant.objects.get()
     limits = load_limits(demo.pk, now=timezone.now())
     assert demo.plan.name == "Starter"
-    assert (limits.rates[0].requests_per_minute, limits.rates[0].concurrency) == (600, 20)
-    assert (limits.quotas[0].limit, limits.quotas[0].alert_at) == (2_000_000, (80, 100))
+    assert limits.rates[0].requests_per_minute == 60_000
+    assert (limits.quotas[0].limit, limits.quotas[0].alert_at) == (1_000_000_000, (80, 100))
 
 
 def test_a_second_start_leaves_the_choice_of_an_operator_alone(seed):

@@ -46,7 +46,7 @@ MUTANTS = (
     Mutant("settling creates a lost counter", "    if known[1] then\n", "    if true then\n"),
     Mutant(
         "the version of a lost counter is not noted",
-        "      call('HSET', key, 'v:' .. field, text(version))\n",
+        "      call('HSET', key, 'v:' .. field, whole(version))\n",
         "",
     ),
     Mutant(
