@@ -221,12 +221,12 @@ def register_endpoint(
 
 def store_registered(endpoint: ModelEndpoint) -> None:
     """Raises NameTaken if another registration of the address came first."""
-    if endpoint.pk is None:
-        return store_once(endpoint)
+    if endpoint._state.adding:  # noqa: SLF001 - Django's documented name for it
+        store_once(endpoint)
+        return
     # Not `save`, of which the audit log hears: it reads the old row, credential and all.
     columns = {name: getattr(endpoint, name) for name in REGISTERED}
     ModelEndpoint.objects.filter(pk=endpoint.pk).update(**columns)
-    return None
 
 
 def advice_on(*, pool: ModelPool, endpoint: ModelEndpoint) -> list[str]:
