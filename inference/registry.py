@@ -29,7 +29,8 @@ from tenants.keys import digest_key, key_matches, new_key, parse_key, pepper_nam
 JOIN_TOKEN = "tnj"  # noqa: S105 - the kind of the token, not a token
 State = ModelEndpoint.State
 ENDPOINT_FIELDS = (
-    *("pool", "address", "model", "max_concurrency", "weight", "zone", "capabilities", "forced"),
+    *("pool", "address", "model", "max_concurrency"),
+    *("weight", "zone", "capabilities"),
 )
 """What a form changes. The state has services of its own: a late form must not undo a drain."""
 ANNOUNCED = (
@@ -130,7 +131,7 @@ def add_static_endpoint(
     credential: str = "",
     **facts: Any,
 ) -> ModelEndpoint:
-    """Enter a server by hand. `facts` are max_concurrency, weight, zone, capabilities and forced.
+    """Enter a server by hand. `facts` are max_concurrency, weight, zone and capabilities.
 
     Raises AddressNotAllowed, NameTaken, and ValidationError for values that no form would accept.
     """
@@ -163,11 +164,9 @@ def save_endpoint(*, endpoint: ModelEndpoint) -> None:
 
 
 def ensure_valid(endpoint: ModelEndpoint) -> None:
-    """Raises ValidationError. Addresses have rules of their own, and are unique in the table."""
-    unread = endpoint.get_deferred_fields()
-    endpoint.full_clean(
-        exclude={"address", "pool", *unread}, validate_unique=False, validate_constraints=False
-    )
+    """Raises ValidationError. Addresses have rules of their own, and a credential may be unread."""
+    endpoint.capabilities = sorted({text.strip().lower() for text in endpoint.capabilities} - {""})
+    endpoint.clean_fields(exclude={"address", "credential", "pool", "public_id"})
     if len(endpoint.address) > LONGEST_ADDRESS:
         raise AddressNotAllowed(f"An address has at most {LONGEST_ADDRESS} characters.")
 

@@ -9,10 +9,11 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inference import probing, registry
+from inference import registry
 from inference.models import JoinToken, ModelEndpoint, ModelPool
-from inference.models.endpoint import MOST_CONCURRENCY
 from tenants.api.access import OperatorViewSet
+
+MOST = 100_000
 
 
 class EndpointSerializer(serializers.ModelSerializer[ModelEndpoint]):
@@ -25,9 +26,7 @@ class EndpointSerializer(serializers.ModelSerializer[ModelEndpoint]):
         model = ModelEndpoint
         fields = (
             *("id", "pool", "address", "model", "state", "registered", "max_concurrency"),
-            *("weight", "zone", "capabilities", "forced", "engine_version", "heartbeat_at"),
-            *("running", "waiting", "kv_cache_used", "ready_since", "probed_at", "probe_note"),
-            "created_at",
+            *("engine_version", "heartbeat_at", "running", "waiting", "created_at"),
         )
         read_only_fields = fields
 
@@ -42,20 +41,7 @@ class EndpointChangesSerializer(serializers.Serializer[ModelEndpoint]):
         write_only=True,
         help_text="The server's own API key. Left out: it is kept. Empty: it is forgotten.",
     )
-    max_concurrency = serializers.IntegerField(
-        min_value=1, max_value=MOST_CONCURRENCY, required=False
-    )
-    weight = serializers.IntegerField(min_value=1, max_value=1000, required=False)
-    zone = serializers.CharField(max_length=50, required=False, allow_blank=True)
-    capabilities = serializers.ListField(
-        child=serializers.CharField(max_length=50), max_length=20, required=False
-    )
-    forced = serializers.ChoiceField(
-        choices=ModelEndpoint.Breaker.choices,
-        required=False,
-        allow_blank=True,
-        help_text="The breaker: empty as it goes by itself, or open, or closed.",
-    )
+    max_concurrency = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
 
 
 class NewEndpointSerializer(EndpointChangesSerializer):
@@ -97,13 +83,6 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
     def drain(self, request: Request, public_id: str) -> Response:
         """Give the endpoint no new requests; what runs finishes."""
         registry.drain_endpoint(endpoint=self.get_object())
-        return self.show(self.get_object())
-
-    @extend_schema(request=None, responses=EndpointSerializer)
-    @action(detail=True, methods=["post"])
-    def probe(self, request: Request, public_id: str) -> Response:
-        """Ask the endpoint now whether it lives; counts as one of its probes."""
-        probing.probe_now(endpoint=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=EndpointSerializer)

@@ -49,11 +49,6 @@ class Migration(migrations.Migration):
         ),
         migrations.AlterField(
             model_name='modelendpoint',
-            name='forced',
-            field=models.CharField(blank=True, choices=[(None, 'as it goes by itself'), ('open', 'open: left out'), ('closed', 'closed: used whatever happens')], max_length=10, verbose_name='breaker'),
-        ),
-        migrations.AlterField(
-            model_name='modelendpoint',
             name='max_concurrency',
             field=models.PositiveIntegerField(default=1000, help_text='Most requests that run here at once.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100000)]),
         ),

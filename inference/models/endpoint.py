@@ -60,12 +60,6 @@ class ModelEndpoint(models.Model):
         DRAINING = "draining", "draining: finishes what runs"
         EXPIRED = "expired", "expired: its heartbeat stopped"
 
-    class Breaker(models.TextChoices):
-        OPEN = "open", "open: left out"
-        CLOSED = "closed", "closed: used whatever happens"
-
-        __empty__ = "as it goes by itself"
-
     public_id = models.CharField(
         max_length=20, unique=True, default=new_public_id, editable=False, verbose_name="id"
     )
@@ -104,7 +98,16 @@ class ModelEndpoint(models.Model):
         size=20,
         help_text="Such as tools or vision, comma-separated.",
     )
-    forced = models.CharField("breaker", max_length=10, blank=True, choices=Breaker)
+    forced = models.CharField(
+        "breaker",
+        max_length=10,
+        blank=True,
+        choices=(
+            ("", "as it goes by itself"),
+            ("open", "open: left out"),
+            ("closed", "closed: used whatever happens"),
+        ),
+    )
     machine = models.CharField(
         max_length=100, blank=True, editable=False, help_text="On which it registered itself."
     )

@@ -107,7 +107,7 @@ def test_an_engine_says_how_it_is_to_be_used(engine):
 
     endpoint = ModelEndpoint.objects.get()
     assert (endpoint.weight, endpoint.zone) == (3, "north")
-    assert endpoint.capabilities == ["tools", "priority"]
+    assert endpoint.capabilities == ["priority", "tools"]
 
 
 @pytest.mark.parametrize(
