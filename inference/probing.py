@@ -179,11 +179,13 @@ def judge(row: ModelEndpoint, finding: Finding, *, now: datetime) -> None:
     if finding.counts:
         streak = streak_after(streak, good=finding.good)
     pause = pause_after(streak, is_ready=row.state == State.READY, rules=rules)
+    # Sooner than it was to be, where there is doubt; a probe of another kind does not put it off.
+    again = now + timedelta(seconds=pause)
     changes: dict[str, Any] = {
         "probed_at": now,
         "probe_note": finding.note,
         "probe_streak": streak,
-        "next_probe_at": now + timedelta(seconds=pause),
+        "next_probe_at": row.next_probe_at and min(row.next_probe_at, again),
         **(finding.load.gauges() if finding.load else {}),
     }
     ModelEndpoint.objects.filter(pk=row.pk).update(**changes)
