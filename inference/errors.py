@@ -7,7 +7,7 @@
 * Rejected
   x AddressNotAllowed, ModelMismatch, ContextLengthExceeded
 * Conflict
-  x NameTaken
+  x NameTaken, AddressTaken
 * UpstreamError              502
   x UpstreamTimeout          504
   x UpstreamBroken           502  the stream ended before its end
@@ -53,6 +53,12 @@ class NameTaken(Conflict):
     """This name is taken. Choose another one."""
 
     code = "name_taken"
+
+
+class AddressTaken(Conflict):
+    """Another engine is registered at this address. Give this one an address of its own."""
+
+    code = "address_taken"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -16,7 +16,6 @@ def create_pool(*, name: str, engine: str, **timeouts: float) -> ModelPool:
     Raises NameTaken, and ValidationError for values that no form would accept.
     """
     pool = ModelPool(name=name, engine=engine, **timeouts)
-    pool.full_clean(validate_unique=False)
     try:
         save_pool(pool=pool)
     except IntegrityError as error:
@@ -26,7 +25,8 @@ def create_pool(*, name: str, engine: str, **timeouts: float) -> ModelPool:
 
 @transaction.atomic
 def save_pool(*, pool: ModelPool) -> None:
-    """Store a pool and tell the gateways."""
+    """Store a pool and tell the gateways. Raises ValidationError for what no form would accept."""
+    pool.full_clean(validate_unique=False)
     pool.save()
     publish(FLEET)
 

@@ -27,7 +27,19 @@ class Strategy(models.TextChoices):
     QUEUE_AWARE = "queue_aware", "Queue and KV cache, as the engines tell"
 
 
+class ProbePath(models.TextChoices):
+    """The only paths of an engine that a probe may ask."""
+
+    HEALTH = "/health", "/health: vLLM, llama.cpp and most others"
+    HEALTHZ = "/healthz", "/healthz"
+    READY = "/ready", "/ready"
+    READYZ = "/readyz", "/readyz"
+    PING = "/ping", "/ping"
+    MODELS = "/v1/models", "/v1/models: where there is nothing better"
+
+
 TIMEOUT = (MinValueValidator(0.1), MaxValueValidator(3600))
+TIMES = (MinValueValidator(1), MaxValueValidator(100))
 
 
 class ModelPool(models.Model):
@@ -70,16 +82,19 @@ class ModelPool(models.Model):
         help_text="Seconds without a token until another endpoint is asked too. Empty: never.",
     )
     probe_path = models.CharField(
-        max_length=100, default="/health", help_text="Asked to see whether an endpoint lives."
+        max_length=100,
+        choices=ProbePath,
+        default=ProbePath.HEALTH,
+        help_text="Asked to see whether an endpoint lives.",
     )
     probe_seconds = models.FloatField(
         default=10, validators=TIMEOUT, help_text="Between two probes of an endpoint."
     )
     probe_rise = models.PositiveSmallIntegerField(
-        default=2, validators=[MinValueValidator(1)], help_text="Good probes that bring it back."
+        default=2, validators=TIMES, help_text="Good probes that bring it back."
     )
     probe_fall = models.PositiveSmallIntegerField(
-        default=3, validators=[MinValueValidator(1)], help_text="Bad probes that take it out."
+        default=3, validators=TIMES, help_text="Bad probes that take it out."
     )
     completion_probe_seconds = models.FloatField(
         null=True,

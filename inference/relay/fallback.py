@@ -3,7 +3,7 @@
 from inference.errors import NoEndpointAvailable, Starting
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
-from inference.relay.opener import Encode
+from inference.relay.opener import Encode, Opener
 from inference.relay.upstream import ConnectFailed, Path
 from kernel.errors import Overloaded
 

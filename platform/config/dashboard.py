@@ -19,7 +19,12 @@ from tenants.reports import requests_by_hour, summarise_usage
 LATEST = 8
 HOURS = 24
 DEAF_SECONDS = 60
-STATES = {"ready": "success", "draining": "warning", "expired": "danger"}
+STATES = {
+    "ready": "success",
+    "unhealthy": "danger",
+    "draining": "warning",
+    "expired": "danger",
+}
 
 
 def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:

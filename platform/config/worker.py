@@ -20,6 +20,7 @@ from agents.errors import AgentsUnavailable
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
+from config.departure import Departure
 from inference.fleet.board import Board
 from inference.fleet.gossip import Gossip
 from inference.fleet.in_flight import InFlight
@@ -66,6 +67,8 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+LEDGER_PATIENCE_SECONDS = 30.0
+"""At the end, for PostgreSQL; what it does not take then is in the spool."""
 USAGE_SECONDS = 5.0
 """How old an answer about usage may be: scripts ask in loops."""
 USAGE_ANSWERS = 1000
@@ -84,7 +87,8 @@ class Worker:
         self._database = DatabaseThreads(size=DATABASE_THREADS)
         self._upstream = Upstream(connections=settings.UPSTREAM_CONNECTIONS)
         self._watch = Watch()
-        self._background = Background()
+        self.departure = Departure(seconds=settings.LEAVE_SECONDS)
+        self._background = Background(end_worker=self.departure.at_once)
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
@@ -154,6 +158,7 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         """Raises DatabaseAway if there is no first snapshot: such a worker would serve nothing."""
+        self.departure.hear_signals()
         self.follower.seen = await self._ask(latest_revision)
         await self._load_fleet()
         await self._prepare_spool()
@@ -184,7 +189,7 @@ class Worker:
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
             await self._sign_off()
-            await self.ledger.close(patience=settings.DRAIN_SECONDS)
+            await self.ledger.close(patience=min(settings.DRAIN_SECONDS, LEDGER_PATIENCE_SECONDS))
 
     async def _sign_off(self) -> None:
         """The others divide limits and places between those that are left."""

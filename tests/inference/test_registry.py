@@ -1,12 +1,22 @@
 """The registry: how endpoints come, stay and go."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from inference import registry, services
-from inference.errors import AddressNotAllowed, InvalidJoinToken, ModelMismatch, NameTaken
+from inference.engines.engine import Load
+from inference.errors import (
+    AddressNotAllowed,
+    AddressTaken,
+    InvalidJoinToken,
+    ModelMismatch,
+    NameTaken,
+)
 from inference.models import JoinToken, ModelEndpoint
 from inference.registry import Announcement
 from kernel.errors import NotFound
@@ -32,9 +42,8 @@ def register(pool, address="http://10.0.0.5:8000", *, model="tiny", now=NOW, **f
 
 
 def beat(pool, endpoint, *, now=NOW, running=0, waiting=0):
-    registry.beat(
-        pool=pool, public_id=endpoint.public_id, running=running, waiting=waiting, now=now
-    )
+    load = Load(running=running, waiting=waiting)
+    registry.beat(pool=pool, public_id=endpoint.public_id, load=load, now=now)
 
 
 def expire(*, seconds=60):
@@ -56,11 +65,98 @@ def test_an_engine_registers(pool):
 
 
 def test_an_engine_that_comes_back_to_its_address_takes_its_place(pool):
-    first = register(pool, max_concurrency=5)
-    second = register(pool, "http://10.0.0.5:8000/", max_concurrency=7)
+    first = register(pool, max_concurrency=5, machine="rack-1")
+    second = register(pool, "http://10.0.0.5:8000/", max_concurrency=7, machine="rack-1")
 
     assert second.public_id == first.public_id
     assert ModelEndpoint.objects.get().max_concurrency == 7
+
+
+@pytest.mark.parametrize(
+    ("machine", "seconds", "is_let_in"),
+    [("rack-1", 0, True), ("rack-2", 0, False), ("", 0, False), ("rack-2", 20, True)],
+)
+def test_an_address_is_held_by_who_is_alive_there(pool, machine, seconds, is_let_in):
+    register(pool, machine="rack-1", credential="first")
+    with suppress(AddressTaken):
+        register(pool, machine=machine, credential="second", now=NOW + timedelta(seconds=seconds))
+
+    kept = ModelEndpoint.objects.get().credential
+    assert kept == ("second" if is_let_in else "first")
+
+
+def test_an_engine_does_not_take_the_place_of_what_an_operator_entered(pool):
+    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
+
+    with pytest.raises(AddressTaken, match="by hand"):
+        register(pool)
+    assert not ModelEndpoint.objects.get().registered
+
+
+def test_an_engine_whose_old_credential_cannot_be_read_still_comes_back(pool, settings):
+    register(pool, credential="old", machine="rack-1")
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+
+    register(pool, credential="new", machine="rack-1")
+
+    assert ModelEndpoint.objects.get().credential == "new"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": 0},
+        {"weight": 1001},
+        {"max_concurrency": 0},
+        {"max_concurrency": -1},
+        {"max_concurrency": 100_001},
+        {"zone": "z" * 51},
+        {"capabilities": ["c" * 51]},
+        {"capabilities": [f"c{number}" for number in range(21)]},
+        {"model": ""},
+        {"model": "m" * 201},
+    ],
+    ids=str,
+)
+def test_what_no_form_would_accept_is_refused_of_everybody(pool, wrong):
+    facts = {"address": "http://10.0.0.5", "model": "m", **wrong}
+
+    with pytest.raises(ValidationError):
+        registry.add_static_endpoint(pool=pool, **facts)
+    with pytest.raises(ValidationError):
+        register(pool, **facts)
+    assert not ModelEndpoint.objects.exists()
+
+
+def test_a_saved_endpoint_is_looked_at_too(pool):
+    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint.weight = 0
+
+    with pytest.raises(ValidationError):
+        registry.save_endpoint(endpoint=endpoint)
+    assert ModelEndpoint.objects.get().weight == 1
+
+
+def test_it_is_known_since_when_an_endpoint_is_ready(pool):
+    def ready_since():
+        return ModelEndpoint.objects.get().ready_since
+
+    endpoint = register(pool, machine="rack-1")
+    assert ready_since() == NOW
+    register(pool, machine="rack-1", now=NOW + timedelta(seconds=9))
+    assert ready_since() == NOW + timedelta(seconds=9)
+
+    registry.drain_endpoint(endpoint=endpoint)
+    registry.activate_endpoint(endpoint=endpoint)
+    assert ready_since() != NOW + timedelta(seconds=9)
+
+
+def test_an_endpoint_that_is_entered_is_ready_from_now_on(pool):
+    before = timezone.now()
+
+    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+
+    assert before <= endpoint.ready_since <= timezone.now()
 
 
 def test_the_same_address_in_another_pool_is_another_endpoint(pool, other_pool):
@@ -300,4 +396,4 @@ def test_an_engine_that_comes_back_is_still_drained(pool):
     endpoint = register(pool)
     registry.drain_endpoint(endpoint=endpoint)
 
-    assert register(pool).state == "draining"
+    assert register(pool, now=NOW + timedelta(minutes=1)).state == "draining"

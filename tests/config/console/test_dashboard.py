@@ -53,7 +53,7 @@ def test_it_counts_failures(console, acme):
 def test_it_counts_endpoints_by_state(console, pool):
     registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
     states = {entry["state"]: entry["count"] for entry in dashboard(console).context["endpoints"]}
-    assert states == {"ready": 1, "draining": 0, "expired": 0}
+    assert states == {"ready": 1, "unhealthy": 0, "draining": 0, "expired": 0}
 
 
 def test_it_says_that_no_worker_was_heard(console):
