@@ -5,7 +5,7 @@
 * Unauthenticated
   x InvalidJoinToken
 * Rejected
-  x AddressNotAllowed, ModelMismatch, ContextLengthExceeded
+  x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded
 * Conflict
   x NameTaken
 * UpstreamError              502
@@ -13,6 +13,7 @@
   x UpstreamBroken           502  the stream ended before its end
 * Overloaded
   x NoEndpointAvailable
+  x FleetUnreadable          Redis is away, so a page cannot see the gateways' live state
 """
 
 from kernel.errors import Conflict, NotFound, Overloaded, Rejected, Unauthenticated, UpstreamError
@@ -40,6 +41,12 @@ class ModelMismatch(Rejected):
     """The engine serves another model than the route promises."""
 
     code = "model_mismatch"
+
+
+class TargetNotAllowed(Rejected):
+    """This pool cannot serve this route."""
+
+    code = "target_not_allowed"
 
 
 class ContextLengthExceeded(Rejected):
@@ -71,3 +78,9 @@ class NoEndpointAvailable(Overloaded):
     """No server of this model is available right now. Try again shortly."""
 
     code = "no_endpoint_available"
+
+
+class FleetUnreadable(Overloaded):
+    """What the gateways tell of the fleet cannot be read right now. Try again shortly."""
+
+    code = "fleet_unreadable"

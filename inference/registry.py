@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -10,6 +11,7 @@ from django.db import IntegrityError, transaction
 from inference.addresses import normalised_address
 from inference.errors import InvalidJoinToken, ModelMismatch, NameTaken
 from inference.models import JoinToken, ModelEndpoint, ModelPool
+from inference.selectors import route_names_of
 from inference.services import FLEET
 from kernel.audit import note_transition
 from kernel.errors import NotFound
@@ -18,7 +20,10 @@ from tenants.keys import digest_key, key_matches, new_key, parse_key, pepper_nam
 
 JOIN_TOKEN = "tnj"  # noqa: S105 - the kind of the token, not a token
 State = ModelEndpoint.State
-ENDPOINT_FIELDS = ("pool", "address", "model", "max_concurrency")
+ENDPOINT_FIELDS = (
+    *("pool", "address", "model", "max_concurrency"),
+    *("weight", "zone", "capabilities"),
+)
 """What a form changes. The state has services of its own: a late form must not undo a drain."""
 
 
@@ -81,16 +86,20 @@ def add_static_endpoint(
     address: str,
     model: str,
     credential: str = "",
-    max_concurrency: int = 1000,
+    **facts: Any,
 ) -> ModelEndpoint:
-    """Enter a server by hand. Raises AddressNotAllowed or NameTaken."""
+    """Enter a server by hand. `facts` are max_concurrency, weight, zone and capabilities.
+
+    Raises AddressNotAllowed, NameTaken, and ValidationError for values that no form would accept.
+    """
     endpoint = ModelEndpoint(
         pool=pool,
         address=normalised_address(address, allow_loopback=settings.IS_LOCAL),
         model=model,
         credential=credential,
-        max_concurrency=max_concurrency,
+        **facts,
     )
+    ensure_valid(endpoint)
     store_once(endpoint)
     publish(FLEET)
     return endpoint
@@ -100,12 +109,19 @@ def add_static_endpoint(
 def save_endpoint(*, endpoint: ModelEndpoint) -> None:
     """Store changed fields of an endpoint and tell the gateways.
 
-    A credential that was not loaded is kept. Raises AddressNotAllowed or NameTaken.
+    A credential that was not loaded is kept. Raises as `add_static_endpoint` does.
     """
     endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
+    ensure_valid(endpoint)
     kept = {"credential"} & endpoint.get_deferred_fields()
     store_once(endpoint, update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))
     publish(FLEET)
+
+
+def ensure_valid(endpoint: ModelEndpoint) -> None:
+    """Raises ValidationError. Addresses have rules of their own, and a credential may be unread."""
+    endpoint.capabilities = sorted({text.strip().lower() for text in endpoint.capabilities} - {""})
+    endpoint.clean_fields(exclude={"address", "credential", "pool", "public_id"})
 
 
 def store_once(endpoint: ModelEndpoint, *, update_fields: Iterable[str] | None = None) -> None:
@@ -130,9 +146,10 @@ def register_endpoint(
 ) -> ModelEndpoint:
     """Take an engine into its pool. An engine that comes back to its address takes its place.
 
-    Raises AddressNotAllowed, and ModelMismatch if no route of the pool has the engine's model.
+    Raises AddressNotAllowed, and ModelMismatch if no route that sends requests here has the
+    engine's model.
     """
-    routes = set(pool.routes.values_list("name", flat=True))
+    routes = route_names_of(pool)
     if routes and announcement.model not in routes:
         raise ModelMismatch(
             f"The pool {pool.name!r} serves {', '.join(sorted(routes))}, "
