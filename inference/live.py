@@ -86,7 +86,7 @@ def read_fleet() -> FleetLive:
     """Summed up over the workers that reported lately. Raises FleetUnreadable."""
     try:
         names = list(islice(worker_keys(), MOST_WORKERS))
-        told: Sequence[Any] = limits().mget(names) if names else ()  # type: ignore[assignment]
+        told: Sequence[Any] = limits().mget(names) if names else ()
     except redis.RedisError as error:
         raise FleetUnreadable from error
     return merge([report for report in map(as_report, told) if report is not None])

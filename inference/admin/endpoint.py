@@ -20,7 +20,6 @@ from inference.models import ModelEndpoint
 from inference.overrides import WORDS
 from kernel.display import BADGES
 
-
 BREAKERS = {"forced open": "danger", "forced closed": "warning"}
 
 
