@@ -84,9 +84,7 @@ def test_what_is_told_badly_is_left_out(console, endpoint, redis):
     assert "no history" in shown(console)
 
 
-def test_without_redis_the_page_says_so_and_shows_what_the_tables_know(
-    console, endpoint, settings
-):
+def test_without_redis_the_page_says_so_and_shows_what_the_tables_know(console, endpoint, settings):
     settings.REDIS_LIMITS_URL = f"redis://127.0.0.1:{free_port()}/0"
     text = shown(console)
     assert "Redis does not answer" in text
