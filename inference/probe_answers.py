@@ -1,5 +1,6 @@
 """What came of a probe that somebody asked for, as pages and the API tell it."""
 
+import time
 from dataclasses import dataclass
 
 from inference import probing
@@ -12,13 +13,14 @@ class ProbeAnswer:
 
     healthy: bool
     detail: str
-    """In words, for operators."""
-    milliseconds: float | None
+    """A sentence for operators."""
+    milliseconds: float
+    """That it took."""
 
 
 def ask_now(endpoint: ModelEndpoint) -> ProbeAnswer:
     """Probe an endpoint and wait for what comes of it; a dead one is an answer, not an error."""
-    probed = probing.probe_now(endpoint)
-    return ProbeAnswer(
-        healthy=probed.healthy, detail=probed.detail, milliseconds=probed.milliseconds
-    )
+    began = time.monotonic()
+    found = probing.probe_now(endpoint=endpoint)
+    took = 1000 * (time.monotonic() - began)
+    return ProbeAnswer(healthy=found.good, detail=found.note, milliseconds=round(took, 1))

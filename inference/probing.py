@@ -1,6 +1,5 @@
 """Asking an endpoint whether it lives."""
 
-import time
 from dataclasses import dataclass
 from http.client import HTTPException
 from typing import Any
@@ -13,12 +12,12 @@ OK = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Probe:
-    """What one probe told."""
+class Finding:
+    """What one probe found."""
 
-    healthy: bool
-    detail: str
-    milliseconds: float
+    good: bool
+    note: str
+    """A sentence for people."""
 
 
 class AnyStatus(HTTPErrorProcessor):
@@ -30,15 +29,12 @@ class AnyStatus(HTTPErrorProcessor):
     https_response = http_response
 
 
-def probe_now(endpoint: ModelEndpoint) -> Probe:
+def probe_now(*, endpoint: ModelEndpoint) -> Finding:
     """Ask the probe path of the endpoint's pool once; never raises for a dead endpoint."""
-    began = time.monotonic()
     headers = {"authorization": f"Bearer {endpoint.credential}"} if endpoint.credential else {}
     asked = Request(endpoint.address + endpoint.pool.probe_path, headers=headers)  # noqa: S310
     try:
         with build_opener(AnyStatus).open(asked, timeout=PATIENCE_SECONDS) as answer:
-            healthy, detail = answer.status == OK, f"answered {answer.status}"
+            return Finding(good=answer.status == OK, note=f"It answered {answer.status}.")
     except (OSError, HTTPException) as error:
-        healthy, detail = False, f"did not answer ({error.__class__.__name__})"
-    took = (time.monotonic() - began) * 1000
-    return Probe(healthy=healthy, detail=detail, milliseconds=round(took, 1))
+        return Finding(good=False, note=f"It did not answer ({error.__class__.__name__}).")

@@ -113,9 +113,9 @@ class EndpointActions(ConsoleAdmin):
     def probe(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(endpoint: ModelEndpoint) -> HttpResponse:
             answer = ask_now(endpoint)
-            took = "" if answer.milliseconds is None else f" after {answer.milliseconds:,.0f} ms"
             level = messages.SUCCESS if answer.healthy else messages.ERROR
-            self.message_user(request, f"{endpoint.address} {answer.detail}{took}.", level)
+            told = f"{endpoint.address}, {answer.milliseconds:,.0f} ms: {answer.detail}"
+            self.message_user(request, told, level)
             return HttpResponseRedirect(self.way_back(request, endpoint))
 
         return self.ask(request, object_id, question=PROBE, act=act)

@@ -97,7 +97,7 @@ class ProbeSerializer(serializers.Serializer[Any]):
 
     healthy = serializers.BooleanField()
     detail = serializers.CharField()
-    milliseconds = serializers.FloatField(allow_null=True)
+    milliseconds = serializers.FloatField()
 
 
 class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelEndpoint]):
