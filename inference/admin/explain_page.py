@@ -4,7 +4,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
-from inference.explain import explain_requests
+from inference.admin.explain_view import explain_requests
 from tenants.models import Tenant
 from tenants.request_search import LONGEST_ID, find_rows
 

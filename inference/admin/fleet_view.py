@@ -42,8 +42,9 @@ class EndpointRow:
     id: str
     address: str
     page: str
+    model: str
     facts: str
-    """Model, version, zone and weight, as far as they say something."""
+    """Version, zone and weight, as far as they say something."""
     badges: tuple[Badge, ...]
     note: str
     in_flight: str
@@ -148,6 +149,7 @@ def view_endpoint(endpoint: ModelEndpoint, seen: Seen, *, place: str) -> Endpoin
         id=endpoint.public_id,
         address=endpoint.address,
         page=reverse("admin:inference_modelendpoint_change", args=(endpoint.pk,)),
+        model=endpoint.model,
         facts=facts_of(endpoint),
         badges=badges_of(endpoint, told, heard=heard),
         note=note_of(endpoint, told, seen),
@@ -165,7 +167,6 @@ def view_endpoint(endpoint: ModelEndpoint, seen: Seen, *, place: str) -> Endpoin
 
 def facts_of(endpoint: ModelEndpoint) -> str:
     parts = (
-        endpoint.model,
         endpoint.engine_version,
         f"zone {endpoint.zone}" if endpoint.zone else "",
         f"weight {endpoint.weight}" if endpoint.weight != 1 else "",

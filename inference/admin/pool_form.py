@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 from django.utils.html import format_html, format_html_join
+from django.utils.safestring import SafeString
 
 from inference.models import ModelPool
 from inference.strategy_words import STRATEGIES
@@ -35,6 +36,12 @@ HELP = {
     "long, and so on. Then one request is tried.",
 }
 
+
+def described(words: str) -> SafeString:
+    """A sentence above the fields of a tab."""
+    return format_html('<p class="console-described">{}</p>', words)
+
+
 FIELDSETS = (
     (None, {"fields": ("name", "engine")}),
     (
@@ -43,7 +50,8 @@ FIELDSETS = (
             "classes": ["tab"],
             "fields": ("strategy", "slow_start_seconds", "hedge_after"),
             "description": format_html(
-                '<p class="mb-2">Which strategy for what:</p><ul class="console-list">{}</ul>',
+                '<details class="console-described"><summary>Which strategy for what?</summary>'
+                '<ul class="console-list">{}</ul></details>',
                 format_html_join(
                     "",
                     "<li><b>{}</b> picks {}. {}</li>",
@@ -57,7 +65,7 @@ FIELDSETS = (
         {
             "classes": ["tab"],
             "fields": ("max_in_flight", "queue_length", "queue_seconds", "sends_priority"),
-            "description": "What happens when every endpoint is full.",
+            "description": described("What happens when every endpoint is full."),
         },
     ),
     (
@@ -68,7 +76,7 @@ FIELDSETS = (
                 *("probe_path", "probe_seconds", "probe_rise", "probe_fall"),
                 "completion_probe_seconds",
             ),
-            "description": "How the platform asks endpoints whether they live.",
+            "description": described("How the platform asks endpoints whether they live."),
         },
     ),
     (
@@ -76,7 +84,9 @@ FIELDSETS = (
         {
             "classes": ["tab"],
             "fields": ("eject_after", "eject_seconds"),
-            "description": "When real requests fail, an endpoint is left out for a while.",
+            "description": described(
+                "When real requests fail, an endpoint is left out for a while."
+            ),
         },
     ),
     (
@@ -84,7 +94,7 @@ FIELDSETS = (
         {
             "classes": ["tab"],
             "fields": ("connect_timeout", "first_token_timeout", "token_timeout"),
-            "description": "How long engines are waited for, in seconds.",
+            "description": described("How long engines are waited for, in seconds."),
         },
     ),
 )

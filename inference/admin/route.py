@@ -6,6 +6,8 @@ from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
+from django.utils.safestring import mark_safe
 from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
@@ -35,7 +37,10 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
         label="Weight of its own pool",
         widget=UnfoldAdminIntegerFieldWidget(attrs={"data-weight": "own"}),
         error_messages={"min_value": NO_WEIGHT, "max_value": NO_WEIGHT},
-        help_text="Beside the pools that share its requests. Alone it gets all of them.",
+        help_text=format_html(
+            "Beside the pools that share its requests. With it it gets {} of them.",
+            mark_safe('<b data-own-part="">a part</b>'),
+        ),
     )
 
     prompt_price = PriceField(

@@ -67,6 +67,8 @@ class TargetsInline(TabularInline):
     formset = TargetFormSet
     fields = ("pool", "role", "weight", "part", "order")
     readonly_fields = ("part",)
+    # Shares before fallbacks.
+    ordering = ("-role", "order", "pk")
     autocomplete_fields = ("pool",)
     extra = 0
     hide_title = True

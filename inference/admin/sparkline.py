@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from inference.live import HOUR_SECONDS, Sample
 
-WIDTH, HEIGHT = 120, 28
+WIDTH, HEIGHT = 88, 28
 GAP_SECONDS = 300
 """Without a word for so long, a line is interrupted."""
 

@@ -75,7 +75,7 @@ def test_it_says_why_this_endpoint_and_not_the_others(console, acme, endpoints, 
     text = shown(console, event.request_id)
     assert "Answered by http://10.0.0.6 of the pool small" in text
     assert "the endpoint with the fewest running requests for its size" in text
-    assert "http://10.0.0.5 3 another one was preferred" in text
+    assert "http://10.0.0.5 3 it was tried, and failed" in text
     assert "http://10.0.0.7 0 it was left out after failures" in text
     assert "http://10.0.0.6 1 chosen" in text
     assert "upstream failed after 12 ms" in text

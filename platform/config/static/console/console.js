@@ -48,7 +48,7 @@ function showParts() {
   const own = document.querySelector("[data-weight='own']");
   if (!own) return;
   const rows = [...document.querySelectorAll("#targets-group .form-row")].filter(
-    (row) => !row.classList.contains("empty-form") && row.querySelector("[data-weight]"),
+    (row) => !row.closest(".empty-form") && row.querySelector("[data-weight]"),
   );
   const shares = rows.filter(
     (row) =>
@@ -60,7 +60,7 @@ function showParts() {
   const total = shares.reduce((sum, row) => sum + weightOf(row), weight(own));
   const percent = (part) => (total ? `${Math.round((100 * part) / total)} %` : "-");
   rows.forEach((row) => {
-    const shown = row.querySelector(".field-part [data-part], .field-part .readonly, .field-part p");
+    const shown = row.querySelector(".field-part > div");
     if (shown) shown.textContent = shares.includes(row) ? percent(weightOf(row)) : "-";
   });
   const said = document.querySelector("[data-own-part]");

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from inference.decisions import Decision, endpoints_in, read_decision
+from inference.admin.price import price_text
+from inference.decisions import Candidate, Decision, endpoints_in, read_decision
 from inference.models import ModelEndpoint
 from inference.strategy_words import picks
 from tenants.limit_words import counter_words, number_words, window_words
@@ -68,7 +69,7 @@ class Explanation:
 
     @property
     def cost(self) -> str:
-        return number_words(self.cost_micro, "cost")
+        return price_text(self.cost_micro)
 
 
 def explain_requests(rows: Sequence[UsageEvent]) -> list[Explanation]:
@@ -124,17 +125,27 @@ def candidates_of(
     event: UsageEvent, decision: Decision, known: Mapping[str, ModelEndpoint]
 ) -> tuple[Stop, ...]:
     """Every endpoint that was looked at, with why it was taken or not."""
+    failed = {each.endpoint for each in decision.retries}
     chosen = set(decision.chosen) or {event.endpoint}
     return tuple(
         stop(
             each.endpoint,
             known,
             in_flight=each.in_flight,
-            is_chosen=each.endpoint in chosen,
-            said=each.why_not or ("" if each.endpoint in chosen else "another one was preferred"),
+            is_chosen=each.endpoint in chosen - failed,
+            said=why_not(each, chosen=chosen, failed=failed),
         )
         for each in decision.candidates
     )
+
+
+def why_not(candidate: Candidate, *, chosen: set[str], failed: set[str]) -> str:
+    """In words; empty for the one that was chosen."""
+    if candidate.endpoint in chosen - failed:
+        return ""
+    if candidate.endpoint in failed:
+        return "it was tried, and failed"
+    return candidate.why_not or "another one was preferred"
 
 
 def why_words(event: UsageEvent, decision: Decision) -> str:
