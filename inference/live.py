@@ -17,7 +17,7 @@ KEYS_AT_ONCE = 5000
 MOST_KEYS = 200_000
 """That a page looks through for workers; they are few among the counters of tenants."""
 HISTORY = "tenantry:fleet:history:{}"
-STEPS = 60
+STEPS = 48
 """Of the history that a page draws."""
 HOUR_SECONDS = 3600
 WORST_FIRST = ("open", "half_open", "closed")
@@ -151,9 +151,9 @@ def weighed_median(told: Sequence[Told]) -> float | None:
 
 
 def read_history(ids: Sequence[str], *, now: float) -> Mapping[str, tuple[Sample, ...]]:
-    """A sample for each minute of the last hour, the oldest first, by endpoint id.
+    """A sample for each 75 seconds of the last hour, the oldest first, by endpoint id.
 
-    One entry of each minute is read, and the newest, however many there are: what it costs is
+    One entry of each step is read, and the newest, however many there are: what it costs is
     bounded by the number of endpoints. `now` is seconds since 1970. Raises FleetUnreadable.
     """
     step = HOUR_SECONDS / STEPS
@@ -173,7 +173,7 @@ def read_history(ids: Sequence[str], *, now: float) -> Mapping[str, tuple[Sample
 
 
 def samples_of(answers: Iterator[Any]) -> tuple[Sample, ...]:
-    # By its id, since the newest entry may be that of the last minute too.
+    # By its id, since the newest entry may be that of the last step too.
     entries = {entry: fields for answer in answers for entry, fields in answer}
     samples = (as_sample(entries[entry]) for entry in sorted(entries))
     return tuple(sample for sample in samples if sample is not None)

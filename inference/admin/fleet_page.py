@@ -18,10 +18,11 @@ from inference.models import ModelEndpoint, ModelPool
 from kernel.display import separated
 
 HTMX = "HX-Request"
+SHOWN = 100
+"""Endpoints on one page, about: what it costs is bounded."""
 SHOWN_OF_EACH = 20
-SHOWN_OF_ONE = 100
-"""Endpoints of a pool: on the page of all, and on its own. What a page costs is bounded."""
-MOST_DRAWN = 150
+"""Of one pool on the page of all, at most."""
+MOST_DRAWN = 60
 """Endpoints with charts on one page."""
 NO_TOKEN = "JOIN_TOKEN"  # noqa: S105 - stands where a token is to be put
 
@@ -40,12 +41,17 @@ def fleet_shown(name: str) -> dict[str, Any]:
     pools = find_pools(name)
     if name and not pools:
         raise Http404
-    most, place = (SHOWN_OF_ONE, "pool") if name else (SHOWN_OF_EACH, "fleet")
+    most, place = (SHOWN, "pool") if name else (most_of_each(len(pools)), "fleet")
     endpoints = [endpoint for pool in pools for endpoint in endpoints_of(pool)[:most]]
     live, histories = read_live(endpoints[:MOST_DRAWN])
     seen = Seen(now=timezone.now(), live=live, histories=histories, routes=routes_by_pool())
     views = tuple(draw(pool, seen, most=most, place=place) for pool in pools)
     return {"pools": views, "seen": seen, "name": name, "totals": totals_of(views, seen)}
+
+
+def most_of_each(pools: int) -> int:
+    """How many endpoints of a pool have a place beside those of the others."""
+    return max(1, min(SHOWN_OF_EACH, SHOWN // max(1, pools)))
 
 
 def find_pools(name: str) -> list[ModelPool]:

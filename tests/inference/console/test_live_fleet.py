@@ -75,7 +75,7 @@ def test_a_redis_that_is_away_is_one_error(settings):
         read_history(["e1"], now=NOW)
 
 
-def test_a_history_is_cut_to_a_sample_a_minute(endpoint, beats):
+def test_a_history_is_cut_to_a_sample_for_each_step(endpoint, beats):
     beats(endpoint, NOW, *((ago, ago, 0) for ago in range(3595, 0, -5)), kv=0.5)
     samples = read_history([endpoint.public_id], now=NOW)[endpoint.public_id]
     assert STEPS <= len(samples) <= STEPS + 1
