@@ -5,7 +5,7 @@
 * Unauthenticated
   x InvalidJoinToken
 * Rejected
-  x AddressNotAllowed, ModelMismatch, ContextLengthExceeded
+  x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded
 * Conflict
   x NameTaken, AddressTaken
 * UpstreamError              502
@@ -14,6 +14,7 @@
 * Overloaded
   x NoEndpointAvailable
   x Starting                   the pool is scaled to zero, or just begins
+  x FleetUnreadable          Redis is away, so a page cannot see the gateways' live state
 """
 
 from kernel.errors import Conflict, NotFound, Overloaded, Rejected, Unauthenticated, UpstreamError
@@ -41,6 +42,12 @@ class ModelMismatch(Rejected):
     """The engine serves another model than the route promises."""
 
     code = "model_mismatch"
+
+
+class TargetNotAllowed(Rejected):
+    """This pool cannot serve this route."""
+
+    code = "target_not_allowed"
 
 
 class ContextLengthExceeded(Rejected):
@@ -84,3 +91,9 @@ class Starting(Overloaded):
     """No server of this model runs right now; one is being started. Try again shortly."""
 
     code = "starting"
+
+
+class FleetUnreadable(Overloaded):
+    """What the gateways tell of the fleet cannot be read right now. Try again shortly."""
+
+    code = "fleet_unreadable"

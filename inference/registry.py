@@ -237,7 +237,7 @@ def advice_on(*, pool: ModelPool, endpoint: ModelEndpoint) -> list[str]:
 
 def ensure_served(pool: ModelPool, model: str) -> None:
     """Raises ModelMismatch if the pool's routes promise other models."""
-    routes = set(pool.routes.values_list("name", flat=True))
+    routes = route_names_of(pool)
     if routes and model not in routes:
         raise ModelMismatch(
             f"The pool {pool.name!r} serves {', '.join(sorted(routes))}, "

@@ -29,10 +29,13 @@ python manage.py serve_model {route} --engine {engine} --model PATH_OR_NAME"""
 def serve_command(*, pool: ModelPool, secret: str) -> str:
     """A command that starts an engine for `pool`."""
     route = pool.routes.values_list("name", flat=True).first()
-    engine = Engine.VLLM if pool.engine == Engine.OPENAI else pool.engine
-    return COMMAND.format(
-        secret=secret, url=settings.CONSOLE_URL, route=route or "ROUTE", engine=engine
-    )
+    return command_for(engine=pool.engine, route=route or "ROUTE", secret=secret)
+
+
+def command_for(*, engine: str, route: str, secret: str) -> str:
+    """A command that starts an engine for `route`; servers of other makes are not started by us."""
+    started = Engine.VLLM if engine == Engine.OPENAI else engine
+    return COMMAND.format(secret=secret, url=settings.CONSOLE_URL, route=route, engine=started)
 
 
 @admin.register(JoinToken)

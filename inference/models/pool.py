@@ -1,5 +1,6 @@
 """A model pool: endpoints that are interchangeable."""
 
+from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
@@ -126,3 +127,15 @@ class ModelPool(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+    def clean(self) -> None:
+        """Raises ValidationError for settings that contradict each other, or probe elsewhere."""
+        path = self.probe_path
+        if not path.startswith("/") or path.startswith("//") or not path.isprintable():
+            raise ValidationError({"probe_path": "A path begins with one /, such as /health."})
+        if any(sign in path for sign in "?# \\"):
+            raise ValidationError({"probe_path": "A path without query, fragment and spaces."})
+        if self.hedge_after is not None and self.hedge_after >= self.first_token_timeout:
+            raise ValidationError(
+                {"hedge_after": "Ask another endpoint before the first token is given up on."}
+            )

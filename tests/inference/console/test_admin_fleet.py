@@ -7,8 +7,7 @@ from inference import registry
 from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
 from kernel.models import Publication
 from tenants.keys import parse_key
-
-TIMES = {"connect_timeout": 5, "first_token_timeout": 120, "token_timeout": 60}
+from tests.fixtures.console_fleet import POOL, route_form
 
 
 def page(name, *args):
@@ -23,6 +22,9 @@ def new(pool):
         "model": "smollm2",
         "new_credential": "engine-secret",
         "max_concurrency": 8,
+        "weight": 3,
+        "zone": "rack 1",
+        "capabilities": "vision, Tools",
     }
 
 
@@ -34,7 +36,7 @@ def endpoint(pool):
 
 
 def test_a_pool_is_made(console):
-    console.post(page("modelpool_add"), {"name": "large", "engine": "vllm", **TIMES})
+    console.post(page("modelpool_add"), POOL)
     assert ModelPool.objects.get().name == "large"
 
 
@@ -57,9 +59,8 @@ def test_a_pools_page_shows_its_endpoints(console, endpoint, pool):
 
 
 def test_a_route_is_made_and_the_gateways_are_told(console, pool):
-    body = {"name": "qwen/3", "pool": pool.pk, "purpose": "chat", "context_length": 4096}
     Publication.objects.all().delete()
-    console.post(page("modelroute_add"), body)
+    console.post(page("modelroute_add"), route_form(pool))
     assert ModelRoute.objects.get().name == "qwen/3"
     assert Publication.objects.filter(topic="fleet").exists()
 
@@ -73,6 +74,8 @@ def test_an_endpoint_is_entered_by_hand(console, new):
     console.post(page("modelendpoint_add"), new)
     endpoint = ModelEndpoint.objects.get()
     assert (endpoint.credential, endpoint.registered) == ("engine-secret", False)
+    assert (endpoint.weight, endpoint.zone) == (3, "rack 1")
+    assert endpoint.capabilities == ["tools", "vision"]
 
 
 def test_what_a_service_refuses_is_an_error_of_the_filled_in_form(console, new):
