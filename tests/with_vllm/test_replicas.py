@@ -17,7 +17,6 @@ from inference.engines.vllm import VLLM
 from inference.fleet_history import history_key
 from inference.models import ModelEndpoint
 from tenants.live_redis import limits
-from tests.embedded.watching import wait_until
 from tests.fixtures.gateway import in_database, ledger
 from tests.fixtures.serving import ask
 from tests.with_vllm.conftest import ROUTE
@@ -127,12 +126,9 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
     pool, gateway, acme, rival, replicas
 ):
     """The last one: it leaves one replica."""
-    long = {**STREAM, "max_tokens": 300}
-    running = [
-        asyncio.create_task(gateway.chat(member, "Tell a long story.", **long))
-        for member in (acme, rival) * 2
-    ]
-    await in_database(wait_until, lambda: all(load_of(each).running for _, each in replicas))
+    streams = [Stream(gateway, member) for member in (acme, rival) * 2]
+    running = [asyncio.create_task(stream.read()) for stream in streams]
+    await asyncio.gather(*(stream.began.wait() for stream in streams))
 
     dead, _ = replicas[0]
     for process in dead.family:
@@ -144,7 +140,7 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
     earlier = await asyncio.gather(*running)
 
     assert [(answer.status, answer.events[-1]) for answer in later] == [(200, "[DONE]")] * 8
-    ends = Counter(end_of(answer) for answer in earlier)
+    ends = Counter(end_of(events) for events in earlier)
     assert ends == {"whole": 2, "upstream_broken": 2}
     assert time.monotonic() - killed_at < 60
     events = await ledger(rows=12)
@@ -159,9 +155,32 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
     assert await in_database(probe) == ["ready", "unhealthy"]
 
 
-def end_of(answer):
+class Stream:
+    """A long answer that is being read."""
+
+    def __init__(self, gateway, member):
+        self.began = asyncio.Event()
+        self._gateway = gateway
+        self._headers = member.bearer
+
+    async def read(self):
+        """The data of its events."""
+        messages = [{"role": "user", "content": "Tell a long story."}]
+        body = {**STREAM, "max_tokens": 300, "messages": messages}
+        url = f"{self._gateway.url}/v1/chat/completions"
+        events = []
+        async with self._gateway.client.post(url, json=body, headers=self._headers) as answer:
+            async for line in answer.content:
+                if line.startswith(b"data: "):
+                    events.append(line[6:].strip())
+                if len(events) > 1:
+                    self.began.set()
+        return events
+
+
+def end_of(events):
     """How a stream ended: `whole`, or the code of its error."""
-    if answer.events[-1] != "[DONE]":
-        return "cut"
-    (*_, last) = [json.loads(event) for event in answer.events[:-1]]
-    return last["error"]["code"] if "error" in last else "whole"
+    *_, last, done = events
+    assert done == b"[DONE]"
+    told = json.loads(last)
+    return told["error"]["code"] if "error" in told else "whole"
