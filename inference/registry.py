@@ -20,6 +20,7 @@ from inference.errors import (
 )
 from inference.fleet_history import forget_load, note_load
 from inference.models import JoinToken, ModelEndpoint, ModelPool
+from inference.selectors import route_names_of
 from inference.services import FLEET
 from kernel.audit import note_transition
 from kernel.errors import NotFound
