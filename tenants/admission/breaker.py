@@ -15,12 +15,17 @@ class Breaker:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._failures: deque[float] = deque(maxlen=FAILURES)
+        self._opened_at: float | None = None
         self._closes_at: float | None = None
         """When the next probe may go; None while everything may."""
 
     @property
     def is_open(self) -> bool:
         return self._closes_at is not None
+
+    def open_for(self) -> float:
+        """Seconds since it opened; 0 while it is closed."""
+        return 0.0 if self._opened_at is None else self._clock() - self._opened_at
 
     def may_pass(self) -> bool:
         """Whether to ask now. While open, a yes is given to one caller per second: the probe."""
@@ -33,6 +38,7 @@ class Breaker:
         return True
 
     def note_success(self) -> None:
+        self._opened_at = None
         self._closes_at = None
         self._failures.clear()
 
@@ -41,4 +47,5 @@ class Breaker:
         self._failures.append(now)
         often = len(self._failures) == FAILURES and now - self._failures[0] <= WITHIN_SECONDS
         if self.is_open or often:
+            self._opened_at = now if self._opened_at is None else self._opened_at
             self._closes_at = now + OPEN_SECONDS

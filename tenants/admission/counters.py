@@ -96,6 +96,10 @@ class Counters:
         """Whether Redis is not asked at the moment, because it did not answer."""
         return self._breaker.is_open
 
+    def away_for(self) -> float:
+        """Seconds for which Redis has not been asked as usual; 0 while it is."""
+        return self._breaker.open_for()
+
     async def admit(self, ask: Ask) -> Granted | Refused:
         """Decide, and hold what was granted until it is settled.
 

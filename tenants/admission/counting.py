@@ -13,6 +13,9 @@ class Counting(Protocol):
     def now(self) -> float:
         """Seconds since 1970, by the one clock that windows go by."""
 
+    def away_for(self) -> float:
+        """For how many seconds the counters are known to be away; 0 if they are not."""
+
     async def admit(self, ask: Ask) -> Granted | Refused:
         """Decide, and hold what was granted. Raises WindowMoved for checks that are out of date."""
 

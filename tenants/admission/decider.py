@@ -17,6 +17,8 @@ from tenants.admission.refusals import Refusals
 from tenants.admission.usage import Usage
 from tenants.admission.verdicts import Ask, Breach, Granted, Refused
 
+CERTAIN_SECONDS = 2.0
+"""After which Redis is away, and not only slow. A slow one goes on admitting for other workers."""
 OTHERS_SECONDS = 0.08
 """In which another worker's ledger has surely taken what ended there a moment ago."""
 
@@ -97,7 +99,8 @@ class Decider:
         refused = self._local_refusal(ask, share=share)
         if refused is not None:
             return refused
-        self._outage.admit(ask, completion=ask.completion_tokens, share=share)
+        is_away = self._counters.away_for() >= CERTAIN_SECONDS
+        self._outage.admit(ask, completion=ask.completion_tokens, share=share, is_away=is_away)
         self._local.take(ask, now_us=now_us(), share=share)
         granted = Granted(completion_tokens=ask.completion_tokens)
         return Decision(granted=granted, share=share, without_redis=True)

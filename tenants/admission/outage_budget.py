@@ -8,6 +8,8 @@ from tenants.admission.checks import QuotaCheck
 from tenants.admission.verdicts import Ask, QuotaStanding
 from tenants.errors import LimitsUnavailable
 
+PLENTY = 1000
+"""Requests like this one for which a quota must have enough left."""
 MOST_WINDOWS = 100_000
 
 
@@ -37,15 +39,20 @@ class OutageBudget:
         while len(self._windows) > MOST_WINDOWS:
             self._windows.popitem(last=False)
 
-    def admit(self, ask: Ask, *, completion: int, share: float) -> None:
-        """Take what `ask` needs. Raises LimitsUnavailable, and then has taken nothing."""
+    def admit(self, ask: Ask, *, completion: int, share: float, is_away: bool = True) -> None:
+        """Take what `ask` needs. Raises LimitsUnavailable, and then has taken nothing.
+
+        Unless it is certain that Redis is away, others are admitted by it at the same time: then
+        only quotas that have plenty left are drawn on.
+        """
         needs = [
             (self._known(ask, quota), quota, amount)
             for quota, amount in amounts(ask, completion=completion)
         ]
         for known, quota, amount in needs:
             most = min(known.remaining, quota.outage_cap) * share
-            if known.admitted + amount > most:
+            has_plenty = known.remaining >= PLENTY * amount
+            if known.admitted + amount > most or not (is_away or has_plenty):
                 raise LimitsUnavailable
         for known, _, amount in needs:
             known.admitted += amount

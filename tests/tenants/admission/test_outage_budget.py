@@ -84,3 +84,18 @@ def test_of_two_quotas_none_is_touched_if_one_refuses():
 
 def test_soft_quotas_admit_everything():
     assert admitted(OutageBudget(), ask(checks(quota(limit=1, hard=False)))) == 100
+
+
+@pytest.mark.parametrize(("remaining", "served"), [(30_000, True), (29_999, False)])
+def test_while_redis_may_only_be_slow_just_ample_quotas_are_served(remaining, served):
+    found = checks(quota(limit=1_000_000))
+    budget = OutageBudget()
+    budget.heard(1, [standing(found, remaining=remaining)])
+    asked = ask(found)
+
+    if served:
+        budget.admit(asked, completion=20, share=1.0, is_away=False)
+    else:
+        with pytest.raises(LimitsUnavailable):
+            budget.admit(asked, completion=20, share=1.0, is_away=False)
+    budget.admit(asked, completion=20, share=1.0, is_away=True)
