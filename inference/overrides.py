@@ -3,7 +3,7 @@
 from django.db import transaction
 
 from inference.models import ModelEndpoint
-from inference.services import FLEET
+from inference.topics import FLEET
 from kernel.audit import note_transition
 from kernel.errors import InvalidParameter
 from kernel.publishing import publish

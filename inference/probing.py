@@ -17,7 +17,7 @@ from django.db.models import TextField
 from django.db.models.functions import Cast
 from django.utils import timezone
 
-from inference import registry
+from inference import endpoint_states
 from inference.engines.asking import (
     PROBE_TIMEOUT_SECONDS,
     Ask,
@@ -190,6 +190,6 @@ def judge(row: ModelEndpoint, finding: Finding, *, now: datetime) -> None:
     }
     ModelEndpoint.objects.filter(pk=row.pk).update(**changes)
     if row.state == State.READY and falls(streak, rules=rules):
-        registry.move_endpoint(endpoint=row, before=State.READY, after=State.UNHEALTHY)
+        endpoint_states.move_endpoint(endpoint=row, before=State.READY, after=State.UNHEALTHY)
     elif row.state == State.UNHEALTHY and rises(streak, rules=rules):
-        registry.move_endpoint(endpoint=row, before=State.UNHEALTHY, after=State.READY)
+        endpoint_states.move_endpoint(endpoint=row, before=State.UNHEALTHY, after=State.READY)

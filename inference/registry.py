@@ -1,39 +1,28 @@
 """How endpoints come, stay and go: entered by an operator, or registered by the engine itself."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.conf import settings
-from django.db import IntegrityError, transaction
-from django.utils import timezone
+from django.db import transaction
 
-from inference.addresses import LONGEST_ADDRESS, normalised_address
+from inference.addresses import normalised_address
 from inference.engines.engine import Load
 from inference.errors import (
-    AddressNotAllowed,
     AddressTaken,
-    InvalidJoinToken,
     ModelMismatch,
-    NameTaken,
 )
 from inference.fleet_history import forget_load, note_load
-from inference.models import JoinToken, ModelEndpoint, ModelPool
+from inference.models import ModelEndpoint, ModelPool
 from inference.selectors import route_names_of
-from inference.services import FLEET
-from kernel.audit import note_transition
+from inference.static_endpoints import ensure_valid, store_once
+from inference.topics import FLEET
 from kernel.errors import NotFound
 from kernel.publishing import publish
-from tenants.keys import digest_key, key_matches, new_key, parse_key, pepper_name
 
-JOIN_TOKEN = "tnj"  # noqa: S105 - the kind of the token, not a token
 State = ModelEndpoint.State
-ENDPOINT_FIELDS = (
-    *("pool", "address", "model", "max_concurrency"),
-    *("weight", "zone", "capabilities"),
-)
-"""What a form changes. The state has services of its own: a late form must not undo a drain."""
 ANNOUNCED = (
     *("model", "engine_version", "max_concurrency", "weight", "zone", "machine", "credential"),
 )
@@ -83,111 +72,6 @@ class Announcement:
 
     def __repr__(self) -> str:
         return f"Announcement({self.address}, {self.model})"
-
-
-def issue_join_token(*, pool: ModelPool, name: str) -> tuple[JoinToken, str]:
-    """Make a token that lets engines join `pool`; its text exists only in this answer."""
-    text = new_key(kind=JOIN_TOKEN)
-    pepper = settings.KEY_PEPPERS[0]
-    token = JoinToken.objects.create(
-        name=name,
-        pool=pool,
-        public_id=text.public_id,
-        digest=digest_key(text, pepper=pepper),
-        pepper=pepper_name(pepper),
-    )
-    return token, str(text)
-
-
-@transaction.atomic
-def block_join_token(*, token: JoinToken, now: datetime) -> bool:
-    """Refuse a token from now on. False if it was blocked already."""
-    blocked = JoinToken.objects.filter(pk=token.pk, blocked_at=None).update(blocked_at=now) == 1
-    if blocked:
-        note_transition(token, field="status", before="accepted", after="blocked")
-    return blocked
-
-
-def pool_of_join_token(text: str, *, now: datetime) -> ModelPool:
-    """The pool that a join token opens. Raises InvalidJoinToken."""
-    key = parse_key(text, kind=JOIN_TOKEN)
-    if key is None:
-        raise InvalidJoinToken
-    token = JoinToken.objects.select_related("pool").filter(public_id=key.public_id).first()
-    peppers = {pepper_name(pepper): pepper for pepper in settings.KEY_PEPPERS}
-    if token is None or token.blocked_at or token.pepper not in peppers:
-        raise InvalidJoinToken
-    if not key_matches(key, digest=bytes(token.digest), pepper=peppers[token.pepper]):
-        raise InvalidJoinToken
-    JoinToken.objects.filter(pk=token.pk).update(last_used_at=now)
-    return token.pool
-
-
-@transaction.atomic
-def add_static_endpoint(
-    *,
-    pool: ModelPool,
-    address: str,
-    model: str,
-    credential: str = "",
-    **facts: Any,
-) -> ModelEndpoint:
-    """Enter a server by hand. `facts` are max_concurrency, weight, zone and capabilities.
-
-    Raises AddressNotAllowed, NameTaken, and ValidationError for values that no form would accept.
-    """
-    endpoint = ModelEndpoint(
-        pool=pool,
-        address=normalised_address(address, allow_loopback=settings.IS_LOCAL),
-        model=model,
-        credential=credential,
-        ready_since=timezone.now(),
-        **facts,
-    )
-    ensure_valid(endpoint)
-    store_once(endpoint)
-    publish(FLEET)
-    return endpoint
-
-
-@transaction.atomic
-def save_endpoint(*, endpoint: ModelEndpoint) -> None:
-    """Store changed fields of an endpoint and tell the gateways.
-
-    A credential that was not loaded is kept. Raises AddressNotAllowed, NameTaken, and
-    ValidationError for values that no form would accept.
-    """
-    endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
-    ensure_valid(endpoint)
-    kept = {"credential"} & endpoint.get_deferred_fields()
-    store_once(endpoint, update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))
-    publish(FLEET)
-
-
-def ensure_valid(endpoint: ModelEndpoint) -> None:
-    """Raises ValidationError. Addresses have rules of their own, and a credential may be unread."""
-    endpoint.capabilities = sorted({text.strip().lower() for text in endpoint.capabilities} - {""})
-    endpoint.clean_fields(exclude={"address", "credential", "pool", "public_id"})
-    if len(endpoint.address) > LONGEST_ADDRESS:
-        raise AddressNotAllowed(f"An address has at most {LONGEST_ADDRESS} characters.")
-
-
-def store_once(endpoint: ModelEndpoint, *, update_fields: Iterable[str] | None = None) -> None:
-    """Raises NameTaken; a transaction around it can go on."""
-    try:
-        with transaction.atomic():
-            endpoint.save(update_fields=update_fields)
-    except IntegrityError as error:
-        raise NameTaken("This pool has an endpoint at that address already.") from error
-
-
-@transaction.atomic
-def delete_endpoint(*, endpoint: ModelEndpoint) -> None:
-    """Take an endpoint out at once. To let it finish what runs, drain it first."""
-    public_id = endpoint.public_id
-    endpoint.delete()
-    transaction.on_commit(lambda: forget_load(public_id=public_id))
-    publish(FLEET)
 
 
 @transaction.atomic
@@ -291,29 +175,6 @@ def deregister_endpoint(*, pool: ModelPool, public_id: str) -> None:
         raise NotFound
     transaction.on_commit(lambda: forget_load(public_id=public_id))
     publish(FLEET)
-
-
-def drain_endpoint(*, endpoint: ModelEndpoint) -> bool:
-    """Give an endpoint no new requests; what runs finishes. False if it was not in use."""
-    return any(
-        move_endpoint(endpoint=endpoint, before=before, after=State.DRAINING)
-        for before in (State.READY, State.UNHEALTHY)
-    )
-
-
-def activate_endpoint(*, endpoint: ModelEndpoint) -> bool:
-    """Give a draining endpoint requests again. False if it was not draining."""
-    return move_endpoint(endpoint=endpoint, before=State.DRAINING, after=State.READY)
-
-
-@transaction.atomic
-def move_endpoint(*, endpoint: ModelEndpoint, before: str, after: str) -> bool:
-    """Change the state, note it and tell the gateways. False, and none of it, if it was another."""
-    moved = ModelEndpoint.objects.move(endpoint_id=endpoint.pk, before=before, after=after)
-    if moved:
-        note_transition(endpoint, field="state", before=before, after=after)
-        publish(FLEET)
-    return moved
 
 
 @transaction.atomic

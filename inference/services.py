@@ -8,10 +8,8 @@ from django.db import IntegrityError, transaction
 from inference.errors import NameTaken
 from inference.models import ModelPool, ModelRoute
 from inference.route_targets import Target, ensure_targets, store_targets, stored_targets
+from inference.topics import FLEET
 from kernel.publishing import publish
-
-FLEET = "fleet"
-"""The topic under which gateways learn of routes, pools and endpoints."""
 
 
 def create_pool(*, name: str, engine: str, **settings: Any) -> ModelPool:

@@ -14,7 +14,7 @@ from unfold.widgets import (
     UnfoldAdminURLInputWidget,
 )
 
-from inference import registry
+from inference import endpoint_states, static_endpoints
 from inference.admin.endpoint_actions import EndpointActions
 from inference.models import ModelEndpoint
 from inference.overrides import WORDS
@@ -104,7 +104,7 @@ class ModelEndpointAdmin(EndpointActions):
         return f"{endpoint.running} / {endpoint.waiting}"
 
     def store(self, *, row: Any, form: Any) -> ModelEndpoint:
-        return registry.add_static_endpoint(
+        return static_endpoints.add_static_endpoint(
             pool=row.pool,
             address=row.address,
             model=row.model,
@@ -118,17 +118,17 @@ class ModelEndpointAdmin(EndpointActions):
     def restore(self, *, row: Any, form: Any) -> None:
         if form.cleaned_data["new_credential"]:
             row.credential = form.cleaned_data["new_credential"]
-        registry.save_endpoint(endpoint=row)
+        static_endpoints.save_endpoint(endpoint=row)
 
     def remove(self, *, row: Any) -> None:
-        registry.delete_endpoint(endpoint=row)
+        static_endpoints.delete_endpoint(endpoint=row)
 
     @action(description="Drain the selected endpoints")
     def drain_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> None:
-        changed = sum(registry.drain_endpoint(endpoint=endpoint) for endpoint in queryset)
+        changed = sum(endpoint_states.drain_endpoint(endpoint=endpoint) for endpoint in queryset)
         self.message_user(request, f"Draining: {changed}.")
 
     @action(description="Activate the selected endpoints")
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> None:
-        changed = sum(registry.activate_endpoint(endpoint=endpoint) for endpoint in queryset)
+        changed = sum(endpoint_states.activate_endpoint(endpoint=endpoint) for endpoint in queryset)
         self.message_user(request, f"Activated: {changed}.")

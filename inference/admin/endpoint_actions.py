@@ -9,14 +9,12 @@ from django.urls import reverse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from inference import registry
+from inference import endpoint_states
+from inference.admin.ways import FROM
 from inference.models import ModelEndpoint
 from inference.overrides import AUTOMATIC, CLOSED, OPEN, force_breaker
 from inference.probe_answers import ask_now
 from kernel.console import ConsoleAdmin, Question
-
-FROM = "from"
-"""The parameter that says from where an action was chosen: `fleet`, or `pool` for a pool's."""
 
 DRAIN = Question(
     title="Drain this endpoint?",
@@ -68,7 +66,7 @@ class EndpointActions(ConsoleAdmin):
     @action(description="Drain", icon="water_drop")
     def drain(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(endpoint: ModelEndpoint) -> HttpResponse:
-            moved = registry.drain_endpoint(endpoint=endpoint)
+            moved = endpoint_states.drain_endpoint(endpoint=endpoint)
             said = "is draining" if moved else "was not ready; nothing changed"
             return self.done(request, endpoint, f"{endpoint.address} {said}.")
 
@@ -77,7 +75,7 @@ class EndpointActions(ConsoleAdmin):
     @action(description="Activate", icon="play_arrow")
     def activate(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(endpoint: ModelEndpoint) -> HttpResponse:
-            moved = registry.activate_endpoint(endpoint=endpoint)
+            moved = endpoint_states.activate_endpoint(endpoint=endpoint)
             said = "is ready" if moved else "was not draining; nothing changed"
             return self.done(request, endpoint, f"{endpoint.address} {said}.")
 

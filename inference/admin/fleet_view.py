@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 
-from inference.admin.endpoint_actions import FROM
 from inference.admin.sparkline import Sparkline, draw_load, draw_tokens
+from inference.admin.ways import FROM
 from inference.live import EndpointLive, FleetLive, Sample
 from inference.models import ModelEndpoint, ModelPool
 from inference.models.pool import Engine, Strategy

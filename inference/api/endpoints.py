@@ -11,7 +11,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inference import registry
+from inference import endpoint_states, join_tokens, static_endpoints
 from inference.models import JoinToken, ModelEndpoint, ModelPool
 from inference.overrides import AUTOMATIC, CLOSED, OPEN, force_breaker
 from inference.probe_answers import ask_now
@@ -109,7 +109,9 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
     @extend_schema(request=NewEndpointSerializer, responses={201: EndpointSerializer})
     def create(self, request: Request) -> Response:
         """Enter a server by hand."""
-        return self.show_new(registry.add_static_endpoint(**self.told(NewEndpointSerializer)))
+        return self.show_new(
+            static_endpoints.add_static_endpoint(**self.told(NewEndpointSerializer))
+        )
 
     @extend_schema(request=EndpointChangesSerializer)
     def partial_update(self, request: Request, public_id: str) -> Response:
@@ -117,27 +119,27 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
         endpoint = self.get_object()
         for name, value in self.told(EndpointChangesSerializer).items():
             setattr(endpoint, name, value)
-        registry.save_endpoint(endpoint=endpoint)
+        static_endpoints.save_endpoint(endpoint=endpoint)
         return self.show(endpoint)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, public_id: str) -> Response:
         """Take an endpoint out at once. To let it finish what runs, drain it first."""
-        registry.delete_endpoint(endpoint=self.get_object())
+        static_endpoints.delete_endpoint(endpoint=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def drain(self, request: Request, public_id: str) -> Response:
         """Give the endpoint no new requests; what runs finishes."""
-        registry.drain_endpoint(endpoint=self.get_object())
+        endpoint_states.drain_endpoint(endpoint=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, public_id: str) -> Response:
         """Give a draining endpoint requests again."""
-        registry.activate_endpoint(endpoint=self.get_object())
+        endpoint_states.activate_endpoint(endpoint=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=BreakerSerializer, responses=EndpointSerializer)
@@ -167,7 +169,7 @@ class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
 
     @extend_schema_field(str)
     def get_prefix(self, token: JoinToken) -> str:
-        return f"{registry.JOIN_TOKEN}_{token.public_id}"
+        return f"{join_tokens.JOIN_TOKEN}_{token.public_id}"
 
 
 class IssuedJoinTokenSerializer(JoinTokenSerializer):
@@ -197,12 +199,12 @@ class JoinTokensViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Join
     @extend_schema(request=NewJoinTokenSerializer, responses={201: IssuedJoinTokenSerializer})
     def create(self, request: Request) -> Response:
         """Make a join token. `token` is shown this one time."""
-        token, text = registry.issue_join_token(**self.told(NewJoinTokenSerializer))
+        token, text = join_tokens.issue_join_token(**self.told(NewJoinTokenSerializer))
         return self.show_new(token, token=text)
 
     @extend_schema(request=None, responses=JoinTokenSerializer)
     @action(detail=True, methods=["post"])
     def block(self, request: Request, pk: str) -> Response:
         """Refuse the token from now on."""
-        registry.block_join_token(token=self.get_object(), now=timezone.now())
+        join_tokens.block_join_token(token=self.get_object(), now=timezone.now())
         return self.show(self.get_object())

@@ -10,7 +10,8 @@ from inference.errors import NoEndpointAvailable, Starting
 from inference.fleet.candidate import Candidate, Field
 from inference.fleet.in_flight import InFlight, Lease
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.fleet.strategies import STRATEGIES, Wish, least_requests
+from inference.fleet.strategies import STRATEGIES, least_requests
+from inference.fleet.wish import Wish
 from kernel import metrics
 
 RETRY_SECONDS = 5.0

@@ -4,9 +4,8 @@ import random
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 
-import msgspec
-
 from inference.fleet.candidate import Candidate, Field
+from inference.fleet.wish import Wish
 
 LONG_PREFIX = 256
 """Bytes from which on it is worth going where a prompt may be cached."""
@@ -14,17 +13,6 @@ BOUND = 1.25
 """How far above the average a candidate may be before a key goes to the next one."""
 GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole part, fill the unit interval evenly at any time."""
-
-
-class Wish(msgspec.Struct, frozen=True, gc=False):
-    """What strategies may know of a request."""
-
-    turn: int = 0
-    """The how manieth of this worker and pool."""
-    affinity: bytes = b""
-    """What is to stay together: a conversation, else a key."""
-    prefix: bytes = b""
-    """How the prompt begins."""
 
 
 Strategy = Callable[[Field, Wish, random.Random], Candidate]

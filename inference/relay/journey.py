@@ -5,7 +5,7 @@ from typing import Any
 
 from inference.fleet.candidate import Candidate, Field
 from inference.fleet.snapshot import Pool
-from inference.fleet.strategies import Wish
+from inference.fleet.wish import Wish
 from inference.relay.turn import Turn
 from kernel.errors import PlatformError
 

@@ -31,7 +31,7 @@ from inference.relay.fallback import Fallbacks
 from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
-from inference.services import FLEET
+from inference.topics import FLEET
 from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
 from kernel.errors import Overloaded

@@ -15,8 +15,8 @@ from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.holds import Hold, Holds
 from tenants.admission.ledger import LedgerWriter
 from tenants.admission.limit_book import LimitBook, Page
-from tenants.admission.limits import FREE, Price
 from tenants.admission.policy import Caller
+from tenants.admission.price import FREE, Price
 from tenants.admission.principal import Principal
 from tenants.admission.prompt_sizes import PromptSizes
 from tenants.admission.rate_headers import Headers, limit_headers, warning_headers

@@ -2,8 +2,8 @@
 
 import pytest
 
-from inference import registry
 from inference import services as inference
+from inference import static_endpoints
 from tests.browser.test_console import sign_in
 from tests.fixtures.fleet_state import redis, report, told
 
@@ -20,7 +20,9 @@ def small(transactional_db):
 
 @pytest.fixture
 def endpoint(small):
-    return registry.add_static_endpoint(pool=small, address="http://10.0.0.5:8000", model="tiny")
+    return static_endpoints.add_static_endpoint(
+        pool=small, address="http://10.0.0.5:8000", model="tiny"
+    )
 
 
 def row(page, endpoint):

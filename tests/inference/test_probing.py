@@ -8,7 +8,7 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from inference import probing, registry, services
+from inference import endpoint_states, probing, registry, services, static_endpoints
 from inference.fleet_history import history_key
 from inference.models import ModelEndpoint
 from inference.registry import Announcement
@@ -38,7 +38,7 @@ def endpoint(pool, engine):
 
 
 def enter(pool, engine, *, credential="s3cret", model="tiny"):
-    return registry.add_static_endpoint(
+    return static_endpoints.add_static_endpoint(
         pool=pool, address=engine.url, model=model, credential=credential
     )
 
@@ -93,7 +93,7 @@ def test_gateways_are_told_once_of_each_change(endpoint, engine):
 
 
 def test_a_dead_endpoint_falls_and_its_note_holds_no_address(pool):
-    gone = registry.add_static_endpoint(pool=pool, address="http://127.0.0.1:9", model="m")
+    gone = static_endpoints.add_static_endpoint(pool=pool, address="http://127.0.0.1:9", model="m")
 
     probe(times=3)
 
@@ -149,7 +149,7 @@ def test_an_expired_endpoint_is_not_asked(pool, engine):
 
 
 def test_a_drained_endpoint_stays_drained_whatever_its_probes_say(endpoint, engine):
-    registry.drain_endpoint(endpoint=endpoint)
+    endpoint_states.drain_endpoint(endpoint=endpoint)
     engine.is_healthy = False
 
     probe(times=4)
@@ -161,7 +161,7 @@ def test_an_unhealthy_endpoint_can_be_drained(endpoint, engine):
     engine.is_healthy = False
     probe(times=3)
 
-    assert registry.drain_endpoint(endpoint=endpoint)
+    assert endpoint_states.drain_endpoint(endpoint=endpoint)
     assert row(endpoint).state == "draining"
 
 
@@ -181,7 +181,7 @@ def test_an_unhealthy_engine_that_registers_again_is_ready(pool, engine):
 def test_a_credential_that_cannot_be_read_keeps_nobody_else_from_being_probed(
     pool, endpoint, engine
 ):
-    other = registry.add_static_endpoint(pool=pool, address="http://127.0.0.1:9", model="m")
+    other = static_endpoints.add_static_endpoint(pool=pool, address="http://127.0.0.1:9", model="m")
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE inference_modelendpoint SET credential = 'junk' WHERE id = %s", [other.pk]
@@ -317,7 +317,9 @@ def test_probe_now_stops_at_what_is_wrong(pool, endpoint, engine):
 @pytest.mark.django_db(transaction=True)
 def test_workers_that_probe_at_the_same_time_share_the_work(pool, engine):
     for number in range(12):
-        registry.add_static_endpoint(pool=pool, address=f"{engine.url}/{number}", model="tiny")
+        static_endpoints.add_static_endpoint(
+            pool=pool, address=f"{engine.url}/{number}", model="tiny"
+        )
     now, taken = timezone.now(), []
 
     def work():

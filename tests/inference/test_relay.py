@@ -252,7 +252,7 @@ async def test_a_route_without_endpoints_is_known_and_starting(gateway, acme):
 
 def drop_endpoints(pool):
     from inference.models import ModelEndpoint
-    from inference.registry import delete_endpoint
+    from inference.static_endpoints import delete_endpoint
 
     for endpoint in ModelEndpoint.objects.filter(pool__name=pool):
         delete_endpoint(endpoint=endpoint)
@@ -283,11 +283,11 @@ async def test_an_engines_own_key_is_sent_to_it_alone(gateway, acme, transaction
 
 
 def serve_with_key(address):
-    from inference import registry
     from inference import services as inference
+    from inference import static_endpoints
 
     pool = inference.create_pool(name="locked", engine="vllm")
-    registry.add_static_endpoint(
+    static_endpoints.add_static_endpoint(
         pool=pool, address=address, model="locked", credential="engine-secret"
     )
     inference.create_route(name="locked", pool=pool)

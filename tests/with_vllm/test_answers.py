@@ -5,8 +5,8 @@ import urllib.error
 
 import pytest
 
-from inference import registry
 from inference import services as inference
+from inference import static_endpoints
 from inference.engines.engine import metric_values, read_load
 from inference.engines.vllm import VLLM
 from tests.fixtures.gateway import eventually, ledger
@@ -35,7 +35,7 @@ def chat_route(announced):
 
 def make_route(announced, *, name, purpose):
     pool = inference.create_pool(name=name, engine="vllm")
-    registry.add_static_endpoint(
+    static_endpoints.add_static_endpoint(
         pool=pool,
         address=announced["address"],
         model=announced["model"],

@@ -10,7 +10,7 @@ import psutil
 import pytest
 from django.utils import timezone
 
-from inference import probing, registry
+from inference import probing, static_endpoints
 from inference import services as inference
 from inference.engines.engine import read_load
 from inference.engines.vllm import VLLM
@@ -42,7 +42,7 @@ def announced(replicas, transactional_db):
 def pool(announced):
     pool = inference.create_pool(name=ROUTE, engine="vllm")
     for each in announced:
-        registry.add_static_endpoint(
+        static_endpoints.add_static_endpoint(
             pool=pool,
             address=each["address"],
             model=each["model"],

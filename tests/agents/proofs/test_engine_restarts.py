@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from inference import registry, services
+from inference import join_tokens, services
 from inference.models import ModelEndpoint
 from tests.embedded.watching import wait_until
 from tests.fakes import vllm_engine
@@ -35,7 +35,7 @@ def python(tmp_path):
 def token(transactional_db):
     pool = services.create_pool(name="tiny", engine="vllm")
     services.create_route(name="tiny", pool=pool)
-    return registry.issue_join_token(pool=pool, name="rack 1")[1]
+    return join_tokens.issue_join_token(pool=pool, name="rack 1")[1]
 
 
 @pytest.fixture

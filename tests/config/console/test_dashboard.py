@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from config.tasks import CANARY, sing
-from inference import registry, services
+from inference import services, static_endpoints
 from tests.fixtures.console import make_event
 from tests.fixtures.fleet_state import redis, report, told
 from tests.fixtures.valkey import free_port
@@ -55,14 +55,14 @@ def test_it_counts_failures(console, acme):
 
 
 def test_it_counts_endpoints_by_state(console, pool):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
     states = {entry["state"]: entry["count"] for entry in dashboard(console).context["endpoints"]}
     assert states == {"ready": 1, "unhealthy": 0, "draining": 0, "expired": 0}
 
 
 def test_it_sums_up_the_fleet_with_pools_in_trouble_first(console, pool, report):
     services.create_pool(name="empty", engine="vllm")
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     report({endpoint.public_id: told(in_flight=4)}, queues={"small": 2})
     fleet = dashboard(console).context["fleet"]
     assert [(each["name"], each["ready"]) for each in fleet["pools"]] == [

@@ -10,7 +10,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from agents import services as agents
-from inference import registry
+from inference import join_tokens, static_endpoints
 from tenants import alert_services, limit_services
 from tenants import services as tenants
 from tenants.limits_report import report_limits
@@ -175,7 +175,7 @@ def things(acme, rival, route, pool, operator):
     agents.publish(agent=agent)
     agent.instructions = "Be brief."
     agents.save_draft(agent=agent)
-    endpoint = registry.add_static_endpoint(
+    endpoint = static_endpoints.add_static_endpoint(
         pool=pool, address="http://127.0.0.1:9", model="smollm2"
     )
     limits = limits_of(acme, owner=operator)
@@ -192,7 +192,7 @@ def things(acme, rival, route, pool, operator):
         "routes": route.pk,
         "pools": pool.pk,
         "endpoints": endpoint.public_id,
-        "join-tokens": registry.issue_join_token(pool=pool, name="rack 1")[0].pk,
+        "join-tokens": join_tokens.issue_join_token(pool=pool, name="rack 1")[0].pk,
         "audit": newest_audit_entry(),
     }
 

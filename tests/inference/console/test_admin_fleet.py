@@ -3,7 +3,7 @@
 import pytest
 from django.urls import reverse
 
-from inference import registry
+from inference import endpoint_states, join_tokens, static_endpoints
 from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
 from kernel.models import Publication
 from tenants.keys import parse_key
@@ -30,7 +30,7 @@ def new(pool):
 
 @pytest.fixture
 def endpoint(pool):
-    return registry.add_static_endpoint(
+    return static_endpoints.add_static_endpoint(
         pool=pool, address="http://10.0.0.5:8000", model="smollm2", credential="engine-secret"
     )
 
@@ -47,7 +47,7 @@ def test_a_pool_that_routes_use_cannot_be_deleted(console, route):
 
 
 def test_a_pool_goes_with_its_endpoints_and_tokens(console, endpoint, pool):
-    registry.issue_join_token(pool=pool, name="rack 1")
+    join_tokens.issue_join_token(pool=pool, name="rack 1")
     console.post(page("modelpool_delete", pool.pk), {"post": "yes"})
     assert not ModelPool.objects.exists()
 
@@ -89,7 +89,7 @@ def test_what_a_service_refuses_is_an_error_of_the_filled_in_form(console, new):
 
 
 def test_a_changed_address_may_not_be_anothers(console, new, endpoint, pool):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="smollm2")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="smollm2")
     answer = console.post(
         page("modelendpoint_change", endpoint.pk), {**new, "address": "http://10.0.0.6"}
     )
@@ -128,8 +128,8 @@ def test_an_endpoint_is_drained_and_activated(console, endpoint):
 
 def test_a_late_form_does_not_undo_a_drain(endpoint):
     form = ModelEndpoint.objects.get()
-    registry.drain_endpoint(endpoint=endpoint)
-    registry.save_endpoint(endpoint=form)
+    endpoint_states.drain_endpoint(endpoint=endpoint)
+    static_endpoints.save_endpoint(endpoint=form)
     assert ModelEndpoint.objects.get().state == "draining"
 
 
@@ -156,6 +156,6 @@ def test_a_join_token_is_shown_once_with_the_command_to_run(console, route):
 
 
 def test_a_blocked_join_token_stays_blocked(console, pool):
-    token, _ = registry.issue_join_token(pool=pool, name="rack 1")
+    token, _ = join_tokens.issue_join_token(pool=pool, name="rack 1")
     console.post(page("jointoken_block", token.pk))
     assert JoinToken.objects.get().blocked_at

@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from inference import registry
+from inference import join_tokens
 from inference import services as inference
 from inference.models import ModelEndpoint
 from tenants import services as tenants
@@ -23,7 +23,7 @@ LOAD = {"running": 3, "waiting": 1}
 
 @pytest.fixture
 def token(route):
-    return registry.issue_join_token(pool=route.pool, name="rack 1")
+    return join_tokens.issue_join_token(pool=route.pool, name="rack 1")
 
 
 @pytest.fixture
@@ -184,13 +184,13 @@ def test_leaving_twice_is_not_found(engine):
 def test_a_token_opens_one_pool_only(engine):
     public_id = register(engine).json()["id"]
     other = inference.create_pool(name="other", engine="vllm")
-    stranger = engine_with(registry.issue_join_token(pool=other, name="rack 2")[1])
+    stranger = engine_with(join_tokens.issue_join_token(pool=other, name="rack 2")[1])
     assert post(stranger, f"{ENDPOINTS}/{public_id}/heartbeat", LOAD).status_code == 404
     assert stranger.delete(f"{ENDPOINTS}/{public_id}").status_code == 404
 
 
 def test_a_blocked_token_opens_nothing(engine, token):
-    registry.block_join_token(token=token[0], now=timezone.now())
+    join_tokens.block_join_token(token=token[0], now=timezone.now())
     answer = register(engine)
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_join_token"

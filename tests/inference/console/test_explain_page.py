@@ -5,7 +5,7 @@ import re
 import pytest
 from django.urls import reverse
 
-from inference import registry
+from inference import static_endpoints
 from inference.decisions import Decision, read_decision
 from tenants import services
 from tenants.admission.usage import Charge
@@ -24,7 +24,9 @@ def shown(console, asked):
 @pytest.fixture
 def endpoints(pool):
     return [
-        registry.add_static_endpoint(pool=pool, address=f"http://10.0.0.{n}", model="smollm2")
+        static_endpoints.add_static_endpoint(
+            pool=pool, address=f"http://10.0.0.{n}", model="smollm2"
+        )
         for n in (5, 6, 7)
     ]
 

@@ -7,7 +7,7 @@ from auditlog.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from inference import registry, services
+from inference import services, static_endpoints
 from inference.models import ModelEndpoint
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import beats, redis, report, told
@@ -28,7 +28,9 @@ def shown(console, *, pool=""):
 
 @pytest.fixture
 def endpoint(pool):
-    return registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="smollm2")
+    return static_endpoints.add_static_endpoint(
+        pool=pool, address="http://10.0.0.5:8000", model="smollm2"
+    )
 
 
 def test_an_empty_fleet_says_what_to_do_next(console, redis):
@@ -156,7 +158,7 @@ def test_a_forced_breaker_goes_back_to_automatic(console, endpoint, redis):
 
 
 def test_a_probe_of_a_dead_endpoint_is_told(console, pool, redis):
-    dead = registry.add_static_endpoint(
+    dead = static_endpoints.add_static_endpoint(
         pool=pool, address=f"http://127.0.0.1:{free_port()}", model="m"
     )
     answer = console.post(action("probe", dead), follow=True)
@@ -167,7 +169,9 @@ def test_it_asks_few_questions_however_many_endpoints_there_are(
     console, pool, route, redis, django_assert_max_num_queries
 ):
     for number in range(30):
-        registry.add_static_endpoint(pool=pool, address=f"http://10.0.1.{number}", model="m")
+        static_endpoints.add_static_endpoint(
+            pool=pool, address=f"http://10.0.1.{number}", model="m"
+        )
     with django_assert_max_num_queries(8):
         text = shown(console)
     assert "and 10 more" in text

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from inference import registry
+from inference import static_endpoints
 from inference.admin.sparkline import HEIGHT, WIDTH, draw_load, draw_tokens
 from inference.errors import FleetUnreadable
 from inference.live import (
@@ -27,7 +27,7 @@ NOW = 1_795_250_000.0
 
 @pytest.fixture
 def endpoint(pool):
-    return registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    return static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
 
 
 def test_nothing_is_known_where_nobody_reports(redis):

@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from inference import registry, services
+from inference import services, static_endpoints
 from inference.api.pools import SETTINGS as TOLD
 from inference.models import ModelEndpoint, ModelPool
 from inference.overrides import force_breaker
@@ -92,14 +92,14 @@ def test_a_wrong_setting_is_named(console, pool, facts, param):
 
 
 def test_the_service_refuses_what_a_form_would(pool):
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     endpoint.weight = 0
     with pytest.raises(ValidationError):
-        registry.save_endpoint(endpoint=endpoint)
+        static_endpoints.save_endpoint(endpoint=endpoint)
 
 
 def test_the_api_sets_weight_zone_and_capabilities(console, pool):
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     body = {"weight": 5, "zone": "rack 2", "capabilities": ["vision", " Tools ", "tools"]}
     place = f"/api/v1/endpoints/{endpoint.public_id}"
     told = console.patch(place, body, "application/json").json()
@@ -108,7 +108,7 @@ def test_the_api_sets_weight_zone_and_capabilities(console, pool):
 
 
 def test_the_api_forces_a_breaker_with_a_reason(console, pool):
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     place = f"/api/v1/endpoints/{endpoint.public_id}/breaker"
     lacking = console.post(place, {"breaker": "open"}, "application/json")
     assert lacking.json()["error"]["param"] == "reason"
@@ -118,7 +118,7 @@ def test_the_api_forces_a_breaker_with_a_reason(console, pool):
 
 
 def test_a_breaker_is_forced_once(pool):
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     assert force_breaker(endpoint=endpoint, breaker="closed", reason="Trying")
     assert not force_breaker(endpoint=endpoint, breaker="closed", reason="Again")
     with pytest.raises(InvalidParameter):

@@ -9,7 +9,7 @@ from inference.fleet.board import Board
 from inference.fleet.in_flight import InFlight
 from inference.fleet.retry_budget import FLOOR, RetryBudget
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.fleet.strategies import Wish
+from inference.fleet.wish import Wish
 
 
 class Clock:

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from inference import registry
 from inference import services as inference
+from inference import static_endpoints
 from inference.models import ModelPool, RouteTarget
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
 from tests.fixtures.cast import add_endpoint, serve
@@ -110,7 +110,7 @@ async def test_a_hedge_answers_where_the_first_is_silent(gateway, acme):
 
 def fall_back(route, address):
     pool = inference.create_pool(name="spare", engine="vllm")
-    registry.add_static_endpoint(pool=pool, address=address, model="tiny")
+    static_endpoints.add_static_endpoint(pool=pool, address=address, model="tiny")
     RouteTarget.objects.create(route=route, pool=pool)
     inference.save_pool(pool=ModelPool.objects.get(name="spare"))
 

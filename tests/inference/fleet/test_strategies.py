@@ -7,7 +7,8 @@ import pytest
 
 from inference.fleet.candidate import Candidate, Field
 from inference.fleet.snapshot import Endpoint
-from inference.fleet.strategies import BOUND, STRATEGIES, Wish
+from inference.fleet.strategies import BOUND, STRATEGIES
+from inference.fleet.wish import Wish
 from inference.models.pool import Strategy
 
 

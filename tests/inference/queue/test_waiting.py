@@ -7,7 +7,7 @@ import time
 import aiohttp
 import pytest
 
-from inference import registry
+from inference import endpoint_states, static_endpoints
 from inference import services as inference
 from inference.models import ModelEndpoint, ModelPool
 from tests.fakes.model_server import Behaviour, ModelServer, Outcome
@@ -20,7 +20,7 @@ def limit(*, slots=SLOTS, **facts):
     """So many requests run at once in the pool `tiny`."""
     endpoint = ModelEndpoint.objects.get(pool__name="tiny")
     endpoint.max_concurrency = slots
-    registry.save_endpoint(endpoint=endpoint)
+    static_endpoints.save_endpoint(endpoint=endpoint)
     pool = ModelPool.objects.get(name="tiny")
     for name, value in facts.items():
         setattr(pool, name, value)
@@ -218,7 +218,9 @@ async def test_a_pool_whose_endpoints_all_go_refuses_those_that_wait(
     await eventually(lambda: waiting(gateway) == 1)
 
     await in_database(
-        lambda: registry.drain_endpoint(endpoint=ModelEndpoint.objects.get(pool__name="tiny"))
+        lambda: endpoint_states.drain_endpoint(
+            endpoint=ModelEndpoint.objects.get(pool__name="tiny")
+        )
     )
     await gateway.worker.follower.catch_up()
 
@@ -280,5 +282,5 @@ async def test_a_pool_with_another_queue_is_not_held_up(gateway, acme, engine, l
 
 def serve_other(address):
     pool = inference.create_pool(name="other", engine="vllm")
-    registry.add_static_endpoint(pool=pool, address=address, model="other")
+    static_endpoints.add_static_endpoint(pool=pool, address=address, model="other")
     inference.create_route(name="other", pool=pool)
