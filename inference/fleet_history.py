@@ -12,6 +12,7 @@ from typing import Any
 import redis
 
 from inference.engines.engine import Load
+from inference.fleet.redis_names import HISTORY, LOADS
 from tenants.live_redis import limits
 
 log = logging.getLogger(__name__)
@@ -19,12 +20,10 @@ log = logging.getLogger(__name__)
 ENTRIES = 720
 """An hour of heartbeats, two hours of probes."""
 KEPT_SECONDS = 2 * 3600
-LATEST = "tenantry:fleet:load"
-"""A hash: the newest load of each endpoint as JSON, for gateways. Stale when its `at` is old."""
 
 
 def history_key(public_id: str) -> str:
-    return f"tenantry:fleet:history:{public_id}"
+    return HISTORY + public_id
 
 
 def note_load(*, public_id: str, load: Load, now: datetime) -> None:
@@ -43,7 +42,7 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
         with redis_.pipeline(transaction=False) as pipeline:
             pipeline.xadd(key, entry, maxlen=ENTRIES, approximate=True)
             pipeline.expire(key, KEPT_SECONDS)
-            pipeline.hset(LATEST, public_id, json.dumps(latest))
+            pipeline.hset(LOADS, public_id, json.dumps(latest))
             pipeline.execute()
     except redis.RedisError as error:
         log.warning("the load of endpoint %s is not kept (%s)", public_id, type(error).__name__)
@@ -52,7 +51,7 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
 def forget_load(*, public_id: str) -> None:
     """Nothing is known any more of an endpoint that is gone."""
     try:
-        limits().hdel(LATEST, public_id)
+        limits().hdel(LOADS, public_id)
         limits().delete(history_key(public_id))
     except redis.RedisError as error:
         log.warning("the load of endpoint %s stays (%s)", public_id, type(error).__name__)

@@ -9,14 +9,10 @@ import msgspec
 import redis
 
 from inference.errors import FleetUnreadable
+from inference.fleet.redis_names import HISTORY, WORKER, WORKERS
 from tenants.live_redis import limits
 
-WORKERS = "tenantry:fleet:worker:*"
 MOST_WORKERS = 256
-KEYS_AT_ONCE = 5000
-MOST_KEYS = 200_000
-"""That a page looks through for workers; they are few among the counters of tenants."""
-HISTORY = "tenantry:fleet:history:{}"
 STEPS = 48
 """Of the history that a page draws."""
 HOUR_SECONDS = 3600
@@ -85,24 +81,12 @@ class Sample:
 def read_fleet() -> FleetLive:
     """Summed up over the workers that reported lately. Raises FleetUnreadable."""
     try:
-        names = list(islice(worker_keys(), MOST_WORKERS))
-        told: Sequence[Any] = limits().mget(names) if names else ()
+        names: Any = limits().smembers(WORKERS)
+        keys = [WORKER + name.decode() for name in islice(names, MOST_WORKERS)]
+        told: Sequence[Any] = limits().mget(keys) if keys else ()
     except redis.RedisError as error:
         raise FleetUnreadable from error
     return merge([report for report in map(as_report, told) if report is not None])
-
-
-def worker_keys() -> Iterator[bytes]:
-    """The keys under which workers report, found among at most MOST_KEYS others."""
-    cursor, looked_at = 0, 0
-    while looked_at < MOST_KEYS:
-        found: tuple[int, list[bytes]]
-        found = limits().scan(cursor, match=WORKERS, count=KEYS_AT_ONCE)  # type: ignore[assignment]
-        cursor, names = found
-        yield from names
-        looked_at += KEYS_AT_ONCE
-        if not cursor:
-            return
 
 
 def as_report(told: bytes | None) -> Report | None:
@@ -162,8 +146,8 @@ def read_history(ids: Sequence[str], *, now: float) -> Mapping[str, tuple[Sample
     for each in ids:
         for number in range(STEPS):
             since, until = (int(1000 * (begins + step * (number + end))) for end in (0, 1))
-            asked.xrange(HISTORY.format(each), since, until - 1, count=1)
-        asked.xrevrange(HISTORY.format(each), count=1, min=int(1000 * begins))
+            asked.xrange(HISTORY + each, since, until - 1, count=1)
+        asked.xrevrange(HISTORY + each, count=1, min=int(1000 * begins))
     try:
         told = asked.execute() if ids else []
     except redis.RedisError as error:

@@ -86,7 +86,4 @@ def as_endpoint(endpoint: ModelEndpoint, *, credential: str) -> Endpoint:
         version=endpoint.engine_version,
         ready_since=endpoint.ready_since.timestamp() if endpoint.ready_since else 0.0,
         forced=endpoint.forced,
-        running=endpoint.running,
-        waiting=endpoint.waiting,
-        kv_cache_used=endpoint.kv_cache_used,
     )

@@ -197,6 +197,8 @@ def note_of(endpoint: ModelEndpoint, told: EndpointLive, seen: Seen) -> str:
     silent = (seen.now - endpoint.heartbeat_at).total_seconds() if endpoint.heartbeat_at else 0
     if silent > SILENT_SECONDS:
         return f"silent for {silent:,.0f} s"
+    if endpoint.state == State.UNHEALTHY:
+        return endpoint.probe_note
     if told.failures:
         return f"{separated(told.failures)} of {separated(told.requests)} requests failed lately"
     return ""

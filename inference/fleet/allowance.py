@@ -5,7 +5,7 @@ from inference.fleet.snapshot import Pool
 
 def capacity_of(pool: Pool) -> int:
     """Requests that the pool may work on at once; 0 if none of its endpoints is ready."""
-    room = sum(endpoint.max_concurrency for endpoint in pool.endpoints if endpoint.ready)
+    room = sum(endpoint.max_concurrency for endpoint in pool.endpoints if endpoint.is_able)
     return room if pool.max_in_flight is None else min(room, pool.max_in_flight)
 
 

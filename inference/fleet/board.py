@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.errors import NoEndpointAvailable, Starting
-from inference.fleet.candidate import Candidate, Field
+from inference.fleet.candidate import UNKNOWN_LOAD, Candidate, Field, Load
 from inference.fleet.in_flight import InFlight, Lease
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import STRATEGIES, least_requests
@@ -15,6 +15,8 @@ from inference.fleet.wish import Wish
 from kernel import metrics
 
 RETRY_SECONDS = 5.0
+BUSY_SECONDS = 1.0
+"""For which an engine that refused for want of room gets nothing, if others can."""
 STARTING_SECONDS = 10.0
 COOLING = 0.98
 """By how much a time to first token is believed less each time nobody looked: twice a second."""
@@ -85,10 +87,11 @@ class Board:
         return known
 
     def _survey(self, pool: Pool, now: float, turn: int) -> Known:
-        able = [self._candidate(each) for each in pool.endpoints if is_able(each)]
+        able = [self._candidate(each) for each in pool.endpoints if each.is_able]
         usable = [each for each in able if may_be_used(each, now)]
         waits = [each.breaker.open_until for each in able if each.breaker.open_until]
         waits += [each.left_out_elsewhere_until for each in able]
+        waits += [each.busy_until for each in able]
         # If all are out, something else is wrong: using all is better than using none.
         return Known(
             pool=pool,
@@ -101,10 +104,10 @@ class Board:
         known = self._candidates.get(endpoint.id)
         if known is None:
             known = self._candidates[endpoint.id] = Candidate(endpoint)
-            known.weigh(self._rng.random())
+            known.weigh()
         elif known.endpoint is not endpoint:
             known.endpoint = endpoint
-            known.weigh(self._rng.random())
+            known.weigh()
         return known
 
     def begin(self, pool: Pool, candidate: Candidate) -> Lease:
@@ -136,6 +139,12 @@ class Board:
         if ejected:
             self._changed(pool, candidate)
 
+    def was_busy(self, pool: Pool, candidate: Candidate) -> None:
+        """It has too much to do: no illness, but others come first for a moment."""
+        candidate.busy_until = self._clock() + BUSY_SECONDS
+        candidate.breaker.gave_up()
+        self._forget(pool)
+
     def said_nothing(self, pool: Pool, candidate: Candidate) -> None:
         """A request ended by somebody else's doing: the client's, or for what it asked."""
         if candidate.breaker.trying:
@@ -144,7 +153,7 @@ class Board:
 
     def _may_leave_out(self, pool: Pool) -> bool:
         """Never more than half of a pool is left out."""
-        able = [self._candidate(each) for each in pool.endpoints if is_able(each)]
+        able = [self._candidate(each) for each in pool.endpoints if each.is_able]
         out = sum(each.breaker.open_until is not None for each in able)
         return (out + 1) * 2 <= len(able)
 
@@ -197,11 +206,16 @@ class Board:
             elsewhere, until = running.get(name, 0), out.get(name, 0.0)
             if elsewhere != candidate.elsewhere:
                 candidate.elsewhere = elsewhere
-                candidate.weigh(self._rng.random())
+                candidate.weigh()
             if until != candidate.left_out_elsewhere_until:
                 candidate.left_out_elsewhere_until = until
                 for known in self._pools.values():
                     known.until = 0.0
+
+    def hear_loads(self, loads: Mapping[str, Load]) -> None:
+        """What the engines told of themselves lately, by endpoint."""
+        for name, candidate in self._candidates.items():
+            candidate.engine_load = loads.get(name, UNKNOWN_LOAD)
 
     def elsewhere(self, pool: str) -> int:
         """Requests that other workers run in the pool of this name."""
@@ -211,14 +225,11 @@ class Board:
         return sum(each.elsewhere for each in candidates if each is not None)
 
 
-def is_able(endpoint: Endpoint) -> bool:
-    return endpoint.ready and endpoint.forced != "open" and endpoint.max_concurrency > 0
-
-
 def may_be_used(candidate: Candidate, now: float) -> bool:
     if candidate.endpoint.forced == "closed":
         return True
-    return candidate.breaker.passes(now) and candidate.left_out_elsewhere_until <= now
+    out_until = max(candidate.left_out_elsewhere_until, candidate.busy_until)
+    return candidate.breaker.passes(now) and out_until <= now
 
 
 def nobody_there(pool: Pool) -> NoEndpointAvailable | Starting:

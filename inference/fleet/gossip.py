@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -10,13 +11,15 @@ import redis
 from redis.asyncio import Redis
 
 from inference.fleet.board import Board
+from inference.fleet.candidate import Load
+from inference.fleet.redis_names import LOADS, WORKER, WORKERS
 
 log = logging.getLogger(__name__)
 
 SECONDS = 0.5
 REMEMBERED_SECONDS = 5
-WORKERS = "tenantry:fleet:workers"
-PREFIX = "tenantry:fleet:worker:"
+FRESH_SECONDS = 45.0
+"""For which an engine's word of its load is believed: a few heartbeats."""
 
 Queues = Callable[[], Mapping[str, int]]
 
@@ -46,18 +49,26 @@ class Gossip:
         """Tell and hear once. Raises RedisError."""
         report = {"endpoints": self._board.report(), "queues": dict(self._queues())}
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.set(PREFIX + self._name, msgspec.json.encode(report), ex=REMEMBERED_SECONDS)
+            pipe.set(WORKER + self._name, msgspec.json.encode(report), ex=REMEMBERED_SECONDS)
             pipe.sadd(WORKERS, self._name)
+            pipe.hgetall(LOADS)
             pipe.smembers(WORKERS)
-            *_, names = await pipe.execute()
+            *_, loads, names = await pipe.execute()
+        self._board.hear_loads(fresh_loads(loads, now=time.time()))
         others = sorted(name.decode() for name in names if name.decode() != self._name)
         self._board.hear(await self._reports(others))
 
     async def _reports(self, others: list[str]) -> list[dict[str, Any]]:
         if not others:
             return []
-        texts = await self._redis.mget([PREFIX + name for name in others])
+        texts = await self._redis.mget([WORKER + name for name in others])
         gone = [name for name, text in zip(others, texts, strict=True) if text is None]
         if gone:
             await self._redis.srem(WORKERS, *gone)
         return [msgspec.json.decode(text)["endpoints"] for text in texts if text is not None]
+
+
+def fresh_loads(told: Mapping[bytes, bytes], *, now: float) -> dict[str, Load]:
+    """What engines said of their load, by endpoint, without what is too old to go by."""
+    loads = {name.decode(): msgspec.json.decode(text, type=Load) for name, text in told.items()}
+    return {name: load for name, load in loads.items() if now - load.at <= FRESH_SECONDS}

@@ -23,10 +23,11 @@ class Endpoint:
     """Seconds since 1970."""
     forced: str = ""
     """`open` or `closed`: what an operator wants of its breaker."""
-    running: int = 0
-    """As the engine told with its last heartbeat; the next three too."""
-    waiting: int = 0
-    kv_cache_used: float | None = None
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it may get requests, as far as the tables tell."""
+        return self.ready and self.forced != "open" and self.max_concurrency > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

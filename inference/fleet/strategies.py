@@ -108,11 +108,9 @@ def queue_aware(field: Field, wish: Wish, rng: random.Random) -> Candidate:
 
 
 def pressure(candidate: Candidate) -> tuple[float, float]:
-    endpoint = candidate.endpoint
-    room = max(1, endpoint.max_concurrency)
-    return endpoint.waiting / room + candidate.load + (
-        endpoint.kv_cache_used or 0.0
-    ), candidate.load
+    told = candidate.engine_load
+    queue = told.waiting / max(1, candidate.endpoint.max_concurrency)
+    return queue + told.kv + candidate.load, candidate.load
 
 
 STRATEGIES: Mapping[str, Strategy] = {

@@ -104,7 +104,7 @@ class Relay:
         name = candidate.endpoint.id
         metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
         if isinstance(error, Overloaded):
-            self._board.said_nothing(pool, candidate)
+            self._board.was_busy(pool, candidate)
         else:
             self._board.failed(pool, candidate)
 

@@ -4,9 +4,9 @@ import pytest
 from django.utils import timezone
 
 from inference.engines.engine import Load
+from inference.fleet.redis_names import LOADS
 from inference.fleet_history import (
     ENTRIES,
-    LATEST,
     forget_load,
     history_entry,
     history_key,
@@ -66,7 +66,7 @@ def test_a_history_is_bounded_and_ends_with_its_endpoint(public_id, now):
 
     forget_load(public_id=public_id)
     assert not limits().exists(history_key(public_id))
-    assert not limits().hexists(LATEST, public_id)
+    assert not limits().hexists(LOADS, public_id)
 
 
 def test_a_redis_that_is_away_keeps_no_heartbeat_back(public_id, now, settings, caplog):

@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inference import services, static_endpoints
+from inference.fleet.redis_names import WORKERS
 from inference.models import ModelEndpoint
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import beats, redis, report, told
@@ -81,6 +82,7 @@ def test_a_history_is_drawn(console, endpoint, beats):
 
 
 def test_what_is_told_badly_is_left_out(console, endpoint, redis):
+    redis.sadd(WORKERS, "w1")
     redis.set("tenantry:fleet:worker:w1", "{not json")
     redis.xadd(f"tenantry:fleet:history:{endpoint.public_id}", {"at": "soon"})
     assert "no history" in shown(console)
@@ -162,7 +164,7 @@ def test_a_probe_of_a_dead_endpoint_is_told(console, pool, redis):
         pool=pool, address=f"http://127.0.0.1:{free_port()}", model="m"
     )
     answer = console.post(action("probe", dead), follow=True)
-    assert "did not answer" in sentences(answer)
+    assert "cannot be reached" in sentences(answer)
 
 
 def test_it_asks_few_questions_however_many_endpoints_there_are(

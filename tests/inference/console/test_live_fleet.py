@@ -8,6 +8,7 @@ import pytest
 from inference import static_endpoints
 from inference.admin.sparkline import HEIGHT, WIDTH, draw_load, draw_tokens
 from inference.errors import FleetUnreadable
+from inference.fleet.redis_names import WORKERS
 from inference.live import (
     STEPS,
     EndpointLive,
@@ -34,16 +35,9 @@ def test_nothing_is_known_where_nobody_reports(redis):
     assert (read_fleet().workers, dict(read_fleet().endpoints)) == (0, {})
 
 
-def test_workers_are_found_among_many_other_keys(redis, report):
-    names = [f"tenantry:fleet:noise:{number}" for number in range(12_000)]
-    redis.mset(dict.fromkeys(names, 1))
-    report({"e1": told(in_flight=2)})
-    assert read_fleet().endpoints["e1"].in_flight == 2
-    redis.delete(*names)
-
-
 def test_a_report_in_an_unknown_form_does_not_hide_the_others(redis, report):
     report({"e1": told(in_flight=2)}, worker="w1")
+    redis.sadd(WORKERS, "w2", "w3", "gone")
     redis.set("tenantry:fleet:worker:w2", json.dumps({"endpoints": {"e1": {"in_flight": "two"}}}))
     redis.set("tenantry:fleet:worker:w3", json.dumps({"endpoints": {}, "version": 9}))
     assert (read_fleet().workers, read_fleet().endpoints["e1"].in_flight) == (2, 2)

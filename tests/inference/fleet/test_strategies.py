@@ -5,17 +5,18 @@ from collections import Counter
 
 import pytest
 
-from inference.fleet.candidate import Candidate, Field
+from inference.fleet.candidate import Candidate, Field, Load
 from inference.fleet.snapshot import Endpoint
 from inference.fleet.strategies import BOUND, STRATEGIES
 from inference.fleet.wish import Wish
 from inference.models.pool import Strategy
 
 
-def candidate(name, *, running=0, ttft=None, warmth=1.0, **facts) -> Candidate:
+def candidate(name, *, running=0, ttft=None, warmth=1.0, told=None, **facts) -> Candidate:
     made = Candidate(Endpoint(id=name, address=f"http://{name}", model="m", **facts))
     made.in_flight, made.ttft, made.warmth = running, ttft, warmth
-    made.weigh(0.0)
+    made.engine_load = told or Load()
+    made.weigh()
     return made
 
 
@@ -143,15 +144,15 @@ def test_an_overloaded_place_loses_its_prefixes():
     (home,) = picks("prefix_affinity", three, wish=Wish(prefix=b"x" * 300), times=1)
     busy = next(each for each in three if each.endpoint.id == home)
     busy.in_flight = 9
-    busy.weigh(0.0)
+    busy.weigh()
 
     assert home not in picks("prefix_affinity", three, wish=Wish(prefix=b"x" * 300))
 
 
 def test_queues_and_caches_of_engines_count():
-    waiting = candidate("waiting", waiting=50, max_concurrency=100)
-    cached = candidate("cached", kv_cache_used=0.9)
-    assert picks("queue_aware", [waiting, cached, candidate("free", kv_cache_used=0.1)]) == {
+    waiting = candidate("waiting", told=Load(waiting=50), max_concurrency=100)
+    cached = candidate("cached", told=Load(kv=0.9))
+    assert picks("queue_aware", [waiting, cached, candidate("free", told=Load(kv=0.1))]) == {
         "free": 1000
     }
 
