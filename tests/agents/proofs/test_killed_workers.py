@@ -52,7 +52,9 @@ def budget(acme):
     limit_services.save_quota(rule=quota, now=timezone.now())
 
 
-@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.nightly)])
+@pytest.mark.parametrize(
+    "kills", [4, pytest.param(20, marks=[pytest.mark.nightly, pytest.mark.timeout(600)])]
+)
 async def test_streams_of_killed_workers_are_billed_once_by_their_checkpoint(
     tmp_path, acme, budget, kills
 ):
