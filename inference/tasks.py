@@ -6,7 +6,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from inference import registry
+from inference import probing, registry
 
 
 @shared_task(ignore_result=True)
@@ -14,3 +14,15 @@ def expire_silent_endpoints(**_future: object) -> int:
     """Take endpoints out whose heartbeat stopped. Safe to deliver twice."""
     after = timedelta(seconds=settings.ENDPOINT_EXPIRY_SECONDS)
     return registry.expire_silent_endpoints(now=timezone.now(), after=after)
+
+
+@shared_task(ignore_result=True)
+def probe_due_endpoints(**_future: object) -> int:
+    """Ask endpoints that are due whether they live. Safe to deliver twice."""
+    return probing.probe_due(now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def probe_completions(**_future: object) -> int:
+    """Ask endpoints that are due for one token. Safe to deliver twice."""
+    return probing.probe_completions(now=timezone.now())

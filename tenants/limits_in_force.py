@@ -76,6 +76,7 @@ def limits_of(tenant: Tenant, *, now: datetime) -> TenantLimits:
         rates=tuple(rates),
         quotas=tuple(replace(quota, pinned=windows[quota.slot]) for quota in quotas),
         longest_answer=(tenant.plan or Plan()).longest_answer,
+        weight=(tenant.plan or Plan()).weight,
     )
 
 

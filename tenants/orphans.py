@@ -11,7 +11,8 @@ from django.conf import settings
 from kernel.redis import connect
 from tenants import live
 from tenants.admission.ledger import LedgerUnavailable, RecordRefused
-from tenants.admission.limits import FREE, CounterState, Price
+from tenants.admission.limits import CounterState
+from tenants.admission.price import FREE, Price
 from tenants.admission.redis_keys import tenant_key
 from tenants.admission.usage import UsageRecord
 from tenants.ledger import bill_abandoned

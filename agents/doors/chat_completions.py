@@ -13,12 +13,12 @@ from agents.doors.rendering import error_event
 from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
+from agents.runtime.journeys import begin_journey, encode_for
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
-from inference.relay.encoding import encode_chat, renamed
+from inference.relay.encoding import renamed
 from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
-from inference.relay.journey import Journey
 from inference.relay.parameters import ChatRequest, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
@@ -47,8 +47,8 @@ async def chat_completions(call: Call) -> None:
     admission = await gate.admit(subject, demand, request_id=call.request_id)
     call.limit_headers = admission.headers()
     asked = limited(asked, admission.longest_answer)
-    journey = Journey(target.route.pool)
-    encode = partial(encode_chat, asked, engine=journey.pool.engine)
+    journey = begin_journey(target.route, admission, asked=asked)
+    encode = partial(encode_for, journey, asked)
     connect = partial(call.gateway.relay.open, journey, PATH, encode)
     with Meter(gate, admission, journey=journey) as meter:
         if request.stream:

@@ -5,9 +5,9 @@ from functools import partial
 from agents.doors.call import Call
 from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_embeddings
+from agents.runtime.journeys import begin_journey
 from agents.runtime.metering import Meter
 from inference.relay.encoding import encode_embeddings, renamed
-from inference.relay.journey import Journey
 from inference.relay.parameters import EmbeddingsRequest, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
@@ -34,7 +34,7 @@ async def embeddings(call: Call) -> None:
     admission = await gate.admit(subject, demand, request_id=call.request_id)
     call.limit_headers = admission.headers()
     encode = partial(encode_embeddings, request)
-    journey = Journey(target.route.pool)
+    journey = begin_journey(target.route, admission)
     with Meter(gate, admission, journey=journey) as meter:
         async with ClientWatch(call.receive):
             async with await call.gateway.relay.open(journey, PATH, encode) as exchange:

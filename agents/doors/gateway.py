@@ -7,7 +7,7 @@ from redis.asyncio import Redis
 
 from agents.runtime.catalog import AgentCatalog
 from inference.fleet.snapshot import FleetReference
-from inference.relay.relay import Relay
+from inference.relay.opener import Opener
 from inference.relay.watch import Watch
 from kernel.cache import LoadingCache
 from tenants.admission.authentication import Keyring
@@ -26,7 +26,7 @@ class Gateway:
     gate: Gate
     catalog: AgentCatalog
     fleet: FleetReference
-    relay: Relay
+    relay: Opener
     watch: Watch
     redis: Redis
     usage: LoadingCache[UsageQuestion, UsageReport]

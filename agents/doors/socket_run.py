@@ -11,9 +11,9 @@ from agents.doors.target import resolve_for, subject_of
 from agents.events.responses import Frame, ResponseEvents, RunSettings
 from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
+from agents.runtime.journeys import begin_journey
 from agents.runtime.metering import Meter, RunCancelled
 from agents.runtime.run import Tell, run_turn
-from inference.relay.journey import Journey
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import PlatformError
@@ -94,7 +94,7 @@ class SocketRun:
         demand = demand_of_chat(asked, target.route)
         admission = await gateway.gate.admit(subject, demand, request_id=new_request_id())
         asked = limited(asked, admission.longest_answer)
-        journey = Journey(target.route.pool)
+        journey = begin_journey(target.route, admission, asked=asked)
         with Meter(gateway.gate, admission, journey=journey) as meter:
             try:
                 await run_turn(

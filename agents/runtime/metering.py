@@ -91,6 +91,10 @@ class Meter:
                 decision=self._journey.decision(),
             ),
         )
+        if self._journey.turn is not None:
+            self._journey.turn.used(
+                prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens
+            )
         self._measure(usage)
 
     def usage(self, *, stopped: bool = False) -> Usage:

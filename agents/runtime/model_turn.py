@@ -7,13 +7,13 @@ from typing import Final
 
 import msgspec
 
+from agents.runtime.journeys import encode_for
 from agents.runtime.metering import Meter
 from inference.errors import UpstreamBroken
-from inference.relay.encoding import encode_chat
 from inference.relay.event_stream import EventStream, events_of
 from inference.relay.journey import Journey
+from inference.relay.opener import Opener
 from inference.relay.parameters import ChatRequest
-from inference.relay.relay import Relay
 from inference.relay.upstream import Path
 from inference.relay.usage import UNREADABLE
 
@@ -44,13 +44,13 @@ class Said:
 
 
 async def model_turn(
-    relay: Relay, journey: Journey, request: ChatRequest, meter: Meter
+    relay: Opener, journey: Journey, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[Said]:
     """Ask the model and yield what it says; pieces that arrive together are one.
 
-    Raises UpstreamBroken if the engine stops before it is done, and what Relay.open raises.
+    Raises UpstreamBroken if the engine stops before it is done, and what `relay` raises.
     """
-    encode = partial(encode_chat, request, engine=journey.pool.engine)
+    encode = partial(encode_for, journey, request)
     async with await relay.open(journey, PATH, encode) as exchange:
         stream = EventStream(keep_usage=True)
         meter.streams(stream)

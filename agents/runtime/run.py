@@ -11,8 +11,8 @@ from agents.events.responses import Frame, ResponseEvents
 from agents.runtime.metering import Meter
 from agents.runtime.model_turn import model_turn
 from inference.relay.journey import Journey
+from inference.relay.opener import Opener
 from inference.relay.parameters import ChatRequest
-from inference.relay.relay import Relay
 from kernel.errors import PlatformError
 
 LIMITS = {"length": "max_output_tokens", "content_filter": "content_filter"}
@@ -22,7 +22,7 @@ Tell = Callable[[list[Frame]], Awaitable[None]]
 
 
 async def run_turn(
-    relay: Relay,
+    relay: Opener,
     journey: Journey,
     request: ChatRequest,
     *,

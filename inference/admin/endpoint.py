@@ -4,26 +4,23 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
+from django.contrib.postgres.forms import SimpleArrayField
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminPasswordWidget, UnfoldAdminURLInputWidget
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextInputWidget,
+    UnfoldAdminURLInputWidget,
+)
 
-from inference import registry
+from inference import endpoint_states, static_endpoints
+from inference.admin.endpoint_actions import EndpointActions
 from inference.models import ModelEndpoint
-from kernel.console import ConsoleAdmin, Question
+from inference.overrides import WORDS
 from kernel.display import BADGES
 
-DRAIN = Question(
-    title="Drain this endpoint?",
-    explains="It gets no new requests; what runs on it finishes.",
-    verb="Drain",
-)
-ACTIVATE = Question(
-    title="Activate this endpoint?",
-    explains="It gets requests again within a second.",
-    verb="Activate",
-)
+BREAKERS = {"forced open": "danger", "forced closed": "warning"}
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -36,6 +33,12 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminURLInputWidget,
         help_text="Base URL without /v1, for example http://10.0.0.5:8000.",
     )
+    capabilities = SimpleArrayField(
+        forms.CharField(max_length=50),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="What it can do, comma-separated: tools, vision.",
+    )
     new_credential = forms.CharField(
         required=False,
         label="Credential",
@@ -46,16 +49,22 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 @admin.register(ModelEndpoint)
-class ModelEndpointAdmin(ConsoleAdmin):
+class ModelEndpointAdmin(EndpointActions):
     form = EndpointForm
-    list_display = ("address", "pool", "model", "state_badge", "origin", "load", "heartbeat_at")
-    list_filter = ("state", "registered", "pool")
+    list_display = (
+        *("address", "pool", "model", "state_badge", "breaker", "weight", "zone"),
+        *("origin", "load", "heartbeat_at"),
+    )
+    list_filter = ("state", "forced", "registered", "zone", "pool")
     list_select_related = ("pool",)
     search_fields = ("address", "model", "public_id", "pool__name")
     autocomplete_fields = ("pool",)
-    fields = ("pool", "address", "model", "new_credential", "max_concurrency")
+    fields = (
+        *("pool", "address", "model", "new_credential", "max_concurrency"),
+        *("weight", "zone", "capabilities"),
+    )
     actions = ("drain_selected", "activate_selected")
-    actions_detail = ("drain", "activate")
+    actions_detail = ("drain", "activate", "eject", "hold_closed", "release", "probe")
     when_empty = "Start `manage.py serve_model` with a join token, or enter a server by hand."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelEndpoint]:
@@ -67,12 +76,24 @@ class ModelEndpointAdmin(ConsoleAdmin):
         return (*self.fields, *self.get_readonly_fields(request, obj)[1:]) if obj else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        state = ("public_id", "state_badge", "origin", "engine_version", "load", "heartbeat_at")
+        state = (
+            *("public_id", "state_badge", "breaker", "origin", "engine_version"),
+            *("load", "kv_cache", "heartbeat_at"),
+        )
         return ("pool", *state) if obj else ()
 
     @display(description="State", label=BADGES, ordering="state")
     def state_badge(self, endpoint: ModelEndpoint) -> str:
         return endpoint.state
+
+    @display(description="Breaker", label=BREAKERS, ordering="forced")
+    def breaker(self, endpoint: ModelEndpoint) -> str:
+        return WORDS[endpoint.forced]
+
+    @display(description="KV cache", empty_value="not told")
+    def kv_cache(self, endpoint: ModelEndpoint) -> str | None:
+        used = endpoint.kv_cache_used
+        return None if used is None else f"{used:.0%} in use"
 
     @display(description="Origin", ordering="registered")
     def origin(self, endpoint: ModelEndpoint) -> str:
@@ -83,46 +104,31 @@ class ModelEndpointAdmin(ConsoleAdmin):
         return f"{endpoint.running} / {endpoint.waiting}"
 
     def store(self, *, row: Any, form: Any) -> ModelEndpoint:
-        return registry.add_static_endpoint(
+        return static_endpoints.add_static_endpoint(
             pool=row.pool,
             address=row.address,
             model=row.model,
             credential=form.cleaned_data["new_credential"],
             max_concurrency=row.max_concurrency,
+            weight=row.weight,
+            zone=row.zone,
+            capabilities=row.capabilities,
         )
 
     def restore(self, *, row: Any, form: Any) -> None:
         if form.cleaned_data["new_credential"]:
             row.credential = form.cleaned_data["new_credential"]
-        registry.save_endpoint(endpoint=row)
+        static_endpoints.save_endpoint(endpoint=row)
 
     def remove(self, *, row: Any) -> None:
-        registry.delete_endpoint(endpoint=row)
-
-    @action(description="Drain", icon="water_drop")
-    def drain(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        def act(endpoint: ModelEndpoint) -> HttpResponse:
-            moved = registry.drain_endpoint(endpoint=endpoint)
-            said = "is draining" if moved else "was not ready; nothing changed"
-            return self.done(request, endpoint, f"{endpoint.address} {said}.")
-
-        return self.ask_first(request, object_id, question=DRAIN, act=act)
-
-    @action(description="Activate", icon="play_arrow")
-    def activate(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        def act(endpoint: ModelEndpoint) -> HttpResponse:
-            moved = registry.activate_endpoint(endpoint=endpoint)
-            said = "is ready" if moved else "was not draining; nothing changed"
-            return self.done(request, endpoint, f"{endpoint.address} {said}.")
-
-        return self.ask_first(request, object_id, question=ACTIVATE, act=act)
+        static_endpoints.delete_endpoint(endpoint=row)
 
     @action(description="Drain the selected endpoints")
     def drain_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> None:
-        changed = sum(registry.drain_endpoint(endpoint=endpoint) for endpoint in queryset)
+        changed = sum(endpoint_states.drain_endpoint(endpoint=endpoint) for endpoint in queryset)
         self.message_user(request, f"Draining: {changed}.")
 
     @action(description="Activate the selected endpoints")
     def activate_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> None:
-        changed = sum(registry.activate_endpoint(endpoint=endpoint) for endpoint in queryset)
+        changed = sum(endpoint_states.activate_endpoint(endpoint=endpoint) for endpoint in queryset)
         self.message_user(request, f"Activated: {changed}.")

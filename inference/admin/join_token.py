@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from inference import registry
+from inference import join_tokens
 from inference.models import JoinToken, ModelPool
 from inference.models.pool import Engine
 from kernel.console import SECRET, ConsoleAdmin, Question, Shown
@@ -29,10 +29,13 @@ python manage.py serve_model {route} --engine {engine} --model PATH_OR_NAME"""
 def serve_command(*, pool: ModelPool, secret: str) -> str:
     """A command that starts an engine for `pool`."""
     route = pool.routes.values_list("name", flat=True).first()
-    engine = Engine.VLLM if pool.engine == Engine.OPENAI else pool.engine
-    return COMMAND.format(
-        secret=secret, url=settings.CONSOLE_URL, route=route or "ROUTE", engine=engine
-    )
+    return command_for(engine=pool.engine, route=route or "ROUTE", secret=secret)
+
+
+def command_for(*, engine: str, route: str, secret: str) -> str:
+    """A command that starts an engine for `route`; servers of other makes are not started by us."""
+    started = Engine.VLLM if engine == Engine.OPENAI else engine
+    return COMMAND.format(secret=secret, url=settings.CONSOLE_URL, route=route, engine=started)
 
 
 @admin.register(JoinToken)
@@ -60,14 +63,14 @@ class JoinTokenAdmin(ConsoleAdmin):
 
     @display(description="Begins with")
     def prefix(self, token: JoinToken) -> str:
-        return f"{registry.JOIN_TOKEN}_{token.public_id}"
+        return f"{join_tokens.JOIN_TOKEN}_{token.public_id}"
 
     @display(description="Status", label=BADGES)
     def state(self, token: JoinToken) -> str:
         return "blocked" if token.blocked_at else "active"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        token, secret = registry.issue_join_token(pool=obj.pool, name=obj.name)
+        token, secret = join_tokens.issue_join_token(pool=obj.pool, name=obj.name)
         vars(obj).update(vars(token))
         setattr(request, SECRET, secret)
 
@@ -85,7 +88,7 @@ class JoinTokenAdmin(ConsoleAdmin):
     @action(description="Block", icon="block")
     def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(token: JoinToken) -> HttpResponse:
-            registry.block_join_token(token=token, now=timezone.now())
+            join_tokens.block_join_token(token=token, now=timezone.now())
             return self.done(request, token, f"{token} is blocked.")
 
         return self.ask_first(request, object_id, question=BLOCK, act=act)

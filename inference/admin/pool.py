@@ -4,11 +4,13 @@ from typing import Any
 
 from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.admin import TabularInline
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from inference import services
+from inference.admin.pool_form import FIELDSETS, SETTINGS, PoolForm
 from inference.models import ModelEndpoint, ModelPool
 from kernel.console import ConsoleAdmin
 from kernel.display import BADGES
@@ -44,12 +46,14 @@ class EndpointsInline(TabularInline):
 
 @admin.register(ModelPool)
 class ModelPoolAdmin(ConsoleAdmin):
-    list_display = ("name", "engine", "ready", "endpoints", "routes")
+    list_display = ("name", "engine", "strategy", "ready", "endpoints", "routes")
     # Said here too: rows that are counted per pool have no order of the model's.
     ordering = ("name",)
-    list_filter = ("engine",)
+    list_filter = ("engine", "strategy")
     search_fields = ("name",)
-    fields = ("name", "engine", "connect_timeout", "first_token_timeout", "token_timeout")
+    form = PoolForm
+    fieldsets = FIELDSETS
+    actions_detail = ("fleet",)
     inlines = (EndpointsInline,)
     goes_along = frozenset({"model endpoint", "join token"})
     when_empty = "Make a pool, then a join token with which engines enter it."
@@ -79,16 +83,17 @@ class ModelPoolAdmin(ConsoleAdmin):
         return int(pool.route_count)
 
     def store(self, *, row: Any, form: Any) -> ModelPool:
-        return services.create_pool(
-            name=row.name,
-            engine=row.engine,
-            connect_timeout=row.connect_timeout,
-            first_token_timeout=row.first_token_timeout,
-            token_timeout=row.token_timeout,
-        )
+        settings = {name: getattr(row, name) for name in SETTINGS}
+        return services.create_pool(name=row.name, engine=row.engine, **settings)
 
     def restore(self, *, row: Any, form: Any) -> None:
         services.save_pool(pool=row)
 
     def remove(self, *, row: Any) -> None:
         services.delete_pool(pool=row)
+
+    @action(description="Live state", icon="lan")
+    def fleet(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """On the fleet's page."""
+        pool = self.find(request, object_id)
+        return HttpResponseRedirect(reverse("admin:fleet_pool", args=(pool.name,)))

@@ -1,5 +1,7 @@
 """`/endpoints`, `/join-tokens`: the servers of a pool, and what lets them join. For operators."""
 
+from typing import Any
+
 from django.db.models import QuerySet
 from django.utils import timezone
 from drf_spectacular.utils import extend_schema, extend_schema_field
@@ -9,11 +11,18 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inference import registry
+from inference import endpoint_states, join_tokens, static_endpoints
 from inference.models import JoinToken, ModelEndpoint, ModelPool
+from inference.overrides import AUTOMATIC, CLOSED, OPEN, force_breaker
+from inference.probe_answers import ask_now
 from tenants.api.access import OperatorViewSet
 
 MOST = 100_000
+BREAKER = (
+    (AUTOMATIC, "automatic"),
+    (OPEN, "open: left out"),
+    (CLOSED, "closed: used whatever happens"),
+)
 
 
 class EndpointSerializer(serializers.ModelSerializer[ModelEndpoint]):
@@ -21,12 +30,19 @@ class EndpointSerializer(serializers.ModelSerializer[ModelEndpoint]):
 
     id = serializers.CharField(source="public_id", read_only=True)
     pool = serializers.SlugRelatedField[ModelEndpoint](slug_field="name", read_only=True)
+    breaker = serializers.ChoiceField(
+        source="forced",
+        choices=BREAKER,
+        read_only=True,
+        help_text="What an operator wants of it; empty: it opens and closes by itself.",
+    )
 
     class Meta:
         model = ModelEndpoint
         fields = (
-            *("id", "pool", "address", "model", "state", "registered", "max_concurrency"),
-            *("engine_version", "heartbeat_at", "running", "waiting", "created_at"),
+            *("id", "pool", "address", "model", "state", "breaker", "registered"),
+            *("max_concurrency", "weight", "zone", "capabilities", "engine_version"),
+            *("heartbeat_at", "running", "waiting", "kv_cache_used", "created_at"),
         )
         read_only_fields = fields
 
@@ -42,6 +58,19 @@ class EndpointChangesSerializer(serializers.Serializer[ModelEndpoint]):
         help_text="The server's own API key. Left out: it is kept. Empty: it is forgotten.",
     )
     max_concurrency = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
+    weight = serializers.IntegerField(
+        min_value=1,
+        max_value=1000,
+        required=False,
+        help_text="Its share of the requests, where the pool's strategy goes by weights.",
+    )
+    zone = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    capabilities = serializers.ListField(
+        child=serializers.CharField(max_length=50),
+        max_length=50,
+        required=False,
+        help_text="Such as tools or vision.",
+    )
 
 
 class NewEndpointSerializer(EndpointChangesSerializer):
@@ -50,6 +79,25 @@ class NewEndpointSerializer(EndpointChangesSerializer):
     )
     address = serializers.CharField(max_length=300)
     model = serializers.CharField(max_length=200)
+
+
+class BreakerSerializer(serializers.Serializer[Any]):
+    breaker = serializers.ChoiceField(choices=BREAKER, help_text="Empty: back to automatic.")
+    reason = serializers.CharField(
+        max_length=200,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Why. It goes into the audit log, and only going back to automatic needs none.",
+    )
+
+
+class ProbeSerializer(serializers.Serializer[Any]):
+    """What came of a probe."""
+
+    healthy = serializers.BooleanField()
+    detail = serializers.CharField()
+    milliseconds = serializers.FloatField()
 
 
 class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelEndpoint]):
@@ -61,7 +109,9 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
     @extend_schema(request=NewEndpointSerializer, responses={201: EndpointSerializer})
     def create(self, request: Request) -> Response:
         """Enter a server by hand."""
-        return self.show_new(registry.add_static_endpoint(**self.told(NewEndpointSerializer)))
+        return self.show_new(
+            static_endpoints.add_static_endpoint(**self.told(NewEndpointSerializer))
+        )
 
     @extend_schema(request=EndpointChangesSerializer)
     def partial_update(self, request: Request, public_id: str) -> Response:
@@ -69,28 +119,41 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
         endpoint = self.get_object()
         for name, value in self.told(EndpointChangesSerializer).items():
             setattr(endpoint, name, value)
-        registry.save_endpoint(endpoint=endpoint)
+        static_endpoints.save_endpoint(endpoint=endpoint)
         return self.show(endpoint)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, public_id: str) -> Response:
         """Take an endpoint out at once. To let it finish what runs, drain it first."""
-        registry.delete_endpoint(endpoint=self.get_object())
+        static_endpoints.delete_endpoint(endpoint=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def drain(self, request: Request, public_id: str) -> Response:
         """Give the endpoint no new requests; what runs finishes."""
-        registry.drain_endpoint(endpoint=self.get_object())
+        endpoint_states.drain_endpoint(endpoint=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, public_id: str) -> Response:
         """Give a draining endpoint requests again."""
-        registry.activate_endpoint(endpoint=self.get_object())
+        endpoint_states.activate_endpoint(endpoint=self.get_object())
         return self.show(self.get_object())
+
+    @extend_schema(request=BreakerSerializer, responses=EndpointSerializer)
+    @action(detail=True, methods=["post"])
+    def breaker(self, request: Request, public_id: str) -> Response:
+        """Force the endpoint's breaker open or closed, or let it go by itself again."""
+        force_breaker(endpoint=self.get_object(), **self.told(BreakerSerializer))
+        return self.show(self.get_object())
+
+    @extend_schema(request=None, responses=ProbeSerializer)
+    @action(detail=True, methods=["post"])
+    def probe(self, request: Request, public_id: str) -> Response:
+        """Ask the endpoint now whether it lives, and tell what it answered."""
+        return Response(ProbeSerializer(ask_now(self.get_object())).data)
 
 
 class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
@@ -106,7 +169,7 @@ class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
 
     @extend_schema_field(str)
     def get_prefix(self, token: JoinToken) -> str:
-        return f"{registry.JOIN_TOKEN}_{token.public_id}"
+        return f"{join_tokens.JOIN_TOKEN}_{token.public_id}"
 
 
 class IssuedJoinTokenSerializer(JoinTokenSerializer):
@@ -136,12 +199,12 @@ class JoinTokensViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Join
     @extend_schema(request=NewJoinTokenSerializer, responses={201: IssuedJoinTokenSerializer})
     def create(self, request: Request) -> Response:
         """Make a join token. `token` is shown this one time."""
-        token, text = registry.issue_join_token(**self.told(NewJoinTokenSerializer))
+        token, text = join_tokens.issue_join_token(**self.told(NewJoinTokenSerializer))
         return self.show_new(token, token=text)
 
     @extend_schema(request=None, responses=JoinTokenSerializer)
     @action(detail=True, methods=["post"])
     def block(self, request: Request, pk: str) -> Response:
         """Refuse the token from now on."""
-        registry.block_join_token(token=self.get_object(), now=timezone.now())
+        join_tokens.block_join_token(token=self.get_object(), now=timezone.now())
         return self.show(self.get_object())

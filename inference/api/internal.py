@@ -13,12 +13,16 @@ from rest_framework.views import APIView
 
 from inference import registry
 from inference.api.join import JoinTokenAuthentication, OpensPool
+from inference.engines.engine import Load
 from inference.models import ModelPool
+from inference.models.endpoint import MOST_CONCURRENCY
 from inference.models.pool import Engine
 from inference.registry import Announcement
 
 MOST = 2_147_483_647
 """PostgreSQL's largest integer."""
+MOST_TOKENS = 2**53
+"""Up to which JSON's numbers are whole everywhere."""
 
 
 class AnnouncementSerializer(serializers.Serializer[Announcement]):
@@ -29,7 +33,15 @@ class AnnouncementSerializer(serializers.Serializer[Announcement]):
     # Taken for the log and for later; the pool says which engine it is made of.
     engine = serializers.ChoiceField(choices=Engine.choices, required=False)
     engine_version = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    max_concurrency = serializers.IntegerField(min_value=1, max_value=100_000, required=False)
+    max_concurrency = serializers.IntegerField(
+        min_value=1, max_value=MOST_CONCURRENCY, required=False
+    )
+    weight = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    zone = serializers.CharField(max_length=50, required=False, allow_blank=True)
+    capabilities = serializers.ListField(
+        child=serializers.CharField(max_length=50), max_length=20, required=False
+    )
+    machine = serializers.CharField(max_length=100, required=False, allow_blank=True)
     credential = serializers.CharField(
         max_length=1000, required=False, allow_blank=True, write_only=True
     )
@@ -41,13 +53,17 @@ class RegistrationSerializer(serializers.Serializer[dict[str, object]]):
     id = serializers.CharField()
     heartbeat_seconds = serializers.FloatField()
     expires_seconds = serializers.FloatField()
+    advice = serializers.ListField(child=serializers.CharField())
 
 
-class LoadSerializer(serializers.Serializer[dict[str, int]]):
-    """What an engine is busy with."""
+class LoadSerializer(serializers.Serializer[Load]):
+    """What an engine is busy with. What it does not tell is left out."""
 
     running = serializers.IntegerField(min_value=0, max_value=MOST)
     waiting = serializers.IntegerField(min_value=0, max_value=MOST)
+    kv_cache_used = serializers.FloatField(min_value=0, max_value=1, required=False)
+    prompt_tokens = serializers.IntegerField(min_value=0, max_value=MOST_TOKENS, required=False)
+    generation_tokens = serializers.IntegerField(min_value=0, max_value=MOST_TOKENS, required=False)
 
 
 def pool_of(request: Request) -> ModelPool:
@@ -82,6 +98,7 @@ class Registrations(EngineView):
             "id": endpoint.public_id,
             "heartbeat_seconds": settings.HEARTBEAT_SECONDS,
             "expires_seconds": settings.ENDPOINT_EXPIRY_SECONDS,
+            "advice": registry.advice_on(pool=pool_of(request), endpoint=endpoint),
         }
         return Response(answer, status=status.HTTP_201_CREATED)
 
@@ -105,6 +122,9 @@ class Heartbeats(EngineView):
         told = LoadSerializer(data=request.data)
         told.is_valid(raise_exception=True)
         registry.beat(
-            pool=pool_of(request), public_id=public_id, now=timezone.now(), **told.validated_data
+            pool=pool_of(request),
+            public_id=public_id,
+            load=Load(**told.validated_data),
+            now=timezone.now(),
         )
         return Response({})

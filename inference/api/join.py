@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from inference import registry
+from inference import join_tokens
 from inference.errors import InvalidJoinToken
 from inference.models import ModelPool
 
@@ -24,7 +24,7 @@ class JoinTokenAuthentication(BaseAuthentication):
         if len(parts) != PARTS or parts[0].lower() != SCHEME:
             raise InvalidJoinToken("Send `Authorization: Bearer <join token>`.")
         text = parts[1].decode("ascii", errors="replace")
-        return None, registry.pool_of_join_token(text, now=timezone.now())
+        return None, join_tokens.pool_of_join_token(text, now=timezone.now())
 
     def authenticate_header(self, request: Request) -> str:
         return "Bearer"

@@ -3,7 +3,7 @@
 import sys
 from importlib import metadata
 
-from inference.engines.engine import Command, Engine, EngineRequest
+from inference.engines.engine import Command, Engine, EngineRequest, MetricNames
 
 CREDENTIAL_VARIABLE = "TENANTRY_ENGINE_CREDENTIAL"
 
@@ -32,7 +32,14 @@ LLAMACPP = Engine(
     name="llamacpp",
     command=build_command,
     version=read_version,
-    running_metrics=("llamacpp:requests_processing",),
-    waiting_metrics=("llamacpp:requests_deferred",),
+    metrics=MetricNames(
+        running=("llamacpp:requests_processing",),
+        waiting=("llamacpp:requests_deferred",),
+        # Not told any more since its cache is one for all slots.
+        kv_cache_used=("llamacpp:kv_cache_usage_ratio",),
+        prompt_tokens=("llamacpp:prompt_tokens_total",),
+        generation_tokens=("llamacpp:tokens_predicted_total",),
+    ),
     default_concurrency=4,
+    reserved=frozenset({"--model", "--alias", "--host", "--port", "--parallel"}),
 )

@@ -1,10 +1,12 @@
 """Keeps one engine registered at the console, whatever happens to the console."""
 
 import asyncio
+import json
 import logging
 import random
+import socket
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,10 @@ class RegistrationRefused(Exception):
     """The console knows this engine or its token and wants neither; trying again will not help."""
 
 
+class RegistrationPostponed(Exception):
+    """Not now: another engine holds the address. The message says which one and what to do."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
     """What the console is told about an engine."""
@@ -34,16 +40,13 @@ class Details:
     engine_version: str
     max_concurrency: int
     credential: str = field(repr=False)
+    weight: int = 1
+    zone: str = ""
+    capabilities: tuple[str, ...] = ()
+    machine: str = field(default_factory=socket.gethostname)
 
     def as_json(self) -> dict[str, Any]:
-        return {
-            "address": self.address,
-            "model": self.model,
-            "engine": self.engine,
-            "engine_version": self.engine_version,
-            "max_concurrency": self.max_concurrency,
-            "credential": self.credential,
-        }
+        return {**asdict(self), "capabilities": list(self.capabilities)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +55,7 @@ class Lease:
 
     id: str
     heartbeat_seconds: float
+    advice: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,21 +75,29 @@ class Console:
         return {"Authorization": f"Bearer {self.token}"}
 
     async def register(self, details: Details) -> Lease:
-        """Raises RegistrationRefused, or one of OUTAGES if the console cannot be asked."""
+        """Raises RegistrationRefused, RegistrationPostponed, or one of OUTAGES if the console
+        cannot be asked.
+        """
         async with self.session.post(
             self.endpoints, json=details.as_json(), headers=self.headers, timeout=TIMEOUT
         ) as answer:
             if answer.status in {400, 401, 403, 404, 422}:
                 raise RegistrationRefused(refusal(answer.status, await answer.text()))
+            if answer.status == 409:  # noqa: PLR2004 - somebody else is at our address
+                raise RegistrationPostponed(message_of(await answer.text()))
             answer.raise_for_status()
             body = await answer.json()
-        return Lease(id=body["id"], heartbeat_seconds=float(body["heartbeat_seconds"]))
+        return Lease(
+            id=body["id"],
+            heartbeat_seconds=float(body["heartbeat_seconds"]),
+            advice=tuple(body.get("advice", ())),
+        )
 
     async def send_heartbeat(self, lease: Lease, *, load: Load) -> bool:
         """False if the console no longer knows this lease. Raises one of OUTAGES."""
         async with self.session.post(
             f"{self.endpoints}/{lease.id}/heartbeat",
-            json={"running": load.running, "waiting": load.waiting},
+            json=load.as_json(),
             headers=self.headers,
             timeout=TIMEOUT,
         ) as answer:
@@ -112,6 +124,14 @@ def refusal(status: int, body: str) -> str:
     if status == 404:  # noqa: PLR2004 - what any other server would say
         return "No Tenantry console is at that address. Set TENANTRY_CONSOLE_URL or --console."
     return f"The console refuses to register this engine (status {status}): {body[:500]}"
+
+
+def message_of(body: str) -> str:
+    """The sentence of an error of ours; what there is, if it is none."""
+    try:
+        return str(json.loads(body)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return body[:500]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -150,11 +170,15 @@ class Registration:
                 if not self.was_registered:
                     raise
                 logger.warning("%s", error)
+            except RegistrationPostponed as error:
+                logger.warning("%s Trying again.", error)
             except OUTAGES as error:
                 logger.warning("the console does not answer (%r); trying again", error)
             else:
                 self.was_registered = True
                 logger.info("registered as %s", lease.id)
+                for sentence in lease.advice:
+                    logger.warning("%s", sentence)
                 return lease
             # Jitter, so that a hundred engines do not fall upon a console that comes back.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret

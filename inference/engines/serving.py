@@ -25,6 +25,8 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 5.0
+LAST_REQUESTS_SECONDS = 2.0
+"""A gateway that misses the push reads of a departure within a second, and then sends nothing."""
 ENGINE_TIMEOUT = aiohttp.ClientTimeout(total=4)
 
 
@@ -44,6 +46,9 @@ class Service:
     join_token: str
     ready_file: Path | None
     drain_seconds: float
+    weight: int = 1
+    zone: str = ""
+    capabilities: tuple[str, ...] = ()
 
     @property
     def engine_headers(self) -> Mapping[str, str]:
@@ -51,27 +56,44 @@ class Service:
 
 
 async def serve(service: Service) -> None:
-    """Returns after SIGTERM or SIGINT.
+    """Returns after SIGTERM or SIGINT, when what ran has finished; a second one does not wait.
 
     Raises EngineMissing, EngineFailed or RegistrationRefused.
     """
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
+    stop, hurry = asyncio.Event(), asyncio.Event()
+    listen(stop, hurry)
     command = service.engine.command(service.request)
     async with aiohttp.ClientSession() as session, running_process(command) as process:
+        ended = asyncio.create_task(process.ended())
         duty = asyncio.create_task(do_duty(service, session=session))
-        await first_of(duty, asyncio.create_task(stop.wait()), process=process)
+        await first_of(duty, asyncio.create_task(stop.wait()), ended=ended, process=process)
         if stop.is_set():
-            await drain(service, session=session)
+            draining = asyncio.create_task(drain(service, session=session))
+            hurrying = asyncio.create_task(hurry.wait())
+            await asyncio.wait({draining, hurrying, ended}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (draining, hurrying):
+                task.cancel()
+
+
+def listen(stop: asyncio.Event, hurry: asyncio.Event) -> None:
+    """The first signal sets `stop`, the second one `hurry`."""
+
+    def on_signal() -> None:
+        (hurry if stop.is_set() else stop).set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, on_signal)
 
 
 async def first_of(
-    duty: asyncio.Task[None], stopping: asyncio.Task[bool], *, process: EngineProcess
+    duty: asyncio.Task[None],
+    stopping: asyncio.Task[bool],
+    *,
+    ended: asyncio.Task[int],
+    process: EngineProcess,
 ) -> None:
     """Wait for the first of the three; then end the duty, which deregisters the engine."""
-    ended = asyncio.create_task(process.ended())
     await asyncio.wait({duty, stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
     if duty.done():
         duty.result()
@@ -101,6 +123,9 @@ async def do_duty(service: Service, *, session: aiohttp.ClientSession) -> None:
         engine_version=await asyncio.to_thread(service.engine.version, service.request),
         max_concurrency=service.request.max_concurrency,
         credential=service.request.credential,
+        weight=service.weight,
+        zone=service.zone,
+        capabilities=service.capabilities,
     )
     console = Console(session=session, url=service.console_url, token=service.join_token)
     await Registration(
@@ -144,20 +169,34 @@ async def ask_load(service: Service, *, session: aiohttp.ClientSession) -> Load:
         timeout=ENGINE_TIMEOUT,
         raise_for_status=True,
     ) as answer:
-        return read_load(service.engine, metrics=await answer.text())
+        return read_load(service.engine.metrics, metrics=await answer.text())
 
 
 async def drain(service: Service, *, session: aiohttp.ClientSession) -> None:
-    """Let requests that are being answered finish, at most for the time that was given."""
-    give_up = time.monotonic() + service.drain_seconds
-    while time.monotonic() < give_up:
-        try:
-            load = await ask_load(service, session=session)
-        except OUTAGES:
-            return
-        if load.running + load.waiting == 0:
+    """Let requests that are being answered finish, at most for the time that was given.
+
+    Not before gateways have surely heard that the engine left: until then they may send more. An
+    engine that does not answer may be busy; only one that is not there any more is not waited for.
+    """
+    started = time.monotonic()
+    calm_until = started + min(LAST_REQUESTS_SECONDS, service.drain_seconds)
+    while time.monotonic() < started + service.drain_seconds:
+        if await is_idle(service, session=session) and time.monotonic() >= calm_until:
+            logger.info("drained in %.1f s", time.monotonic() - started)
             return
         await asyncio.sleep(POLL_SECONDS)
+    logger.warning("still busy after %.0f s; ending it anyway", service.drain_seconds)
+
+
+async def is_idle(service: Service, *, session: aiohttp.ClientSession) -> bool:
+    """Whether the engine works on nothing, or is not there any more."""
+    try:
+        load = await ask_load(service, session=session)
+    except aiohttp.ClientConnectorError:
+        return True
+    except OUTAGES:
+        return False
+    return load.running + load.waiting == 0
 
 
 __all__ = ["EngineFailed", "EngineMissing", "RegistrationRefused", "Service", "serve"]

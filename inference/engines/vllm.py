@@ -2,9 +2,11 @@
 
 import shutil
 import subprocess
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 
-from inference.engines.engine import Command, Engine, EngineMissing, EngineRequest
+from inference.engines.engine import Command, Engine, EngineMissing, EngineRequest, MetricNames
 
 ENTRY = "vllm.entrypoints.openai.api_server"
 VERSION_QUERY = """
@@ -25,6 +27,7 @@ def build_command(request: EngineRequest) -> Command:
         *("--max-num-seqs", str(request.max_concurrency)),
         # Without these the gateway could neither order requests by tenant nor bill every stream.
         *("--scheduling-policy", "priority", "--enable-force-include-usage"),
+        *tensor_parallel(request),
     )
     return Command(
         arguments=(find_python(request), "-m", ENTRY, *fixed, *request.options),
@@ -36,6 +39,18 @@ def build_command(request: EngineRequest) -> Command:
             "PYTHONSAFEPATH": "1",
         },
     )
+
+
+def tensor_parallel(request: EngineRequest) -> tuple[str, ...]:
+    count = request.tensor_parallel
+    return ("--tensor-parallel-size", str(count)) if count > 1 else ()
+
+
+def orders_by_priority(options: Sequence[str]) -> bool:
+    """Whether `options`, of which the last one counts, leave the policy that we set."""
+    flat = [part for option in options for part in option.split("=", 1)]
+    told = [after for option, after in pairwise(flat) if option == "--scheduling-policy"]
+    return not told or told[-1] == "priority"
 
 
 def find_python(request: EngineRequest) -> str:
@@ -64,7 +79,18 @@ VLLM = Engine(
     name="vllm",
     command=build_command,
     version=read_version,
-    running_metrics=("vllm:num_requests_running",),
-    waiting_metrics=("vllm:num_requests_waiting",),
+    metrics=MetricNames(
+        running=("vllm:num_requests_running",),
+        waiting=("vllm:num_requests_waiting",),
+        kv_cache_used=("vllm:kv_cache_usage_perc", "vllm:gpu_cache_usage_perc"),
+        prompt_tokens=("vllm:prompt_tokens_total",),
+        generation_tokens=("vllm:generation_tokens_total",),
+    ),
     default_concurrency=256,
+    reserved=frozenset(
+        {
+            *("--model", "--served-model-name", "--host", "--port", "--uds", "--api-key"),
+            *("--max-num-seqs", "--tensor-parallel-size", "-tp"),
+        }
+    ),
 )

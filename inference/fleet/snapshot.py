@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tenants.admission.limits import FREE, Price
+from tenants.admission.price import FREE, Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -16,6 +16,18 @@ class Endpoint:
     credential: str = field(default="", repr=False)
     ready: bool = True
     max_concurrency: int = 1000
+    weight: int = 1
+    zone: str = ""
+    version: str = ""
+    ready_since: float = 0.0
+    """Seconds since 1970."""
+    forced: str = ""
+    """`open` or `closed`: what an operator wants of its breaker."""
+
+    @property
+    def is_able(self) -> bool:
+        """Whether it may get requests, as far as the tables tell."""
+        return self.ready and self.forced != "open" and self.max_concurrency > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,6 +40,20 @@ class Pool:
     first_token_timeout: float = 120.0
     token_timeout: float = 60.0
     endpoints: tuple[Endpoint, ...] = ()
+    strategy: str = "least_requests"
+    max_in_flight: int | None = None
+    queue_length: int = 200
+    queue_seconds: float = 30.0
+    hedge_after: float | None = None
+    probe_path: str = "/health"
+    probe_seconds: float = 10.0
+    probe_rise: int = 2
+    probe_fall: int = 3
+    completion_probe_seconds: float | None = None
+    eject_after: int = 5
+    eject_seconds: float = 30.0
+    slow_start_seconds: float = 0.0
+    sends_priority: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +67,12 @@ class Route:
     created: int = 0
     """Seconds since 1970."""
     price: Price = FREE
+    shares: tuple[tuple[Pool, int], ...] = ()
+    """Further pools among which requests are divided, with their weights."""
+    pool_weight: int = 1
+    """Of `pool` beside the shares."""
+    fallbacks: tuple[Pool, ...] = ()
+    """In the order in which they are tried when no other pool can."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,28 +1,128 @@
-"""How an endpoint is chosen: pure functions of the candidates and their load."""
+"""How an endpoint is chosen: pure functions of the candidates, the request and chance."""
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from operator import attrgetter
 
-from inference.errors import NoEndpointAvailable
-from inference.fleet.snapshot import Endpoint
+from inference.fleet.candidate import Candidate, Field
+from inference.fleet.wish import Wish
 
-Load = Callable[[str], int]
-
-
-def least_requests(candidates: Sequence[Endpoint], *, load: Load, rng: random.Random) -> Endpoint:
-    """The endpoint with the fewest running requests, for its size; ties are drawn by lot."""
-    if len(candidates) == 1:
-        return candidates[0]
-    loads = [load(endpoint.id) / endpoint.max_concurrency for endpoint in candidates]
-    least = min(loads)
-    return rng.choice([e for e, value in zip(candidates, loads, strict=True) if value == least])
+LONG_PREFIX = 256
+"""Bytes from which on it is worth going where a prompt may be cached."""
+BOUND = 1.25
+"""How far above the average a candidate may be before a key goes to the next one."""
+GOLDEN = 0.6180339887498949
+"""Multiples of it, less their whole part, fill the unit interval evenly at any time."""
 
 
-def candidates_of(ready: Sequence[Endpoint], *, load: Load) -> list[Endpoint]:
-    """Those of the ready endpoints that are not full. Raises NoEndpointAvailable."""
-    if not ready:
-        raise NoEndpointAvailable(retry_after=5)
-    free = [endpoint for endpoint in ready if load(endpoint.id) < endpoint.max_concurrency]
-    if not free:
-        raise NoEndpointAvailable("All servers of this model are busy. Try again shortly.")
-    return free
+Strategy = Callable[[Field, Wish, random.Random], Candidate]
+
+load_of = attrgetter("load")
+
+
+def least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The fewest running requests, for its size."""
+    return min(field.candidates, key=load_of)
+
+
+def round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """One after the other."""
+    return field.candidates[wish.turn % len(field)]
+
+
+def weighted_round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """One after the other, the heavier ones more often and evenly in between."""
+    return at_weight(field, wish.turn * GOLDEN % 1.0)
+
+
+def at_random(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """By lot, by weight."""
+    return at_weight(field, rng.random())
+
+
+def at_weight(field: Field, share: float) -> Candidate:
+    """Whose part of the weights `share`, from 0 to below 1, falls into."""
+    left = share * field.total_weight
+    for candidate in field.candidates:
+        left -= candidate.endpoint.weight
+        if left < 0:
+            return candidate
+    return field.candidates[-1]
+
+
+def two_choices(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """Of two drawn by lot the one with less to do (Mitzenmacher, 2001)."""
+    one, other = (field.candidates[int(rng.random() * len(field))] for _ in range(2))
+    return one if one.load <= other.load else other
+
+
+def weighted_least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The fewest running requests for its weight."""
+    return min(field.candidates, key=requests_per_weight)
+
+
+def requests_per_weight(candidate: Candidate) -> float:
+    running = candidate.in_flight + candidate.elsewhere + 1
+    return (running + candidate.load * 1e-3) / (candidate.endpoint.weight * candidate.warmth)
+
+
+def lowest_latency(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The shortest wait for a first token, if each that runs there already adds one."""
+    return min(field.candidates, key=expected_wait)
+
+
+def expected_wait(candidate: Candidate) -> tuple[float, float]:
+    # Nobody knows a new one, which is a reason to try it.
+    running = candidate.in_flight + candidate.elsewhere
+    return (candidate.ttft or 0.0) * (running + 1) / candidate.warmth, candidate.load
+
+
+def consistent_hash(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """Where this conversation or key always goes, unless that has far more to do than others.
+
+    Source: Mirrokni et al., "Consistent Hashing with Bounded Loads" (2018).
+    """
+    if not wish.affinity:
+        return least_requests(field, wish, rng)
+    return nearest_with_room(field, wish.affinity)
+
+
+def prefix_affinity(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """Long prompts go where the same beginning went, which may still be in the cache."""
+    if len(wish.prefix) < LONG_PREFIX:
+        return least_requests(field, wish, rng)
+    return nearest_with_room(field, wish.prefix)
+
+
+def nearest_with_room(field: Field, key: bytes) -> Candidate:
+    most = BOUND * (sum(map(load_of, field.candidates)) / len(field)) + 1e-2
+    for place in field.ring.walk(key):
+        if field.candidates[place].load <= most:
+            return field.candidates[place]
+    return min(field.candidates, key=load_of)
+
+
+def queue_aware(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+    """The shortest queue in the engine, then the most free cache, as engines told last."""
+    return min(field.candidates, key=pressure)
+
+
+def pressure(candidate: Candidate) -> tuple[float, float]:
+    told = candidate.engine_load
+    queue = told.waiting / max(1, candidate.endpoint.max_concurrency)
+    return queue + told.kv + candidate.load, candidate.load
+
+
+STRATEGIES: Mapping[str, Strategy] = {
+    "least_requests": least_requests,
+    "round_robin": round_robin,
+    "weighted_round_robin": weighted_round_robin,
+    "random": at_random,
+    "two_choices": two_choices,
+    "weighted_least_requests": weighted_least_requests,
+    "lowest_latency": lowest_latency,
+    "consistent_hash": consistent_hash,
+    "prefix_affinity": prefix_affinity,
+    "queue_aware": queue_aware,
+}
+"""By the names that pools have them under."""

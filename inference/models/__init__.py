@@ -3,6 +3,6 @@
 from inference.models.endpoint import ModelEndpoint
 from inference.models.join_token import JoinToken
 from inference.models.pool import ModelPool
-from inference.models.route import ModelRoute
+from inference.models.route import ModelRoute, RouteTarget
 
-__all__ = ["JoinToken", "ModelEndpoint", "ModelPool", "ModelRoute"]
+__all__ = ["JoinToken", "ModelEndpoint", "ModelPool", "ModelRoute", "RouteTarget"]

@@ -2,32 +2,53 @@
 
 from datetime import datetime
 
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
+from django.db.models.functions import Now
 
+from inference.addresses import LONGEST_ADDRESS
+from inference.engines.engine import Load
 from kernel.ids import new_public_id
 from kernel.secrets import EncryptedTextField
 
+MOST_CONCURRENCY = 100_000
+
 
 class ModelEndpointQuerySet(models.QuerySet["ModelEndpoint"]):
-    def beat(self, *, public_id: str, pool_id: int, now: datetime, load: dict[str, int]) -> bool:
+    def beat(self, *, public_id: str, pool_id: int, now: datetime, load: Load) -> bool:
         """Note that a registered endpoint is alive. False if it is not registered any more."""
         alive = self.filter(public_id=public_id, pool_id=pool_id, registered=True)
-        return (
-            alive.exclude(state=ModelEndpoint.State.EXPIRED).update(
-                heartbeat_at=now, running=load["running"], waiting=load["waiting"]
-            )
-            == 1
-        )
+        alive = alive.exclude(state=ModelEndpoint.State.EXPIRED)
+        return alive.update(heartbeat_at=now, **load.gauges()) == 1
 
     def silent_since(self, moment: datetime) -> "ModelEndpointQuerySet":
         """Registered endpoints that count as alive, but have not been heard of since `moment`."""
         registered = self.filter(registered=True, heartbeat_at__lt=moment)
         return registered.exclude(state=ModelEndpoint.State.EXPIRED)
 
-    def move(self, *, endpoint_id: int, before: tuple[str, ...], after: str) -> bool:
-        """Change the state if it is one of `before`. Of many callers exactly one gets True."""
-        return self.filter(pk=endpoint_id, state__in=before).update(state=after) == 1
+    def due(self, moment: datetime) -> "ModelEndpointQuerySet":
+        """Endpoints that are to be probed at `moment`; those never probed first."""
+        alive = self.exclude(state=ModelEndpoint.State.EXPIRED)
+        is_due = Q(next_probe_at=None) | Q(next_probe_at__lte=moment)
+        return alive.filter(is_due).order_by(F("next_probe_at").asc(nulls_first=True))
+
+    def due_for_completion(self, moment: datetime) -> "ModelEndpointQuerySet":
+        """Endpoints that are to be asked for a token: not those where requests wait already."""
+        wanted = self.filter(pool__completion_probe_seconds__isnull=False, waiting=0)
+        is_due = Q(next_completion_at=None) | Q(next_completion_at__lte=moment)
+        return wanted.exclude(state=ModelEndpoint.State.EXPIRED).filter(is_due)
+
+    def move(self, *, endpoint_id: int, before: str, after: str) -> bool:
+        """Change the state if it is `before`. Of many callers exactly one gets True.
+
+        Whoever becomes ready starts slowly, with a clean record, and is probed at once.
+        """
+        fresh = {"ready_since": Now(), "probe_streak": 0, "next_probe_at": None}
+        changes = fresh if after == ModelEndpoint.State.READY else {}
+        rows = self.filter(pk=endpoint_id, state=before)
+        return rows.update(state=after, **changes) == 1
 
 
 class ModelEndpoint(models.Model):
@@ -35,6 +56,7 @@ class ModelEndpoint(models.Model):
 
     class State(models.TextChoices):
         READY = "ready", "ready: takes requests"
+        UNHEALTHY = "unhealthy", "unhealthy: its probes fail"
         DRAINING = "draining", "draining: finishes what runs"
         EXPIRED = "expired", "expired: its heartbeat stopped"
 
@@ -45,7 +67,8 @@ class ModelEndpoint(models.Model):
         "inference.ModelPool", on_delete=models.CASCADE, related_name="endpoints"
     )
     address = models.URLField(
-        max_length=300, help_text="Base URL without /v1, for example http://10.0.0.5:8000."
+        max_length=LONGEST_ADDRESS,
+        help_text="Base URL without /v1, for example http://10.0.0.5:8000.",
     )
     model = models.CharField(
         max_length=200, help_text="The name under which this server knows the model."
@@ -58,12 +81,53 @@ class ModelEndpoint(models.Model):
         default=False, editable=False, help_text="Registered itself, and expires when silent."
     )
     max_concurrency = models.PositiveIntegerField(
-        default=1000, help_text="Most requests that run here at once."
+        default=1000,
+        validators=[MinValueValidator(1), MaxValueValidator(MOST_CONCURRENCY)],
+        help_text="Most requests that run here at once.",
+    )
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Its share of the requests, where the pool's strategy goes by weights.",
+    )
+    zone = models.CharField(max_length=50, blank=True, help_text="Where it stands, for people.")
+    capabilities = ArrayField(
+        models.CharField(max_length=50),
+        default=list,
+        blank=True,
+        size=20,
+        help_text="Such as tools or vision, comma-separated.",
+    )
+    forced = models.CharField(
+        "breaker",
+        max_length=10,
+        blank=True,
+        choices=(
+            ("", "as it goes by itself"),
+            ("open", "open: left out"),
+            ("closed", "closed: used whatever happens"),
+        ),
+    )
+    machine = models.CharField(
+        max_length=100, blank=True, editable=False, help_text="On which it registered itself."
     )
     engine_version = models.CharField(max_length=50, blank=True, editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)
     running = models.PositiveIntegerField(default=0, editable=False)
     waiting = models.PositiveIntegerField(default=0, editable=False)
+    kv_cache_used = models.FloatField(
+        null=True, editable=False, help_text="Share of the KV cache in use, 0 to 1."
+    )
+    ready_since = models.DateTimeField(null=True, editable=False)
+    probed_at = models.DateTimeField(null=True, editable=False)
+    probe_note = models.CharField(
+        max_length=200, blank=True, editable=False, help_text="What the last probe met."
+    )
+    probe_streak = models.SmallIntegerField(
+        default=0, editable=False, help_text="Good probes in a row; bad ones count below 0."
+    )
+    next_probe_at = models.DateTimeField(null=True, editable=False, db_index=True)
+    next_completion_at = models.DateTimeField(null=True, editable=False)
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = ModelEndpointQuerySet.as_manager()

@@ -15,6 +15,41 @@ PRICE = (MaxValueValidator(HIGHEST_PRICE),)
 PRICE_UNIT = "Millionths of the currency unit per million tokens: 150000 is 0.15 per million."
 
 
+class RouteTarget(models.Model):
+    """A further pool of a route: one that shares its requests, or one that steps in."""
+
+    class Role(models.TextChoices):
+        SHARE = "share", "Share: takes a part of the requests"
+        FALLBACK = "fallback", "Fallback: when no other pool can"
+
+    route = models.ForeignKey(
+        "inference.ModelRoute", on_delete=models.CASCADE, related_name="targets"
+    )
+    pool = models.ForeignKey("inference.ModelPool", on_delete=models.PROTECT, related_name="+")
+    role = models.CharField(max_length=10, choices=Role, default=Role.FALLBACK)
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Of a share, beside the weights of the route's own pool and its other shares.",
+    )
+    order = models.PositiveSmallIntegerField(
+        default=0, help_text="Of a fallback: the lowest is tried first."
+    )
+
+    class Meta:
+        ordering = ("role", "order", "pk")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("route", "pool"),
+                name="route_target_once",
+                violation_error_message="This route has that pool already.",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.role} {self.pool}"
+
+
 class ModelRoute(models.Model):
     """What tenants write as `model`."""
 
@@ -24,6 +59,12 @@ class ModelRoute(models.Model):
 
     name = models.CharField(max_length=100, unique=True, validators=[PUBLIC_NAME])
     pool = models.ForeignKey("inference.ModelPool", on_delete=models.PROTECT, related_name="routes")
+    pool_weight = models.PositiveSmallIntegerField(
+        "weight of its own pool",
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Beside the pools that share its requests.",
+    )
     purpose = models.CharField(max_length=10, choices=Purpose, default=Purpose.CHAT)
     enabled = models.BooleanField(default=True)
     context_length = models.PositiveIntegerField(

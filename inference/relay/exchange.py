@@ -1,6 +1,7 @@
 """One exchange with an engine: a request sent, an answer received, and nothing left behind."""
 
 import asyncio
+from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
@@ -20,6 +21,10 @@ LONGEST_MESSAGE = 500
 NEVER = float("inf")
 
 
+def nobody_minds() -> None:
+    """For an exchange whose engine nobody keeps a record of."""
+
+
 class Exchange:
     """An answer that is being received. Leaving the block frees all it held.
 
@@ -34,7 +39,11 @@ class Exchange:
         endpoint: Endpoint,
         lease: Lease,
         watch: Watch,
+        broke: Callable[[], None] = nobody_minds,
     ) -> None:
+        """`broke` is told if the engine stops in the middle."""
+        self._broke = broke
+        self._first: bytes | None = None
         self._response = response
         self._lease = lease
         self._watch = watch
@@ -44,7 +53,12 @@ class Exchange:
         self.pool = pool
         self.endpoint = endpoint
         self.waited = 0.0
-        """Seconds spent waiting for the engine's body."""
+        """Seconds spent waiting for the engine's body, and before that for its turn."""
+        self._when_ended: Callable[[], None] | None = None
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Call this when the block is left. One caller only."""
+        self._when_ended = call
 
     async def __aenter__(self) -> Self:
         self._watch.join(self)
@@ -57,22 +71,38 @@ class Exchange:
         trace: TracebackType | None,
     ) -> None:
         self._watch.leave(self)
+        if isinstance(error, UpstreamError):
+            self._broke()
         if self._response.content.at_eof():
             self._response.release()
         else:
             self._response.close()
         self._lease.release()
+        if self._when_ended is not None:
+            self._when_ended()
 
     def look(self, now: float) -> None:
         """Give up on an engine that is silent for longer than its pool allows."""
         if now - self._reading_since > self._patience:
             self._response.content.set_exception(UpstreamTimeout())
 
+    async def fetch_first(self) -> None:
+        """Wait for the first part of the answer. Raises UpstreamBroken."""
+        self._first = await self.read()
+
+    def abandon(self) -> None:
+        """Cut an answer off that nobody will read. Harmless on one that was left."""
+        self._response.close()
+        self._lease.release()
+
     async def read(self) -> bytes:
         """What has arrived since the last call; empty at the end of the answer.
 
         Raises UpstreamTimeout and UpstreamBroken.
         """
+        if self._first is not None:
+            first, self._first = self._first, None
+            return first
         started = self._reading_since = self._loop.time()
         try:
             data = await self._response.content.readany()

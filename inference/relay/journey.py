@@ -1,37 +1,121 @@
 """Where one request went, noted as it goes: what the ledger keeps to explain it."""
 
+import time
 from typing import Any
 
-from inference.fleet.snapshot import Endpoint, Pool
+from inference.fleet.candidate import Candidate, Field
+from inference.fleet.snapshot import Pool
+from inference.fleet.wish import Wish
+from inference.relay.turn import Turn
+from kernel.errors import PlatformError
+
+MOST_CANDIDATES = 10
+"""That are kept to explain a choice."""
 
 
 class Journey:
-    """The endpoints that one request was sent to, in order."""
+    """The endpoints that one request was sent to, in order, and for whom."""
 
-    __slots__ = ("_visited", "pool")
+    __slots__ = (
+        "_candidates",
+        "_retries",
+        "_started",
+        "_visited",
+        "fallbacks",
+        "hedged",
+        "pool",
+        "tenant_id",
+        "tokens",
+        "turn",
+        "waited",
+        "weight",
+        "wish",
+    )
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(
+        self,
+        pool: Pool,
+        *,
+        fallbacks: tuple[Pool, ...] = (),
+        tenant_id: int = 0,
+        weight: int = 1,
+        tokens: int = 0,
+        affinity: bytes = b"",
+        prefix: bytes = b"",
+    ) -> None:
+        """`tokens`: of the prompt and of the answer, as expected."""
         self.pool = pool
+        self.fallbacks = fallbacks
+        """Pools that are tried when this one cannot."""
+        self.tenant_id = tenant_id
+        self.weight = weight
+        self.tokens = tokens
+        self.wish = Wish(affinity=affinity, prefix=prefix)
+        self.turn: Turn | None = None
+        """Its place among what the pool works on; from the dispatcher."""
+        self.waited = 0.0
+        """Seconds in the pool's queue."""
+        self.hedged = False
         self._visited: list[str] = []
+        self._retries: list[dict[str, Any]] = []
+        self._candidates: list[dict[str, Any]] = []
+        self._started = time.monotonic()
 
-    def visit(self, endpoint: Endpoint) -> None:
-        """The request is being sent there."""
-        self._visited.append(endpoint.id)
+    def chose(self, candidate: Candidate, field: Field) -> None:
+        """The request is being sent there; these were the candidates."""
+        if not self._visited and len(field) > 1:
+            self._candidates = [
+                {"endpoint": each.endpoint.id, "in_flight": each.in_flight + each.elsewhere}
+                for each in field.candidates[:MOST_CANDIDATES]
+            ]
+        self._visited.append(candidate.endpoint.id)
 
-    def has_visited(self, endpoint: Endpoint) -> bool:
-        return endpoint.id in self._visited
+    def failed(self, candidate: Candidate, error: PlatformError) -> None:
+        """It was in vain there, and the request goes on to somebody else."""
+        after = (time.monotonic() - self._started) * 1000
+        self._retries.append(
+            {"endpoint": candidate.endpoint.id, "error": error.code, "after_ms": round(after, 1)}
+        )
 
     @property
-    def attempts(self) -> int:
-        return len(self._visited)
+    def visited(self) -> list[str]:
+        return self._visited
 
     @property
     def endpoint(self) -> str:
         """The last one's id; empty if the request was sent nowhere."""
         return self._visited[-1] if self._visited else ""
 
-    def decision(self) -> dict[str, Any]:
-        """What is worth keeping: nothing, where the first endpoint answered."""
-        if len(self._visited) <= 1:
-            return {}
-        return {"strategy": "least_requests", "unreachable": self._visited[:-1]}
+    @property
+    def attempts(self) -> int:
+        return len(self._visited)
+
+    def won(self, candidate: Candidate) -> None:
+        """Of two that were asked this one answered."""
+        self._visited.append(candidate.endpoint.id)
+
+    def fall_back(self) -> bool:
+        """Go on in the next pool. False if there is none."""
+        if not self.fallbacks:
+            return False
+        self.pool, *rest = self.fallbacks
+        self.fallbacks = tuple(rest)
+        self.turn = None
+        return True
+
+    def decision(self, *, home: str = "") -> dict[str, Any]:
+        """What is worth keeping: nothing, where a lone endpoint answered at once."""
+        kept: dict[str, Any] = {}
+        if self._candidates or self._retries:
+            kept = {"strategy": self.pool.strategy, "chosen": list(self._visited)}
+        if self._candidates:
+            kept["candidates"] = self._candidates
+        if self._retries:
+            kept["retries"] = self._retries
+        if self.waited:
+            kept["waited_ms"] = round(self.waited * 1000, 1)
+        if self.hedged:
+            kept["hedged"] = True
+        if home and home != self.pool.name:
+            kept["fallback"] = self.pool.name
+        return kept

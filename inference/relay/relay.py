@@ -1,78 +1,193 @@
-"""Opening an exchange: pick an endpoint, send, and try another one if nobody was there."""
+"""Opening an exchange: choose an endpoint, send, and try another one if the first cannot."""
 
 import asyncio
 import random
-from collections.abc import Callable
+import time
+from functools import partial
 
-from inference.errors import UpstreamTimeout
-from inference.fleet.in_flight import InFlight
-from inference.fleet.snapshot import Endpoint, Pool
-from inference.fleet.strategies import candidates_of, least_requests
-from inference.relay.exchange import Exchange
+from inference.errors import NoEndpointAvailable, UpstreamTimeout
+from inference.fleet.board import Board
+from inference.fleet.candidate import Candidate
+from inference.fleet.in_flight import Lease
+from inference.fleet.retry_budget import RetryBudget
+from inference.fleet.snapshot import Pool
+from inference.relay.exchange import Exchange, failure_of
 from inference.relay.journey import Journey
+from inference.relay.opener import Encode
 from inference.relay.upstream import ConnectFailed, Path, Upstream
 from inference.relay.watch import Watch
 from kernel import metrics
-from kernel.errors import PlatformError
+from kernel.errors import Overloaded, PlatformError, UpstreamError
 
 MOST_ATTEMPTS = 3
-
-Encode = Callable[[Endpoint], bytes]
+FIRST_PAUSE_SECONDS = 0.05
+"""The most that the first retry waits; each further one waits up to twice as long."""
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""Statuses with which another endpoint may do better."""
 
 
 class Relay:
     """Passes requests on to the endpoints of a pool."""
 
     def __init__(
-        self, *, upstream: Upstream, in_flight: InFlight, watch: Watch, rng: random.Random
+        self, *, upstream: Upstream, board: Board, watch: Watch, rng: random.Random
     ) -> None:
         self._upstream = upstream
-        self._in_flight = in_flight
+        self._board = board
         self._watch = watch
         self._rng = rng
+        self._budget = RetryBudget()
 
     async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
         """Send a request to one of the pool's endpoints; `encode` renders it for the chosen one.
 
-        Another endpoint is tried only where the first has certainly not seen the request. Raises
-        NoEndpointAvailable, ConnectFailed, UpstreamTimeout and UpstreamError.
+        The first part of the answer is there, so nothing has to be taken back if another endpoint
+        is tried. Raises Starting, NoEndpointAvailable, and what the last endpoint failed with.
         """
+        self._budget.asked()
+        if journey.pool.hedge_after is not None:
+            return await self._open_hedged(journey, path, encode, after=journey.pool.hedge_after)
+        return await self._open(journey, path, encode)
+
+    async def _open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
         while True:
-            endpoint = self._pick(journey)
-            journey.visit(endpoint)
+            candidate = self._choose(journey)
             try:
-                return await self._send(journey.pool, endpoint, path, encode(endpoint))
-            except ConnectFailed:
-                if journey.attempts == MOST_ATTEMPTS or not untried(journey):
+                return await self._attempt(journey.pool, candidate, path, encode)
+            except (UpstreamError, Overloaded) as error:
+                if not self._may_retry(journey, error):
                     raise
+                journey.failed(candidate, error)
+                metrics.retries.inc()
+                await self._pause(journey, error)
 
-    def _pick(self, journey: Journey) -> Endpoint:
-        load = self._in_flight.of
-        candidates = candidates_of(untried(journey), load=load)
-        return least_requests(candidates, load=load, rng=self._rng)
+    def _choose(self, journey: Journey) -> Candidate:
+        candidate = self._board.choose(journey.pool, journey.wish, visited=journey.visited)
+        journey.chose(candidate, self._board.field(journey.pool))
+        return candidate
 
-    async def _send(self, pool: Pool, endpoint: Endpoint, path: Path, body: bytes) -> Exchange:
-        lease = self._in_flight.lease(pool=pool.name, endpoint=endpoint.id)
+    def _may_retry(self, journey: Journey, error: PlatformError) -> bool:
+        if journey.attempts >= MOST_ATTEMPTS or isinstance(error, UpstreamTimeout):
+            return False
+        if all(each.endpoint.id in journey.visited for each in self._others(journey)):
+            return False
+        # What certainly reached nobody adds nothing to anybody's load.
+        return isinstance(error, ConnectFailed) or self._budget.take()
+
+    def _others(self, journey: Journey) -> tuple[Candidate, ...]:
+        return self._board.field(journey.pool).candidates
+
+    async def _pause(self, journey: Journey, error: PlatformError) -> None:
+        """With full jitter, so that those who failed together do not come back together."""
+        if not isinstance(error, ConnectFailed):
+            most = FIRST_PAUSE_SECONDS * 2 ** (journey.attempts - 1)
+            await asyncio.sleep(self._rng.uniform(0, most))
+
+    async def _attempt(
+        self, pool: Pool, candidate: Candidate, path: Path, encode: Encode
+    ) -> Exchange:
+        lease = self._board.begin(pool, candidate)
         try:
-            async with asyncio.timeout(pool.first_token_timeout):
-                response = await self._upstream.post(endpoint, path, body, pool=pool)
-        except TimeoutError as error:
+            return await self._send(pool, candidate, path, encode, lease)
+        except (UpstreamError, Overloaded) as error:
             lease.release()
-            metrics.series(
-                metrics.upstream_errors, pool.name, endpoint.id, UpstreamTimeout.code
-            ).inc()
-            raise UpstreamTimeout from error
-        except PlatformError as error:
-            lease.release()
-            metrics.series(metrics.upstream_errors, pool.name, endpoint.id, error.code).inc()
+            self._note(pool, candidate, error)
             raise
         except BaseException:
-            # Cancelled: the client left, or the worker stops.
+            # Cancelled: the client left, another endpoint was faster, or the worker stops.
             lease.release()
+            self._board.said_nothing(pool, candidate)
             raise
-        return Exchange(response, pool=pool, endpoint=endpoint, lease=lease, watch=self._watch)
+
+    def _note(self, pool: Pool, candidate: Candidate, error: PlatformError) -> None:
+        """Whose fault it was: an engine that has too much to do is in good health."""
+        name = candidate.endpoint.id
+        metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
+        if isinstance(error, Overloaded):
+            self._board.was_busy(pool, candidate)
+        else:
+            self._board.failed(pool, candidate)
+
+    async def _send(
+        self, pool: Pool, candidate: Candidate, path: Path, encode: Encode, lease: Lease
+    ) -> Exchange:
+        endpoint = candidate.endpoint
+        started = time.monotonic()
+        exchange = None
+        try:
+            async with asyncio.timeout(pool.first_token_timeout):
+                response = await self._upstream.post(endpoint, path, encode(endpoint), pool=pool)
+                exchange = Exchange(
+                    response,
+                    pool=pool,
+                    endpoint=endpoint,
+                    lease=lease,
+                    watch=self._watch,
+                    broke=partial(self._board.failed, pool, candidate),
+                )
+                await exchange.fetch_first()
+            if response.status in TRANSIENT:
+                raise failure_of(response.status, b"")
+        except BaseException as error:
+            if exchange is not None:
+                exchange.abandon()
+            if isinstance(error, TimeoutError):
+                raise UpstreamTimeout from error
+            raise
+        self._board.answered(pool, candidate, seconds=time.monotonic() - started)
+        return exchange
+
+    async def _open_hedged(
+        self, journey: Journey, path: Path, encode: Encode, *, after: float
+    ) -> Exchange:
+        """Ask a second endpoint if the first says nothing for so long; who answers first wins.
+
+        The other one is cut off. What it had generated by then is not billed.
+        """
+        first = asyncio.create_task(self._open(journey, path, encode))
+        try:
+            done, _ = await asyncio.wait({first}, timeout=after)
+            if done or not self._can_hedge(journey):
+                return await first
+        except asyncio.CancelledError:
+            await drop(first)
+            raise
+        second = asyncio.create_task(self._open_second(journey, path, encode))
+        return await first_of(first, second)
+
+    def _can_hedge(self, journey: Journey) -> bool:
+        others = (each.endpoint.id for each in self._others(journey))
+        return any(name not in journey.visited for name in others) and self._budget.take()
+
+    async def _open_second(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
+        journey.hedged = True
+        metrics.retries.inc()
+        candidate = self._choose(journey)
+        return await self._attempt(journey.pool, candidate, path, encode)
 
 
-def untried(journey: Journey) -> list[Endpoint]:
-    """The ready endpoints that this request has not been sent to."""
-    return [e for e in journey.pool.endpoints if e.ready and not journey.has_visited(e)]
+async def first_of(*tasks: asyncio.Task[Exchange]) -> Exchange:
+    """The first exchange that is opened; the others are cut off. Raises if none is."""
+    waiting = set(tasks)
+    error: BaseException = NoEndpointAvailable()
+    try:
+        while waiting:
+            done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                if task.exception() is None:
+                    others = [each for each in tasks if each is not task]
+                    await asyncio.gather(*map(drop, others))
+                    return task.result()
+                error = task.exception() or error
+    except asyncio.CancelledError:
+        await asyncio.gather(*map(drop, tasks))
+        raise
+    raise error
+
+
+async def drop(task: asyncio.Task[Exchange]) -> None:
+    """Cut an exchange off, whether it is open already or not."""
+    task.cancel()
+    await asyncio.wait({task})
+    if not task.cancelled() and task.exception() is None:
+        task.result().abandon()

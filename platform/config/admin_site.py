@@ -6,6 +6,7 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django.template.response import SimpleTemplateResponse
+from django.urls import URLPattern, URLResolver, path
 from unfold.sites import UnfoldAdminSite
 
 from tenants.scoping import every_tenant
@@ -24,6 +25,19 @@ class ConsoleSite(UnfoldAdminSite):
         """Operators only: tenants' own people use the management API."""
         user = request.user
         return bool(user.is_active and user.is_staff and user.is_superuser)
+
+    def get_urls(self) -> list[URLPattern | URLResolver]:
+        """As Django's, with the pages that are about no single row before them."""
+        # Not before: this module is imported while Django still looks for the apps.
+        from inference.admin.explain_page import explain
+        from inference.admin.fleet_page import fleet
+
+        pages: list[URLPattern | URLResolver] = [
+            path("fleet/", self.admin_view(fleet), name="fleet"),
+            path("fleet/<slug:pool>/", self.admin_view(fleet), name="fleet_pool"),
+            path("explain/", self.admin_view(explain), name="explain"),
+        ]
+        return [*pages, *super().get_urls()]
 
     def admin_view(self, view: View, cacheable: bool = False) -> View:  # noqa: FBT001, FBT002
         """Run `view` behind the login, with the tenant fence lifted until its page is rendered."""

@@ -7,7 +7,8 @@ from agents.api.agents import AgentsViewSet
 from config.api import answer_unknown
 from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
-from inference.api.fleet import PoolsViewSet, RoutesViewSet
+from inference.api.pools import PoolsViewSet
+from inference.api.routes import RoutesViewSet
 from tenants.api.alert_recipients import AlertRecipientsViewSet
 from tenants.api.keys import KeysViewSet
 from tenants.api.members import MembersViewSet

@@ -2,9 +2,7 @@
 
 import asyncio
 import logging
-import os
-import signal
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 log = logging.getLogger(__name__)
@@ -13,7 +11,8 @@ log = logging.getLogger(__name__)
 class Background:
     """Tasks that run as long as the worker does."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, end_worker: Callable[[], None]) -> None:
+        self._end_worker = end_worker
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
@@ -28,7 +27,7 @@ class Background:
             return
         # A worker without its ledger or its snapshots must not go on serving.
         log.critical("%s ended; this worker stops", task.get_name(), exc_info=task.exception())
-        os.kill(os.getpid(), signal.SIGTERM)
+        self._end_worker()
 
     async def stop(self) -> None:
         tasks = list(self._tasks)

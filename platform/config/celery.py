@@ -24,6 +24,8 @@ def every(seconds: float, task: str) -> dict[str, object]:
 
 app.conf.beat_schedule = {
     "expire-silent-endpoints": every(5, "inference.tasks.expire_silent_endpoints"),
+    "probe-due-endpoints": every(1, "inference.tasks.probe_due_endpoints"),
+    "probe-completions": every(5, "inference.tasks.probe_completions"),
     "canary": every(15, "config.tasks.sing"),
     "bill-orphans": every(10, "tenants.tasks.bill_orphans"),
     "deliver-notices": every(10, "tenants.tasks.deliver_notices"),

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from config.fleet_summary import summarise_fleet
 from config.tasks import canary_age
 from inference.models import ModelEndpoint
 from kernel.display import separated
@@ -19,7 +20,12 @@ from tenants.reports import requests_by_hour, summarise_usage
 LATEST = 8
 HOURS = 24
 DEAF_SECONDS = 60
-STATES = {"ready": "success", "draining": "warning", "expired": "danger"}
+STATES = {
+    "ready": "success",
+    "unhealthy": "danger",
+    "draining": "warning",
+    "expired": "danger",
+}
 
 
 def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
@@ -31,6 +37,7 @@ def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str
         "today": now.date(),
         "cards": usage_cards(now),
         "endpoints": endpoints_by_state(),
+        "fleet": summarise_fleet(),
         "hours": hourly_bars(now),
         "latest": UsageEvent.objects.select_related("tenant", "api_key")[:LATEST],
         "worker": worker_state(),

@@ -30,8 +30,12 @@ class GatewayHealth:
     async def ready(self, call: Call) -> None:
         """Whether this worker may take traffic, with every dependency's state and latency.
 
-        Without PostgreSQL or Redis it still serves what it knows; without a snapshot, nothing.
+        Without PostgreSQL or Redis it still serves what it knows; without a snapshot, nothing. One
+        that leaves serves what comes, and wants no more to come.
         """
+        if self._worker.departure.has_begun:
+            await call.respond_json({"status": "leaving"}, status=503)
+            return
         database, cache = await asyncio.gather(
             self._timed(self._worker.ask_database), self._timed(self._worker.ask_redis)
         )

@@ -1,9 +1,13 @@
 """The gateway's process: uvicorn with the limits that the gateway relies on."""
 
+import contextlib
 import math
+import sys
 from typing import Any
 
 import uvicorn
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from config.edge import configuration_errors_as_sentences
 
@@ -35,11 +39,35 @@ def server_options(settings: Any) -> dict[str, Any]:
     }
 
 
+class GatewayWorkers(Multiprocess):
+    """Several workers that listen on one socket."""
+
+    def terminate_all(self) -> None:
+        """Left open here, the socket would take connections that no worker answers any more."""
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
 def main() -> None:
     with configuration_errors_as_sentences():
         from config.settings import gateway as settings
 
-    uvicorn.run("config.gateway:application", **server_options(settings))
+    config = uvicorn.Config("config.gateway:application", **server_options(settings))
+    # Ctrl-C has done its work when it arrives here.
+    with contextlib.suppress(KeyboardInterrupt):
+        run(config)
+
+
+def run(config: uvicorn.Config) -> None:
+    """As `uvicorn.run`, with our own workers."""
+    if config.workers > 1:
+        GatewayWorkers(config, sockets=[config.bind_socket()]).run()
+        return
+    server = uvicorn.Server(config)
+    server.run()
+    if not server.started:
+        sys.exit(STARTUP_FAILURE)
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def route(worker: Worker) -> ProtocolTypeRouter:
     """The whole gateway as one ASGI application."""
     return ProtocolTypeRouter(
         {
-            "http": URLRouter(http_routes(worker)),
+            "http": worker.departure.announced(URLRouter(http_routes(worker))),
             "websocket": URLRouter(socket_routes(worker.gateway)),
             "lifespan": Lifespan(worker),
         }

@@ -51,13 +51,15 @@ NAVIGATION = [
     ),
     section(
         "Inference",
+        ("Fleet", "lan", "admin:fleet"),
         ("Model routes", "alt_route", changelist("inference_modelroute")),
         ("Model pools", "dns", changelist("inference_modelpool")),
-        ("Model endpoints", "lan", changelist("inference_modelendpoint")),
+        ("Model endpoints", "developer_board", changelist("inference_modelendpoint")),
         ("Join tokens", "confirmation_number", changelist("inference_jointoken")),
     ),
     section(
         "Operations",
+        ("Explain a request", "manage_search", "admin:explain"),
         ("Users", "person", changelist("tenants_user")),
         ("Audit log", "policy", changelist("auditlog_logentry")),
         ("API documentation", "api", "docs"),

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
@@ -19,13 +20,18 @@ from agents.errors import AgentsUnavailable
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
+from config.departure import Departure
+from inference.fleet.board import Board
+from inference.fleet.gossip import Gossip
 from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import FleetReference
 from inference.publishing import load_fleet
+from inference.relay.dispatch import Dispatcher
+from inference.relay.fallback import Fallbacks
 from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
-from inference.services import FLEET
+from inference.topics import FLEET
 from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
 from kernel.errors import Overloaded
@@ -61,6 +67,8 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+LEDGER_PATIENCE_SECONDS = 30.0
+"""At the end, for PostgreSQL; what it does not take then is in the spool."""
 USAGE_SECONDS = 5.0
 """How old an answer about usage may be: scripts ask in loops."""
 USAGE_ANSWERS = 1000
@@ -79,7 +87,8 @@ class Worker:
         self._database = DatabaseThreads(size=DATABASE_THREADS)
         self._upstream = Upstream(connections=settings.UPSTREAM_CONNECTIONS)
         self._watch = Watch()
-        self._background = Background()
+        self.departure = Departure(seconds=settings.LEAVE_SECONDS)
+        self._background = Background(end_worker=self.departure.at_once)
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
@@ -96,24 +105,24 @@ class Worker:
         self._workers = LiveWorkers(self.redis)
         self._refusals = Refusals(self.redis)
         self.fleet = FleetReference()
+        self._rng = random.Random()  # noqa: S311 - drawing lots among equals
+        self.board = Board(self.in_flight, rng=self._rng)
+        self.dispatcher = self._assemble_dispatcher()
+        self._gossip = Gossip(
+            self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
+        )
         self.gateway = self._assemble()
         self.follower = Follower(
             poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
         )
 
     def _assemble(self) -> Gateway:
-        relay = Relay(
-            upstream=self._upstream,
-            in_flight=self.in_flight,
-            watch=self._watch,
-            rng=random.Random(),  # noqa: S311 - drawing lots among equals
-        )
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
             gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
             fleet=self.fleet,
-            relay=relay,
+            relay=Fallbacks(self.dispatcher),
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -121,6 +130,15 @@ class Worker:
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
+        )
+
+    def _assemble_dispatcher(self) -> Dispatcher:
+        relay = Relay(upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng)
+        return Dispatcher(
+            relay,
+            fleet=self.fleet,
+            elsewhere=self.board.elsewhere,
+            workers=lambda: self._workers.count,
         )
 
     def _assemble_gate(self) -> Gate:
@@ -140,6 +158,7 @@ class Worker:
 
     async def __aenter__(self) -> Self:
         """Raises DatabaseAway if there is no first snapshot: such a worker would serve nothing."""
+        self.departure.hear_signals()
         self.follower.seen = await self._ask(latest_revision)
         await self._load_fleet()
         await self._prepare_spool()
@@ -149,6 +168,8 @@ class Worker:
         self._background.start("the count of workers", self._workers.run())
         self._background.start("the list of refusals", self._refusals.run())
         self._background.start("the follower of publications", self.follower.run())
+        self._background.start("the talk of workers about endpoints", self._gossip.run())
+        self._background.start("the queues in front of pools", self.dispatcher.run())
         self._background.start("the watch over streams", self._watch.run())
         spare_the_collector()
         return self
@@ -167,7 +188,15 @@ class Worker:
             closing.push_async_callback(self._subscriber.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
-            await self.ledger.close(patience=settings.DRAIN_SECONDS)
+            await self._sign_off()
+            await self.ledger.close(patience=min(settings.DRAIN_SECONDS, LEDGER_PATIENCE_SECONDS))
+
+    async def _sign_off(self) -> None:
+        """The others divide limits and places between those that are left."""
+        try:
+            await self._workers.leave()
+        except (redis.RedisError, OSError) as error:
+            log.debug("this worker stays counted for a while: %s", error.__class__.__name__)
 
     async def _prepare_spool(self) -> None:
         try:

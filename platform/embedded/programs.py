@@ -52,6 +52,7 @@ def model_arguments(plan: Plan) -> tuple[str, ...]:
         "--port": plan.engine_port,
         "--console": f"http://127.0.0.1:{plan.console_port}",
         "--max-concurrency": CONCURRENCY,
+        "--drain-seconds": f"{plan.drain_seconds:g}",
     }
     flat = (str(part) for option in options.items() for part in option)
     return ("serve_model", MODEL, *flat)

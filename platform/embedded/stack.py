@@ -25,6 +25,8 @@ from embedded.supervisor import Ending, run_programs
 from embedded.valkey import start_valkey
 from kernel.env_file import write_env_file
 
+LEAVE_SECONDS = "0.1"
+"""For load balancers to notice that a gateway leaves; there is none in front of this one."""
 STOP_MARGIN_SECONDS = 7.0
 
 
@@ -152,6 +154,7 @@ def stack_values(databases: Databases, *, plan: Plan) -> dict[str, str]:
         "TENANTRY_CONSOLE_URL": plan.console_url,
         "TENANTRY_GATEWAY_URL": plan.gateway_url,
         "TENANTRY_DRAIN_SECONDS": f"{plan.drain_seconds:g}",
+        "TENANTRY_LEAVE_SECONDS": LEAVE_SECONDS,
     }
 
 

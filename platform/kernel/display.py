@@ -9,6 +9,7 @@ BADGES = {
     "blocked": "danger",
     "failed": "danger",
     "expired": "warning",
+    "unhealthy": "danger",
     "draining": "warning",
     "client left": "warning",
     "changes": "warning",

@@ -47,6 +47,18 @@ in_flight = Gauge(
     ["pool", "endpoint"],
     multiprocess_mode="livesum",
 )
+queue_depth = Gauge(
+    "tenantry_queue_depth",
+    "Requests that wait until their pool can take them.",
+    ["pool"],
+    multiprocess_mode="livesum",
+)
+queue_wait = Histogram(
+    "tenantry_queue_wait_seconds",
+    "How long requests waited that found their pool full, until they were sent.",
+    ["pool"],
+    buckets=SECONDS,
+)
 refusals = Counter(
     "tenantry_refusals_total",
     "Requests refused before they reached an engine.",
@@ -54,6 +66,13 @@ refusals = Counter(
 )
 upstream_errors = Counter(
     "tenantry_upstream_errors_total", "Failures of engines.", ["pool", "endpoint", "kind"]
+)
+retries = Counter("tenantry_retries_total", "Requests that were sent to a further endpoint.", ())
+breaker_state = Gauge(
+    "tenantry_breaker_state",
+    "0 closed, 1 half open, 2 open: whether an endpoint is left out.",
+    ["pool", "endpoint"],
+    multiprocess_mode="livemax",
 )
 active_runs = Gauge(
     "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"

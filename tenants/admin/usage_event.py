@@ -1,11 +1,15 @@
 """The ledger: read, filtered and summed up here, and changed nowhere."""
 
 from typing import Any
+from urllib.parse import urlencode
 
 from django.contrib import admin
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 
 from kernel.console import ReadOnlyAdmin
@@ -16,11 +20,16 @@ from tenants.models import UsageEvent
 from tenants.reports import SUMMED_AT_MOST, total_events, total_hours
 
 
+def explain_address(event: UsageEvent) -> str:
+    """Where it is explained why the request went where it went."""
+    return f"{reverse('admin:explain')}?{urlencode({'id': event.request_id})}"
+
+
 @admin.register(UsageEvent)
 class UsageEventAdmin(ReadOnlyAdmin):
     list_display = (
         *("started_at", "tenant", "key_name", "route", "door", "state"),
-        *("prompt", "completion", "ttft", "duration"),
+        *("prompt", "completion", "ttft", "duration", "why"),
     )
     list_filter = (
         *(("tenant", AutocompleteSelectFilter), ("api_key", AutocompleteSelectFilter)),
@@ -34,6 +43,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     list_before_template = "tenants/usage_totals.html"
     list_fullwidth = True
+    actions_detail = ("explain",)
     when_empty = "No request was metered yet. Send one with an API key, and it appears here."
 
     @display(description="API key", empty_value="-")
@@ -59,6 +69,17 @@ class UsageEventAdmin(ReadOnlyAdmin):
     @display(description="Duration", ordering="duration_ms")
     def duration(self, event: UsageEvent) -> str:
         return f"{event.duration_ms:,.0f} ms"
+
+    @display(description="")
+    def why(self, event: UsageEvent) -> SafeString:
+        return format_html(
+            '<a class="text-primary-600 dark:text-primary-500" href="{}">Explain</a>',
+            explain_address(event),
+        )
+
+    @action(description="Explain", icon="manage_search")
+    def explain(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return HttpResponseRedirect(explain_address(self.find(request, object_id)))
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         response = super().changelist_view(request, extra_context)

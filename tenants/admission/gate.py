@@ -15,8 +15,8 @@ from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.holds import Hold, Holds
 from tenants.admission.ledger import LedgerWriter
 from tenants.admission.limit_book import LimitBook, Page
-from tenants.admission.limits import FREE, Price
 from tenants.admission.policy import Caller
+from tenants.admission.price import FREE, Price
 from tenants.admission.principal import Principal
 from tenants.admission.prompt_sizes import PromptSizes
 from tenants.admission.rate_headers import Headers, limit_headers, warning_headers
@@ -69,10 +69,17 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens to which the engine must limit each answer; None: as the client says."""
     extends: bool
     """Whether the answer may outgrow its hold, which must then be extended first."""
+    weight: int = 1
+    """The tenant's share of busy engines, beside other tenants' weights."""
 
     @property
     def request_id(self) -> str:
         return self.record.request_id
+
+    @property
+    def expected_tokens(self) -> int:
+        """Of the prompt and of all answers, as held."""
+        return self.hold.ask.prompt_tokens + self.hold.completion
 
     def headers(self) -> Headers:
         """How the caller's limits stand, for the answer."""
@@ -154,6 +161,7 @@ class Gate:
             decision=decision,
             longest_answer=measured.longest_answer(decision.granted, checks, demand=demand),
             extends=measured.extends,
+            weight=page.limits.weight,
         )
 
     def _measure(self, subject: Subject, demand: Demand, page: Page, checks: Checks) -> Measure:

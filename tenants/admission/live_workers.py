@@ -20,7 +20,7 @@ class LiveWorkers:
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
-        self._name = new_public_id()
+        self.name = new_public_id()
         self.count = 1
         """As it was when Redis was last heard."""
 
@@ -38,7 +38,7 @@ class LiveWorkers:
         # Redis' clock, because the hosts' own may differ.
         now, _ = await self._redis.time()
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(KEY, {self._name: now})
+            pipe.zadd(KEY, {self.name: now})
             pipe.zremrangebyscore(KEY, "-inf", now - DEAD_AFTER_SECONDS)
             pipe.zcard(KEY)
             *_, count = await pipe.execute()
@@ -46,4 +46,4 @@ class LiveWorkers:
 
     async def leave(self) -> None:
         """This worker stops. Raises RedisError."""
-        await self._redis.zrem(KEY, self._name)
+        await self._redis.zrem(KEY, self.name)

@@ -8,7 +8,6 @@ import msgspec
 
 from tenants.admission.checks import MILLION, Checks, QuotaCheck, ScopeCheck
 from tenants.admission.limits import (
-    Price,
     QuotaRule,
     RateRule,
     Rule,
@@ -16,6 +15,7 @@ from tenants.admission.limits import (
     counter_name,
     scope_name,
 )
+from tenants.admission.price import Price
 from tenants.admission.redis_keys import window_field
 from tenants.windows import Window, window_at
 

@@ -13,9 +13,11 @@ from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants.api.access import WHICH_TENANT, TenantViewSet
+from kernel.errors import NotFound
+from tenants.api.access import WHICH_TENANT, TenantViewSet, is_operator
 from tenants.models import UsageEvent
 from tenants.reports import report_usage
+from tenants.request_search import find_event
 from tenants.usage_report import GROUPS, as_answer, read_question
 
 LARGEST_ID = 2**63 - 1
@@ -30,12 +32,30 @@ class UsageSerializer(serializers.ModelSerializer[UsageEvent]):
 
     class Meta:
         model = UsageEvent
-        fields = (
+        fields: tuple[str, ...] = (
             *("id", "tenant", "api_key", "member", "request_id", "client_request_id", "kind"),
             *("door", "agent", "agent_revision", "route", "prompt_tokens", "completion_tokens"),
             *("cached_tokens", "cost_micro", "estimated", "status", "error_code", "ttft_ms"),
             *("duration_ms", "started_at", "ended_at"),
         )
+        read_only_fields: tuple[str, ...] = fields
+
+
+class UsageExplainedSerializer(UsageSerializer):
+    """A row with the quota windows that it counts in, and what was put right later."""
+
+    corrections = UsageSerializer(many=True, read_only=True)
+
+    class Meta(UsageSerializer.Meta):
+        fields = (*UsageSerializer.Meta.fields, "charges", "corrections")
+        read_only_fields = fields
+
+
+class UsageRoutedSerializer(UsageExplainedSerializer):
+    """The same for operators, with where the request went, and why."""
+
+    class Meta(UsageExplainedSerializer.Meta):
+        fields = (*UsageExplainedSerializer.Meta.fields, "pool", "endpoint", "decision")
         read_only_fields = fields
 
 
@@ -47,12 +67,19 @@ class UsageFilter(serializers.Serializer[Any]):
     agent = serializers.CharField(max_length=50, required=False)
     status = serializers.ChoiceField(choices=UsageEvent.Status.choices, required=False)
     api_key = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, required=False)
+    client_request_id = serializers.CharField(max_length=128, required=False)
     since = serializers.DateTimeField(required=False, help_text="The first moment that counts.")
     until = serializers.DateTimeField(required=False, help_text="The first that no longer does.")
 
 
 LOOKUPS = {"since": "started_at__gte", "until": "started_at__lt", "api_key": "api_key_id"}
 
+BY_ID = OpenApiParameter(
+    "request_id",
+    str,
+    OpenApiParameter.PATH,
+    description="Our id of the request, the client's own, or the number of a row.",
+)
 SUMMARY = (
     OpenApiParameter("from", str, description="A date or time; by default 30 days ago."),
     OpenApiParameter("to", str, description="The first day or moment that no longer counts."),
@@ -69,17 +96,40 @@ class UsagePages(CursorPagination):
     page_size_query_param = "page_size"
 
 
-@extend_schema(parameters=[WHICH_TENANT, UsageFilter])
+@extend_schema(parameters=[WHICH_TENANT])
 class UsageViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[UsageEvent]):
     serializer_class = UsageSerializer
     pagination_class = UsagePages
     http_method_names = ["get", "head", "options"]
+    lookup_url_kwarg = "request_id"
+    lookup_value_regex = ".+"
+
+    @extend_schema(parameters=[WHICH_TENANT, UsageFilter])
+    def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """The rows of the ledger, the newest first."""
+        return super().list(request, *args, **kwargs)
 
     def get_queryset(self) -> QuerySet[UsageEvent]:
         asked = UsageFilter(data=self.request.query_params)
         asked.is_valid(raise_exception=True)
         narrowed = {LOOKUPS.get(name, name): value for name, value in asked.validated_data.items()}
         return UsageEvent.objects.select_related("tenant").filter(**narrowed)
+
+    def get_object(self) -> UsageEvent:
+        """The last request with that id, ours or the client's, or the row with that number."""
+        event = find_event(self.kwargs["request_id"])
+        if event is None:
+            raise NotFound
+        return event
+
+    @extend_schema(parameters=[WHICH_TENANT, BY_ID], responses=UsageRoutedSerializer)
+    def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
+        """What became of one request. Only operators are told `pool`, `endpoint` and `decision`.
+
+        A refused request leaves no row.
+        """
+        told = UsageRoutedSerializer if is_operator(request) else UsageExplainedSerializer
+        return Response(told(self.get_object()).data)
 
     @extend_schema(parameters=[WHICH_TENANT, *SUMMARY], responses=OpenApiTypes.OBJECT)
     @action(detail=False, filter_backends=[], pagination_class=None)

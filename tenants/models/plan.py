@@ -16,6 +16,11 @@ class Plan(models.Model):
         validators=[MinValueValidator(1), MaxValueValidator(10_000_000)],
         help_text="Tokens of an answer whose request names no limit, where a quota counts them.",
     )
+    weight = models.PositiveSmallIntegerField(
+        default=1,
+        validators=[MinValueValidator(1), MaxValueValidator(1000)],
+        help_text="Its tenants' share of busy engines, beside those of other plans.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

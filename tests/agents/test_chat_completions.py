@@ -5,8 +5,8 @@ import json
 import openai
 import pytest
 
-from inference import registry
 from inference import services as inference
+from inference import static_endpoints
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import in_database, ledger
@@ -127,7 +127,10 @@ async def test_an_engines_own_name_of_the_model_is_not_shown(gateway, acme, tran
     async with ModelServer(models=("/models/secret.gguf",)) as server:
         pool = await in_database(inference.create_pool, name="other", engine="openai")
         await in_database(
-            registry.add_static_endpoint, pool=pool, address=server.url, model="/models/secret.gguf"
+            static_endpoints.add_static_endpoint,
+            pool=pool,
+            address=server.url,
+            model="/models/secret.gguf",
         )
         await in_database(inference.create_route, name="public", pool=pool)
         await gateway.worker.follower.catch_up()

@@ -2,15 +2,15 @@
 
 import pytest
 
-from inference import registry
 from inference import services as inference
+from inference import static_endpoints
 from tests.fixtures.gateway import ledger
 
 
 @pytest.fixture
 def vectors(tiny, engine):
     pool = inference.create_pool(name="vectors", engine="vllm")
-    registry.add_static_endpoint(pool=pool, address=engine.url, model="tiny")
+    static_endpoints.add_static_endpoint(pool=pool, address=engine.url, model="tiny")
     return inference.create_route(name="vectors", pool=pool, purpose="embeddings")
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from agents.runtime.metering import Meter, RunCancelled, verdict
 from inference.errors import UpstreamBroken
+from inference.fleet.candidate import Candidate, Field
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.relay.event_stream import EventStream
 from inference.relay.journey import Journey
@@ -56,7 +57,8 @@ async def meter(running):
 
 
 def send(meter):
-    meter._journey.visit(Endpoint(id="e", address="http://e", model="m"))
+    candidate = Candidate(Endpoint(id="e", address="http://e", model="m"))
+    meter._journey.chose(candidate, Field([candidate]))
 
 
 def end(meter, error=None):

@@ -12,6 +12,7 @@ SHARED = {
     "inference.JoinToken": "engines belong to the operator",
     "inference.ModelEndpoint": "engines belong to the operator",
     "inference.ModelPool": "engines belong to the operator",
+    "inference.RouteTarget": "part of a route",
     "inference.ModelRoute": "offered to all tenants; keys narrow it down",
     "kernel.Publication": "numbers of changes, without their content",
     "tenants.Plan": "the operator's, shared by many tenants",

@@ -1,5 +1,7 @@
 """What an engine's own metrics say about how busy it is."""
 
+import pytest
+
 from inference.engines.engine import Load, read_load
 from inference.engines.llamacpp import LLAMACPP
 from inference.engines.vllm import VLLM
@@ -18,18 +20,49 @@ vllm:num_requests_waiting{engine="0",model_name="m"} 1.0
 
 
 def test_llama_cpp():
-    assert read_load(LLAMACPP, metrics=LLAMA) == Load(running=3, waiting=2)
+    assert read_load(LLAMACPP.metrics, metrics=LLAMA) == Load(running=3, waiting=2)
 
 
 def test_vllm_with_several_engine_cores_is_summed():
-    assert read_load(VLLM, metrics=VLLM_TWO_ENGINES) == Load(running=5, waiting=1)
+    assert read_load(VLLM.metrics, metrics=VLLM_TWO_ENGINES) == Load(running=5, waiting=1)
 
 
 def test_an_engine_that_says_nothing_is_idle():
-    assert read_load(VLLM, metrics="") == Load(running=0, waiting=0)
+    assert read_load(VLLM.metrics, metrics="") == Load(running=0, waiting=0)
 
 
 def test_a_line_that_is_no_number_does_not_count():
-    assert read_load(LLAMACPP, metrics="llamacpp:requests_processing x") == Load(
+    assert read_load(LLAMACPP.metrics, metrics="llamacpp:requests_processing x") == Load(
         running=0, waiting=0
     )
+
+
+def test_every_name_that_a_metric_has_had_is_read():
+    new = "vllm:kv_cache_usage_perc 0.5\nvllm:prompt_tokens_total 7\nvllm:generation_tokens_total 9"
+    old = "vllm:gpu_cache_usage_perc 0.25"
+
+    assert read_load(VLLM.metrics, metrics=new) == Load(
+        running=0, waiting=0, kv_cache_used=0.5, prompt_tokens=7, generation_tokens=9
+    )
+    assert read_load(VLLM.metrics, metrics=old).kv_cache_used == 0.25
+
+
+def test_llama_cpp_tells_tokens_too():
+    told = "llamacpp:prompt_tokens_total 3\nllamacpp:tokens_predicted_total 4"
+
+    load = read_load(LLAMACPP.metrics, metrics=told)
+
+    assert (load.prompt_tokens, load.generation_tokens, load.kv_cache_used) == (3, 4, None)
+
+
+def test_the_caches_of_several_cores_are_as_full_as_on_average():
+    told = 'vllm:kv_cache_usage_perc{engine="0"} 0.2\nvllm:kv_cache_usage_perc{engine="1"} 0.6'
+
+    assert read_load(VLLM.metrics, metrics=told).kv_cache_used == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "-3", "", "1e999"])
+def test_what_is_no_amount_does_not_count(value):
+    told = f"vllm:num_requests_running {value}\nvllm:kv_cache_usage_perc {value}"
+
+    assert read_load(VLLM.metrics, metrics=told) == Load(running=0, waiting=0)

@@ -41,7 +41,8 @@ def test_it_registers_serves_and_deregisters(engine, console):
     assert announced["max_concurrency"] == 2
     models = json.loads(ask("/v1/models", announced=announced))
     assert models["data"][0]["id"] == "smollm2"
-    assert console.heard[1] == ("heartbeat", {"running": 0, "waiting": 0})
+    load = {"running": 0, "waiting": 0, "prompt_tokens": 0, "generation_tokens": 0}
+    assert console.heard[1] == ("heartbeat", load)
     engine.process.send_signal(signal.SIGTERM)
     assert engine.process.wait(timeout=30) == 0
     assert console.heard[-1] == ("delete", None)

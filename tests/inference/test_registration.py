@@ -29,6 +29,7 @@ class FakeConsole:
         self.known: set[str] = set()
         self.heard: list[tuple[str, object]] = []
         self.failures = 0
+        self.taken = ""
         self.app = web.Application(middlewares=[self.misbehave])
         self.app.add_routes(
             [
@@ -42,6 +43,9 @@ class FakeConsole:
     async def misbehave(self, request, handler):
         if request.headers["Authorization"] != f"Bearer {TOKEN}":
             return web.Response(status=401)
+        if self.taken:
+            error = {"error": {"message": self.taken, "code": "address_taken"}}
+            return web.json_response(error, status=409)
         if self.failures:
             self.failures -= 1
             return web.Response(status=503)
@@ -172,6 +176,15 @@ async def test_a_console_that_is_away_at_first_is_waited_for(session, unused_tcp
 async def test_a_wrong_token_is_not_tried_again(url, session):
     with pytest.raises(RegistrationRefused, match="TENANTRY_JOIN_TOKEN"):
         await registration(session, url, token="tnj_wrong").keep()
+
+
+async def test_an_address_that_another_engine_holds_is_waited_for(console, url, session, caplog):
+    console.taken = "Another engine is registered there."
+    task = asyncio.create_task(registration(session, url).keep())
+    await until(lambda: "Another engine is registered there. Trying again." in caplog.text)
+    console.taken = ""
+    await until(lambda: console.known)
+    await end(task)
 
 
 async def test_an_engine_that_is_silent_sends_no_heartbeat(console, url, session):

@@ -1,12 +1,22 @@
 """The registry: how endpoints come, stay and go."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from cryptography.fernet import Fernet
+from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from inference import registry, services
-from inference.errors import AddressNotAllowed, InvalidJoinToken, ModelMismatch, NameTaken
+from inference import endpoint_states, join_tokens, registry, services, static_endpoints
+from inference.engines.engine import Load
+from inference.errors import (
+    AddressNotAllowed,
+    AddressTaken,
+    InvalidJoinToken,
+    ModelMismatch,
+    NameTaken,
+)
 from inference.models import JoinToken, ModelEndpoint
 from inference.registry import Announcement
 from kernel.errors import NotFound
@@ -32,9 +42,8 @@ def register(pool, address="http://10.0.0.5:8000", *, model="tiny", now=NOW, **f
 
 
 def beat(pool, endpoint, *, now=NOW, running=0, waiting=0):
-    registry.beat(
-        pool=pool, public_id=endpoint.public_id, running=running, waiting=waiting, now=now
-    )
+    load = Load(running=running, waiting=waiting)
+    registry.beat(pool=pool, public_id=endpoint.public_id, load=load, now=now)
 
 
 def expire(*, seconds=60):
@@ -56,11 +65,98 @@ def test_an_engine_registers(pool):
 
 
 def test_an_engine_that_comes_back_to_its_address_takes_its_place(pool):
-    first = register(pool, max_concurrency=5)
-    second = register(pool, "http://10.0.0.5:8000/", max_concurrency=7)
+    first = register(pool, max_concurrency=5, machine="rack-1")
+    second = register(pool, "http://10.0.0.5:8000/", max_concurrency=7, machine="rack-1")
 
     assert second.public_id == first.public_id
     assert ModelEndpoint.objects.get().max_concurrency == 7
+
+
+@pytest.mark.parametrize(
+    ("machine", "seconds", "is_let_in"),
+    [("rack-1", 0, True), ("rack-2", 0, False), ("", 0, False), ("rack-2", 20, True)],
+)
+def test_an_address_is_held_by_who_is_alive_there(pool, machine, seconds, is_let_in):
+    register(pool, machine="rack-1", credential="first")
+    with suppress(AddressTaken):
+        register(pool, machine=machine, credential="second", now=NOW + timedelta(seconds=seconds))
+
+    kept = ModelEndpoint.objects.get().credential
+    assert kept == ("second" if is_let_in else "first")
+
+
+def test_an_engine_does_not_take_the_place_of_what_an_operator_entered(pool):
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
+
+    with pytest.raises(AddressTaken, match="by hand"):
+        register(pool)
+    assert not ModelEndpoint.objects.get().registered
+
+
+def test_an_engine_whose_old_credential_cannot_be_read_still_comes_back(pool, settings):
+    register(pool, credential="old", machine="rack-1")
+    settings.ENCRYPTION_KEYS = [Fernet.generate_key().decode()]
+
+    register(pool, credential="new", machine="rack-1")
+
+    assert ModelEndpoint.objects.get().credential == "new"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": 0},
+        {"weight": 1001},
+        {"max_concurrency": 0},
+        {"max_concurrency": -1},
+        {"max_concurrency": 100_001},
+        {"zone": "z" * 51},
+        {"capabilities": ["c" * 51]},
+        {"capabilities": [f"c{number}" for number in range(21)]},
+        {"model": ""},
+        {"model": "m" * 201},
+    ],
+    ids=str,
+)
+def test_what_no_form_would_accept_is_refused_of_everybody(pool, wrong):
+    facts = {"address": "http://10.0.0.5", "model": "m", **wrong}
+
+    with pytest.raises(ValidationError):
+        static_endpoints.add_static_endpoint(pool=pool, **facts)
+    with pytest.raises(ValidationError):
+        register(pool, **facts)
+    assert not ModelEndpoint.objects.exists()
+
+
+def test_a_saved_endpoint_is_looked_at_too(pool):
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint.weight = 0
+
+    with pytest.raises(ValidationError):
+        static_endpoints.save_endpoint(endpoint=endpoint)
+    assert ModelEndpoint.objects.get().weight == 1
+
+
+def test_it_is_known_since_when_an_endpoint_is_ready(pool):
+    def ready_since():
+        return ModelEndpoint.objects.get().ready_since
+
+    endpoint = register(pool, machine="rack-1")
+    assert ready_since() == NOW
+    register(pool, machine="rack-1", now=NOW + timedelta(seconds=9))
+    assert ready_since() == NOW + timedelta(seconds=9)
+
+    endpoint_states.drain_endpoint(endpoint=endpoint)
+    endpoint_states.activate_endpoint(endpoint=endpoint)
+    assert ready_since() != NOW + timedelta(seconds=9)
+
+
+def test_an_endpoint_that_is_entered_is_ready_from_now_on(pool):
+    before = timezone.now()
+
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+
+    assert before <= endpoint.ready_since <= timezone.now()
 
 
 def test_the_same_address_in_another_pool_is_another_endpoint(pool, other_pool):
@@ -105,43 +201,43 @@ def test_an_announcement_does_not_show_its_credential():
 
 
 def test_a_join_token_opens_its_pool(pool, other_pool):
-    token, text = registry.issue_join_token(pool=pool, name="rack 1")
-    registry.issue_join_token(pool=other_pool, name="rack 2")
+    token, text = join_tokens.issue_join_token(pool=pool, name="rack 1")
+    join_tokens.issue_join_token(pool=other_pool, name="rack 2")
 
-    assert registry.pool_of_join_token(text, now=NOW) == pool
+    assert join_tokens.pool_of_join_token(text, now=NOW) == pool
     assert JoinToken.objects.get(pk=token.pk).last_used_at == NOW
 
 
 def test_a_blocked_token_opens_nothing(pool):
-    token, text = registry.issue_join_token(pool=pool, name="rack 1")
+    token, text = join_tokens.issue_join_token(pool=pool, name="rack 1")
 
-    assert registry.block_join_token(token=token, now=NOW)
-    assert not registry.block_join_token(token=token, now=NOW)
+    assert join_tokens.block_join_token(token=token, now=NOW)
+    assert not join_tokens.block_join_token(token=token, now=NOW)
     with pytest.raises(InvalidJoinToken):
-        registry.pool_of_join_token(text, now=NOW)
+        join_tokens.pool_of_join_token(text, now=NOW)
 
 
 def test_a_token_with_another_secret_opens_nothing(pool):
-    _, text = registry.issue_join_token(pool=pool, name="rack 1")
-    _, another = registry.issue_join_token(pool=pool, name="rack 2")
+    _, text = join_tokens.issue_join_token(pool=pool, name="rack 1")
+    _, another = join_tokens.issue_join_token(pool=pool, name="rack 2")
     JoinToken.objects.filter(name="rack 1").delete()
     JoinToken.objects.update(public_id=text[4:16])
 
     for wrong in (text, another, "junk", ""):
         with pytest.raises(InvalidJoinToken):
-            registry.pool_of_join_token(wrong, now=NOW)
+            join_tokens.pool_of_join_token(wrong, now=NOW)
 
 
 def test_a_token_whose_pepper_is_gone_opens_nothing(pool, settings):
-    _, text = registry.issue_join_token(pool=pool, name="rack 1")
+    _, text = join_tokens.issue_join_token(pool=pool, name="rack 1")
     settings.KEY_PEPPERS = ["another"]
 
     with pytest.raises(InvalidJoinToken):
-        registry.pool_of_join_token(text, now=NOW)
+        join_tokens.pool_of_join_token(text, now=NOW)
 
 
 def test_the_text_of_a_token_is_not_stored(pool):
-    token, text = registry.issue_join_token(pool=pool, name="rack 1")
+    token, text = join_tokens.issue_join_token(pool=pool, name="rack 1")
 
     assert text[17:49].encode() not in bytes(JoinToken.objects.get(pk=token.pk).digest)
 
@@ -182,7 +278,7 @@ def test_an_engine_cannot_beat_for_another_pools_engine(pool, other_pool):
 
 
 def test_a_static_endpoint_has_no_heartbeat(pool):
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
 
     with pytest.raises(NotFound):
         beat(pool, endpoint)
@@ -190,7 +286,7 @@ def test_a_static_endpoint_has_no_heartbeat(pool):
 
 def test_only_silent_engines_expire(pool):
     silent, lively = register(pool), register(pool, "http://10.0.0.6")
-    static = registry.add_static_endpoint(pool=pool, address="http://10.0.0.7", model="m")
+    static = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.7", model="m")
     beat(pool, lively, now=NOW + timedelta(seconds=50))
 
     assert expire(seconds=60) == 1
@@ -215,7 +311,7 @@ def test_an_engine_expires_once(pool):
 
 def test_a_draining_engine_expires_too(pool):
     endpoint = register(pool)
-    registry.drain_endpoint(endpoint=endpoint)
+    endpoint_states.drain_endpoint(endpoint=endpoint)
 
     assert expire() == 1
 
@@ -223,20 +319,26 @@ def test_a_draining_engine_expires_too(pool):
 def test_of_many_who_drain_one_did_it(pool):
     endpoint = register(pool)
 
-    assert [registry.drain_endpoint(endpoint=endpoint) for _ in range(3)] == [True, False, False]
+    assert [endpoint_states.drain_endpoint(endpoint=endpoint) for _ in range(3)] == [
+        True,
+        False,
+        False,
+    ]
     assert state(endpoint) == "draining"
 
 
 def test_of_many_who_activate_one_did_it(pool):
     endpoint = register(pool)
-    assert not registry.activate_endpoint(endpoint=endpoint)
-    registry.drain_endpoint(endpoint=endpoint)
+    assert not endpoint_states.activate_endpoint(endpoint=endpoint)
+    endpoint_states.drain_endpoint(endpoint=endpoint)
 
-    assert [registry.activate_endpoint(endpoint=endpoint) for _ in range(2)] == [True, False]
+    assert [endpoint_states.activate_endpoint(endpoint=endpoint) for _ in range(2)] == [True, False]
     assert state(endpoint) == "ready"
 
 
-@pytest.mark.parametrize("move", [registry.drain_endpoint, registry.activate_endpoint])
+@pytest.mark.parametrize(
+    "move", [endpoint_states.drain_endpoint, endpoint_states.activate_endpoint]
+)
 def test_an_expired_endpoint_is_not_moved(pool, move):
     endpoint = register(pool)
     expire()
@@ -255,7 +357,7 @@ def test_an_engine_that_leaves_is_gone_once(pool):
 
 def test_an_engine_cannot_take_out_what_is_not_its_own(pool, other_pool):
     theirs = register(other_pool)
-    static = registry.add_static_endpoint(pool=pool, address="http://10.0.0.9", model="m")
+    static = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.9", model="m")
 
     for endpoint in (theirs, static):
         with pytest.raises(NotFound):
@@ -264,28 +366,28 @@ def test_an_engine_cannot_take_out_what_is_not_its_own(pool, other_pool):
 
 @pytest.mark.parametrize("address", ["http://10.0.0.5", "http://10.0.0.5/v1", "HTTP://10.0.0.5/"])
 def test_an_address_is_entered_once_however_it_is_spelled(pool, address):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
 
     with pytest.raises(NameTaken):
-        registry.add_static_endpoint(pool=pool, address=address, model="m")
+        static_endpoints.add_static_endpoint(pool=pool, address=address, model="m")
 
 
 def test_an_endpoint_is_not_moved_to_another_ones_address(pool):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
-    other = registry.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="m")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    other = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="m")
     other.address = "http://10.0.0.5/v1"
 
     with pytest.raises(NameTaken):
-        registry.save_endpoint(endpoint=other)
+        static_endpoints.save_endpoint(endpoint=other)
 
 
 def test_every_change_of_an_endpoint_is_published(pool):
     endpoint = register(pool)
     changes = (
-        lambda: registry.drain_endpoint(endpoint=endpoint),
-        lambda: registry.activate_endpoint(endpoint=endpoint),
-        lambda: registry.save_endpoint(endpoint=endpoint),
-        lambda: registry.delete_endpoint(endpoint=endpoint),
+        lambda: endpoint_states.drain_endpoint(endpoint=endpoint),
+        lambda: endpoint_states.activate_endpoint(endpoint=endpoint),
+        lambda: static_endpoints.save_endpoint(endpoint=endpoint),
+        lambda: static_endpoints.delete_endpoint(endpoint=endpoint),
         lambda: register(pool),
         expire,
     )
@@ -298,6 +400,6 @@ def test_every_change_of_an_endpoint_is_published(pool):
 
 def test_an_engine_that_comes_back_is_still_drained(pool):
     endpoint = register(pool)
-    registry.drain_endpoint(endpoint=endpoint)
+    endpoint_states.drain_endpoint(endpoint=endpoint)
 
-    assert register(pool).state == "draining"
+    assert register(pool, now=NOW + timedelta(minutes=1)).state == "draining"

@@ -239,20 +239,20 @@ async def test_an_endpoint_that_is_not_there_is_passed_over(gateway, acme, engin
     assert {answer.status for answer in answers} == {200}
 
 
-async def test_a_route_without_endpoints_is_refused_with_retry_after(gateway, acme):
+async def test_a_route_without_endpoints_is_known_and_starting(gateway, acme):
     await in_database(serve, "http://127.0.0.1:9", model="gone")
     await in_database(drop_endpoints, "gone")
     await gateway.worker.follower.catch_up()
 
     answer = await gateway.chat(acme, model="gone")
 
-    assert (answer.status, answer.error["code"]) == (503, "no_endpoint_available")
+    assert (answer.status, answer.error["code"]) == (503, "starting")
     assert int(answer.headers["retry-after"]) >= 1
 
 
 def drop_endpoints(pool):
     from inference.models import ModelEndpoint
-    from inference.registry import delete_endpoint
+    from inference.static_endpoints import delete_endpoint
 
     for endpoint in ModelEndpoint.objects.filter(pool__name=pool):
         delete_endpoint(endpoint=endpoint)
@@ -283,11 +283,11 @@ async def test_an_engines_own_key_is_sent_to_it_alone(gateway, acme, transaction
 
 
 def serve_with_key(address):
-    from inference import registry
     from inference import services as inference
+    from inference import static_endpoints
 
     pool = inference.create_pool(name="locked", engine="vllm")
-    registry.add_static_endpoint(
+    static_endpoints.add_static_endpoint(
         pool=pool, address=address, model="locked", credential="engine-secret"
     )
     inference.create_route(name="locked", pool=pool)

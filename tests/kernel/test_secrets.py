@@ -4,8 +4,8 @@ import pytest
 from cryptography.fernet import Fernet
 from django.db import connection
 
-from inference import registry
 from inference import services as inference
+from inference import static_endpoints
 from inference.models import ModelEndpoint
 from kernel.secrets import EncryptedTextField, SecretUnreadable, decrypt
 
@@ -62,7 +62,9 @@ def test_what_is_no_ciphertext_is_unreadable(stored):
 @pytest.mark.django_db
 def test_the_table_holds_the_ciphertext_only():
     pool = inference.create_pool(name="tiny", engine="vllm")
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m", credential="s3")
+    static_endpoints.add_static_endpoint(
+        pool=pool, address="http://10.0.0.5", model="m", credential="s3"
+    )
 
     with connection.cursor() as cursor:
         cursor.execute("SELECT credential FROM inference_modelendpoint")

@@ -24,8 +24,8 @@ MAX_CONCURRENCY = 5000
 
 def seed_gateway(engine_url: str) -> dict[str, str]:
     """The only place where the benchmark knows the services' names."""
-    from inference import registry
     from inference import services as inference
+    from inference import static_endpoints
     from tenants import services as tenants
     from tenants.models import User
 
@@ -38,7 +38,7 @@ def seed_gateway(engine_url: str) -> dict[str, str]:
         limit(tenant, **scope)
     pool = inference.create_pool(name="bench", engine="openai")
     inference.create_route(name=MODEL, pool=pool)
-    registry.add_static_endpoint(
+    static_endpoints.add_static_endpoint(
         pool=pool, address=engine_url, model=MODEL, max_concurrency=MAX_CONCURRENCY
     )
     return {"api_key": key.secret, "model": MODEL}

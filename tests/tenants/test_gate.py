@@ -8,7 +8,8 @@ import time_machine
 
 from tenants.admission.gate import Outcome
 from tenants.admission.ledger import LedgerFull
-from tenants.admission.limits import Price, TenantLimits
+from tenants.admission.limits import TenantLimits
+from tenants.admission.price import Price
 from tenants.admission.usage import Usage
 from tenants.windows import Calendar, window_of_id
 from tests.fixtures.checks import quota

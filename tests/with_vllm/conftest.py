@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -67,16 +68,40 @@ def serve_model(vllm_python: str, model: str):
 
 
 @pytest.fixture(scope="module")
-def served(serve_model, tmp_path_factory):
+def start_engine(serve_model, tmp_path_factory):
+    """Starts an engine with a console of its own; `until_heard` waits for it."""
+    with ExitStack() as stack:
+
+        def start():
+            output = tmp_path_factory.mktemp("vllm") / "output"
+            console = stack.enter_context(recording_console())
+            url = f"http://127.0.0.1:{console.server_port}"
+            return stack.enter_context(serve_model(console=url, output=output)), console
+
+        yield start
+
+
+def until_heard(engine, console):
+    """Returns what the engine announced, once it has said that it is alive."""
+    wait_until(
+        lambda: len(console.heard) > 1 or engine.process.poll() is not None,
+        seconds=READY_SECONDS,
+    )
+    assert engine.process.poll() is None, engine.said
+    engine.look_around()
+    return console.heard[0][1]
+
+
+@pytest.fixture(scope="module")
+def served(start_engine):
     """An engine for the tests of a file, and what it announced to a console."""
-    output = tmp_path_factory.mktemp("vllm") / "output"
-    with recording_console() as console:
-        url = f"http://127.0.0.1:{console.server_port}"
-        with serve_model(console=url, output=output) as engine:
-            wait_until(
-                lambda: len(console.heard) > 1 or engine.process.poll() is not None,
-                seconds=READY_SECONDS,
-            )
-            assert engine.process.poll() is None, engine.said
-            engine.look_around()
-            yield engine, console
+    engine, console = start_engine()
+    until_heard(engine, console)
+    return engine, console
+
+
+@pytest.fixture(scope="module")
+def replicas(start_engine):
+    """Two engines for the tests of a file, each with what it announced."""
+    started = [start_engine() for _ in range(2)]
+    return [(engine, until_heard(engine, console)) for engine, console in started]

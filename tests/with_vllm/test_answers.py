@@ -5,9 +5,9 @@ import urllib.error
 
 import pytest
 
-from inference import registry
 from inference import services as inference
-from inference.engines.engine import gauge_values
+from inference import static_endpoints
+from inference.engines.engine import metric_values, read_load
 from inference.engines.vllm import VLLM
 from tests.fixtures.gateway import eventually, ledger
 from tests.fixtures.serving import ask
@@ -35,7 +35,7 @@ def chat_route(announced):
 
 def make_route(announced, *, name, purpose):
     pool = inference.create_pool(name=name, engine="vllm")
-    registry.add_static_endpoint(
+    static_endpoints.add_static_endpoint(
         pool=pool,
         address=announced["address"],
         model=announced["model"],
@@ -50,7 +50,8 @@ def vector_route(announced):
 
 
 def metrics(announced):
-    return gauge_values(ask("/metrics", announced=announced).decode())
+    text = ask("/metrics", announced=announced).decode()
+    return {name: sum(values) for name, values in metric_values(text).items()}
 
 
 def counted(announced):
@@ -150,7 +151,13 @@ def test_nobody_is_served_without_the_credential(announced):
 
 
 def test_its_gauges_have_the_names_that_heartbeats_read(announced):
-    assert {*VLLM.running_metrics, *VLLM.waiting_metrics} <= metrics(announced).keys()
+    load = read_load(VLLM.metrics, metrics=ask("/metrics", announced=announced).decode())
+
+    assert load.running + load.waiting == 0
+    assert load.kv_cache_used is not None
+    assert load.prompt_tokens is not None
+    assert load.generation_tokens is not None
+    assert "vllm:num_requests_running" in metrics(announced)
 
 
 def test_it_announces_its_version_and_how_much_it_takes(announced):

@@ -4,7 +4,7 @@ import signal
 
 import pytest
 
-from inference import registry
+from inference import join_tokens
 from inference import services as inference
 from inference.models import ModelEndpoint
 from tests.embedded.watching import wait_until
@@ -19,7 +19,7 @@ def registered(live_server, settings, serve_model, tmp_path):
     settings.HEARTBEAT_SECONDS = 1
     pool = inference.create_pool(name="small", engine="vllm")
     inference.create_route(name=ROUTE, pool=pool)
-    _, token = registry.issue_join_token(pool=pool, name="rack 1")
+    _, token = join_tokens.issue_join_token(pool=pool, name="rack 1")
     with serve_model(console=live_server.url, output=tmp_path / "output", token=token) as engine:
         wait_until(
             lambda: ModelEndpoint.objects.exists() or engine.process.poll() is not None,

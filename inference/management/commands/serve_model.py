@@ -5,16 +5,18 @@ nor any other secret of the platform.
 """
 
 import asyncio
+import logging
 import os
 import secrets
 import sys
 from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from inference.engines.engine import EngineRequest
+from inference.engines.engine import Engine, EngineRequest
 from inference.engines.llamacpp import LLAMACPP
 from inference.engines.serving import (
     EngineFailed,
@@ -23,7 +25,9 @@ from inference.engines.serving import (
     Service,
     serve,
 )
-from inference.engines.vllm import VLLM
+from inference.engines.vllm import VLLM, orders_by_priority
+
+logger = logging.getLogger(__name__)
 
 ENGINES = {engine.name: engine for engine in (VLLM, LLAMACPP)}
 
@@ -43,7 +47,24 @@ class Command(BaseCommand):
             "--console", default=os.environ.get("TENANTRY_CONSOLE_URL") or "http://127.0.0.1:8000"
         )
         parser.add_argument("--max-concurrency", type=int, help="Requests answered at a time.")
-        parser.add_argument("--drain-seconds", type=float, default=30.0)
+        parser.add_argument("--weight", type=int, default=1, help="Its share of the requests.")
+        parser.add_argument("--zone", default="", help="Where it stands, for people.")
+        parser.add_argument(
+            "--capability",
+            action="append",
+            default=[],
+            dest="capabilities",
+            help="Such as tools or vision; may be repeated.",
+        )
+        parser.add_argument(
+            "--tensor-parallel", type=int, default=1, help="GPUs over which vLLM spreads the model."
+        )
+        parser.add_argument(
+            "--drain-seconds",
+            help="How long requests may take to finish at the end.",
+            type=float,
+            default=600.0,
+        )
         parser.add_argument("--ready-file", type=Path, help="Exists while registered.")
         parser.add_argument(
             "--vllm-python",
@@ -82,6 +103,7 @@ def name_options(argv: Sequence[str]) -> list[str]:
 def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Service:
     """What the command line and the environment ask for. Raises CommandError."""
     engine = ENGINES[given["engine"]]
+    ensure_fit(engine, given)
     request = EngineRequest(
         route=given["route"],
         model=given["model"],
@@ -90,8 +112,10 @@ def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Ser
         max_concurrency=given["max_concurrency"] or engine.default_concurrency,
         credential=secrets.token_urlsafe(32),
         python=given["vllm_python"],
+        tensor_parallel=given["tensor_parallel"],
         options=tuple(given["options"]),
     )
+    warn_of_public(request)
     return Service(
         engine=engine,
         request=request,
@@ -100,7 +124,50 @@ def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Ser
         join_token=read_join_token(environ),
         ready_file=given["ready_file"],
         drain_seconds=given["drain_seconds"],
+        weight=given["weight"],
+        zone=given["zone"],
+        capabilities=capabilities_of(request, engine=engine, named=given["capabilities"]),
     )
+
+
+def ensure_fit(engine: Engine, given: Mapping[str, Any]) -> None:
+    """Raises CommandError for options that would undo what this command promises."""
+    passed = {option.split("=", 1)[0] for option in given["options"]}
+    if clash := sorted(passed & engine.reserved):
+        raise CommandError(
+            f"{', '.join(clash)} cannot be passed on: serve_model sets it. Use its own options, "
+            "in front of `--`."
+        )
+    if given["tensor_parallel"] != 1 and engine is not VLLM:
+        raise CommandError("--tensor-parallel is for vLLM only.")
+    for name in ("tensor_parallel", "weight"):
+        if given[name] < 1:
+            raise CommandError(f"--{name.replace('_', '-')} must be 1 or more.")
+    if given["drain_seconds"] < 0:
+        raise CommandError("--drain-seconds must be 0 or more.")
+
+
+def capabilities_of(
+    request: EngineRequest, *, engine: Engine, named: Sequence[str]
+) -> tuple[str, ...]:
+    """What was named, and what we know of the engine."""
+    known = ("priority",) if engine is VLLM and orders_by_priority(request.options) else ()
+    return tuple(dict.fromkeys((*known, *named)))
+
+
+def warn_of_public(request: EngineRequest) -> None:
+    """A vLLM asks for its key on some of its paths only; the rest is for all who reach it."""
+    try:
+        address = ip_address(request.host)
+    except ValueError:
+        return  # a name; the operator knows what it means
+    if address.is_global or address.is_unspecified:
+        logger.warning(
+            "listening on %s, which is not private: see to it that only gateways and the console "
+            "reach port %d",
+            request.host,
+            request.port,
+        )
 
 
 def read_join_token(environ: Mapping[str, str]) -> str:

@@ -142,6 +142,8 @@ SPECTACULAR_SETTINGS = {
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
+        "MemberRole": "tenants.models.Membership.Role",
+        "TargetRole": "inference.models.RouteTarget.Role",
         "TenantStatus": "tenants.models.Tenant.Status",
         "RecipientKind": "tenants.models.AlertRecipient.Kind",
         "UsageKind": "tenants.models.UsageEvent.Kind",

@@ -48,7 +48,12 @@ UPSTREAM_CONNECTIONS = env.integer(
     says="Most open connections to engines per gateway worker.",
 )
 DRAIN_SECONDS = env.seconds(
-    "TENANTRY_DRAIN_SECONDS", default=30, says="How long a stopping gateway lets streams finish."
+    "TENANTRY_DRAIN_SECONDS", default=600, says="How long a stopping gateway lets streams finish."
+)
+LEAVE_SECONDS = env.seconds(
+    "TENANTRY_LEAVE_SECONDS",
+    default=3,
+    says="How long a stopping gateway still takes requests while it says that it is not ready.",
 )
 SPOOL_DIR = env.text(
     "TENANTRY_SPOOL_DIR",

@@ -15,6 +15,7 @@ from config.settings.console import *  # noqa: F403 - Django's idiom for layered
 from config.settings.gateway import (  # the gateway's own, so that its parts can be tested too
     ALLOWED_ORIGINS,
     DRAIN_SECONDS,
+    LEAVE_SECONDS,
     MAX_BODY_BYTES,
     UPSTREAM_CONNECTIONS,
 )
@@ -33,6 +34,7 @@ STORAGES = {
 __all__ = [
     "ALLOWED_ORIGINS",
     "DRAIN_SECONDS",
+    "LEAVE_SECONDS",
     "MAX_BODY_BYTES",
     "SPOOL_DIR",
     "UPSTREAM_CONNECTIONS",

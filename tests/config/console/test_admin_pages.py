@@ -6,7 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from agents import services as agents
-from inference import registry
+from inference import join_tokens, static_endpoints
 from tenants import services
 from tenants.models import Membership
 from tests.fixtures.console import PASSWORD, make_event, make_person
@@ -24,8 +24,8 @@ READ_ONLY = {
 @pytest.fixture
 def platform(acme, rival, pool, route, operator):
     """One of everything, for each of two tenants."""
-    registry.issue_join_token(pool=pool, name="rack 1")
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="smollm2")
+    join_tokens.issue_join_token(pool=pool, name="rack 1")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="smollm2")
     for tenant in (acme, rival):
         user = make_person(tenant, Membership.Role.ADMIN)
         services.issue_key(tenant=tenant, name="production")

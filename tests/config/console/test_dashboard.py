@@ -8,8 +8,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from config.tasks import CANARY, sing
-from inference import registry
+from inference import services, static_endpoints
 from tests.fixtures.console import make_event
+from tests.fixtures.fleet_state import redis, report, told
+from tests.fixtures.valkey import free_port
+
+__all__ = ["redis", "report"]
 
 
 @pytest.fixture(autouse=True)
@@ -51,9 +55,27 @@ def test_it_counts_failures(console, acme):
 
 
 def test_it_counts_endpoints_by_state(console, pool):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="m")
     states = {entry["state"]: entry["count"] for entry in dashboard(console).context["endpoints"]}
-    assert states == {"ready": 1, "draining": 0, "expired": 0}
+    assert states == {"ready": 1, "unhealthy": 0, "draining": 0, "expired": 0}
+
+
+def test_it_sums_up_the_fleet_with_pools_in_trouble_first(console, pool, report):
+    services.create_pool(name="empty", engine="vllm")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    report({endpoint.public_id: told(in_flight=4)}, queues={"small": 2})
+    fleet = dashboard(console).context["fleet"]
+    assert [(each["name"], each["ready"]) for each in fleet["pools"]] == [
+        ("empty", "0 of 0"),
+        ("small", "1 of 1"),
+    ]
+    assert (fleet["in_flight"], fleet["queue"], fleet["ready"]) == ("4", "2", "1 of 1")
+
+
+def test_it_says_that_it_does_not_know_what_runs_without_redis(console, pool, settings):
+    settings.REDIS_LIMITS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    text = dashboard(console).content.decode()
+    assert "Redis does not answer, so what runs and waits is not known" in text
 
 
 def test_it_says_that_no_worker_was_heard(console):

@@ -10,7 +10,7 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from agents import services as agents
-from inference import registry
+from inference import join_tokens, static_endpoints
 from tenants import alert_services, limit_services
 from tenants import services as tenants
 from tenants.limits_report import report_limits
@@ -80,7 +80,7 @@ ACCESS = {
     ("post", "agents/{pk}/rollback"): (401, 403, 403, 200, 200, 200),
     ("get", "agents/{pk}/revisions"): MEMBERS,
     ("get", "usage"): EVERYBODY,
-    ("get", "usage/{pk}"): MEMBERS,
+    ("get", "usage/{request_id}"): MEMBERS,
     ("get", "usage/summary"): MEMBERS,
     ("get", "tokens"): EVERYBODY,
     ("post", "tokens"): (401, 201, 201, 201, 201, 201),
@@ -102,6 +102,8 @@ ACCESS = {
     ("delete", "endpoints/{public_id}"): (401, 403, 403, 403, 403, 204),
     ("post", "endpoints/{public_id}/drain"): OPERATORS,
     ("post", "endpoints/{public_id}/activate"): OPERATORS,
+    ("post", "endpoints/{public_id}/breaker"): OPERATORS,
+    ("post", "endpoints/{public_id}/probe"): OPERATORS,
     ("get", "join-tokens"): OPERATORS,
     ("post", "join-tokens"): (401, 403, 403, 403, 403, 201),
     ("get", "join-tokens/{pk}"): OPERATORS,
@@ -123,6 +125,7 @@ BODIES = {
     ("post", "routes"): {"name": "second", "pool": "small"},
     ("post", "pools"): {"name": "second", "engine": "vllm"},
     ("post", "endpoints"): {"pool": "small", "address": "http://10.0.0.9", "model": "smollm2"},
+    ("post", "endpoints/{public_id}/breaker"): {"breaker": "open", "reason": "Broken fan"},
     ("post", "join-tokens"): {"pool": "small", "name": "rack 2"},
 }
 FOR_A_NEW_ROW = {
@@ -172,7 +175,9 @@ def things(acme, rival, route, pool, operator):
     agents.publish(agent=agent)
     agent.instructions = "Be brief."
     agents.save_draft(agent=agent)
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="smollm2")
+    endpoint = static_endpoints.add_static_endpoint(
+        pool=pool, address="http://127.0.0.1:9", model="smollm2"
+    )
     limits = limits_of(acme, owner=operator)
     members = tenants.add_member(tenant=acme, user=people["viewer"], role="viewer")
     return {
@@ -182,12 +187,12 @@ def things(acme, rival, route, pool, operator):
         "members": members.pk,
         "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
         "agents": agent.pk,
-        "usage": make_event(acme).pk,
+        "usage": make_event(acme).request_id,
         "tokens": "tno_nobodys",
         "routes": route.pk,
         "pools": pool.pk,
         "endpoints": endpoint.public_id,
-        "join-tokens": registry.issue_join_token(pool=pool, name="rack 1")[0].pk,
+        "join-tokens": join_tokens.issue_join_token(pool=pool, name="rack 1")[0].pk,
         "audit": newest_audit_entry(),
     }
 

@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from agents import services as agents
-from inference import registry
+from inference import static_endpoints
 from inference.models import ModelEndpoint
 from tests.fixtures.console import make_person
 
@@ -105,7 +105,9 @@ def test_an_endpoints_credential_goes_in_and_never_out(console, pool):
 
 
 def test_a_change_keeps_the_credential(console, pool):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m", credential="s")
+    static_endpoints.add_static_endpoint(
+        pool=pool, address="http://10.0.0.5", model="m", credential="s"
+    )
     place = f"endpoints/{ModelEndpoint.objects.get().public_id}"
     send(console, "patch", place, {"model": "n"})
     assert (ModelEndpoint.objects.get().model, ModelEndpoint.objects.get().credential) == ("n", "s")
@@ -118,7 +120,7 @@ def test_an_address_that_is_not_allowed_is_refused(console, pool):
 
 
 def test_an_endpoint_is_drained_and_activated(console, pool):
-    endpoint = registry.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
+    endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     place = f"endpoints/{endpoint.public_id}"
     assert send(console, "post", f"{place}/drain").json()["state"] == "draining"
     assert send(console, "post", f"{place}/activate").json()["state"] == "ready"

@@ -3,12 +3,11 @@
 import pytest
 from django.urls import reverse
 
-from inference import registry
+from inference import endpoint_states, join_tokens, static_endpoints
 from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
 from kernel.models import Publication
 from tenants.keys import parse_key
-
-TIMES = {"connect_timeout": 5, "first_token_timeout": 120, "token_timeout": 60}
+from tests.fixtures.console_fleet import POOL, route_form
 
 
 def page(name, *args):
@@ -23,18 +22,21 @@ def new(pool):
         "model": "smollm2",
         "new_credential": "engine-secret",
         "max_concurrency": 8,
+        "weight": 3,
+        "zone": "rack 1",
+        "capabilities": "vision, Tools",
     }
 
 
 @pytest.fixture
 def endpoint(pool):
-    return registry.add_static_endpoint(
+    return static_endpoints.add_static_endpoint(
         pool=pool, address="http://10.0.0.5:8000", model="smollm2", credential="engine-secret"
     )
 
 
 def test_a_pool_is_made(console):
-    console.post(page("modelpool_add"), {"name": "large", "engine": "vllm", **TIMES})
+    console.post(page("modelpool_add"), POOL)
     assert ModelPool.objects.get().name == "large"
 
 
@@ -45,7 +47,7 @@ def test_a_pool_that_routes_use_cannot_be_deleted(console, route):
 
 
 def test_a_pool_goes_with_its_endpoints_and_tokens(console, endpoint, pool):
-    registry.issue_join_token(pool=pool, name="rack 1")
+    join_tokens.issue_join_token(pool=pool, name="rack 1")
     console.post(page("modelpool_delete", pool.pk), {"post": "yes"})
     assert not ModelPool.objects.exists()
 
@@ -57,9 +59,8 @@ def test_a_pools_page_shows_its_endpoints(console, endpoint, pool):
 
 
 def test_a_route_is_made_and_the_gateways_are_told(console, pool):
-    body = {"name": "qwen/3", "pool": pool.pk, "purpose": "chat", "context_length": 4096}
     Publication.objects.all().delete()
-    console.post(page("modelroute_add"), body)
+    console.post(page("modelroute_add"), route_form(pool))
     assert ModelRoute.objects.get().name == "qwen/3"
     assert Publication.objects.filter(topic="fleet").exists()
 
@@ -73,6 +74,8 @@ def test_an_endpoint_is_entered_by_hand(console, new):
     console.post(page("modelendpoint_add"), new)
     endpoint = ModelEndpoint.objects.get()
     assert (endpoint.credential, endpoint.registered) == ("engine-secret", False)
+    assert (endpoint.weight, endpoint.zone) == (3, "rack 1")
+    assert endpoint.capabilities == ["tools", "vision"]
 
 
 def test_what_a_service_refuses_is_an_error_of_the_filled_in_form(console, new):
@@ -86,7 +89,7 @@ def test_what_a_service_refuses_is_an_error_of_the_filled_in_form(console, new):
 
 
 def test_a_changed_address_may_not_be_anothers(console, new, endpoint, pool):
-    registry.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="smollm2")
+    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.6", model="smollm2")
     answer = console.post(
         page("modelendpoint_change", endpoint.pk), {**new, "address": "http://10.0.0.6"}
     )
@@ -125,8 +128,8 @@ def test_an_endpoint_is_drained_and_activated(console, endpoint):
 
 def test_a_late_form_does_not_undo_a_drain(endpoint):
     form = ModelEndpoint.objects.get()
-    registry.drain_endpoint(endpoint=endpoint)
-    registry.save_endpoint(endpoint=form)
+    endpoint_states.drain_endpoint(endpoint=endpoint)
+    static_endpoints.save_endpoint(endpoint=form)
     assert ModelEndpoint.objects.get().state == "draining"
 
 
@@ -153,6 +156,6 @@ def test_a_join_token_is_shown_once_with_the_command_to_run(console, route):
 
 
 def test_a_blocked_join_token_stays_blocked(console, pool):
-    token, _ = registry.issue_join_token(pool=pool, name="rack 1")
+    token, _ = join_tokens.issue_join_token(pool=pool, name="rack 1")
     console.post(page("jointoken_block", token.pk))
     assert JoinToken.objects.get().blocked_at

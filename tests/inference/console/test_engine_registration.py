@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from inference import registry
+from inference import join_tokens
 from inference import services as inference
 from inference.models import ModelEndpoint
 from tenants import services as tenants
@@ -23,7 +23,7 @@ LOAD = {"running": 3, "waiting": 1}
 
 @pytest.fixture
 def token(route):
-    return registry.issue_join_token(pool=route.pool, name="rack 1")
+    return join_tokens.issue_join_token(pool=route.pool, name="rack 1")
 
 
 @pytest.fixture
@@ -51,6 +51,7 @@ def test_an_engine_is_told_its_id_and_its_times(engine, settings):
         "id": ModelEndpoint.objects.get().public_id,
         "heartbeat_seconds": settings.HEARTBEAT_SECONDS,
         "expires_seconds": settings.ENDPOINT_EXPIRY_SECONDS,
+        "advice": [],
     }
 
 
@@ -63,8 +64,89 @@ def test_the_endpoint_joins_the_pool_of_the_token(engine, pool):
 
 
 def test_an_engine_that_comes_back_takes_its_place(engine):
-    first = register(engine).json()["id"]
-    assert register(engine).json()["id"] == first
+    first = register(engine, machine="rack-1").json()["id"]
+    assert register(engine, machine="rack-1").json()["id"] == first
+
+
+def test_a_second_engine_at_the_address_of_a_living_one_is_refused_with_a_sentence(engine):
+    register(engine, machine="rack-1")
+
+    answer = register(engine, machine="rack-2")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (409, "address_taken")
+    assert "Give this one an address of its own with --address" in answer.json()["error"]["message"]
+    assert 0 < int(answer.headers["retry-after"]) <= 13
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"weight": 0},
+        {"weight": 1001},
+        {"weight": "heavy"},
+        {"max_concurrency": -1},
+        {"max_concurrency": 0},
+        {"zone": "z" * 51},
+        {"capabilities": ["c" * 51]},
+        {"capabilities": [f"c{number}" for number in range(21)]},
+        {"machine": "m" * 101},
+        {"address": "http://10.0.0.5/" + "a" * 300},
+    ],
+    ids=str,
+)
+def test_values_that_cannot_be_meant_are_refused_with_a_sentence(engine, wrong):
+    answer = register(engine, **wrong)
+
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"].endswith(".")
+    assert not ModelEndpoint.objects.exists()
+
+
+def test_an_engine_says_how_it_is_to_be_used(engine):
+    register(engine, weight=3, zone="north", capabilities=["tools", "priority"])
+
+    endpoint = ModelEndpoint.objects.get()
+    assert (endpoint.weight, endpoint.zone) == (3, "north")
+    assert endpoint.capabilities == ["priority", "tools"]
+
+
+@pytest.mark.parametrize(
+    ("sends", "capabilities", "advice"),
+    [
+        (False, ["priority"], "sends none: tick 'sends priority'"),
+        (True, [], "sends priorities, which this engine may refuse"),
+    ],
+)
+def test_who_starts_an_engine_is_told_where_it_does_not_fit_its_pool(
+    engine, route, sends, capabilities, advice
+):
+    route.pool.sends_priority = sends
+    inference.save_pool(pool=route.pool)
+
+    (sentence,) = register(engine, capabilities=capabilities).json()["advice"]
+
+    assert advice in sentence
+
+
+def test_a_heartbeat_may_tell_more(engine):
+    public_id = register(engine).json()["id"]
+    more = {"kv_cache_used": 0.5, "prompt_tokens": 10, "generation_tokens": 20}
+
+    answer = post(engine, f"{ENDPOINTS}/{public_id}/heartbeat", {**LOAD, **more})
+
+    assert answer.status_code == 200
+    assert ModelEndpoint.objects.get().kv_cache_used == 0.5
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"running": -1}, {"kv_cache_used": 1.5}, {"prompt_tokens": -1}], ids=str
+)
+def test_a_load_that_cannot_be_is_refused(engine, wrong):
+    public_id = register(engine).json()["id"]
+
+    answer = post(engine, f"{ENDPOINTS}/{public_id}/heartbeat", {**LOAD, **wrong})
+
+    assert answer.status_code == 400
 
 
 def test_a_heartbeat_brings_the_load(engine):
@@ -102,13 +184,13 @@ def test_leaving_twice_is_not_found(engine):
 def test_a_token_opens_one_pool_only(engine):
     public_id = register(engine).json()["id"]
     other = inference.create_pool(name="other", engine="vllm")
-    stranger = engine_with(registry.issue_join_token(pool=other, name="rack 2")[1])
+    stranger = engine_with(join_tokens.issue_join_token(pool=other, name="rack 2")[1])
     assert post(stranger, f"{ENDPOINTS}/{public_id}/heartbeat", LOAD).status_code == 404
     assert stranger.delete(f"{ENDPOINTS}/{public_id}").status_code == 404
 
 
 def test_a_blocked_token_opens_nothing(engine, token):
-    registry.block_join_token(token=token[0], now=timezone.now())
+    join_tokens.block_join_token(token=token[0], now=timezone.now())
     answer = register(engine)
     assert answer.status_code == 401
     assert answer.json()["error"]["code"] == "invalid_join_token"

@@ -7,6 +7,7 @@ from django.urls import reverse
 from inference import services
 from inference.admin.price import price_text
 from inference.models import ModelRoute
+from tests.fixtures.console_fleet import route_form
 
 ADD = "admin:inference_modelroute_add"
 API = "/api/v1/routes"
@@ -14,7 +15,7 @@ API = "/api/v1/routes"
 
 @pytest.fixture
 def new(pool):
-    return {"name": "qwen/3", "pool": pool.pk, "purpose": "chat", "context_length": 4096}
+    return route_form(pool)
 
 
 def test_a_price_is_stored_in_millionths(console, new):

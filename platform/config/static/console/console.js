@@ -42,3 +42,32 @@ document.addEventListener("formset:added", (event) => showAnchors(event.target))
 document.addEventListener("change", (event) => {
   if (event.target.matches("select[name$='-period']")) showAnchor(event.target);
 });
+
+// In the pools of a route: what each weight comes to, kept right while somebody types.
+function showParts() {
+  const own = document.querySelector("[data-weight='own']");
+  if (!own) return;
+  const rows = [...document.querySelectorAll("#targets-group .form-row")].filter(
+    (row) => !row.closest(".empty-form") && row.querySelector("[data-weight]"),
+  );
+  const shares = rows.filter(
+    (row) =>
+      row.querySelector("select[name$='-role']")?.value === "share" &&
+      !row.querySelector("input[name$='-DELETE']")?.checked,
+  );
+  const weight = (field) => Math.max(0, parseInt(field.value, 10) || 0);
+  const weightOf = (row) => weight(row.querySelector("[data-weight]"));
+  const total = shares.reduce((sum, row) => sum + weightOf(row), weight(own));
+  const percent = (part) => (total ? `${Math.round((100 * part) / total)} %` : "-");
+  rows.forEach((row) => {
+    const shown = row.querySelector(".field-part > div");
+    if (shown) shown.textContent = shares.includes(row) ? percent(weightOf(row)) : "-";
+  });
+  const said = document.querySelector("[data-own-part]");
+  if (said) said.textContent = percent(weight(own));
+}
+document.addEventListener("DOMContentLoaded", showParts);
+document.addEventListener("formset:added", showParts);
+document.addEventListener("formset:removed", showParts);
+document.addEventListener("input", showParts);
+document.addEventListener("change", showParts);

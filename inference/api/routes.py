@@ -1,4 +1,4 @@
-"""`/routes`, `/pools`: the public names of models and the pools behind them. For operators."""
+"""`/routes`: the public names of models, and the pools behind each. For operators."""
 
 from typing import Any
 
@@ -9,22 +9,46 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from inference import services
-from inference.models import ModelPool, ModelRoute
-from inference.models.pool import TIMEOUT, Engine
+from inference.models import ModelPool, ModelRoute, RouteTarget
 from inference.models.route import HIGHEST_PRICE, PRICE_UNIT, PUBLIC_NAME
+from inference.route_targets import MOST_ORDER, MOST_WEIGHT, Target
 from tenants.api.access import OperatorViewSet
 
 MOST = 2_147_483_647
 
 
+class RouteTargetSerializer(serializers.Serializer[Any]):
+    """A further pool of a route: one that shares its requests, or one that steps in."""
+
+    pool = serializers.SlugRelatedField[ModelPool](
+        slug_field="name", queryset=ModelPool.objects.all()
+    )
+    role = serializers.ChoiceField(
+        choices=RouteTarget.Role.choices, default=RouteTarget.Role.FALLBACK
+    )
+    weight = serializers.IntegerField(
+        min_value=1,
+        max_value=MOST_WEIGHT,
+        default=1,
+        help_text="Of a share, beside the route's `pool_weight` and its other shares.",
+    )
+    order = serializers.IntegerField(
+        min_value=0,
+        max_value=MOST_ORDER,
+        default=0,
+        help_text="Of a fallback: the lowest is tried first.",
+    )
+
+
 class RouteSerializer(serializers.ModelSerializer[ModelRoute]):
     pool = serializers.SlugRelatedField[ModelRoute](slug_field="name", read_only=True)
+    targets = RouteTargetSerializer(many=True, read_only=True)
 
     class Meta:
         model = ModelRoute
         fields = (
-            *("id", "name", "pool", "purpose", "enabled", "context_length"),
-            *("prompt_price", "cached_price", "completion_price", "created_at"),
+            *("id", "name", "pool", "pool_weight", "targets", "purpose", "enabled"),
+            *("context_length", "prompt_price", "cached_price", "completion_price", "created_at"),
         )
         read_only_fields = fields
 
@@ -42,6 +66,15 @@ class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
     pool = serializers.SlugRelatedField[ModelPool](
         slug_field="name", queryset=ModelPool.objects.all(), required=False
     )
+    pool_weight = serializers.IntegerField(
+        min_value=1,
+        max_value=MOST_WEIGHT,
+        required=False,
+        help_text="Of the route's own pool, beside those that share its requests.",
+    )
+    targets = RouteTargetSerializer(
+        many=True, required=False, help_text="All further pools; those that are left out go."
+    )
     purpose = serializers.ChoiceField(choices=ModelRoute.Purpose.choices, required=False)
     enabled = serializers.BooleanField(required=False)
     context_length = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
@@ -57,75 +90,36 @@ class NewRouteSerializer(RouteChangesSerializer):
     )
 
 
+def with_targets(told: dict[str, Any]) -> dict[str, Any]:
+    """The facts of a body, its targets as the services take them."""
+    if "targets" not in told:
+        return told
+    return {**told, "targets": [Target(**target) for target in told["targets"]]}
+
+
 class RoutesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelRoute]):
     serializer_class = RouteSerializer
-    queryset = ModelRoute.objects.select_related("pool")
+    queryset = ModelRoute.objects.select_related("pool").prefetch_related("targets__pool")
 
     @extend_schema(request=NewRouteSerializer, responses={201: RouteSerializer})
     def create(self, request: Request) -> Response:
         """Make a route."""
-        return self.show_new(services.create_route(**self.told(NewRouteSerializer)))
+        told = with_targets(self.told(NewRouteSerializer))
+        return self.show_new(services.create_route(**told))
 
     @extend_schema(request=RouteChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a route; gateways follow within a second."""
         route = self.get_object()
-        for name, value in self.told(RouteChangesSerializer).items():
+        told = with_targets(self.told(RouteChangesSerializer))
+        targets = told.pop("targets", None)
+        for name, value in told.items():
             setattr(route, name, value)
-        services.save_route(route=route)
-        return self.show(route)
+        services.save_route(route=route, targets=targets)
+        return self.show(self.get_object())
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a route. 409 while an agent uses it."""
         services.delete_route(route=self.get_object())
-        return Response(status=status.HTTP_204_NO_CONTENT)
-
-
-class PoolSerializer(serializers.ModelSerializer[ModelPool]):
-    class Meta:
-        model = ModelPool
-        fields = (
-            *("id", "name", "engine", "connect_timeout", "first_token_timeout"),
-            *("token_timeout", "created_at"),
-        )
-        read_only_fields = fields
-
-
-class PoolChangesSerializer(serializers.Serializer[ModelPool]):
-    """A pool's name stays: metrics and the ledger use it."""
-
-    engine = serializers.ChoiceField(choices=Engine.choices, required=False)
-    connect_timeout = serializers.FloatField(validators=TIMEOUT, required=False)
-    first_token_timeout = serializers.FloatField(validators=TIMEOUT, required=False)
-    token_timeout = serializers.FloatField(validators=TIMEOUT, required=False)
-
-
-class NewPoolSerializer(PoolChangesSerializer):
-    name = serializers.SlugField(max_length=100)
-    engine = serializers.ChoiceField(choices=Engine.choices)
-
-
-class PoolsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelPool]):
-    serializer_class = PoolSerializer
-    queryset = ModelPool.objects.all()
-
-    @extend_schema(request=NewPoolSerializer, responses={201: PoolSerializer})
-    def create(self, request: Request) -> Response:
-        """Make a pool. Times are in seconds."""
-        return self.show_new(services.create_pool(**self.told(NewPoolSerializer)))
-
-    @extend_schema(request=PoolChangesSerializer)
-    def partial_update(self, request: Request, pk: str) -> Response:
-        """Change a pool; gateways follow within a second."""
-        pool = self.get_object()
-        for name, value in self.told(PoolChangesSerializer).items():
-            setattr(pool, name, value)
-        services.save_pool(pool=pool)
-        return self.show(pool)
-
-    @extend_schema(responses={204: None})
-    def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a pool and its endpoints. 409 while a route uses it."""
-        services.delete_pool(pool=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)

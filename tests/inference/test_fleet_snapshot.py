@@ -4,7 +4,7 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db.models import ProtectedError
 
-from inference import registry, services
+from inference import endpoint_states, services, static_endpoints
 from inference.errors import NameTaken
 from inference.models import ModelEndpoint, ModelPool, ModelRoute
 from inference.publishing import load_fleet
@@ -24,7 +24,7 @@ def route(pool):
 
 
 def enter(pool, address="http://10.0.0.5", **facts) -> ModelEndpoint:
-    return registry.add_static_endpoint(pool=pool, address=address, model="m", **facts)
+    return static_endpoints.add_static_endpoint(pool=pool, address=address, model="m", **facts)
 
 
 def endpoints():
@@ -53,7 +53,7 @@ def test_an_endpoint_is_seen_with_its_credential_in_clear(pool, route):
 
 
 def test_a_draining_endpoint_is_seen_but_not_ready(pool, route):
-    registry.drain_endpoint(endpoint=enter(pool))
+    endpoint_states.drain_endpoint(endpoint=enter(pool))
 
     assert [each.ready for each in endpoints()] == [False]
 
@@ -83,12 +83,12 @@ def test_an_endpoint_whose_credential_cannot_be_read_is_left_out_alone(
     assert unreadable.public_id in caplog.text
 
 
-def test_the_fleet_is_read_in_three_queries(pool, django_assert_num_queries):
+def test_the_fleet_is_read_in_four_queries(pool, django_assert_num_queries):
     for number in range(5):
         services.create_route(name=f"route-{number}", pool=pool)
         enter(pool, f"http://10.0.0.{number}")
 
-    with django_assert_num_queries(3):
+    with django_assert_num_queries(4):
         load_fleet()
 
 

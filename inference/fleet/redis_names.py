@@ -1,0 +1,10 @@
+"""Where gateways, engines and pages leave word of the fleet for each other in Redis."""
+
+WORKERS = "tenantry:fleet:workers"
+"""A set: the names of gateway workers that live or lived lately."""
+WORKER = "tenantry:fleet:worker:"
+"""Before a worker's name: what it told last, as JSON. Gone seconds after the worker is."""
+LOADS = "tenantry:fleet:load"
+"""A hash: the newest load of each endpoint as JSON. Stale when its `at` is old."""
+HISTORY = "tenantry:fleet:history:"
+"""Before an endpoint's id: a stream of its loads."""

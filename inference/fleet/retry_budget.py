@@ -1,0 +1,25 @@
+"""How much may be tried again: a share of what is asked, so that retries never make a storm."""
+
+SHARE = 0.2
+"""Retries per request."""
+FLOOR = 3.0
+"""Retries that are there even if little is asked."""
+MOST = 20.0
+
+
+class RetryBudget:
+    """Every request adds a part of a retry; every retry takes a whole one."""
+
+    def __init__(self) -> None:
+        self._left = FLOOR
+
+    def asked(self) -> None:
+        """A request comes."""
+        self._left = min(MOST, self._left + SHARE)
+
+    def take(self) -> bool:
+        """Whether one more retry is allowed."""
+        if self._left < 1:
+            return False
+        self._left -= 1
+        return True

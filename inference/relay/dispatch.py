@@ -1,0 +1,118 @@
+"""Opening an exchange when it is the request's turn, and giving the turn back when it ends."""
+
+import asyncio
+from collections.abc import Iterator
+
+from inference.fleet.snapshot import Endpoint, FleetReference, Pool
+from inference.relay.encoding import with_priority
+from inference.relay.exchange import Exchange
+from inference.relay.journey import Journey
+from inference.relay.opener import Encode, Opener
+from inference.relay.turn import Turn
+from inference.relay.turns import Elsewhere, Turns, Workers
+from inference.relay.upstream import Path
+
+SECONDS_BETWEEN_LOOKS = 0.5
+"""As often as workers tell each other what they work on."""
+
+
+def nowhere_else(_: str) -> int:
+    """What other workers run, where there are none."""
+    return 0
+
+
+def alone() -> int:
+    return 1
+
+
+class Dispatcher:
+    """Lets so many requests run in each pool as it takes; the others wait, and fairly."""
+
+    def __init__(
+        self,
+        relay: Opener,
+        *,
+        fleet: FleetReference,
+        elsewhere: Elsewhere = nowhere_else,
+        workers: Workers = alone,
+    ) -> None:
+        self._relay = relay
+        self._fleet = fleet
+        self._seen = fleet.current
+        self._elsewhere = elsewhere
+        self._workers = workers
+        self._pools: dict[str, Turns] = {}
+
+    async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
+        """`Relay.open` when it is the request's turn in its pool.
+
+        Raises Overloaded if that takes too long, or if too many wait already.
+        """
+        turns = self._turns(journey.pool)
+        turn = turns.take(journey)
+        if turn is None:
+            turn = await turns.wait(journey)
+            # It may have waited long: its endpoints are what they are now.
+            journey.pool = turns.pool
+        journey.turn = turn
+        exchange = None
+        try:
+            exchange = await self._relay.open(journey, path, prioritized(encode, journey, turn))
+        finally:
+            if exchange is None:
+                turn.give_back()
+        exchange.waited += journey.waited
+        exchange.when_ended(turn.give_back)
+        return exchange
+
+    def _turns(self, pool: Pool) -> Turns:
+        turns = self._pools.get(pool.name)
+        if turns is None:
+            turns = Turns(pool, elsewhere=self._elsewhere, workers=self._workers)
+            self._pools[pool.name] = turns
+        elif turns.pool is not pool:
+            turns.renew(pool)
+        return turns
+
+    def waiting(self) -> dict[str, int]:
+        """How many requests wait here for each pool."""
+        return {name: turns.waiting for name, turns in self._pools.items()}
+
+    def running(self) -> dict[str, int]:
+        """How many requests each pool works on from here."""
+        return {name: turns.running for name, turns in self._pools.items()}
+
+    async def run(self) -> None:
+        """Look until cancelled."""
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            self.look(loop.time())
+
+    def look(self, now: float) -> None:
+        """Notice what has changed beside the requests that come and go."""
+        if self._fleet.current is not self._seen:
+            self._seen = self._fleet.current
+            for pool in pools_of(self._fleet):
+                if pool.name in self._pools:
+                    self._pools[pool.name].renew(pool)
+        for turns in self._pools.values():
+            turns.look(now)
+
+
+def prioritized(encode: Encode, journey: Journey, turn: Turn) -> Encode:
+    """`encode`, telling the engine whose turn it is where the pool's engines want to know."""
+    if not journey.pool.sends_priority:
+        return encode
+
+    def encode_with_priority(endpoint: Endpoint) -> bytes:
+        return with_priority(encode(endpoint), turn.priority)
+
+    return encode_with_priority
+
+
+def pools_of(fleet: FleetReference) -> Iterator[Pool]:
+    for route in fleet.current.routes.values():
+        yield route.pool
+        yield from (pool for pool, _ in route.shares)
+        yield from route.fallbacks

@@ -1,0 +1,176 @@
+"""What a worker knows of endpoints, and whom it leaves out."""
+
+import random
+
+import pytest
+
+from inference.errors import NoEndpointAvailable, Starting
+from inference.fleet.board import Board
+from inference.fleet.in_flight import InFlight
+from inference.fleet.retry_budget import FLOOR, RetryBudget
+from inference.fleet.snapshot import Endpoint, Pool
+from inference.fleet.wish import Wish
+
+
+class Clock:
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def pool(*names, **facts):
+    endpoints = tuple(Endpoint(id=name, address=f"http://{name}", model="m") for name in names)
+    return Pool(name="p", engine="vllm", **{"endpoints": endpoints, "eject_after": 2, **facts})
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture
+def board(clock):
+    return Board(InFlight(), rng=random.Random(7), clock=clock)
+
+
+def names(board, asked):
+    return {each.endpoint.id for each in board.field(asked).candidates}
+
+
+def fail(board, asked, name, *, times=2):
+    (found,) = (each for each in board.field(asked).candidates if each.endpoint.id == name)
+    for _ in range(times):
+        board.failed(asked, found)
+    return found
+
+
+def test_who_fails_is_left_out_and_comes_back(board, clock):
+    asked = pool("a", "b", "c")
+    fail(board, asked, "a")
+    assert names(board, asked) == {"b", "c"}
+
+    clock.now += 30
+
+    assert names(board, asked) == {"a", "b", "c"}
+
+
+def test_never_more_than_half_are_left_out(board):
+    asked = pool("a", "b", "c", "d")
+    for name in "abcd":
+        fail(board, asked, name)
+
+    assert len(names(board, asked)) == 2
+
+
+def test_a_lone_endpoint_is_never_left_out(board):
+    asked = pool("a")
+    fail(board, asked, "a", times=50)
+
+    assert names(board, asked) == {"a"}
+
+
+def test_a_trial_keeps_others_away_until_it_is_decided(board, clock):
+    asked = pool("a", "b", "c")
+    found = fail(board, asked, "a")
+    clock.now += 30
+    lease = board.begin(asked, found)
+    assert names(board, asked) == {"b", "c"}
+
+    board.answered(asked, found, seconds=0.1)
+    lease.release()
+
+    assert names(board, asked) == {"a", "b", "c"}
+    assert found.in_flight == 0
+
+
+@pytest.mark.parametrize(("forced", "expected"), [("open", {"b"}), ("closed", {"a", "b"})])
+def test_an_operator_has_the_last_word(board, forced, expected):
+    a = Endpoint(id="a", address="http://a", model="m", forced=forced)
+    b = Endpoint(id="b", address="http://b", model="m")
+    asked = pool(endpoints=(a, b))
+    if forced == "closed":
+        fail(board, asked, "a")
+
+    assert names(board, asked) == expected
+
+
+def test_draining_endpoints_take_nothing(board):
+    gone = Endpoint(id="a", address="http://a", model="m", ready=False)
+
+    with pytest.raises(NoEndpointAvailable):
+        board.choose(pool(endpoints=(gone,)), Wish(), visited=())
+
+
+def test_a_pool_without_endpoints_is_starting(board):
+    with pytest.raises(Starting) as caught:
+        board.choose(pool(), Wish(), visited=())
+
+    assert caught.value.retry_after == 10
+
+
+def test_nobody_is_asked_twice(board):
+    asked = pool("a", "b")
+
+    assert board.choose(asked, Wish(), visited=["a"]).endpoint.id == "b"
+    with pytest.raises(NoEndpointAvailable):
+        board.choose(asked, Wish(), visited=["a", "b"])
+
+
+def test_a_full_endpoint_is_passed_over(board):
+    small = Endpoint(id="small", address="http://s", model="m", max_concurrency=1)
+    large = Endpoint(id="large", address="http://l", model="m", max_concurrency=100)
+    asked = pool(endpoints=(small, large), strategy="round_robin")
+    board.begin(asked, board._candidate(small))
+
+    chosen = {board.choose(asked, Wish(), visited=()).endpoint.id for _ in range(10)}
+
+    assert chosen == {"large"}
+
+
+def test_workers_hear_what_others_run_and_leave_out(board, clock):
+    asked = pool("a", "b", "c")
+    assert names(board, asked) == {"a", "b", "c"}
+    said = {"in_flight": 7, "ejected_until": clock.now + 5}
+
+    board.hear([{"a": said}, {"a": {"in_flight": 2, "ejected_until": None}}])
+
+    assert board.elsewhere("p") == 9
+    assert names(board, asked) == {"b", "c"}
+    clock.now += 5
+    assert names(board, asked) == {"a", "b", "c"}
+
+
+def test_what_is_told_can_be_heard(board, clock):
+    asked = pool("a", "b", "c")
+    fail(board, asked, "a")
+    other = Board(InFlight(), rng=random.Random(1), clock=clock)
+    other.field(asked)
+
+    other.hear([board.report()])
+
+    assert names(other, asked) == {"b", "c"}
+
+
+def test_a_new_endpoint_warms_up(board, clock):
+    new = Endpoint(id="new", address="http://n", model="m", ready_since=clock.now)
+    asked = pool(endpoints=(new,), slow_start_seconds=60)
+    (found,) = board.field(asked).candidates
+    board.look()
+    cold = found.warmth
+    clock.now += 30
+    board.look()
+
+    assert (cold, found.warmth) == (0.1, 0.5)
+
+
+def test_retries_are_a_fifth_of_what_is_asked():
+    budget = RetryBudget()
+    for _ in range(1000):
+        budget.asked()
+
+    taken = 0
+    for _ in range(1000):
+        budget.asked()
+        taken += budget.take()
+    assert 200 <= taken <= 200 + 20 + FLOOR

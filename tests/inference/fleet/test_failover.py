@@ -1,0 +1,160 @@
+"""Replicas die, refuse and slow down; callers notice nothing that can be helped."""
+
+import asyncio
+import random
+import time
+
+import pytest
+
+from inference import services as inference
+from inference import static_endpoints
+from inference.models import ModelPool, RouteTarget
+from tests.fakes.model_server import Behaviour, Fault, ModelServer
+from tests.fixtures.cast import add_endpoint, serve
+from tests.fixtures.gateway import eventually, in_database, ledger
+
+REFUSES = Behaviour(fault=Fault.REFUSES, status=503)
+
+
+async def replicas(gateway, *servers, **pool):
+    """The route `tiny`, served by these."""
+    route = await in_database(serve, servers[0].url, **pool)
+    for server in servers[1:]:
+        await in_database(add_endpoint, route, server.url)
+    await gateway.worker.follower.catch_up()
+    return route
+
+
+async def ask_steadily(gateway, member, *, per_second, seconds):
+    """The statuses of requests that come one after the other."""
+    tasks = []
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        tasks.append(asyncio.create_task(gateway.chat(member)))
+        await asyncio.sleep(1 / per_second)
+    return [answer.status for answer in await asyncio.gather(*tasks)]
+
+
+async def test_one_of_three_replicas_dies_and_comes_back(gateway, acme):
+    async with ModelServer() as one, ModelServer() as two:
+        third = ModelServer()
+        await third.__aenter__()
+        await replicas(gateway, one, two, third, eject_seconds=1)
+        steady = asyncio.create_task(ask_steadily(gateway, acme, per_second=20, seconds=8))
+        await asyncio.sleep(1.5)
+        await third.__aexit__()
+        await asyncio.sleep(2)
+        states = {each["breaker"] for each in gateway.worker.board.report().values()}
+        assert states & {"open", "half_open"}
+        async with ModelServer(port=third._port) as back:
+            statuses = await steady
+            assert set(statuses) == {200}
+            assert len(back.records) > 0
+
+
+async def test_retries_are_no_storm(gateway, acme):
+    async with ModelServer(behaviour=REFUSES) as one, ModelServer(behaviour=REFUSES) as two:
+        await replicas(gateway, one, two)
+        statuses = await ask_steadily(gateway, acme, per_second=40, seconds=4)
+
+    calls = len(one.records) + len(two.records)
+    assert set(statuses) == {503}
+    assert calls <= 1.2 * len(statuses) + 3
+
+
+async def test_an_engine_that_is_busy_is_not_ill(gateway, acme):
+    async with ModelServer(behaviour=REFUSES) as one, ModelServer() as two:
+        await replicas(gateway, one, two)
+        answers = [await gateway.chat(acme) for _ in range(12)]
+
+    assert [each.status for each in answers].count(200) >= 9
+    assert {each["breaker"] for each in gateway.worker.board.report().values()} == {"closed"}
+
+
+async def test_what_is_wrong_with_the_request_is_tried_nowhere_else(gateway, acme):
+    refuses = Behaviour(fault=Fault.REFUSES, status=400)
+    async with ModelServer(behaviour=refuses) as one, ModelServer(behaviour=refuses) as two:
+        await replicas(gateway, one, two)
+        answer = await gateway.chat(acme)
+
+    assert answer.status == 400
+    assert len(one.records) + len(two.records) == 1
+
+
+async def test_a_slow_replica_gets_little_where_latency_counts(gateway, acme):
+    slow = Behaviour(tokens=2, first_token_seconds=0.3)
+    quick = Behaviour(tokens=2, first_token_seconds=0.03)
+    async with ModelServer(behaviour=slow) as one, ModelServer(behaviour=quick) as two:
+        await replicas(gateway, one, two, strategy="lowest_latency")
+        await ask_steadily(gateway, acme, per_second=30, seconds=4)
+
+    assert len(one.records) < 0.1 * (len(one.records) + len(two.records))
+
+
+async def test_a_hedge_answers_where_the_first_is_silent(gateway, acme):
+    silent = Behaviour(first_token_seconds=3)
+    async with ModelServer(behaviour=silent) as one, ModelServer(behaviour=silent) as two:
+        await replicas(gateway, one, two, hedge_after=0.2)
+        asked = asyncio.create_task(gateway.chat(acme))
+        await eventually(lambda: len(one.records) + len(two.records) == 1)
+        (other,) = (each for each in (one, two) if not len(each.records))
+        other.behave(Behaviour(tokens=3))
+        started = time.monotonic()
+        answer = await asked
+
+        assert (answer.status, time.monotonic() - started < 2) == (200, True)
+        await eventually(lambda: gateway.worker.in_flight.total() == 0)
+        (event,) = await ledger()
+    assert event.decision["hedged"] is True
+
+
+def fall_back(route, address):
+    pool = inference.create_pool(name="spare", engine="vllm")
+    static_endpoints.add_static_endpoint(pool=pool, address=address, model="tiny")
+    RouteTarget.objects.create(route=route, pool=pool)
+    inference.save_pool(pool=ModelPool.objects.get(name="spare"))
+
+
+async def test_a_fallback_pool_steps_in(gateway, acme):
+    async with ModelServer() as spare:
+        route = await in_database(serve, "http://127.0.0.1:9")
+        await in_database(fall_back, route, spare.url)
+        await gateway.worker.follower.catch_up()
+
+        answer = await gateway.chat(acme)
+
+        (event,) = await ledger()
+    assert answer.status == 200
+    assert event.pool == "spare"
+
+
+@pytest.mark.parametrize("stream", [True, False])
+async def test_requests_stopped_anywhere_leave_nothing(gateway, acme, stream):
+    rng = random.Random(20261121)
+    behaviour = Behaviour(tokens=5, token_seconds=0.01, first_token_seconds=0.01)
+    async with ModelServer(behaviour=behaviour) as one, ModelServer(behaviour=behaviour) as two:
+        await replicas(gateway, one, two)
+        for _ in range(15):
+            tasks = [asyncio.create_task(gateway.chat(acme, stream=stream)) for _ in range(40)]
+            for task in tasks:
+                asyncio.get_running_loop().call_later(rng.random() * 0.15, task.cancel)
+            await asyncio.gather(*tasks, return_exceptions=True)
+        await eventually(lambda: gateway.worker.in_flight.total() == 0)
+        counts = {each["in_flight"] for each in gateway.worker.board.report().values()}
+
+    assert counts == {0}
+
+
+async def test_why_it_went_there_is_kept(gateway, acme):
+    async with ModelServer(behaviour=REFUSES) as one, ModelServer() as two:
+        await replicas(gateway, one, two)
+        asked = 0
+        while not len(one.records):
+            await gateway.chat(acme)
+            asked += 1
+        events = await ledger(rows=asked)
+
+    retried = [event.decision for event in events if "retries" in event.decision]
+    assert len(retried[0]["candidates"]) == 2
+    assert retried[0]["retries"][0]["error"] == "overloaded"
+    assert len(retried[0]["chosen"]) == 2

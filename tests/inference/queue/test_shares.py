@@ -1,0 +1,127 @@
+"""Tenants that want more than there is, on a real gateway: each is served by its weight."""
+
+import asyncio
+import random
+import time
+from collections import Counter
+from datetime import UTC, datetime
+
+import pytest
+
+from tenants import limit_services
+from tests.fakes.model_server import Behaviour, Outcome
+from tests.fixtures.cast import join
+from tests.fixtures.gateway import in_database
+from tests.fixtures.limits import make_plan
+from tests.inference.queue.test_waiting import limit
+
+TOKEN_SECONDS = 0.00005
+CLIENTS = 12
+
+
+def weigh(member, weight):
+    plan = make_plan(name=f"Weight {weight}", weight=weight)
+    limit_services.set_plan(tenant=member.tenant, plan=plan, now=datetime.now(UTC))
+
+
+async def keep_asking(gateway, member, *, tokens, until, answers):
+    """One client that asks again as soon as it is answered."""
+    while time.monotonic() < until:
+        answer = await gateway.chat(member, **tokens(member))
+        answers.append((time.monotonic(), answer.status))
+
+
+def costs(rng):
+    """Requests of 50 to 4,000 tokens; every other one does not say how long it may be."""
+
+    def of(member):
+        count, name = rng.randint(50, 4000), member.tenant.slug
+        if rng.random() < 0.5:
+            return {"content": name, "max_tokens": count}
+        return {"content": f"[fake tokens={count}] {name}"}
+
+    return of
+
+
+def served(engine, member, *, since, until):
+    """Tokens of the answers that the engine ended in that time."""
+    return sum(
+        record.tokens_produced
+        for record in engine.records
+        if record.outcome is Outcome.FINISHED
+        and since <= record.ended_at <= until
+        and record.body["messages"][0]["content"].endswith(member.tenant.slug)
+    )
+
+
+@pytest.mark.timeout(60)
+async def test_backlogged_tenants_are_served_by_their_weights(gateway, acme, rival, engine, tiny):
+    third = await in_database(join, "third")
+    weights = {acme: 1, rival: 2, third: 4}
+    for member, weight in weights.items():
+        await in_database(weigh, member, weight)
+    await in_database(limit, slots=7)
+    await gateway.worker.follower.catch_up()
+    engine.behave(Behaviour(tokens=4000, token_seconds=TOKEN_SECONDS))
+    rng, answers = random.Random(7), []
+
+    started = time.monotonic()
+    until = started + 8
+    await asyncio.gather(
+        *(
+            keep_asking(gateway, member, tokens=costs(rng), until=until, answers=answers)
+            for member in weights
+            for _ in range(CLIENTS)
+        )
+    )
+
+    assert {status for _, status in answers} == {200}
+    tokens = {m: served(engine, m, since=started + 0.5, until=until) for m in weights}
+    total = sum(tokens.values())
+    for member, weight in weights.items():
+        assert tokens[member] / total == pytest.approx(weight / 7, rel=0.1), tokens
+
+
+@pytest.mark.timeout(60)
+async def test_a_noisy_neighbour_does_not_matter(gateway, acme, rival, engine, tiny):
+    """acme wants ten times its share and fills the queue; rival wants half of its own."""
+    await in_database(limit, slots=4, queue_length=30)
+    await gateway.worker.follower.catch_up()
+    engine.behave(Behaviour(first_token_seconds=0.05))
+
+    alone = await ask_steadily(gateway, rival, every=0.05, times=40)
+    until = time.monotonic() + 4
+    answers = []
+
+    def ask(member):
+        return {"content": member.tenant.slug}
+
+    flood = [
+        asyncio.create_task(keep_asking(gateway, acme, tokens=ask, until=until, answers=answers))
+        for _ in range(40)
+    ]
+    await asyncio.sleep(0.5)
+    beside = await ask_steadily(gateway, rival, every=0.05, times=40)
+    await asyncio.gather(*flood)
+
+    assert {status for _, status in beside} == {200}
+    # Longer by no more than until the next of the four places is free.
+    assert median(beside) < median(alone) + 0.05
+    assert Counter(status for _, status in answers)[200] > 80
+
+
+async def ask_steadily(gateway, member, *, every, times):
+    async def ask():
+        started = time.monotonic()
+        answer = await gateway.chat(member)
+        return time.monotonic() - started, answer.status
+
+    tasks = []
+    for _ in range(times):
+        tasks.append(asyncio.create_task(ask()))
+        await asyncio.sleep(every)
+    return await asyncio.gather(*tasks)
+
+
+def median(answers):
+    return sorted(seconds for seconds, _ in answers)[len(answers) // 2]

@@ -1,0 +1,203 @@
+"""Thousands of requests that are stopped anywhere leave no turn taken and nobody waiting."""
+
+import asyncio
+import random
+from contextlib import asynccontextmanager
+from dataclasses import replace
+
+import pytest
+
+from inference.fleet.board import Board
+from inference.fleet.in_flight import InFlight
+from inference.fleet.snapshot import Endpoint, FleetReference, Pool
+from inference.relay.dispatch import Dispatcher
+from inference.relay.journey import Journey
+from inference.relay.relay import Relay
+from inference.relay.upstream import Upstream
+from inference.relay.watch import Watch
+from kernel.errors import Overloaded, PlatformError, UpstreamError
+from tests.fakes.model_server import Behaviour, Fault, ModelServer
+from tests.fixtures.gateway import eventually
+
+PATH = "/v1/chat/completions"
+ASKED = b'{"model":"tiny","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+
+
+class Rig:
+    """A dispatcher before a real server."""
+
+    def __init__(self, server, upstream, **facts):
+        endpoint = Endpoint(id="e", address=server.url, model="tiny", max_concurrency=8)
+        self.server = server
+        self.pool = Pool(
+            name="tiny", engine="vllm", endpoints=(endpoint,), **{"queue_length": 400, **facts}
+        )
+        self.in_flight = InFlight()
+        relay = Relay(
+            upstream=upstream,
+            board=Board(self.in_flight, rng=random.Random(7)),
+            watch=Watch(),
+            rng=random.Random(7),
+        )
+        self.dispatcher = Dispatcher(relay, fleet=FleetReference())
+
+    def journey(self, tenant_id=1, **facts):
+        return Journey(self.pool, tenant_id=tenant_id, tokens=50, **facts)
+
+    async def ask(self, journey):
+        """As a door does: the exchange first, then what was used."""
+        read = b""
+        try:
+            async with await self.dispatcher.open(journey, PATH, lambda _: ASKED) as exchange:
+                while data := await exchange.read():
+                    read += data
+        finally:
+            if journey.turn:
+                journey.turn.used(prompt_tokens=5, completion_tokens=read.count(b"data:"))
+        return read
+
+    @property
+    def turns(self):
+        return self.dispatcher._pools["tiny"]
+
+    def left(self):
+        """Everything that anybody still has."""
+        accounts = self.turns._accounts._accounts.values()
+        pending = [(each.running, each._pending) for each in accounts]
+        counts = (self.turns.running, self.turns.waiting, self.in_flight.total())
+        return counts, {each for each in pending if each != (0, 0.0)}
+
+
+NOTHING = ((0, 0, 0), set())
+
+
+@asynccontextmanager
+async def rig(**facts):
+    async with ModelServer() as server:
+        upstream = Upstream(connections=100)
+        await upstream.open()
+        yield Rig(server, upstream, **facts)
+        await upstream.close()
+
+
+KINDS = [
+    *[Behaviour(tokens=4)] * 4,
+    Behaviour(tokens=50, token_seconds=0.001),
+    Behaviour(first_token_seconds=0.02),
+    Behaviour(fault=Fault.REFUSES, status=503),
+    Behaviour(fault=Fault.CLOSES),
+    Behaviour(fault=Fault.DIES_AFTER, after_chunks=2),
+]
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_two_thousand_requests_stopped_anywhere_leave_nothing(seed):
+    rng = random.Random(seed)
+    ends = {"answered": 0, "stopped": 0, "refused": 0}
+
+    async def ask(running):
+        try:
+            async with asyncio.timeout(rng.choice([0, rng.random() * 0.05, rng.random() * 2])):
+                await running.ask(running.journey(rng.randint(1, 9), weight=rng.randint(1, 4)))
+            ends["answered"] += 1
+        except TimeoutError:
+            ends["stopped"] += 1
+        except PlatformError:
+            ends["refused"] += 1
+
+    async with rig(queue_seconds=0.8, queue_length=60) as running:
+        running.server.behave(*rng.choices(KINDS, k=2000))
+        tasks = []
+        for _ in range(2000):
+            tasks.append(asyncio.create_task(ask(running)))
+            if rng.random() < 0.1:
+                await asyncio.sleep(rng.random() * 0.02)
+            if rng.random() < 0.1:
+                rng.choice(tasks).cancel()
+            running.dispatcher.look(asyncio.get_running_loop().time())
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert running.left() == NOTHING
+        assert min(ends.values()) > 50
+        running.server.behave(Behaviour())
+        assert await running.ask(running.journey())
+
+
+async def test_a_turn_that_comes_as_its_client_leaves_goes_to_the_next():
+    async with rig() as running:
+        running.server.behave(Behaviour(first_token_seconds=5))
+        first = [asyncio.create_task(running.ask(running.journey())) for _ in range(8)]
+        await eventually(lambda: running.dispatcher.running().get("tiny") == 8)
+        running.server.behave(Behaviour())
+        second = asyncio.create_task(running.ask(running.journey(2)))
+        third = asyncio.create_task(running.ask(running.journey(3)))
+        while running.turns.waiting < 2:
+            await asyncio.sleep(0)
+        # In one step of the loop: a place becomes free, goes to the second, and that one leaves.
+        running.turns.renew(
+            replace(
+                running.pool, endpoints=(replace(running.pool.endpoints[0], max_concurrency=9),)
+            )
+        )
+        running.turns.advance()
+        second.cancel()
+
+        assert await asyncio.wait_for(third, 3)
+        for task in first:
+            task.cancel()
+        await asyncio.gather(*first, second, return_exceptions=True)
+        assert running.left() == NOTHING
+
+
+async def test_a_turn_is_given_back_once_whoever_says_so_how_often():
+    async with rig() as running:
+        journey = running.journey()
+        await running.ask(journey)
+
+        journey.turn.give_back()
+        journey.turn.used(prompt_tokens=10**6, completion_tokens=0)
+
+        assert running.left() == NOTHING
+        assert journey.turn.account.counter < 1000
+
+
+async def test_a_turn_is_given_back_where_opening_fails_and_nobody_tells_what_was_used():
+    async with rig() as running:
+        running.server.behave(Behaviour(fault=Fault.CLOSES))
+
+        with pytest.raises(UpstreamError):
+            await running.dispatcher.open(running.journey(), PATH, lambda _: ASKED)
+
+        assert running.left() == NOTHING
+
+
+async def test_who_waited_too_long_is_refused_and_never_sent():
+    async with rig(queue_seconds=0.1) as running:
+        running.server.behave(Behaviour(first_token_seconds=5))
+        tasks = [asyncio.create_task(running.ask(running.journey())) for _ in range(20)]
+        with pytest.raises(Overloaded):
+            await asyncio.gather(*tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+        assert len(running.server.records) == 8
+        assert running.left() == NOTHING
+
+
+async def test_who_leaves_the_queue_is_out_of_it_within_milliseconds():
+    async with rig() as running:
+        running.server.behave(Behaviour(first_token_seconds=5))
+        tasks = [asyncio.create_task(running.ask(running.journey())) for _ in range(100)]
+        await eventually(lambda: running.dispatcher.waiting().get("tiny") == 92)
+        loop = asyncio.get_running_loop()
+
+        started = loop.time()
+        for task in tasks:
+            task.cancel()
+        while running.turns.waiting:
+            await asyncio.sleep(0)
+
+        assert loop.time() - started < 0.01
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert running.left() == NOTHING

@@ -1,0 +1,83 @@
+"""What is kept of engines' load."""
+
+import pytest
+from django.utils import timezone
+
+from inference.engines.engine import Load
+from inference.fleet.redis_names import LOADS
+from inference.fleet_history import (
+    ENTRIES,
+    forget_load,
+    history_entry,
+    history_key,
+    note_load,
+)
+from tenants.live_redis import limits
+
+pytestmark = pytest.mark.django_db
+
+
+def load(**counts):
+    return Load(running=2, waiting=1, **counts)
+
+
+def test_rates_are_what_counters_grew_by():
+    before = {"at": "100.0", "prompt_tokens": "1000", "generation_tokens": "50"}
+
+    entry = history_entry(load(prompt_tokens=1500, generation_tokens=60), before=before, at=105.0)
+
+    assert entry["prompt_tokens_per_second"] == 100
+    assert entry["generation_tokens_per_second"] == 2
+
+
+def test_an_engine_that_restarted_counts_from_nothing():
+    before = {"at": "100", "prompt_tokens": "1000"}
+
+    entry = history_entry(load(prompt_tokens=50), before=before, at=110.0)
+
+    assert entry["prompt_tokens_per_second"] == 5
+
+
+@pytest.mark.parametrize("before", [{}, {"at": "100", "prompt_tokens": "7"}])
+def test_without_a_moment_in_between_there_is_no_rate(before):
+    entry = history_entry(load(prompt_tokens=50), before=before, at=100.0)
+
+    assert "prompt_tokens_per_second" not in entry
+
+
+def test_what_an_engine_does_not_tell_is_left_out():
+    entry = history_entry(load(), before={}, at=1.0)
+
+    assert entry == {"at": 1.0, "running": 2, "waiting": 1}
+
+
+@pytest.fixture
+def public_id():
+    yield "e1"
+    forget_load(public_id="e1")
+
+
+def test_a_history_is_bounded_and_ends_with_its_endpoint(public_id, now):
+    for _ in range(ENTRIES + 300):
+        note_load(public_id=public_id, load=load(), now=now)
+
+    assert ENTRIES <= limits().xlen(history_key(public_id)) < ENTRIES + 200
+    assert 0 < limits().ttl(history_key(public_id)) <= 7200
+
+    forget_load(public_id=public_id)
+    assert not limits().exists(history_key(public_id))
+    assert not limits().hexists(LOADS, public_id)
+
+
+def test_a_redis_that_is_away_keeps_no_heartbeat_back(public_id, now, settings, caplog):
+    settings.REDIS_LIMITS_URL = "redis://127.0.0.1:9/0"
+
+    note_load(public_id=public_id, load=load(), now=now)
+
+    assert "is not kept (ConnectionError)" in caplog.text
+    settings.REDIS_LIMITS_URL = settings.REDIS_URL
+
+
+@pytest.fixture
+def now():
+    return timezone.now()
