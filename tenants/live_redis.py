@@ -1,13 +1,14 @@
 """The Redis of the limits, for synchronous code."""
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import redis
 from django.conf import settings
 
 from kernel.redis import connect
+from tenants.admission.commands import is_unknown
 from tenants.admission.scripts import Script
 
 PATIENCE_SECONDS = 0.5
@@ -26,5 +27,12 @@ def limits() -> redis.Redis:
 
 def run(script: Script, keys: Sequence[str], *arguments: Any) -> list[Any]:
     """An answer of a script, which is loaded first where it is not known. Raises RedisError."""
-    reply: list[Any] = limits().register_script(script.text)(keys, [script.name, *arguments])
-    return reply
+    call = partial(limits().fcall, script.function, len(keys), *keys, script.name, *arguments)
+    try:
+        reply: Any = call()
+    except redis.ResponseError as error:
+        if not is_unknown(error):
+            raise
+        limits().function_load(script.library, replace=True)
+        reply = call()
+    return list(reply)

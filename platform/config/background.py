@@ -7,6 +7,8 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
+AGAIN_SECONDS = 0.5
+
 
 class Background:
     """Tasks that run as long as the worker does."""
@@ -30,7 +32,13 @@ class Background:
         self._end_worker()
 
     async def stop(self) -> None:
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Cancel all, and again until they have ended.
+
+        One time may not be enough: before Python 3.12 `asyncio.wait_for`, with which Redis' client
+        writes, loses a cancellation that comes in the moment when it is done (bpo-37658).
+        """
+        while self._tasks:
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks, timeout=AGAIN_SECONDS)

@@ -1,11 +1,9 @@
-"""Calls of scripts as bytes for Redis. By hand, since most of an admission is known beforehand.
-
-A call is EVALSHA; the same call as EVAL, with the script's text, is for a Redis that does not know
-the script yet.
-"""
+"""Calls of scripts as bytes for Redis. By hand, since most of an admission is known beforehand."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
+
+from redis.exceptions import ResponseError
 
 from tenants.admission.scripts import Script
 
@@ -17,10 +15,6 @@ class Call(NamedTuple):
     tag: bytes
     packed: bytes
 
-    def with_text(self) -> bytes:
-        """The same call, for a Redis that does not know the script."""
-        return self.packed.replace(by_name(self.script), by_text(self.script), 1)
-
 
 def bulk(value: bytes) -> bytes:
     """One argument."""
@@ -28,11 +22,18 @@ def bulk(value: bytes) -> bytes:
 
 
 def by_name(script: Script) -> bytes:
-    return bulk(b"EVALSHA") + bulk(script.sha.encode())
+    return bulk(b"FCALL") + bulk(script.function.encode())
 
 
-def by_text(script: Script) -> bytes:
-    return bulk(b"EVAL") + bulk(script.text.encode())
+def loading(script: Script) -> bytes:
+    """For a Redis that does not know the script yet. May be said again."""
+    words = (b"FUNCTION", b"LOAD", b"REPLACE", script.library.encode())
+    return b"*%d\r\n" % len(words) + b"".join(map(bulk, words))
+
+
+def is_unknown(answer: object) -> bool:
+    """Whether Redis says that it does not know the script."""
+    return isinstance(answer, ResponseError) and str(answer) == "Function not found"
 
 
 def call_head(script: Script, keys: Sequence[str], *, arguments: int) -> bytes:

@@ -12,12 +12,13 @@ from typing import Any
 
 from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
-from redis.exceptions import NoScriptError, RedisError, ResponseError
+from redis.exceptions import RedisError, ResponseError
 
 from tenants.admission.breaker import Breaker
-from tenants.admission.commands import Call
+from tenants.admission.commands import Call, is_unknown, loading
 from tenants.admission.errors import CountersAway
 from tenants.admission.redis_clock import RedisClock
+from tenants.admission.scripts import Script
 
 log = logging.getLogger(__name__)
 
@@ -139,30 +140,37 @@ class Pipelines:
         return healthy
 
     async def _ask(self, connection: AbstractConnection, batch: list[Waiting]) -> bool:
-        packed = [call.packed for call, _ in batch]
-        unknown, healthy = await self._talk(connection, batch, packed)
+        unknown, healthy = await self._talk(connection, batch)
         if unknown:
-            texts = [call.with_text() for call, _ in unknown]
-            odd, loaded = await self._talk(connection, unknown, texts)
+            await self._load(connection, {call.script for call, _ in unknown})
+            odd, known = await self._talk(connection, unknown)
             if odd:
                 raise Garbled("a script is unknown although it was told")
-            healthy = healthy and loaded
+            healthy = healthy and known
         return healthy
 
+    async def _load(self, connection: AbstractConnection, scripts: set[Script]) -> None:
+        await connection.send_packed_command(list(map(loading, scripts)), check_health=False)
+        for _ in scripts:
+            reply = await read(connection)
+            if isinstance(reply, ResponseError):
+                log.warning("the counters do not take a script: %s", reply)
+
     async def _talk(
-        self, connection: AbstractConnection, batch: list[Waiting], packed: list[bytes]
+        self, connection: AbstractConnection, batch: list[Waiting]
     ) -> tuple[list[Waiting], bool]:
         """Say everything, and give each answer on as it comes: while one is worked on, Redis makes
         the next. Returns those whose script Redis does not know, and whether it is healthy.
         """
         sent = time.monotonic()
+        packed = [call.packed for call, _ in batch]
         await connection.send_packed_command(packed, check_health=False)
         unknown: list[Waiting] = []
         healthy = True
         for number, (call, future) in enumerate(batch):
             reply = await read(connection)
             check_address(call, reply)
-            if isinstance(reply, NoScriptError):
+            if is_unknown(reply):
                 unknown.append((call, future))
             elif isinstance(reply, ResponseError):
                 log.warning("the counters answer with an error: %s", reply)

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
-SCRIPT_CALLS = (b"$7\r\nEVALSHA\r\n", b"$4\r\nEVAL\r\n")
+SCRIPT_CALLS = (b"$5\r\nFCALL\r\n", b"$8\r\nFUNCTION\r\n")
 
 
 @dataclass

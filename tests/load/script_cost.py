@@ -107,7 +107,7 @@ async def settle(counters: Counters, wave: list[Ask]) -> None:
 
 async def script_time(server: redis.asyncio.Redis) -> float:
     """µs in scripts since the last reset; only admissions ran."""
-    stats = (await server.info("commandstats"))["cmdstat_evalsha"]
+    stats = (await server.info("commandstats"))["cmdstat_fcall"]
     return float(stats["usec"])
 
 
@@ -116,5 +116,5 @@ if __name__ == "__main__":
         cost = measure_admissions(scopes=count)
         print(
             f"{count} scopes: {cost.script_us:.1f} µs in Redis, {cost.python_us:.1f} µs in Python, "
-            f"{cost.per_second:,.0f} admissions per second ({ADMIT.sha[:8]})"
+            f"{cost.per_second:,.0f} admissions per second ({ADMIT.function})"
         )

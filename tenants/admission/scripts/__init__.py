@@ -1,4 +1,6 @@
-"""The scripts that run inside Redis. Their text is constant; what varies goes in as arguments."""
+"""The scripts that run inside Redis, as functions. Their text is constant; what varies goes in as
+arguments. Functions, not scripts for EVAL: those would be built up anew for each call (ADR 0012).
+"""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -20,22 +22,39 @@ class Script:
     text: str
 
     @cached_property
-    def sha(self) -> str:
-        """SHA-1, as EVALSHA wants it: a name, not a secret."""
-        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+    def function(self) -> str:
+        """Its name in Redis. Another text has another one, so that versions live side by side."""
+        digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+        return f"tenantry_{self.name}_{digest[:12]}"
+
+    @cached_property
+    def library(self) -> str:
+        """What FUNCTION LOAD is told."""
+        return LIBRARY.format(function=self.function, text=self.text)
 
 
-def script_text(name: str) -> str:
-    """The shared part, then the script's own."""
-    folder = files(__name__)
-    return "".join((folder / f"{part}.lua").read_text(encoding="utf-8") for part in ("holds", name))
+LIBRARY = """#!lua name={function}
+{text}
+redis.register_function('{function}', run)
+"""
+RUN = """local function run(KEYS, ARGV)
+begin(KEYS)
+{body}
+end
+"""
 
 
-def load_script(name: str) -> Script:
-    return Script(name=name, text=script_text(name))
+def load_script(name: str, *parts: str) -> Script:
+    """The shared part and `parts` are worked out when Redis loads it, the script at each call."""
+    shared = "".join(map(read, ("holds", *parts)))
+    return Script(name=name, text=shared + RUN.format(body=read(name)))
 
 
-ADMIT = load_script("admit")
+def read(part: str) -> str:
+    return (files(__name__) / f"{part}.lua").read_text(encoding="utf-8")
+
+
+ADMIT = load_script("admit", "prepared")
 RENEW = load_script("renew")
 EXTEND = load_script("extend")
 SETTLE = load_script("settle")

@@ -8,7 +8,7 @@
 local REQUESTS, TOKENS, RUNNING_AT_ONCE, QUOTA, TENANT_DENIED, KEY_DENIED = 1, 2, 3, 4, 5, 6
 local MOST_REAPED = 16
 local SHORTLY = 1000 * 1000
-local NEVER = math.huge
+local NEVER = 1 / 0
 
 local expiries, scopes_key, id, facts = KEYS[2], KEYS[5], ARGV[2], ARGV[4]
 local key_id, prompt, wanted, least, rate_tokens, lease, deadline =
@@ -17,44 +17,37 @@ local key_id, prompt, wanted, least, rate_tokens, lease, deadline =
 -- Said long ago and held up on the way: nobody waits for the answer any more.
 if now > deadline then return {id, LATE, now} end
 
-local checks = open(ARGV[1])
+local checks = prepared[ARGV[1]] or prepare(ARGV[1])
 reap(expiries, KEYS[3], MOST_REAPED)
 
--- Read everything; quotas of all scopes are numbered through.
-local running, request_tat, token_tat = {}, {}, {}
-local quotas, used, extra, held = {}, {}, {}, {}
+-- Read everything.
 local cold, moved = {}, false
 for i = 1, #checks do
   local scope = checks[i]
   local its = scope[QUOTAS]
-  local fields = {'c', 'tr', 'tt'}
-  for j = 1, #its do
-    local field, at = its[j][FIELD], 3 * j
-    fields[at + 1], fields[at + 2], fields[at + 3] = 'u:' .. field, 'g:' .. field, 'h:' .. field
-  end
-  local values = call('HMGET', KEYS[5 + i], unpack(fields))
-  running[i] = values[1] and tonumber(values[1])
+  local values = call('HMGET', KEYS[5 + i], unpack(scope.reads))
+  scope.is_new, scope.running = not values[1], tonumber(values[1] or 0)
   -- An arrival further ahead than the burst comes from a clock that went back since. Debts of
   -- answers that were longer than estimated may reach one burst further.
-  request_tat[i] = min(max(tonumber(values[2] or 0), now), now + scope[REQUEST_BURST])
-  token_tat[i] = min(max(tonumber(values[3] or 0), now), now + 2 * scope[TOKEN_BURST])
+  scope.request_tat = min(max(tonumber(values[2] or 0), now), now + scope[REQUEST_BURST])
+  scope.token_tat = min(max(tonumber(values[3] or 0), now), now + 2 * scope[TOKEN_BURST])
   for j = 1, #its do
-    local quota, at, q = its[j], 3 * j, #quotas + 1
-    quotas[q] = quota
+    local quota, at = its[j], 3 * j
     if now < quota[START] * MILLION or now >= quota[END] * MILLION then moved = true end
     if not values[at + 1] then
       cold[#cold + 1], cold[#cold + 2] = i, j
     end
-    used[q], extra[q] = tonumber(values[at + 1] or 0), tonumber(values[at + 2] or 0)
-    held[q] = tonumber(values[at + 3] or 0)
+    quota.used, quota.extra = tonumber(values[at + 1] or 0), tonumber(values[at + 2] or 0)
+    quota.held = tonumber(values[at + 3] or 0)
   end
 end
 
 local function standings(answer)
-  local q, n = 0, #answer
+  local n = #answer
   for i = 1, #checks do
     local scope = checks[i]
-    local ahead, tokens_ahead = request_tat[i] - now, token_tat[i] - now
+    local its = scope[QUOTAS]
+    local ahead, tokens_ahead = scope.request_tat - now, scope.token_tat - now
     local left, tokens_left = 0, 0
     if scope[REQUEST_US] > 0 then left = (scope[REQUEST_BURST] - ahead) / scope[REQUEST_US] end
     if scope[TOKEN_US] > 0 then
@@ -63,9 +56,9 @@ local function standings(answer)
     answer[n + 1], answer[n + 2] = floor(left), ceil(ahead / 1000)
     answer[n + 3], answer[n + 4] = floor(tokens_left), ceil(tokens_ahead / 1000)
     n = n + 4
-    for _ = 1, #scope[QUOTAS] do
-      q = q + 1
-      answer[n + 1], answer[n + 2], answer[n + 3] = quotas[q][LIMIT] + extra[q], used[q], held[q]
+    for j = 1, #its do
+      local quota = its[j]
+      answer[n + 1], answer[n + 2], answer[n + 3] = quota[LIMIT] + quota.extra, quota.used, quota.held
       n = n + 3
     end
   end
@@ -119,11 +112,14 @@ local function breach(enforced, reason, i, j, wait, resets_at)
   end
 end
 
+local function room_of(quota)
+  return quota[LIMIT] + quota.extra - quota.used - quota.held
+end
+
 -- Held requests may end at any moment; what is used up stays so until the window ends; and what is
 -- larger than a whole window's limit never fits.
-local function quota_breach(enforced, q, i, j)
-  local quota = quotas[q]
-  if affordable(quota, quota[LIMIT] + extra[q] - used[q], prompt, least) >= least then
+local function quota_breach(enforced, quota, i, j)
+  if affordable(quota, quota[LIMIT] + quota.extra - quota.used, prompt, least) >= least then
     breach(enforced, QUOTA, i, j, SHORTLY, 0)
   elseif affordable(quota, quota[LIMIT], prompt, least) >= least then
     breach(enforced, QUOTA, i, j, quota[END] * MILLION - now, quota[END])
@@ -132,40 +128,38 @@ local function quota_breach(enforced, q, i, j)
   end
 end
 
-local granted, q = wanted, 0
-local next_request, next_token, taken = {}, {}, {}
+local granted = wanted
 for i = 1, #checks do
   local scope = checks[i]
-  local enforced = scope[ENFORCED]
-  if scope[CONCURRENCY] > 0 and (running[i] or 0) >= scope[CONCURRENCY] then
+  local its, enforced = scope[QUOTAS], scope[ENFORCED]
+  if scope[CONCURRENCY] > 0 and scope.running >= scope[CONCURRENCY] then
     breach(enforced, RUNNING_AT_ONCE, i, 0, SHORTLY, 0)
   end
+  scope.next_request = scope.request_tat
   if scope[REQUEST_US] > 0 then
-    local arrival = request_tat[i] + scope[REQUEST_US]
+    local arrival = scope.request_tat + scope[REQUEST_US]
     if arrival - now <= scope[REQUEST_BURST] then
-      next_request[i] = arrival
+      scope.next_request = arrival
     else
       breach(enforced, REQUESTS, i, 0, arrival - scope[REQUEST_BURST] - now, 0)
     end
   end
-  taken[i] = NOTHING
+  scope.next_token, scope.taken = scope.token_tat, NOTHING
   if scope[TOKEN_US] > 0 then
     -- More than the burst would never pass; so it takes the whole burst, once that is there.
     local cost = min(ceil(rate_tokens * scope[TOKEN_US]), scope[TOKEN_BURST])
-    local arrival = token_tat[i] + cost
+    local arrival = scope.token_tat + cost
     if arrival - now <= scope[TOKEN_BURST] then
-      next_token[i], taken[i] = arrival, cost
+      scope.next_token, scope.taken = arrival, cost
     else
       breach(enforced, TOKENS, i, 0, arrival - scope[TOKEN_BURST] - now, 0)
     end
   end
-  for j = 1, #scope[QUOTAS] do
-    q = q + 1
-    local quota = quotas[q]
+  for j = 1, #its do
+    local quota = its[j]
     if quota[HARD] then
-      local room = quota[LIMIT] + extra[q] - used[q] - held[q]
-      local allowed = affordable(quota, room, prompt, wanted)
-      if allowed < least then quota_breach(true, q, i, j) end
+      local allowed = affordable(quota, room_of(quota), prompt, wanted)
+      if allowed < least then quota_breach(true, quota, i, j) end
       granted = min(granted, allowed)
     end
   end
@@ -173,37 +167,33 @@ end
 if worst then return tell(standings({id, REFUSED, now}), worst) end
 
 -- Write everything.
-local amounts = {}
-q = 0
+local amounts, taken, q = {}, {}, 0
 for i = 1, #checks do
   local scope = checks[i]
-  local its = scope[QUOTAS]
-  local fields = {'c', (running[i] or 0) + 1}
-  if next_request[i] then
-    request_tat[i] = next_request[i]
-    fields[3], fields[4] = 'tr', next_request[i]
+  local its, writes, n = scope[QUOTAS], scope.writes, 2
+  scope.request_tat, scope.token_tat = scope.next_request, scope.next_token
+  taken[i] = scope.taken
+  writes[2] = scope.running + 1
+  if scope[REQUEST_US] > 0 then
+    n = n + 2
+    writes[n] = scope.request_tat
   end
-  if next_token[i] then
-    token_tat[i] = next_token[i]
-    local n = #fields
-    fields[n + 1], fields[n + 2] = 'tt', next_token[i]
+  if scope[TOKEN_US] > 0 then
+    n = n + 2
+    writes[n] = scope.token_tat
   end
   for j = 1, #its do
-    q = q + 1
     local quota = its[j]
     local takes = amount(quota, prompt, granted, 0)
-    if not quota[HARD] and takes > quota[LIMIT] + extra[q] - used[q] - held[q] then
-      quota_breach(false, q, i, j)
-    end
-    amounts[q] = takes
-    held[q] = held[q] + takes
-    local n = #fields
-    fields[n + 1], fields[n + 2] = 'h:' .. quota[FIELD], held[q]
+    if not quota[HARD] and takes > room_of(quota) then quota_breach(false, quota, i, j) end
+    quota.held = quota.held + takes
+    q, n = q + 1, n + 2
+    amounts[q], writes[n] = takes, quota.held
   end
   local key = KEYS[5 + i]
-  call('HSET', key, unpack(fields))
-  if not running[i] then call('SADD', scopes_key, scope[SCOPE]) end
-  if (running[i] or 0) == 0 then keep_alive(key, its) end
+  call('HSET', key, unpack(writes))
+  if scope.is_new then call('SADD', scopes_key, scope[SCOPE]) end
+  if scope.running == 0 then keep_alive(key, its) end
 end
 put_hold(
   id,

@@ -1,19 +1,30 @@
 -- What all scripts share: exact numbers, and the shape of a hold. It stands before each of them.
 --
+-- Each script is a function of Redis, in a library of its own: what stands here is worked out once,
+-- when the library is loaded, and `begin` sets what is different for each call. Nothing of Lua's own
+-- libraries is there while a library loads.
+--
 -- KEYS[1] is always the tenant's `…:holds`. A hold knows the scopes of its own request, which no
 -- caller can name beforehand, so the keys of scopes are made from that prefix: the same hash tag,
 -- hence the same slot, which is all that a cluster asks of a key that was not declared.
-local call, pack, open = redis.call, cmsgpack.pack, cmsgpack.unpack
-local ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
+local call, pack, open, ceil, floor, max, min
 local MILLION = 1000000
 local OK, REFUSED, WINDOW, COLD, LATE, GONE = 1, 2, 3, 4, 5, 6
 local RUNNING, ENDED, ORPHANED = 0, 1, 2
 local IDLE_MS = 40 * 24 * 3600 * 1000
 
-local holds = KEYS[1]
-local scope_prefix = string.sub(holds, 1, -6) .. 'scope:'
-local time = call('TIME')
-local now = time[1] * MILLION + time[2]
+local holds, scope_prefix, now
+
+local function begin(keys)
+  if not call then
+    call, pack, open = redis.call, cmsgpack.pack, cmsgpack.unpack
+    ceil, floor, max, min = math.ceil, math.floor, math.max, math.min
+  end
+  holds = keys[1]
+  scope_prefix = string.sub(holds, 1, -6) .. 'scope:'
+  local time = call('TIME')
+  now = time[1] * MILLION + time[2]
+end
 
 -- As an argument a whole number below 2^53 is written exactly; only a concatenation makes 1.7e+15
 -- of it. And "-0" is no integer to HINCRBY: 0 added makes it one.
@@ -33,10 +44,10 @@ local FIELD, START, END, LIMIT, HARD, PER_REQUEST, PER_PROMPT, PER_COMPLETION, P
 local PHASE, GRANTED, ASKED_PROMPT, RATE_TOKENS, PROMPT, COMPLETION, CACHED, ESTIMATED =
   1, 2, 3, 4, 5, 6, 7, 8
 local NOTHING = -1
-local FIVE = string.char(0x95)
+local ARRAY_OF_FIVE = '\149'
 
 local function put_hold(id, progress, rest)
-  call('HSET', holds, id, FIVE .. pack(progress) .. rest)
+  call('HSET', holds, id, ARRAY_OF_FIVE .. pack(progress) .. rest)
 end
 
 -- The progress of a packed hold, and everything after it, still packed.

@@ -60,16 +60,18 @@ MUTANTS = (
         "if packed then",
     ),
     Mutant("settling keeps what was held", "- change.amounts[string.sub(names[n], 3)]", ""),
-    Mutant("a hold replaces those before it", "held[q] = held[q] + takes", "held[q] = takes"),
+    Mutant(
+        "a hold replaces those before it", "quota.held = quota.held + takes", "quota.held = takes"
+    ),
     Mutant(
         "holds do not count against the limit",
-        "extra[q] - used[q] - held[q]\n      local allowed",
-        "extra[q] - used[q]\n      local allowed",
+        "quota.extra - quota.used - quota.held\n",
+        "quota.extra - quota.used\n",
     ),
     Mutant(
         "one request too many runs",
-        "(running[i] or 0) >= scope[CONCURRENCY]",
-        "(running[i] or 0) > scope[CONCURRENCY]",
+        "scope.running >= scope[CONCURRENCY]",
+        "scope.running > scope[CONCURRENCY]",
     ),
     Mutant("missing is zero", "    if not values[at + 1] then\n", "    if false then\n"),
     Mutant("the same request is admitted twice", "if known then\n", "if false then\n"),

@@ -22,7 +22,7 @@ LIES = {
     "no disk": b"-MISCONF Redis is configured to save RDB snapshots\r\n",
     "moved": b"-MOVED 3999 127.0.0.1:6381\r\n",
     "cluster down": b"-CLUSTERDOWN The cluster is down\r\n",
-    "never heard of the script": b"-NOSCRIPT No matching script.\r\n",
+    "never heard of the script": b"-ERR Function not found\r\n",
     "not allowed": b"-NOPERM this user has no permissions\r\n",
     "a bug of ours": b"-ERR user_script:3: attempt to index a nil value\r\n",
     "a number": b":1\r\n",

@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 from tests.fixtures.scripts import Driver, open_window
 from tests.tenants.admission import test_script_quotas, test_script_rates
 from tests.tenants.admission.histories import Histories
-from tests.tenants.admission.mutants import MUTANTS, SCRIPTS
+from tests.tenants.admission.mutants import MUTANTS, SCRIPTS, Script
 from tests.tenants.admission.test_histories import MODERATE
 
 HUNT = settings(
@@ -63,5 +63,9 @@ def test_a_broken_line_is_noticed(server, mutant):
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda each: each.name)
-def test_a_script_is_known_by_its_text(server, script):
-    assert server.script_load(script.text) == script.sha
+def test_versions_of_a_script_live_side_by_side(server, script):
+    other = Script(script.name, script.text + "-- changed")
+
+    loaded = {server.function_load(each.library, replace=True).decode() for each in (script, other)}
+
+    assert loaded == {script.function, other.function}
