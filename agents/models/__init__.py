@@ -2,6 +2,7 @@
 
 from agents.models.agent import Agent, AgentRevision
 from agents.models.conversation import Approval, Conversation, Item, Run
+from agents.models.erasure import ErasureReceipt
 from agents.models.rollout import Rollout
 from agents.models.tool import Tool
 
@@ -10,6 +11,7 @@ __all__ = [
     "AgentRevision",
     "Approval",
     "Conversation",
+    "ErasureReceipt",
     "Item",
     "Rollout",
     "Run",

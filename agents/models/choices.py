@@ -80,3 +80,11 @@ class RolloutState(models.TextChoices):
     PROMOTED = "promoted", "promoted: it serves all"
     STOPPED = "stopped", "stopped by an operator"
     ROLLED_BACK = "rolled_back", "rolled back by itself"
+
+
+class ErasureKind(models.TextChoices):
+    """What was asked to be erased."""
+
+    CONVERSATION = "conversation", "a conversation"
+    TENANT = "tenant", "everything of a tenant"
+    RETENTION = "retention", "what was older than the tenant keeps"

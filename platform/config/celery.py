@@ -33,4 +33,6 @@ app.conf.beat_schedule = {
     "send-quota-alerts": every(60, "tenants.tasks.send_quota_alerts"),
     "reconcile": every(300, "tenants.tasks.reconcile"),
     "expire-keys": every(300, "tenants.tasks.expire_keys"),
+    "erase-what-expired": every(3600, "agents.tasks.erase_what_expired"),
+    "finish-erasures": every(15, "agents.tasks.finish_erasures"),
 }

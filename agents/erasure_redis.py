@@ -1,0 +1,27 @@
+"""What Redis holds of conversations and runs, deleted."""
+
+from collections.abc import Sequence
+
+import redis
+from django.conf import settings
+
+from agents.redis_keys import context_key
+from agents.runtime.context_cache import GONE, SECONDS
+from kernel.redis import connect
+
+
+def purge(tenant_id: int, *, conversations: Sequence[str], runs: Sequence[str]) -> dict[str, int]:
+    """Delete what is there, and say how many of each kind were. Raises RedisError."""
+    with connect(settings.REDIS_URL) as client:
+        return {"contexts": purge_contexts(client, tenant_id, conversations)}
+
+
+def purge_contexts(client: redis.Redis, tenant_id: int, conversations: Sequence[str]) -> int:
+    """A mark stays where a context was: a run that had read the history must not bring it back."""
+    with client.pipeline(transaction=False) as pipe:
+        for conversation in conversations:
+            key = context_key(tenant_id, conversation)
+            # Twice the time that a context lives: nobody holds a history for longer.
+            pipe.set(key, GONE, ex=2 * SECONDS, get=True)
+        before = pipe.execute()
+    return sum(1 for value in before if value not in {None, GONE})
