@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from agents.doors.conversation_ports import Conversations
 from agents.runtime.catalog import AgentCatalog
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
@@ -25,6 +26,7 @@ class Gateway:
     keyring: Keyring
     gate: Gate
     catalog: AgentCatalog
+    conversations: Conversations
     fleet: FleetReference
     relay: Opener
     watch: Watch

@@ -5,7 +5,6 @@ one row instead of all items. Without Redis the items are read.
 """
 
 import logging
-from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -36,7 +35,9 @@ class LoadHistory(Protocol):
     ) -> History: ...
 
 
-ReadVersion = Callable[[int, str], Awaitable[int]]
+class ReadVersion(Protocol):
+    async def __call__(self, tenant_id: int, *, conversation: str) -> int: ...
+
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(History).decode
@@ -59,7 +60,9 @@ class ContextCache:
                 tenant_id, conversation=None, previous_response=previous_response
             )
         kept = await self._read(tenant_id, conversation)
-        if kept is not None and kept.version == await self._version(tenant_id, conversation):
+        if kept is not None and kept.version == await self._version(
+            tenant_id, conversation=conversation
+        ):
             return kept
         history = await self._load(tenant_id, conversation=conversation, previous_response=None)
         await self._keep(tenant_id, conversation, history)

@@ -1,5 +1,7 @@
 """What was said before a run, as the database hands it to the runtime."""
 
+from typing import Any, Generic, TypeVar
+
 import msgspec
 
 from agents.runtime.items import Item
@@ -23,9 +25,28 @@ class History(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it goes back to the first item, or to a summary of all before."""
 
 
-class KeptItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item as clients list it."""
+class ConversationFacts(msgspec.Struct, frozen=True, kw_only=True):
+    """A conversation as clients see it."""
 
-    item: Item
+    id: str
     created_at: int
     """Seconds since 1970."""
+    metadata: dict[str, Any]
+
+
+T = TypeVar("T")
+
+
+class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A part of a list, in the order that was asked for."""
+
+    data: tuple[T, ...]
+    has_more: bool
+
+
+class PageQuestion(msgspec.Struct, frozen=True, kw_only=True):
+    """Which part of a list is wanted: up to `limit` rows behind the one named `after`."""
+
+    after: str | None = None
+    limit: int = 20
+    newest_first: bool = True

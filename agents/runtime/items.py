@@ -155,16 +155,16 @@ def read_item(json: Json) -> Item:
     return item
 
 
-def read_input(value: str | Sequence[Json]) -> tuple[Item, ...]:
-    """What a client sent as `input`; every item gets an id of ours.
+def read_input(value: str | Sequence[Json], *, name: str = "input") -> tuple[Item, ...]:
+    """What a client sent as `input`, or under another name; every item gets an id of ours.
 
     Raises InvalidParameter that names the place.
     """
     if isinstance(value, str):
         return (user_message(value),)
     if not 1 <= len(value) <= MOST_ITEMS:
-        raise InvalidParameter(f"`input` holds 1 to {MOST_ITEMS} items.", param="input")
-    return tuple(read_input_item(json, place=f"input[{i}]") for i, json in enumerate(value))
+        raise InvalidParameter(f"`{name}` holds 1 to {MOST_ITEMS} items.", param=name)
+    return tuple(read_input_item(json, place=f"{name}[{i}]") for i, json in enumerate(value))
 
 
 def read_input_item(json: Json, *, place: str) -> Item:

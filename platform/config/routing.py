@@ -7,6 +7,7 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.http import HttpResponseBase
 from django.urls import URLPattern, re_path
 
+from agents.doors import conversations
 from agents.doors.chat_completions import NAME as CHAT
 from agents.doors.chat_completions import chat_completions
 from agents.doors.door import Door, Handler, UnknownAddress
@@ -49,6 +50,7 @@ def http_routes(worker: Worker) -> list[URLPattern]:
 
     return [
         at(r"^v1/chat/completions\Z", door(CHAT, POST=chat_completions)),
+        *conversation_routes(door),
         at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
@@ -58,6 +60,34 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^(?:readyz|ready)\Z", door("ready", GET=health.ready)),
         at(r"^metrics\Z", door("metrics", GET=health.metrics)),
         at(r"", UnknownAddress(gateway)),
+    ]
+
+
+def conversation_routes(door: Callable[..., Door]) -> list[URLPattern]:
+    name = "conversations"
+    one = r"^v1/conversations/(?P<conversation>[^/\x00]+)"
+    all_items = door(name, GET=conversations.list_items, POST=conversations.add_items)
+    one_item = door(name, GET=conversations.show_item, DELETE=conversations.delete_item)
+    return [
+        at(
+            r"^v1/conversations\Z",
+            door(
+                name,
+                GET=conversations.list_conversations,
+                POST=conversations.create_conversation,
+            ),
+        ),
+        at(
+            rf"{one}\Z",
+            door(
+                name,
+                GET=conversations.show_conversation,
+                POST=conversations.change_conversation,
+                DELETE=conversations.erase_conversation,
+            ),
+        ),
+        at(rf"{one}/items\Z", all_items),
+        at(rf"{one}/items/(?P<item>[^/\x00]+)\Z", one_item),
     ]
 
 

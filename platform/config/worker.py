@@ -20,6 +20,7 @@ from agents.errors import AgentsUnavailable
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
+from config.conversations import DatabaseConversations
 from config.departure import Departure
 from inference.fleet.board import Board
 from inference.fleet.gossip import Gossip
@@ -92,6 +93,7 @@ class Worker:
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
+        self._memory = connect_async(settings.REDIS_URL)
         self._spool = FolderSpool(Path(settings.SPOOL_DIR))
         self.counters = Counters(self.redis, self._load_counters)
         self.holds = Holds(self.counters)
@@ -121,6 +123,7 @@ class Worker:
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
             gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
+            conversations=DatabaseConversations(self._ask, redis=self._memory),
             fleet=self.fleet,
             relay=Fallbacks(self.dispatcher),
             watch=self._watch,
@@ -186,6 +189,7 @@ class Worker:
             closing.push_async_callback(self.redis.aclose)
             closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
+            closing.push_async_callback(self._memory.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
             await self._sign_off()
