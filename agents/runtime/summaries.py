@@ -81,11 +81,11 @@ def worth_a_summary(
 
 
 def summary_request(old: Sequence[Item], *, room: int, size: Size) -> list[ChatMessage]:
-    """What the model is asked; the oldest is left out if even that does not fit."""
-    return [
-        *chat_messages(newest(old, room=room, size=size)),
-        ChatMessage(role="user", content=ASKS),
-    ]
+    """What the model is asked: an earlier summary first, and of the rest the newest that fits."""
+    earlier = [item for item in old[:1] if isinstance(item, Summary)]
+    left = room - sum(map(size, earlier))
+    told = [*earlier, *newest(old[len(earlier) :], room=left, size=size)]
+    return [*chat_messages(told), ChatMessage(role="user", content=ASKS)]
 
 
 def with_summary(
