@@ -1,7 +1,7 @@
 """What can go wrong in this context.
 
 * Conflict
-  x AgentSlugTaken, NothingToPublish
+  x AgentSlugTaken, NothingToPublish, ApprovalResolved
 * Rejected
   x UnknownFrame, FrameTooLarge, BinaryFrame
 * Denied
@@ -34,6 +34,12 @@ class NothingToPublish(Conflict):
     """The draft is the same as the published revision. Change it first."""
 
     code = "nothing_to_publish"
+
+
+class ApprovalResolved(Conflict):
+    """Somebody has decided this already, or its run has ended. Read it again."""
+
+    code = "approval_resolved"
 
 
 class UnknownFrame(Rejected):

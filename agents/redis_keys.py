@@ -7,3 +7,7 @@ Whoever erases deletes what these name; a key that no function here names is nev
 def context_key(tenant_id: int, conversation: str) -> str:
     """The history of a conversation, kept for its next run."""
     return f"tenantry:{tenant_id}:context:{conversation}"
+
+
+APPROVALS = "tenantry:approvals"
+"""The channel on which it is told that a person has resolved one: the ids of its run and itself."""
