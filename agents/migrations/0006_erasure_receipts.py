@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("agents", "0004_runs"),
+        ("agents", "0005_client_ids"),
         ("tenants", "0009_retention"),
     ]
 
