@@ -55,8 +55,20 @@ def change_metadata(
 
 def facts_of(row: Conversation) -> ConversationFacts:
     return ConversationFacts(
-        id=row.public_id, created_at=int(row.created_at.timestamp()), metadata=row.metadata
+        id=row.public_id,
+        created_at=int(row.created_at.timestamp()),
+        metadata=row.metadata,
+        agent=row.agent,
     )
+
+
+@transaction.atomic
+def discard_empty(tenant_id: int, *, conversation: str) -> None:
+    """Take back a conversation in which nothing was said; harmless for any other."""
+    with tenant_scope(tenant_id):
+        row = Conversation.objects.select_for_update().filter(public_id=conversation).first()
+        if row is not None and row.next_position == 0 and not row.runs.exists():
+            row.delete()
 
 
 @transaction.atomic

@@ -6,6 +6,7 @@ The ledger is left alone: it holds counts, and no word of what was said. Receipt
 import logging
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import redis
@@ -17,6 +18,7 @@ from agents.erasure_redis import purge
 from agents.history_store import find_conversation
 from agents.models import Approval, Conversation, ErasureReceipt, Item, Run
 from agents.models.choices import ACTIVE, ErasureKind
+from agents.run_control import stop_on_worker
 from kernel.ids import new_id
 from tenants.models import Tenant
 from tenants.scoping import every_tenant, tenant_scope
@@ -136,12 +138,13 @@ def take_away(
     receipt = lock(receipt)
     talks = Conversation.objects.filter(pk__in=conversations)
     meant = Q(conversation__in=conversations) | Q(pk__in=runs)
-    names = {row.pk: row for row in Run.objects.filter(meant).only("public_id", "state")}
+    names = {r.pk: r for r in Run.objects.filter(meant).only("public_id", "state", "worker")}
+    alive = [row for row in names.values() if row.state in ACTIVE]
     note(
         receipt.rest,
         conversations=list(talks.values_list("public_id", flat=True)),
         runs=[row.public_id for row in names.values()],
-        alive=[row.public_id for row in names.values() if row.state in ACTIVE],
+        alive=[row.public_id for row in alive],
     )
     belongs = Q(conversation__in=conversations) | Q(run__in=names)
     note(
@@ -152,6 +155,8 @@ def take_away(
         conversations=talks.delete()[0],
     )
     receipt.save(update_fields=("counts", "rest"))
+    for row in alive:
+        transaction.on_commit(partial(stop_on_worker, row.worker, row.public_id))
 
 
 def note(book: dict[str, Any], **more: Any) -> None:

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from agents.doors.call import Call
+from agents.doors.create_response import Metadata
 from agents.doors.paging import read_page, render_page
 from agents.runtime.history import ConversationFacts
 from agents.runtime.items import Item, StoredItem, item_json, read_input
@@ -14,10 +15,6 @@ from inference.relay.parameters import parse
 MOST_ITEMS = 20
 """In one request."""
 
-Metadata = Annotated[
-    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
-    Meta(max_length=16),
-]
 Items = Annotated[list[dict[str, Any]], Meta(max_length=MOST_ITEMS)]
 
 

@@ -30,6 +30,8 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str | Json | None = None
     parallel_tool_calls: bool | None = None
     response_format: Json | None = None
+    parameters: Json = {}
+    """Further parameters of a chat request, checked already."""
     echo: Json = {}
     """Further members of the response that are given back as they came."""
     metadata: Json | None = None
@@ -78,7 +80,7 @@ def chat_of(create: CreateRun, history: tuple[Item, ...]) -> ChatRequest:
     instructions = (
         [ChatMessage(role="system", content=create.instructions)] if create.instructions else []
     )
-    return ChatRequest(
+    asked = ChatRequest(
         model=create.model,
         messages=[*instructions, *chat_messages((*history, *create.input))],
         stream=True,
@@ -90,6 +92,7 @@ def chat_of(create: CreateRun, history: tuple[Item, ...]) -> ChatRequest:
         parallel_tool_calls=create.parallel_tool_calls if create.tools else None,
         response_format=create.response_format,
     )
+    return msgspec.structs.replace(asked, **create.parameters) if create.parameters else asked
 
 
 def row_of(

@@ -32,6 +32,8 @@ class ConversationFacts(msgspec.Struct, frozen=True, kw_only=True):
     created_at: int
     """Seconds since 1970."""
     metadata: dict[str, Any]
+    agent: str = ""
+    """The agent that it was begun with."""
 
 
 T = TypeVar("T")

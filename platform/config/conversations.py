@@ -21,6 +21,7 @@ class DatabaseConversations:
 
     def __init__(self, ask: Ask, *, redis: Redis) -> None:
         self.create = asking(ask, conversation_store.create_conversation)
+        self.discard_empty = asking(ask, conversation_store.discard_empty)
         self.read = asking(ask, conversation_store.read_conversation)
         self.list = asking(ask, conversation_lists.list_conversations)
         self.change = asking(ask, conversation_store.change_metadata)

@@ -8,6 +8,8 @@ from django.http import HttpResponseBase
 from django.urls import URLPattern, re_path
 
 from agents.doors import conversations
+from agents.doors.chat import NAME as SIMPLE_CHAT
+from agents.doors.chat import chat
 from agents.doors.chat_completions import NAME as CHAT
 from agents.doors.chat_completions import chat_completions
 from agents.doors.door import Door, Handler, UnknownAddress
@@ -58,6 +60,7 @@ def http_routes(worker: Worker) -> list[URLPattern]:
 
     return [
         at(r"^v1/chat/completions\Z", door(CHAT, POST=chat_completions)),
+        at(r"^v1/chat\Z", door(SIMPLE_CHAT, POST=chat)),
         *conversation_routes(door),
         at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
         at(r"^v1/models\Z", door("models", GET=list_models)),
