@@ -90,6 +90,14 @@ def newest(items: Sequence[Item], *, room: int, size: Size = tokens_of) -> tuple
     return tuple(items[place] for each in sorted(kept) for place in blocks[each])
 
 
+def least(items: Sequence[Item]) -> tuple[Item, ...]:
+    """What is always kept, whatever its size."""
+    blocks = blocks_of(items)
+    return tuple(
+        items[place] for each in sorted(always_kept(blocks, items)) for place in blocks[each]
+    )
+
+
 def take_newest(
     candidates: Iterable[int], kept: set[int], *, sizes: Sequence[int], left: int
 ) -> int:

@@ -3,7 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import msgspec
 
@@ -17,7 +18,7 @@ from agents.runtime.catalog import RunLimits
 from agents.runtime.create_run import CreateRun, chat_of, row_of, settings_for
 from agents.runtime.history import History
 from agents.runtime.instructions import apply_agent
-from agents.runtime.items import Json, StoredItem
+from agents.runtime.items import Item, Json, StoredItem
 from agents.runtime.machinery import Machinery
 from agents.runtime.metering import RunCancelled
 from agents.runtime.model_calls import ModelCalls
@@ -34,6 +35,7 @@ from agents.runtime.ports import Ended, Plan
 from agents.runtime.resolution import Target
 from agents.runtime.run import single_turn
 from agents.runtime.run_rows import EndedRun, NewRun
+from agents.runtime.told import items_to_tell
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, Headers
 from kernel.errors import Overloaded, PlatformError
@@ -217,9 +219,24 @@ class LiveRun:
                 conversation=create.conversation,
                 previous_response=create.previous_response,
             )
-        request = apply_agent(chat_of(create, history.items), self.target.agent)
+        told = await self._told(history)
+        request = apply_agent(
+            chat_of(msgspec.structs.replace(create, input=()), tuple(told)), self.target.agent
+        )
         plan = Plan(request=request, limits=self._limits)
         return await single_turn(plan, ask=self._calls, tell=self._narrator)
+
+    async def _told(self, history: History) -> Sequence[Item]:
+        """What of the history and the input the route's context takes."""
+        machinery, route = self._machinery, self.target.route.name
+        return await items_to_tell(
+            self.create,
+            history,
+            target=self.target,
+            estimate=partial(machinery.gate.estimate_prompt, route),
+            ask=self._calls,
+            keep_summary=partial(machinery.store.keep_summary, self.principal.tenant_id),
+        )
 
     def _admitted(self, admission: Admission) -> None:
         """The first call may be made: only now the run exists."""

@@ -146,6 +146,8 @@ class RunStore:
     """Tenant and run id. Raises RunIsActive."""
     history: Callable[..., Awaitable[History]]
     """Tenant; by keyword `conversation` and `previous_response`."""
+    keep_summary: Callable[..., Awaitable[None]]
+    """Tenant; by keyword `conversation`, `summary` and the item's id `through` which it stands."""
     begun_since: Callable[[int, str, str | None], Awaitable[Sequence[str]]]
     """Tenant, conversation and run id: the runs that began there after that one, in order."""
     last_begun: Callable[[int, str], Awaitable[tuple[str | None, bool]]]

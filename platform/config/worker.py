@@ -179,6 +179,7 @@ class Worker:
             load_input=self._asking(run_store.load_input),
             delete=self._asking(run_store.delete_run),
             history=self._conversations.history,
+            keep_summary=self._conversations.keep_summary,
             begun_since=self._asking(run_store.begun_since),
             last_begun=self._asking(run_store.last_begun),
         )
