@@ -9,6 +9,7 @@ from django.db.models import Case, Value, When
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
+from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents import approvals
@@ -45,6 +46,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     list_select_related = ("tenant", "run")
     search_fields = ("public_id__exact", "run__public_id__exact", "tool__exact")
     search_help_text = "The whole id of an approval or a run, or a tool's name."
+    paginator = InfinitePaginator
     fields = (
         *("public_id", "tenant", "run", "tool", "arguments", "state", "resolved_by", "reason"),
         *("created_at", "resolved_at"),

@@ -9,7 +9,8 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminSelect2Widget, UnfoldAdminTextInputWidget
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents.erasure import begin_to_erase_tenant
 from agents.models import ErasureReceipt
@@ -30,7 +31,7 @@ ERASE = Question(
 
 class TenantForm(forms.Form):
     tenant = forms.ModelChoiceField(
-        queryset=Tenant.objects.order_by("slug"), widget=UnfoldAdminSelect2Widget
+        queryset=Tenant.objects.order_by("slug"), widget=UnfoldAdminSelectWidget
     )
     short_name = forms.CharField(
         widget=UnfoldAdminTextInputWidget,
@@ -47,8 +48,7 @@ class TenantForm(forms.Form):
 
 @admin.register(ErasureReceipt)
 class ErasureReceiptAdmin(ReadOnlyAdmin):
-    list_display = ("public_id", "status", "kind", "target", "tenant", "gone", "requested_by",
-                    "erased_at")  # fmt: skip
+    list_display = ("erased_at", "status", "kind", "target", "tenant", "gone", "requested_by")
     list_filter = ("kind", ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant",)
     search_fields = ("public_id__exact", "target__exact", "requested_by__exact")
@@ -57,6 +57,8 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
         *("public_id", "status", "kind", "target", "tenant_name", "gone", "requested_by"),
         *("erased_at", "finished_at"),
     )
+    paginator = InfinitePaginator
+    list_fullwidth = True
     actions_list = ("erase_tenant",)
     when_empty = "Nothing was erased yet. Receipts hold counts, and nothing of what was said."
 
@@ -71,8 +73,9 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
 
     @display(description="Erased")
     def gone(self, receipt: ErasureReceipt) -> str:
-        counts = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in receipt.counts.items()]
-        return ", ".join(counts) or "-"
+        counts = sorted(receipt.counts.items())
+        words = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts if count]
+        return ", ".join(words) or "nothing was there"
 
     @action(description="Erase a tenant's data", icon="delete_forever")
     def erase_tenant(self, request: HttpRequest) -> HttpResponse:

@@ -31,7 +31,7 @@ CANCEL = Question(
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
     list_display = (
-        *("public_id", "status", "tenant", "asked", "door", "tokens", "duration"),
+        *("public_id", "status", "tenant", "asked", "tokens", "duration"),
         *("problem", "created_at"),
     )
     list_filter = ("state", ("tenant", AutocompleteSelectFilter), AgentFilter)
@@ -55,7 +55,9 @@ class RunAdmin(ReadOnlyAdmin):
 
     @display(description="Agent or model", ordering="agent")
     def asked(self, run: Run) -> str:
-        return f"{run.agent}@{run.agent_revision}" if run.agent else run.model
+        if not run.agent:
+            return run.model
+        return f"{run.agent}@{run.agent_revision}" if run.agent_revision else run.agent
 
     @display(description="Tokens")
     def tokens(self, run: Run) -> str:

@@ -1,5 +1,6 @@
 """Erasing: nothing that was said is left in any table or in Redis, but a receipt."""
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -18,6 +19,8 @@ from kernel.errors import NotFound
 from kernel.ids import new_id
 from tenants.ledger import append_usage
 from tenants.models import Tenant, UsageEvent
+from tests.fakes.model_server import Behaviour
+from tests.fixtures.gateway import in_database
 from tests.fixtures.usage import record
 
 pytestmark = pytest.mark.usefixtures("seen_by_all")
@@ -88,14 +91,34 @@ def tables_with(text):
     return found
 
 
+READ = {
+    b"string": lambda client, key: client.get(key),
+    b"stream": lambda client, key: client.xrange(key),
+    b"hash": lambda client, key: client.hgetall(key),
+    b"list": lambda client, key: client.lrange(key, 0, -1),
+    b"set": lambda client, key: client.smembers(key),
+    b"zset": lambda client, key: client.zrange(key, 0, -1),
+}
+"""Not DUMP, which compresses."""
+
+
+def gone(client, key):
+    """It expired between the two questions."""
+
+
 def keys_with(client, text):
     """Every key of Redis whose value holds `text`, whatever its kind."""
-    return [key for key in client.scan_iter() if text.encode() in (client.dump(key) or b"")]
+    return [
+        key
+        for key in client.scan_iter()
+        if text in str(READ.get(client.type(key), gone)(client, key))
+    ]
 
 
 def test_the_search_itself_finds_what_is_there(acme, memory):
     converse(acme)
     memory.set("somewhere", MARK)
+    memory.xadd("stream", {"e": f"{MARK} " * 50})
 
     assert set(tables_with(MARK)) == {
         "agents_approval",
@@ -103,7 +126,7 @@ def test_the_search_itself_finds_what_is_there(acme, memory):
         "agents_item",
         "agents_run",
     }
-    assert keys_with(memory, MARK) == [b"somewhere"]
+    assert set(keys_with(memory, MARK)) == {b"somewhere", b"stream"}
 
 
 def test_an_erased_conversation_is_nowhere(acme, memory):
@@ -121,6 +144,49 @@ def test_an_erased_conversation_is_nowhere(acme, memory):
     assert (receipt.target, receipt.requested_by) == (talk.public_id, "operator ada")
     assert receipt.finished_at is not None
     assert receipt.rest == {}
+
+
+async def begin(gateway, member, body):
+    answer = await gateway.post(member, "/v1/chat", json=body)
+    assert answer.status == 200, answer.body
+    return answer.json()["session_id"]
+
+
+async def test_what_an_agent_streamed_is_nowhere_either(acme, tiny, engine, gateway, memory):
+    engine.behave(Behaviour(word=MARK))
+    body = {"input_text": MARK, "agent": "tiny"}
+    session = await begin(gateway, acme, body)
+    await gateway.post(acme, "/v1/chat", json={**body, "session_id": session})
+    assert len(keys_with(memory, MARK)) >= 3, "two event logs and the context"
+
+    gone = (await gateway.ask("DELETE", acme, f"/v1/conversations/{session}")).json()
+
+    assert await in_database(tables_with, MARK) == []
+    assert keys_with(memory, MARK) == []
+    assert gone["receipt"]["counts"] == {
+        "conversations": 1, "runs": 2, "items": 4, "approvals": 0, "contexts": 1, "event_logs": 2
+    }  # fmt: skip
+
+
+async def test_a_run_that_is_erased_while_it_speaks_leaves_nothing(
+    acme, tiny, engine, gateway, memory
+):
+    body = {"input_text": "hello", "agent": "tiny"}
+    session = await begin(gateway, acme, body)
+    engine.behave(Behaviour(word=MARK, tokens=100, token_seconds=0.05))
+    running = asyncio.create_task(
+        gateway.post(acme, "/v1/chat", json={**body, "session_id": session})
+    )
+    while not keys_with(memory, MARK):
+        await asyncio.sleep(0.05)
+
+    await gateway.ask("DELETE", acme, f"/v1/conversations/{session}")
+
+    async with asyncio.timeout(5):
+        await running
+    await asyncio.sleep(0.3)
+    assert keys_with(memory, MARK) == []
+    assert await in_database(tables_with, MARK) == []
 
 
 def test_other_conversations_stay(acme, rival, memory):
