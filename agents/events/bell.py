@@ -92,8 +92,11 @@ class Bell:
     async def _listen(self) -> None:
         async with self._subscriber.pubsub(ignore_subscribe_messages=True) as pubsub:
             # One that nobody rings, because a subscription to nothing cannot be listened to.
-            await pubsub.subscribe("tenantry:nobody", *self._hearers)
+            await pubsub.subscribe("tenantry:nobody")
+            # From here on `heard` subscribes by itself; what came before is in the list.
             self._pubsub = pubsub
+            if self._hearers:
+                await pubsub.subscribe(*self._hearers)
             for name in list(self._hearers):
                 self._tell(name, "")  # it may have rung meanwhile
             async for message in pubsub.listen():

@@ -6,6 +6,7 @@ A run is not a connection: it belongs to the worker. Doors start runs, and follo
 import asyncio
 import contextvars
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 RETRY_SECONDS = 1.0
 LAST_WORDS_SECONDS = 15.0
 """At the end of the worker, for runs that are interrupted to say so."""
+FIRST_WORD_SECONDS = 15.0
+"""From the table to the log, which waits for admission."""
+FIRST_WORD_PAUSE_SECONDS = 0.02
 
 
 class Runner:
@@ -114,16 +118,23 @@ class Runner:
         if run is None or run.principal.tenant_id != tenant_id or not run.started.done():
             await self._machinery.store.load(tenant_id, run_id)
         last = after
-        try:
-            async with aclosing(self._machinery.log.follow(run_id, after=after)) as batches:
-                async for events in batches:
-                    last = events[-1].number
-                    yield events
-        except NotResumable:
-            known = await self._machinery.store.load(tenant_id, run_id)
-            if not (known.is_over and known.store):
-                raise
-            yield rebuilt_events(known, after=last)
+        while True:
+            try:
+                async with aclosing(self._machinery.log.follow(run_id, after=after)) as batches:
+                    async for events in batches:
+                        last = events[-1].number
+                        yield events
+            except NotResumable:
+                known = await self._machinery.store.load(tenant_id, run_id)
+                if known.is_over and known.store:
+                    yield rebuilt_events(known, after=last)
+                    return
+                if known.is_over or last >= 0 or not is_new(known):
+                    raise
+            else:
+                return
+            # It is in the table, and about to say its first word.
+            await asyncio.sleep(FIRST_WORD_PAUSE_SECONDS)
 
     async def run(self) -> None:
         """Keep the runs alive until cancelled."""
@@ -157,3 +168,7 @@ class Runner:
             run.stop(Stop.INTERRUPTED)
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=LAST_WORDS_SECONDS)
+
+
+def is_new(run: KnownRun) -> bool:
+    return time.time() - run.created_at < FIRST_WORD_SECONDS
