@@ -29,6 +29,8 @@ BATCH = 200
 """Conversations, and runs without one, that are deleted in one transaction."""
 BATCHES_AT_ONCE = 50
 """Of one task that keeps to a tenant's retention; the rest waits for the next."""
+A_CENTURY = 36_500
+"""In days: a longer retention keeps all, and its beginning is no date."""
 AFTERGLOW = timedelta(seconds=60)
 """A run that was under way may still write to Redis before it notices that it is gone."""
 
@@ -87,7 +89,7 @@ def erase_expired(tenant_id: int, *, now: datetime) -> ErasureReceipt | None:
         tenant = Tenant.objects.get(pk=tenant_id)
         if tenant.retention_days is None:
             return None
-        until = now - timedelta(days=tenant.retention_days)
+        until = now - timedelta(days=min(tenant.retention_days, A_CENTURY))
         followed = Exists(Run.objects.filter(previous=OuterRef("pk"), conversation=None))
         old, ended = Q(changed_at__lt=until), Q(created_at__lt=until) & ~Q(followed)
         if not (find_conversations(old) or find_runs(ended)):

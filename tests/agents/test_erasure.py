@@ -310,6 +310,13 @@ class TestRetention:
         assert receipt.counts["runs"] == 2
         assert Run.objects.filter(pk=first.pk).exists()
 
+    @pytest.mark.parametrize("days", [36_501, 2_147_483_647])
+    def test_more_than_a_lifetime_keeps_everything(self, acme, memory, days):
+        Tenant.objects.filter(pk=acme.tenant.pk).update(retention_days=days)
+        converse(acme, days=4000)
+
+        assert erasure.erase_expired(acme.tenant.pk, now=NOW) is None
+
     def test_a_tenant_without_retention_keeps_everything(self, acme, memory):
         converse(acme, days=4000)
 
