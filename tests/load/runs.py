@@ -18,6 +18,7 @@ from pathlib import Path
 import aiohttp
 import uvloop
 from websockets.asyncio.client import connect
+from websockets.exceptions import WebSocketException
 
 if __name__ == "__main__":
     # A script's own folder is on the path, the checkout is not.
@@ -29,6 +30,7 @@ from tests.load.report import Figure, save, show
 TOKENS = 250
 TOKENS_PER_SECOND = 50
 LONG_RUN_EVENTS = 2000
+PATIENCE_SECONDS = 30
 TERMINAL = ("response.completed", "response.incomplete", "response.failed")
 
 
@@ -62,6 +64,16 @@ async def measure_turns(gateway, engine, *, turns):
 
 async def hold_socket(target, results):
     """One socket that asks for one long answer; notes whether it came whole."""
+    try:
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            results.append(await is_whole(target))
+    except (TimeoutError, OSError, WebSocketException) as error:
+        print(f"a socket failed: {error!r}", file=sys.stderr)
+        results.append(False)
+
+
+async def is_whole(target):
+    """Whether the answer came in order, with all its tokens and its end."""
     url = f"ws://{load.HOST}:{target.port}/ws/v1/responses"
     async with connect(url, additional_headers=target.headers, max_queue=None) as socket:
         create = {"type": "response.create", "model": target.model, "input": "hello"}
@@ -70,13 +82,13 @@ async def hold_socket(target, results):
         async for text in socket:
             frame = json.loads(text)
             if frame["type"] == "error" or frame["sequence_number"] != number + 1:
-                results.append(False)
-                return
+                print(f"a socket failed: {text[:300]}", file=sys.stderr)
+                return False
             number = frame["sequence_number"]
             said += frame.get("delta", "").count("tok")
             if frame["type"] in TERMINAL:
-                results.append(said == TOKENS)
-                return
+                return said == TOKENS
+    return False
 
 
 async def measure_sockets(target, *, sockets):
