@@ -6,7 +6,7 @@ from django.db import InterfaceError, OperationalError
 
 from agents.errors import AgentsUnavailable
 from agents.models import Agent
-from agents.runtime.catalog import PublishedAgent
+from agents.runtime.catalog import PublishedAgent, RunLimits
 from tenants.scoping import tenant_scope
 
 
@@ -30,5 +30,17 @@ def as_published(agent: Agent) -> PublishedAgent:
         instructions=revision.instructions,
         route=revision.route.name,
         parameters=revision.parameters,
+        variables=revision.variables,
+        tools=tuple(revision.tools),
+        limits=RunLimits(
+            steps=revision.max_steps,
+            tool_calls=revision.max_tool_calls,
+            seconds=revision.max_run_seconds,
+            tokens=revision.max_run_tokens,
+        ),
+        busy_policy=revision.busy_policy,
+        response_cache=revision.response_cache,
+        cache_seconds=revision.cache_seconds,
+        overflow=revision.overflow,
         created=int(revision.published_at.timestamp()),
     )

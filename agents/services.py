@@ -7,6 +7,7 @@ from django.db.models import Max
 
 from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
+from agents.models.agent import FROZEN
 from inference.models import ModelRoute
 from kernel.audit import note_transition
 from kernel.errors import NotFound
@@ -14,7 +15,7 @@ from kernel.publishing import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
 
-DRAFT_FIELDS = ("slug", "name", "description", "route", "instructions", "parameters", "changed_at")
+DRAFT_FIELDS = ("slug", "name", "description", *FROZEN, "changed_at")
 """What a form changes. What is published has services of its own: a late form must not undo it."""
 
 
@@ -77,9 +78,7 @@ def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentR
             tenant_id=draft.tenant_id,
             agent=draft,
             number=(latest or 0) + 1,
-            instructions=draft.instructions,
-            route_id=draft.route_id,
-            parameters=draft.parameters,
+            **{name: getattr(draft, name) for name in FROZEN},
             note=note,
             published_by=user,
         )

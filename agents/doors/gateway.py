@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from agents.doors.conversation_ports import Conversations
 from agents.runtime.catalog import AgentCatalog
+from agents.runtime.run_rows import RunStore
+from agents.runtime.runner import Runner
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from inference.relay.watch import Watch
@@ -25,9 +28,12 @@ class Gateway:
     keyring: Keyring
     gate: Gate
     catalog: AgentCatalog
+    conversations: Conversations
     fleet: FleetReference
     relay: Opener
     watch: Watch
+    runner: Runner
+    runs: RunStore
     redis: Redis
     usage: LoadingCache[UsageQuestion, UsageReport]
     max_body_bytes: int

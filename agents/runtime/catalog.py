@@ -12,6 +12,16 @@ STALE_SECONDS = 15 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RunLimits:
+    """After which a run ends as incomplete."""
+
+    steps: int = 8
+    tool_calls: int = 16
+    seconds: int = 600
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PublishedAgent:
     """The revision of an agent that is served."""
 
@@ -21,6 +31,13 @@ class PublishedAgent:
     instructions: str
     route: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    variables: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
+    limits: RunLimits = RunLimits()
+    busy_policy: str = ""
+    response_cache: str = "off"
+    cache_seconds: int = 3600
+    overflow: str = "drop"
     created: int = 0
     """Seconds since 1970."""
 

@@ -4,6 +4,8 @@ from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
 from agents.api.agents import AgentsViewSet
+from agents.api.conversations import ConversationsViewSet, ErasuresViewSet
+from agents.api.runs import ApprovalsViewSet, RunsViewSet
 from config.api import answer_unknown
 from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
@@ -31,6 +33,10 @@ router.register("alert-recipients", AlertRecipientsViewSet, basename="alert-reci
 router.register("usage", UsageViewSet, basename="usage")
 router.register("tokens", TokensViewSet, basename="token")
 router.register("agents", AgentsViewSet, basename="agent")
+router.register("conversations", ConversationsViewSet, basename="conversation")
+router.register("runs", RunsViewSet, basename="run")
+router.register("approvals", ApprovalsViewSet, basename="approval")
+router.register("erasures", ErasuresViewSet, basename="erasure")
 router.register("routes", RoutesViewSet, basename="route")
 router.register("pools", PoolsViewSet, basename="pool")
 router.register("endpoints", EndpointsViewSet, basename="endpoint")

@@ -48,6 +48,10 @@ NAVIGATION = [
         "Agents",
         ("Agents", "smart_toy", changelist("agents_agent")),
         ("Revisions", "history", changelist("agents_agentrevision")),
+        ("Conversations", "forum", changelist("agents_conversation")),
+        ("Runs", "directions_run", changelist("agents_run")),
+        ("Approvals", "approval", changelist("agents_approval")),
+        ("Erasures", "delete_forever", changelist("agents_erasurereceipt")),
     ),
     section(
         "Inference",

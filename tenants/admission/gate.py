@@ -170,6 +170,10 @@ class Gate:
             demand, checks, prompt_tokens=prompt, longest_answer=page.limits.longest_answer
         )
 
+    def estimate_prompt(self, route: str, prompt_bytes: int) -> int:
+        """Tokens that a prompt of so many bytes will hardly exceed on this route."""
+        return self._sizes.estimate(route=route, prompt_bytes=prompt_bytes)
+
     async def extend(self, admission: Admission) -> bool:
         """Hold twice the answer, or what is left. False if there is no more than before."""
         hold = admission.hold

@@ -10,6 +10,7 @@ from inference import join_tokens, static_endpoints
 from tenants import services
 from tenants.models import Membership
 from tests.fixtures.console import PASSWORD, make_event, make_person
+from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits_shown import make_limits
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -17,7 +18,8 @@ NAMES = [model._meta.label_lower.replace(".", "_") for model in MODELS]
 READ_ONLY = {
     *("auditlog_logentry", "tenants_usageevent", "agents_agentrevision"),
     *("tenants_quotawindow", "tenants_quotatopup", "tenants_quotaalert"),
-    "tenants_usagehour",
+    *("tenants_usagehour", "agents_conversation", "agents_run", "agents_approval"),
+    "agents_erasurereceipt",
 }
 
 
@@ -33,6 +35,8 @@ def platform(acme, rival, pool, route, operator):
         agents.publish(agent=agent, user=user)
         make_event(tenant)
         make_limits(tenant)
+        make_approval(tenant)
+        erase_another(tenant)
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -16,6 +16,7 @@ from tenants import services as tenants
 from tenants.limits_report import report_limits
 from tenants.models import AlertRecipient
 from tests.fixtures.console import make_event, make_person
+from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits import make_plan, own_quota, own_rate
 
 PREFIX = "api/v1/"
@@ -24,6 +25,8 @@ CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operato
 EVERYBODY = (401, 200, 200, 200, 200, 200)
 """Lists: people of other tenants get a list too, of their own things."""
 MEMBERS = (401, 404, 200, 200, 200, 200)
+ADMINS = (401, 403, 403, 403, 200, 200)
+"""What people said: a viewer is refused for the role, whatever the tenant."""
 OPERATORS = (401, 403, 403, 403, 403, 200)
 
 # (method, route): the answers to CAST, in its order, about the things of acme.
@@ -79,6 +82,19 @@ ACCESS = {
     ("post", "agents/{pk}/publish"): (401, 403, 403, 201, 201, 201),
     ("post", "agents/{pk}/rollback"): (401, 403, 403, 200, 200, 200),
     ("get", "agents/{pk}/revisions"): MEMBERS,
+    ("get", "conversations"): ADMINS,
+    ("get", "conversations/{public_id}"): ADMINS,
+    ("get", "conversations/{public_id}/items"): ADMINS,
+    ("delete", "conversations/{public_id}"): ADMINS,
+    ("get", "runs"): ADMINS,
+    ("get", "runs/{public_id}"): ADMINS,
+    ("post", "runs/{public_id}/cancel"): ADMINS,
+    ("get", "approvals"): ADMINS,
+    ("get", "approvals/{public_id}"): ADMINS,
+    ("post", "approvals/{public_id}/resolve"): ADMINS,
+    ("get", "erasures"): ADMINS,
+    ("post", "erasures"): (401, 404, 403, 403, 202, 202),
+    ("get", "erasures/{public_id}"): ADMINS,
     ("get", "usage"): EVERYBODY,
     ("get", "usage/{request_id}"): MEMBERS,
     ("get", "usage/summary"): MEMBERS,
@@ -118,6 +134,8 @@ BODIES = {
     ("post", "api-keys"): {"name": "second"},
     ("post", "agents"): {"slug": "second", "name": "Second", "route": "smollm2"},
     ("post", "agents/{pk}/rollback"): {"revision": 1},
+    ("post", "approvals/{public_id}/resolve"): {"decision": "approved"},
+    ("post", "erasures"): {"everything_of": "acme"},
     ("post", "plans"): {"name": "Second"},
     ("post", "rate-limits"): {"requests_per_minute": 5, "per": "key"},
     ("post", "quotas"): {"limit": 5, "per": "key"},
@@ -130,6 +148,7 @@ BODIES = {
 }
 FOR_A_NEW_ROW = {
     *("members", "api-keys", "agents"),
+    "erasures",
     *("rate-limits", "quotas", "top-ups", "alert-recipients"),
 }
 """Where `?tenant=acme` says for whom."""
@@ -184,6 +203,7 @@ def things(acme, rival, route, pool, operator):
         "people": people,
         "tenants": "acme",
         **limits,
+        **said_in(acme),
         "members": members.pk,
         "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
         "agents": agent.pk,
@@ -216,6 +236,17 @@ def limits_of(tenant, *, owner):
         "top-ups": top_up.pk,
         "alert-recipients": recipient.pk,
         "top-up": told,
+    }
+
+
+def said_in(tenant):
+    """A conversation with a run that waits for a person, and one that is gone."""
+    approval = make_approval(tenant)
+    return {
+        "conversations": approval.run.conversation.public_id,
+        "runs": approval.run.public_id,
+        "approvals": approval.public_id,
+        "erasures": erase_another(tenant).public_id,
     }
 
 
