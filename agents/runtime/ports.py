@@ -7,15 +7,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
+from agents.runtime.budget import Budget, Clock, Progress, Reason
 from agents.runtime.catalog import RunLimits
 from agents.runtime.items import ApprovalRequest, FunctionCall, Item
 from inference.relay.parameters import ChatRequest
 from tenants.admission.usage import Usage
 
-NOTHING_USED = Usage()
-
-Clock = Callable[[], float]
-"""Seconds that only ever grow, as `time.monotonic`."""
+__all__ = ["Budget", "Clock", "Progress", "Reason"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,27 +41,6 @@ AskModel = Callable[[ChatRequest], AsyncGenerator[Said]]
 
 Raises leaves of the error tree, which end the run: a refusal by the gate, a broken engine.
 """
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a run has come. It only grows; a run that goes on elsewhere takes it along."""
-
-    steps: int = 0
-    """Times the model was asked."""
-    tool_calls: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    """With what hand-offs to other agents used."""
-    seconds: float = 0.0
-    """Of work: waiting for an approval does not count."""
-    repaired: bool = False
-    """Whether the model had its one chance to correct a call that was not valid."""
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +81,14 @@ class ToolResult:
 
     text: str
     is_error: bool = False
-    usage: Usage = NOTHING_USED
-    """Tokens that it took, where another agent did the work; they count for this run too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """From where a tool is called: what a hand-off may use, and how deep it is."""
+    """From where a tool is called: what a hand-off may use, and who handed over to whom."""
 
-    call_id: str = ""
+    budget: Budget
     agents: tuple[str, ...] = ()
-    tokens_left: int | None = None
 
 
 class Toolbox(Protocol):
@@ -243,15 +217,6 @@ Tell = Callable[[Fact], Awaitable[None]]
 """Hears what happens, in order, one fact at a time."""
 
 State = Literal["completed", "incomplete", "paused"]
-Reason = Literal[
-    "max_steps",
-    "max_tool_calls",
-    "max_run_seconds",
-    "max_run_tokens",
-    "max_output_tokens",
-    "content_filter",
-]
-"""Of an incomplete end: limits are named as an agent's page names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
