@@ -55,6 +55,9 @@ class ScriptedModel:
         return [
             (message.role, message.content)
             if not isinstance(message.tool_calls, list)
-            else (message.role, [(c.function.name, c.function.arguments) for c in message.tool_calls])
+            else (
+                message.role,
+                [(c.function.name, c.function.arguments) for c in message.tool_calls],
+            )
             for message in self.asked[turn].messages
         ]

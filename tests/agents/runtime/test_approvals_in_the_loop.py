@@ -106,9 +106,7 @@ async def test_without_a_verdict_the_run_is_paused_anew_and_asks_nothing_twice()
 
 async def test_a_verdict_that_came_as_an_item_is_enough():
     play, ended = await paused()
-    response = ApprovalResponse(
-        id="apa_1", approval_request_id=ended.approvals[0].id, approve=True
-    )
+    response = ApprovalResponse(id="apa_1", approval_request_id=ended.approvals[0].id, approve=True)
     items = [*stored(ended), StoredItem(item=response, is_input=True)]
     again, plan = later(play, ended, says("Done"), items=items)
 
@@ -212,7 +210,6 @@ async def test_open_calls_of_a_run_that_was_stopped_can_be_answered(note):
 
     assert (output.call_id, output.output) == ("pay-0", note)
     assert answered([*ended.items, output], note=note) == ()
-
 
 
 async def test_a_person_must_allow_each_call_anew():

@@ -38,6 +38,8 @@ def test_arguments_that_fit_are_read():
         ("{'city': 'Rome'}", "not valid JSON"),
         ('{"city": NaN}', "not valid JSON"),
         ('{"city": "\ud800"}', "not valid JSON"),
+        ('{"city": 1' + "0" * 5000 + "}", "not valid JSON"),
+        ('{"city": 1e999}', "not valid JSON"),
         ("null", "not a JSON object"),
         ('"Rome"', "not a JSON object"),
         ("{}", "'city' is a required property"),

@@ -1,6 +1,7 @@
 """The agent loop: a model that calls tools, and everything that it may get wrong."""
 
 import asyncio
+import re
 import time
 
 import pytest
@@ -113,7 +114,7 @@ async def test_parallel_calls_run_side_by_side_and_answer_in_order():
     asked = [item.call_id for item in ended.items if hasattr(item, "name")]
     answered = [item.call_id for item in ended.items if isinstance(item, FunctionCallOutput)]
     assert asked == answered == ["slow-0", "slow-1", "slow-2"]
-    assert [fact.call_id for fact in play.told(ToolEnded)][0] == "slow-1"
+    assert next(fact.call_id for fact in play.told(ToolEnded)) == "slow-1"
 
 
 async def test_where_calls_may_not_be_parallel_only_the_first_one_counts():
@@ -172,8 +173,6 @@ async def test_a_call_that_is_not_valid_can_be_corrected_once(call, problem):
     assert play.tools.called == [("add", {"a": 1, "b": 1})]
     assert said.endswith("Correct the call and make it again.")
     assert (result, ended.state) == ("2", "completed")
-    import re
-
     assert re.search(problem, said)
 
 
