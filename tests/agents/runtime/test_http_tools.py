@@ -83,14 +83,14 @@ def test_what_no_template_names_is_the_body():
 
     assert request.url == BASE + "/o/1"
     assert json.loads(request.body) == {"name": "x", "tags": ["a"]}
-    assert request.headers["Content-Type"] == "application/json"
+    assert request.headers["content-type"] == "application/json"
 
 
 def test_a_form_is_one_if_asked_for():
     request = made({"a": "1 2", "b": ["x", "y"]}, method="POST", rest="form")
 
     assert request.body == b"a=1+2&b=x&b=y"
-    assert request.headers["Content-Type"] == "application/x-www-form-urlencoded"
+    assert request.headers["content-type"] == "application/x-www-form-urlencoded"
 
 
 def test_one_argument_may_be_the_whole_body():
