@@ -8,6 +8,7 @@ from agents.runtime.tools.agent import AgentTools, Delegates
 from agents.runtime.tools.builtin import BuiltinTools
 from agents.runtime.tools.http.calling import HttpTools
 from agents.runtime.tools.kind import Kind
+from agents.runtime.tools.mcp.calling import McpTools
 from kernel.egress import Egress
 
 
@@ -18,5 +19,6 @@ def every_kind(
     return {
         "builtin": BuiltinTools(),
         "http": HttpTools(egress),
+        "mcp": McpTools(egress),
         "agent": AgentTools(delegates, clock=clock),
     }

@@ -11,6 +11,7 @@ from agents.runtime.tools.agent import AgentSettings
 from agents.runtime.tools.builtin import BUILTINS, BuiltinSettings
 from agents.runtime.tools.http.settings import CONTROL, HttpSettings, ensure_makeable
 from agents.runtime.tools.kind import WrongSettings, read_settings
+from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
 from kernel.egress_rules import EgressRules, TargetRefused
 
 LARGEST_SCHEMA = 64 * 1024
@@ -84,6 +85,12 @@ def check_http(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None
     ensure_target(read.url.replace("{", "").replace("}", ""))
 
 
+def check_mcp(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:
+    read = read_settings(settings, McpSettings)
+    ensure_askable(read)
+    ensure_target(read.url)
+
+
 def check_agent(settings: Mapping[str, Any], _: EnsureTarget) -> None:
     read_settings(settings, AgentSettings)
 
@@ -95,6 +102,7 @@ def check_builtin(settings: Mapping[str, Any], _: EnsureTarget) -> None:
 
 CHECKS: dict[str, Callable[[Mapping[str, Any], EnsureTarget], None]] = {
     "http": check_http,
+    "mcp": check_mcp,
     "agent": check_agent,
     "builtin": check_builtin,
 }
