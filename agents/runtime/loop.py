@@ -11,7 +11,6 @@ from contextlib import aclosing
 from agents.runtime.budget import Budget
 from agents.runtime.call_verdict import ForClient, Judged, Ready, Wrong, judge, told_to_model
 from agents.runtime.carrying_out import Carrier
-from agents.runtime.history import next_request
 from agents.runtime.items import (
     ApprovalRequest,
     ApprovalResponse,
@@ -19,6 +18,7 @@ from agents.runtime.items import (
     Item,
     new_item_id,
 )
+from agents.runtime.next_request import next_request
 from agents.runtime.open_calls import open_calls, output_of, requests_of, verdicts_of
 from agents.runtime.ports import (
     ApprovalNeeded,
