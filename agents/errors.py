@@ -2,6 +2,8 @@
 
 * Conflict
   x AgentSlugTaken, NothingToPublish
+  x RunIsActive, ConversationBusy, IdempotencyMismatch
+  x NotResumable        the event log is gone, and a run is never made twice
 * Rejected
   x UnknownFrame, FrameTooLarge, BinaryFrame
 * Denied
@@ -12,6 +14,8 @@
   x TooManyRuns
 * Overloaded
   x AgentsUnavailable   PostgreSQL is away and the tenant's agents are not known here yet
+  x Interrupted         the worker stops, and the run did not end in time
+  x RunNotKept          PostgreSQL went away in the middle of a run that was to be stored
 """
 
 from kernel.errors import (
@@ -83,3 +87,39 @@ class AgentsUnavailable(Overloaded):
     """The agents of this tenant cannot be read right now. Try again shortly."""
 
     code = "agents_unavailable"
+
+
+class RunIsActive(Conflict):
+    """This response is still being made. Cancel it first, or wait for its end."""
+
+    code = "run_is_active"
+
+
+class ConversationBusy(Conflict):
+    """Another response of this conversation is being made. Join it, or wait for its end."""
+
+    code = "conversation_busy"
+
+
+class IdempotencyMismatch(Conflict):
+    """This `client_id` was used for another request. Choose a new one for every request."""
+
+    code = "idempotency_mismatch"
+
+
+class NotResumable(Conflict):
+    """The events of this response are not kept any more, and it is never made a second time."""
+
+    code = "not_resumable"
+
+
+class Interrupted(Overloaded):
+    """The gateway had to stop before this response was done. Ask again."""
+
+    code = "interrupted"
+
+
+class RunNotKept(Overloaded):
+    """The response was to be stored and could not be. Ask again."""
+
+    code = "run_not_kept"

@@ -65,6 +65,10 @@ class Call:
         request_id = (self.client_request_id or self.request_id).encode()
         return [(b"x-request-id", request_id), *self.limit_headers]
 
+    def elapsed(self) -> float:
+        """Seconds since it came in."""
+        return time.monotonic() - self.started
+
     async def authenticate(self, scope: str | None) -> Principal:
         """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
 

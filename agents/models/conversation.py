@@ -4,6 +4,7 @@ from django.db import models
 from django.db.models import Q
 
 from agents.models.choices import ACTIVE, ApprovalState, ItemKind, RunState
+from agents.models.run_rows import RunQuerySet
 from tenants.scoping import TenantManager, TenantOwned
 
 
@@ -32,6 +33,9 @@ class Conversation(TenantOwned):
         return self.public_id
 
 
+RunManager = TenantManager.from_queryset(RunQuerySet)
+
+
 class Run(TenantOwned):
     """One execution: what was asked, by whom, how it stands, and how it ended."""
 
@@ -48,7 +52,7 @@ class Run(TenantOwned):
     api_key_id = models.BigIntegerField(null=True)
     member_id = models.BigIntegerField(null=True)
     client_id = models.CharField(
-        max_length=128, blank=True, help_text="The client's own name of it: once per conversation."
+        max_length=128, blank=True, help_text="The client's own name: once per conversation or key."
     )
     request = models.JSONField(default=dict, help_text="The settings that a response echoes.")
     background = models.BooleanField(default=False)
@@ -69,7 +73,7 @@ class Run(TenantOwned):
     started_at = models.DateTimeField(null=True)
     ended_at = models.DateTimeField(null=True)
 
-    objects = TenantManager["Run"]()
+    objects = RunManager()
 
     class Meta:
         ordering = ("-created_at",)
@@ -87,6 +91,11 @@ class Run(TenantOwned):
                 fields=("conversation", "client_id"),
                 condition=~Q(client_id=""),
                 name="client_id_once_per_conversation",
+            ),
+            models.UniqueConstraint(
+                fields=("tenant", "api_key_id", "client_id"),
+                condition=Q(conversation=None) & ~Q(client_id=""),
+                name="client_id_once_per_key",
             ),
         )
 

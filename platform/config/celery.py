@@ -27,6 +27,7 @@ app.conf.beat_schedule = {
     "probe-due-endpoints": every(1, "inference.tasks.probe_due_endpoints"),
     "probe-completions": every(5, "inference.tasks.probe_completions"),
     "canary": every(15, "config.tasks.sing"),
+    "end-dead-runs": every(10, "agents.tasks.end_dead_runs"),
     "bill-orphans": every(10, "tenants.tasks.bill_orphans"),
     "deliver-notices": every(10, "tenants.tasks.deliver_notices"),
     "reset-due-quotas": every(60, "tenants.tasks.reset_due_quotas"),

@@ -14,8 +14,16 @@ from agents.doors.embeddings import NAME as EMBEDDINGS
 from agents.doors.embeddings import embeddings
 from agents.doors.gateway import Gateway
 from agents.doors.models import list_models, show_model
+from agents.doors.responses import NAME as RESPONSES
+from agents.doors.responses import create_response
 from agents.doors.socket import ResponsesSocket
 from agents.doors.socket_tickets import issue_socket_ticket
+from agents.doors.stored_responses import (
+    cancel_response,
+    delete_response,
+    list_input_items,
+    show_response,
+)
 from agents.doors.usage import show_usage
 from config.gateway_health import GatewayHealth
 from config.lifespan import Lifespan
@@ -52,6 +60,10 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
+        at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
+        at(r"^v1/responses/[^/]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)),
+        at(r"^v1/responses/[^/]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
+        at(r"^v1/responses/[^/]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
         at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,9 +15,18 @@ import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from agents import run_store
 from agents.doors.gateway import Gateway
 from agents.errors import AgentsUnavailable
+from agents.events.bell import Bell
+from agents.events.log import BLOCK_SECONDS, EventLog
+from agents.events.rebuilt import end_frame
+from agents.history_store import load_history
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
+from agents.runtime.items import Json
+from agents.runtime.machinery import Machinery
+from agents.runtime.run_rows import RunStore
+from agents.runtime.runner import Runner
 from agents.selectors import load_published_agents
 from config.background import Background
 from config.departure import Departure
@@ -67,6 +76,7 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+EVENTS_PATIENCE_SECONDS = 1.0
 LEDGER_PATIENCE_SECONDS = 30.0
 """At the end, for PostgreSQL; what it does not take then is in the spool."""
 USAGE_SECONDS = 5.0
@@ -92,6 +102,9 @@ class Worker:
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
+        # Not the server of limits: events are many, and decisions must not wait for them.
+        self._events = connect_async(settings.REDIS_URL, timeout=EVENTS_PATIENCE_SECONDS)
+        self._tails = connect_async(settings.REDIS_URL, timeout=BLOCK_SECONDS + 5)
         self._spool = FolderSpool(Path(settings.SPOOL_DIR))
         self.counters = Counters(self.redis, self._load_counters)
         self.holds = Holds(self.counters)
@@ -111,18 +124,37 @@ class Worker:
         self._gossip = Gossip(
             self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
         )
+        self._runs = self._assemble_run_store()
+        self._bell = Bell(self._events, self._subscriber)
+        self.event_log = EventLog(
+            self._events, self._tails, find_end=self._find_end, ttl=settings.RUN_LOG_SECONDS
+        )
         self.gateway = self._assemble()
         self.follower = Follower(
             poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
         )
 
     def _assemble(self) -> Gateway:
+        gate, relay = self._assemble_gate(), Fallbacks(self.dispatcher)
+        catalog = AgentCatalog(self._load_agents)
+        machinery = Machinery(
+            worker=self._workers.name,
+            gate=gate,
+            relay=relay,
+            catalog=catalog,
+            fleet=self.fleet,
+            store=self._runs,
+            log=self.event_log,
+            bell=self._bell,
+        )
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
-            gate=self._assemble_gate(),
-            catalog=AgentCatalog(self._load_agents),
+            gate=gate,
+            catalog=catalog,
             fleet=self.fleet,
-            relay=Fallbacks(self.dispatcher),
+            relay=relay,
+            runner=Runner(machinery),
+            runs=self._runs,
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -131,6 +163,35 @@ class Worker:
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
         )
+
+    def _assemble_run_store(self) -> RunStore:
+        return RunStore(
+            begin=self._asking(run_store.begin_run),
+            claim=self._asking(run_store.claim_run),
+            renew=self._asking(run_store.renew_runs),
+            finish=self._asking(run_store.finish_run),
+            discard=self._asking(run_store.discard_run),
+            ask_cancel=self._asking(run_store.ask_cancel),
+            load=self._asking(run_store.load_run),
+            load_ended=self._asking(run_store.load_ended),
+            load_input=self._asking(run_store.load_input),
+            delete=self._asking(run_store.delete_run),
+            history=self._asking(load_history),
+            begun_since=self._asking(run_store.begun_since),
+            last_begun=self._asking(run_store.last_begun),
+        )
+
+    def _asking(self, function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+        """`function` for callers that wait for it in the event loop."""
+
+        async def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await self._ask(function, *args, **kwargs)
+
+        return ask
+
+    async def _find_end(self, run_id: str) -> Json | None:
+        known = await self._runs.load_ended(run_id)
+        return None if known is None else end_frame(known)
 
     def _assemble_dispatcher(self) -> Dispatcher:
         relay = Relay(upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng)
@@ -171,6 +232,9 @@ class Worker:
         self._background.start("the talk of workers about endpoints", self._gossip.run())
         self._background.start("the queues in front of pools", self.dispatcher.run())
         self._background.start("the watch over streams", self._watch.run())
+        self._background.start("the event logs", self.event_log.writer.run())
+        self._background.start("the bell between workers", self._bell.run())
+        self._background.start("the leases of runs", self.gateway.runner.run())
         spare_the_collector()
         return self
 
@@ -187,6 +251,11 @@ class Worker:
             closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
             closing.push_async_callback(self._upstream.close)
+            closing.push_async_callback(self._events.aclose)
+            closing.push_async_callback(self._tails.aclose)
+            patience = self.departure.patience_left(settings.DRAIN_SECONDS)
+            await self.gateway.runner.drain(seconds=patience)
+            await self.event_log.close_readers()
             await self._background.stop()
             await self._sign_off()
             await self.ledger.close(patience=min(settings.DRAIN_SECONDS, LEDGER_PATIENCE_SECONDS))

@@ -1,0 +1,77 @@
+"""Conversations in PostgreSQL: begun, read, continued and listed.
+
+Synchronous: the gateway calls these on its database threads. Each is told the tenant, and raises
+the same NotFound for what is another tenant's as for what was never there.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from django.db import transaction
+from django.utils import timezone
+
+from agents.history_store import find_conversation, load_history, read_version
+from agents.models import Conversation, Item, Run
+from agents.runtime.items import StoredItem, item_json, kind_of
+from kernel.errors import NotFound
+from tenants.scoping import tenant_scope
+
+__all__ = ["append_items", "load_history", "read_version"]
+
+
+@transaction.atomic
+def append_items(
+    tenant_id: int, *, conversation: str | None, run: str | None, items: Sequence[StoredItem]
+) -> None:
+    """Keep items at the end of a conversation, or of a run without one. Raises NotFound.
+
+    Positions are given under the lock of the conversation's row, or the run's: whoever comes second
+    waits. Items that are kept already are left alone, so that this may be said twice.
+    """
+    with tenant_scope(tenant_id):
+        # The conversation first, always: two locks in two orders would be a deadlock.
+        place = None if conversation is None else find_conversation(conversation, lock=True)
+        owner = None if run is None else find_run(run, lock=place is None)
+        known = Item.objects.filter(public_id__in=[each.item.id for each in items])
+        kept = set(known.values_list("public_id", flat=True))
+        new = [each for each in items if each.item.id not in kept]
+        first = place.next_position if place else count_items(owner)
+        rows = as_rows(new, first=first)
+        for row in rows:
+            row.tenant_id, row.conversation, row.run = tenant_id, place, owner
+        Item.objects.bulk_create(rows)
+        if place is not None and rows:
+            touch(place, by=len(rows))
+
+
+def as_rows(items: Iterable[StoredItem], *, first: int) -> list[Item]:
+    return [
+        Item(
+            public_id=each.item.id,
+            is_input=each.is_input,
+            position=position,
+            kind=kind_of(each.item),
+            body={k: v for k, v in item_json(each.item).items() if k != "id"},
+        )
+        for position, each in enumerate(items, first)
+    ]
+
+
+def find_run(public_id: str, *, lock: bool = False) -> Run:
+    """Within a tenant scope. Raises NotFound."""
+    rows = Run.objects.select_for_update() if lock else Run.objects
+    found = rows.filter(public_id=public_id).first()
+    if found is None:
+        raise NotFound("There is no such response here.", param="response_id")
+    return found
+
+
+def count_items(run: Run | None) -> int:
+    """Items of a run without conversation: nothing but whole runs is ever deleted there."""
+    return Item.objects.filter(run=run).count()
+
+
+def touch(conversation: Conversation, *, by: int) -> None:
+    """Its items have changed: who remembers an older version must read it again."""
+    Conversation.objects.filter(pk=conversation.pk).update(
+        next_position=conversation.next_position + by, changed_at=timezone.now()
+    )

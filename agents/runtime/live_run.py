@@ -1,0 +1,314 @@
+"""One run on its way through this worker: its turn, its work, and its one end."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+
+import msgspec
+
+from agents.errors import RunNotKept
+from agents.events.bell import bell_of_conversation
+from agents.events.feed import Feed
+from agents.events.narrator import Narrator
+from agents.events.response_object import response_object
+from agents.events.responses import Frame, ResponseEvents
+from agents.runtime.catalog import RunLimits
+from agents.runtime.create_run import CreateRun, chat_of, row_of, settings_for
+from agents.runtime.history import History
+from agents.runtime.instructions import apply_agent
+from agents.runtime.items import Json, StoredItem
+from agents.runtime.machinery import Machinery
+from agents.runtime.metering import RunCancelled
+from agents.runtime.model_calls import ModelCalls
+from agents.runtime.outcome import (
+    Outcome,
+    RunLost,
+    Stop,
+    as_exception,
+    failed,
+    outcome_of_ended,
+    outcome_of_stop,
+)
+from agents.runtime.ports import Ended, Plan
+from agents.runtime.resolution import Target
+from agents.runtime.run import single_turn
+from agents.runtime.run_rows import EndedRun, NewRun
+from kernel import logs, metrics
+from kernel.asgi import ClientLeft, Headers
+from kernel.errors import Overloaded, PlatformError
+from kernel.ids import new_id
+from tenants.admission.gate import Admission
+from tenants.admission.principal import Principal
+
+log = logging.getLogger(__name__)
+
+UNKEPT_LOG_SECONDS = 60
+"""For which the events of a run that is not to be stored can still be resumed."""
+FINISH_PATIENCE_SECONDS = 10.0
+FINISH_PAUSE_SECONDS = 0.5
+LAST_EVENT_SECONDS = 5.0
+
+
+class Started(msgspec.Struct, frozen=True, kw_only=True):
+    """What whoever asked for a run is told first."""
+
+    run_id: str
+    headers: Headers = []
+    """How the caller's limits stand."""
+    joined: bool = False
+    """Whether it was there already, under its `client_id`."""
+
+
+class LiveRun:
+    """A run that this worker executes. `stop` it whenever; it ends once."""
+
+    def __init__(
+        self, machinery: Machinery, create: CreateRun, principal: Principal, target: Target
+    ) -> None:
+        self.id = new_id("resp")
+        self.create = create
+        self.principal = principal
+        self.target = target
+        self.started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
+        self.over = asyncio.Event()
+        self.has_row = False
+        self.error: PlatformError | None = None
+        """Why it failed, once it is over."""
+        self.task: asyncio.Task[None] | None = None
+        self._machinery = machinery
+        self._settings = settings_for(create, run_id=self.id)
+        ttl = None if create.store else UNKEPT_LOG_SECONDS
+        self._log = machinery.log.open(self.id, ttl=ttl)
+        self._narrator = Narrator(ResponseEvents(self._settings), self._log)
+        self._log.on_taken = lambda: self.stop(Stop.LOST)
+        self._why: Stop | None = None
+        self._is_running = False
+        self._is_ending = False
+        self._inserting: asyncio.Task[None] | None = None
+        self._calls = ModelCalls(
+            machinery,
+            run_id=self.id,
+            door=create.door,
+            principal=principal,
+            target=target,
+            admitted=self._admitted,
+            why_stopped=lambda: as_exception(self._why) if self._why else None,
+        )
+        # Nobody may be left who asks how it began.
+        self.started.add_done_callback(lambda told: told.cancelled() or told.exception())
+
+    def stop(self, why: Stop) -> None:
+        """Make it end for this reason; harmless when it is ending."""
+        if self._why is None and not self._is_ending:
+            self._why = why
+            # A task that is cancelled before its first step would never get to its end.
+            if self._is_running and self.task is not None:
+                self.task.cancel()
+
+    @property
+    def feed(self) -> Feed:
+        """Its events, for readers in this process."""
+        return self._log.feed
+
+    def response(self, status: str) -> Json:
+        """Its response object before it has made anything."""
+        return response_object(self._settings, status)
+
+    def leave(self) -> None:
+        """Whoever asked for it has gone."""
+        if not self.create.goes_on:
+            self.stop(Stop.CLIENT_LEFT)
+
+    def row(self, *, waits: bool) -> NewRun:
+        """As the table gets it."""
+        return row_of(
+            self.create,
+            self._settings,
+            principal=self.principal,
+            target=self.target,
+            worker=self._machinery.worker,
+            waits=waits,
+        )
+
+    def is_known(self, *, waits: bool) -> None:
+        """The table has it, so that it may be told of."""
+        self.has_row = True
+        self._log.release()
+        if waits:
+            self._narrator.say(self._narrator.events.queued())
+            self.started.set_result(Started(run_id=self.id))
+
+    async def execute(self, take_turn: Callable[[], Awaitable[bool]]) -> None:
+        """Work when it is its turn, and end. Never raises: it is nobody's call.
+
+        `take_turn` answers False if there is nothing to do.
+        """
+        logs.request_id.set(self.id)
+        logs.tenant.set(self.principal.tenant)
+        seconds = self._limits.seconds
+        alarm = asyncio.get_running_loop().call_later(seconds, self.stop, Stop.TIME_IS_UP)
+        metrics.active_runs.inc()
+        try:
+            outcome = await self._outcome(take_turn)
+            if outcome is not None:
+                await self._end(outcome)
+        finally:
+            alarm.cancel()
+            metrics.active_runs.dec()
+            await self._machinery.log.close(self._log)
+            self.over.set()
+
+    @property
+    def _limits(self) -> RunLimits:
+        return self.target.agent.limits if self.target.agent else RunLimits()
+
+    async def _outcome(self, take_turn: Callable[[], Awaitable[bool]]) -> Outcome | None:
+        """How it ended; None if it never began or was taken away. The outermost edge of a run."""
+        self._is_running = True
+        try:
+            if self._why is not None:
+                return await self._stopped(self._why)
+            if not await take_turn():
+                return None
+            ended = await self._work()
+        except PlatformError as error:
+            return await self._failed(error)
+        except (asyncio.CancelledError, RunCancelled, ClientLeft, RunLost):
+            return await self._stopped(self._why or Stop.INTERRUPTED)
+        except Exception:
+            # A bug: it must end this run, and nothing else.
+            log.exception("a run failed")
+            return await self._failed(PlatformError())
+        finally:
+            self._is_ending = True
+        return outcome_of_ended(ended)
+
+    async def _failed(self, error: PlatformError) -> Outcome | None:
+        if self.started.done():
+            return failed(error)
+        await self._refuse(error)
+        return None
+
+    async def _refuse(self, error: BaseException) -> None:
+        """It never began: nothing of it stays."""
+        self.started.set_exception(error)
+        if self.has_row:
+            await self._machinery.store.discard(self.principal.tenant_id, self.id)
+
+    async def _stopped(self, why: Stop) -> Outcome | None:
+        if why is Stop.LOST:
+            await self._machinery.log.take_over(self._log)
+            return None
+        outcome = outcome_of_stop(why)
+        if not self.started.done():
+            await self._refuse(outcome.error or as_exception(why))
+            return None
+        return outcome
+
+    async def _work(self) -> Ended:
+        create = self.create
+        if self.started.done():
+            self._narrator.say(self._narrator.events.in_progress())
+        history = History()
+        if create.conversation or create.previous_response:
+            history = await self._machinery.store.history(
+                self.principal.tenant_id,
+                conversation=create.conversation,
+                previous_response=create.previous_response,
+            )
+        request = apply_agent(chat_of(create, history.items), self.target.agent)
+        plan = Plan(request=request, limits=self._limits)
+        return await single_turn(plan, ask=self._calls, tell=self._narrator)
+
+    def _admitted(self, admission: Admission) -> None:
+        """The first call may be made: only now the run exists."""
+        if self.started.done():
+            return
+        self._narrator.say(self._narrator.events.created())
+        self.started.set_result(Started(run_id=self.id, headers=admission.headers()))
+        if not self.has_row:
+            # The engine works meanwhile.
+            self._inserting = asyncio.create_task(self._insert())
+
+    async def _insert(self) -> None:
+        try:
+            await self._machinery.store.begin(self.row(waits=False))
+        except Overloaded:
+            if self.create.store:
+                self.stop(Stop.NOT_KEPT)
+                return
+            # Nothing of it was to be kept: it needs the table less than its client needs it.
+            self._log.release()
+            return
+        self.is_known(waits=False)
+
+    async def _end(self, outcome: Outcome) -> None:
+        self.error = outcome.error
+        if self._inserting is not None:
+            await self._inserting
+        self._narrator.flush()
+        frames = self._last_frames(outcome)
+        if self.has_row:
+            try:
+                won = await self._keep(outcome)
+            except Overloaded:
+                frames = self._unless_unkept(frames)
+            else:
+                if not won:
+                    await self._machinery.log.take_over(self._log)
+                    return
+        self._log.release()
+        self._narrator.say(frames)
+        async with asyncio.timeout(LAST_EVENT_SECONDS):
+            await self._log.feed.whole()
+        if self.create.conversation:
+            await self._machinery.bell.ring(bell_of_conversation(self.create.conversation))
+
+    def _last_frames(self, outcome: Outcome) -> list[Frame]:
+        events, now, used = self._narrator.events, int(time.time()), self._calls.used
+        if outcome.error is not None:
+            return events.failed(outcome.error, now=now)
+        if outcome.state == "completed":
+            return events.completed(used, now=now)
+        reason = "cancelled" if outcome.state == "cancelled" else outcome.reason
+        return events.incomplete(used, reason=reason, now=now)
+
+    def _unless_unkept(self, frames: list[Frame]) -> list[Frame]:
+        """What was to be stored and could not be must not be told as done."""
+        if not self.create.store:
+            return frames
+        number = frames[-1]["sequence_number"]
+        self.error = RunNotKept(retry_after=1)
+        (last,) = self._narrator.events.failed(self.error, now=int(time.time()))
+        return [*frames[:-1], {**last, "sequence_number": number}]
+
+    async def _keep(self, outcome: Outcome) -> bool:
+        """Write the end into the table, with patience. Raises Overloaded."""
+        error = outcome.error
+        problem = None if error is None else {"code": error.code, "message": error.message}
+        ended = EndedRun(
+            id=self.id,
+            tenant_id=self.principal.tenant_id,
+            worker=self._machinery.worker,
+            state=outcome.state,
+            usage=self._calls.used,
+            conversation=self.create.conversation,
+            error=problem,
+            reason=outcome.reason,
+            steps=self._calls.count,
+            items=self._items() if self.create.store else (),
+        )
+        deadline = time.monotonic() + (FINISH_PATIENCE_SECONDS if self.create.store else 0)
+        while True:
+            try:
+                return await self._machinery.store.finish(ended)
+            except Overloaded:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(FINISH_PAUSE_SECONDS)
+
+    def _items(self) -> tuple[StoredItem, ...]:
+        brought = (StoredItem(item=item, is_input=True) for item in self.create.input)
+        made = (StoredItem(item=item) for item in self._narrator.events.output())
+        return (*brought, *made)
