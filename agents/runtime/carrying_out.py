@@ -46,6 +46,9 @@ class Carrier:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=GRACE_SECONDS)
+            for task in late:
+                # Nobody reads any more how they ended.
+                task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return {call_id: task.result() for call_id, task in tasks.items() if task not in late}
 
     async def _call(self, each: Ready) -> str:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agents.events.bell import Bell
 from agents.events.log import EventLog
 from agents.runtime.catalog import AgentCatalog
+from agents.runtime.delegates import Workshop
 from agents.runtime.run_rows import RunStore
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
@@ -24,3 +25,4 @@ class Machinery:
     store: RunStore
     log: EventLog
     bell: Bell
+    workshop: Workshop

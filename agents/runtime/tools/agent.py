@@ -98,8 +98,8 @@ async def tell_nobody(fact: Fact) -> None:
 
 
 async def nobody_approves(requests: Sequence[ApprovalRequest]) -> Mapping[str, Verdict]:
-    """A hand-off cannot wait for a person: what it is part of would wait with it."""
-    reason = "Approvals cannot be asked for inside a hand-off."
+    """For runs that cannot wait for a person; those of a hand-off would hold up all above them."""
+    reason = "Approvals cannot be asked for here."
     return {request.id: Verdict(approve=False, reason=reason) for request in requests}
 
 

@@ -160,7 +160,7 @@ async def test_nobody_approves_inside_a_hand_off():
     ended = await desk(office, asks("billing"), says("Well")).run()
 
     assert (ended.state, outputs(ended)) == ("completed", ["Refused."])
-    assert "cannot be asked for inside" in office.agents["billing"][0].messages()[-1][1]
+    assert "cannot be asked for here" in office.agents["billing"][0].messages()[-1][1]
 
 
 async def test_cancelling_reaches_the_agent_that_works():
