@@ -21,8 +21,8 @@ from kernel.errors import InvalidJson
 
 LONGEST_ARGUMENTS = 256 * 1024
 """Characters."""
-MOST_STEPS = 20_000
-"""Keywords that one check may look at, about 50 ms."""
+MOST_STEPS = 10_000
+"""Keywords that one check may look at, about 100 ms at worst."""
 LONGEST_REASON = 300
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
