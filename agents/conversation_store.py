@@ -59,7 +59,7 @@ def as_rows(items: Iterable[StoredItem], *, first: int) -> list[Item]:
 def find_run(public_id: str, *, lock: bool = False) -> Run:
     """Within a tenant scope. Raises NotFound."""
     rows = Run.objects.select_for_update() if lock else Run.objects
-    found = rows.filter(public_id=public_id).first()
+    found: Run | None = rows.filter(public_id=public_id).first()
     if found is None:
         raise NotFound("There is no such response here.", param="response_id")
     return found

@@ -195,7 +195,7 @@ def load_ended(run_id: str) -> KnownRun | None:
 def find_run(run_id: str) -> Run:
     """Within a tenant scope. Raises NotFound."""
     rows = Run.objects.select_related("conversation", "previous")
-    found = rows.filter(public_id=run_id).first()
+    found: Run | None = rows.filter(public_id=run_id).first()
     if found is None:
         raise NotFound("There is no such response here.", param="response_id")
     return found
@@ -203,7 +203,7 @@ def find_run(run_id: str) -> Run:
 
 def find_stored(run_id: str) -> Run:
     """A run that another one may follow. Raises NotFound."""
-    found = Run.objects.filter(public_id=run_id, store=True).first()
+    found: Run | None = Run.objects.filter(public_id=run_id, store=True).first()
     if found is None:
         raise NotFound("There is no such response here.", param="previous_response_id")
     return found

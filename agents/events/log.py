@@ -126,7 +126,7 @@ class EventLog:
                 feed.fail(NotResumable())
                 return
             feed.add(read_entries(entries, first=len(feed.events)))
-            if len(entries) < PAGE:
+            if len(entries) < PAGE or feed.is_over:
                 feed.loaded()
             if not entries and not await self._heard(run_id, feed):
                 await self._end_if_over(run_id)

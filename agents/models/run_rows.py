@@ -6,7 +6,7 @@ two stretches of in_progress. Nothing follows a terminal state.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django.db import IntegrityError, models, transaction
 from django.db.models import Exists, OuterRef, Q
@@ -14,15 +14,12 @@ from django.db.models.functions import Coalesce, Now
 
 from agents.models.choices import ACTIVE, RunState
 
-if TYPE_CHECKING:
-    from agents.models.conversation import Run  # noqa: F401 - in the string below
-
 HELD = (RunState.QUEUED, RunState.IN_PROGRESS)
 """States in which a worker must renew the lease. A run that waits for a person has none."""
 RUNNING = (RunState.IN_PROGRESS, RunState.REQUIRES_APPROVAL)
 
 
-class RunQuerySet(models.QuerySet["Run"]):
+class RunQuerySet(models.QuerySet[Any]):
     """Transitions. Times are the database's: the workers' clocks differ."""
 
     def claim(self, *, public_id: str, worker: str, lease: timedelta) -> bool:

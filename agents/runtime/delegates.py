@@ -1,7 +1,6 @@
 """Other agents of the tenant, for hand-offs: found by slug, asked for the same caller."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import msgspec
 
@@ -9,23 +8,12 @@ from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.runtime.instructions import apply_agent
 from agents.runtime.ports import AskModel, Plan
 from agents.runtime.resolution import Target
-from agents.runtime.tool_catalog import ToolCatalog
-from agents.runtime.tools.agent import Delegate, Delegates
-from agents.runtime.tools.kind import Kind
+from agents.runtime.tools.kind import Delegate
 from agents.runtime.tools.toolbox import KindToolbox
+from agents.runtime.workshop import Workshop
 from inference.fleet.snapshot import FleetReference
 from inference.relay.parameters import ChatMessage, ChatRequest
 from kernel.errors import NotFound
-
-Kinds = Callable[[Delegates], Mapping[str, Kind]]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workshop:
-    """What tools need of a worker. Built once, in `config`."""
-
-    tools: ToolCatalog
-    kinds: Kinds
 
 
 class TenantAgents:

@@ -13,6 +13,7 @@ from agents.events.feed import Feed
 from agents.events.narrator import Narrator
 from agents.events.response_object import response_object
 from agents.events.responses import Frame, ResponseEvents
+from agents.runtime.alone import keep_nothing, nobody_approves
 from agents.runtime.catalog import RunLimits
 from agents.runtime.create_run import CreateRun, chat_of, row_of, settings_for
 from agents.runtime.delegates import TenantAgents
@@ -37,7 +38,6 @@ from agents.runtime.ports import Ended, Plan
 from agents.runtime.resolution import Target
 from agents.runtime.run_rows import EndedRun, NewRun
 from agents.runtime.tool_choice import offer_tools
-from agents.runtime.tools.agent import keep_nothing, nobody_approves
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, Headers
 from kernel.errors import Overloaded, PlatformError

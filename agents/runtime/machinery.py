@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from agents.events.bell import Bell
 from agents.events.log import EventLog
 from agents.runtime.catalog import AgentCatalog
-from agents.runtime.delegates import Workshop
 from agents.runtime.run_rows import RunStore
+from agents.runtime.workshop import Workshop
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from tenants.admission.gate import Gate

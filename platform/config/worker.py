@@ -24,7 +24,6 @@ from agents.events.log import BLOCK_SECONDS, EventLog
 from agents.events.rebuilt import end_frame
 from agents.history_store import load_history
 from agents.runtime.catalog import AgentCatalog, PublishedAgent
-from agents.runtime.delegates import Workshop
 from agents.runtime.items import Json
 from agents.runtime.machinery import Machinery
 from agents.runtime.run_rows import RunStore
@@ -32,6 +31,7 @@ from agents.runtime.runner import Runner
 from agents.runtime.tool_catalog import ToolCatalog
 from agents.runtime.tool_spec import ToolSpec
 from agents.runtime.tools.kinds import every_kind
+from agents.runtime.workshop import Workshop
 from agents.selectors import load_published_agents
 from agents.tool_store import load_tools_by_name
 from config.background import Background

@@ -1,46 +1,25 @@
 """Hand-off: another agent of the same tenant answers, within what is left to the one that asks."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from dataclasses import replace
+from typing import Any
 
-from agents.runtime.items import ApprovalRequest, Item, Message
+from agents.runtime.alone import keep_nothing, nobody_approves, tell_nobody
+from agents.runtime.items import Message
 from agents.runtime.loop import run_agent
 from agents.runtime.ports import (
-    AskModel,
     CallContext,
     Clock,
     Ended,
-    Fact,
-    Plan,
-    Progress,
-    Toolbox,
     ToolResult,
     ToolSpec,
-    Verdict,
 )
 from agents.runtime.tools.agent_settings import AgentSettings
+from agents.runtime.tools.kind import Delegates
 from agents.runtime.tools.settings import read_settings
 
 DEEPEST = 4
 """Agents that may stand one behind the other, the first one included."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delegate:
-    """An agent, ready to answer one message."""
-
-    plan: Plan
-    ask: AskModel
-    """Admits and bills each model call for the same caller, as this agent's."""
-    tools: Toolbox
-
-
-class Delegates(Protocol):
-    """Finds agents of the tenant that runs."""
-
-    async def __call__(self, slug: str, message: str) -> Delegate:
-        """Raises NotFound and what stands in the way of asking its model."""
 
 
 class AgentTools:
@@ -91,17 +70,3 @@ def answer_of(ended: Ended) -> ToolResult:
     if ended.state == "completed":
         return ToolResult(text=text)
     return ToolResult(text=f"The agent did not finish ({ended.reason}). {text}", is_error=True)
-
-
-async def tell_nobody(fact: Fact) -> None:
-    """Clients see the hand-off as one tool call."""
-
-
-async def nobody_approves(requests: Sequence[ApprovalRequest]) -> Mapping[str, Verdict]:
-    """For runs that cannot wait for a person; those of a hand-off would hold up all above them."""
-    reason = "Approvals cannot be asked for here."
-    return {request.id: Verdict(approve=False, reason=reason) for request in requests}
-
-
-async def keep_nothing(progress: Progress, items: Sequence[Item]) -> None:
-    """A hand-off is done again from its beginning, if at all."""

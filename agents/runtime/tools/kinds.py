@@ -4,10 +4,10 @@ import time
 from collections.abc import Mapping
 
 from agents.runtime.ports import Clock
-from agents.runtime.tools.agent import AgentTools, Delegates
+from agents.runtime.tools.agent import AgentTools
 from agents.runtime.tools.builtin import BuiltinTools
 from agents.runtime.tools.http.calling import HttpTools
-from agents.runtime.tools.kind import Kind
+from agents.runtime.tools.kind import Delegates, Kind
 from agents.runtime.tools.mcp.calling import McpTools
 from kernel.egress import Egress
 
