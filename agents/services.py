@@ -8,6 +8,7 @@ from django.db.models import Max
 from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
 from agents.models.agent import FROZEN
+from agents.topics import agents_topic
 from inference.models import ModelRoute
 from kernel.audit import note_transition
 from kernel.errors import NotFound
@@ -17,11 +18,6 @@ from tenants.scoping import tenant_scope
 
 DRAFT_FIELDS = ("slug", "name", "description", *FROZEN, "changed_at")
 """What a form changes. What is published has services of its own: a late form must not undo it."""
-
-
-def agents_topic(tenant_id: int) -> str:
-    """What gateways follow to forget the agents of a tenant."""
-    return f"agents:{tenant_id}"
 
 
 def create_agent(

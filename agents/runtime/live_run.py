@@ -14,14 +14,18 @@ from agents.events.feed import Feed
 from agents.events.narrator import Narrator
 from agents.events.response_object import response_object
 from agents.events.responses import Frame, ResponseEvents
+from agents.runtime.alone import keep_nothing, nobody_approves
 from agents.runtime.catalog import RunLimits
 from agents.runtime.create_run import CreateRun, chat_of, row_of, settings_for
+from agents.runtime.delegates import TenantAgents
 from agents.runtime.history import History
 from agents.runtime.instructions import apply_agent
 from agents.runtime.items import Item, Json, StoredItem
+from agents.runtime.loop import run_agent
 from agents.runtime.machinery import Machinery
 from agents.runtime.metering import RunCancelled
 from agents.runtime.model_calls import ModelCalls
+from agents.runtime.open_calls import answered
 from agents.runtime.outcome import (
     Outcome,
     RunLost,
@@ -33,9 +37,9 @@ from agents.runtime.outcome import (
 )
 from agents.runtime.ports import Ended, Plan
 from agents.runtime.resolution import Target
-from agents.runtime.run import single_turn
 from agents.runtime.run_rows import EndedRun, NewRun
 from agents.runtime.told import items_to_tell
+from agents.runtime.tool_choice import offer_tools
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, Headers
 from kernel.errors import Overloaded, PlatformError
@@ -50,6 +54,7 @@ UNKEPT_LOG_SECONDS = 60
 FINISH_PATIENCE_SECONDS = 10.0
 FINISH_PAUSE_SECONDS = 0.5
 LAST_EVENT_SECONDS = 5.0
+STOPPED = "Error: The run was stopped before the tool had answered."
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +92,7 @@ class LiveRun:
         self._why: Stop | None = None
         self._is_running = False
         self._is_ending = False
+        self._tool_calls = 0
         self._inserting: asyncio.Task[None] | None = None
         self._calls = ModelCalls(
             machinery,
@@ -220,11 +226,43 @@ class LiveRun:
                 previous_response=create.previous_response,
             )
         told = await self._told(history)
-        request = apply_agent(
-            chat_of(msgspec.structs.replace(create, input=()), tuple(told)), self.target.agent
+        agent = self.target.agent
+        helpers = self._helpers()
+        box = await helpers.toolbox(agent)
+        offer = offer_tools(box.offer(), create.tools, create.tool_choice)
+        request = msgspec.structs.replace(
+            apply_agent(chat_of(msgspec.structs.replace(create, input=()), tuple(told)), agent),
+            tools=list(offer.tools) or None,
+            tool_choice=offer.choice,
         )
-        plan = Plan(request=request, limits=self._limits)
-        return await single_turn(plan, ask=self._calls, tell=self._narrator)
+        plan = Plan(
+            request=request,
+            limits=self._limits,
+            client_tools=offer.client_tools,
+            agents=(agent.slug,) if agent else (),
+        )
+        ended = await run_agent(
+            plan,
+            ask=self._calls,
+            tools=box,
+            tell=self._narrator,
+            # Until runs can be stored while they wait, what needs a person is refused, never done.
+            approvals=nobody_approves,
+            checkpoint=keep_nothing,
+        )
+        self._tool_calls = ended.progress.tool_calls
+        return ended
+
+    def _helpers(self) -> TenantAgents:
+        """Other agents that may take part; each of their model calls counts for this run."""
+        machinery = self._machinery
+        return TenantAgents(
+            machinery.workshop,
+            tenant_id=self.principal.tenant_id,
+            catalog=machinery.catalog,
+            fleet=machinery.fleet,
+            ask_as=self._calls.asked_as,
+        )
 
     async def _told(self, history: History) -> Sequence[Item]:
         """What of the history and the input the route's context takes."""
@@ -314,6 +352,7 @@ class LiveRun:
             error=problem,
             reason=outcome.reason,
             steps=self._calls.count,
+            tool_calls=self._tool_calls,
             items=self._items() if self.create.store else (),
         )
         deadline = time.monotonic() + (FINISH_PATIENCE_SECONDS if self.create.store else 0)
@@ -327,5 +366,7 @@ class LiveRun:
 
     def _items(self) -> tuple[StoredItem, ...]:
         brought = (StoredItem(item=item, is_input=True) for item in self.create.input)
-        made = (StoredItem(item=item) for item in self._narrator.events.output())
-        return (*brought, *made)
+        output = self._narrator.events.output()
+        # Engines refuse a history with calls that nothing answers.
+        closed = answered(output, note=STOPPED) if self._why else ()
+        return (*brought, *(StoredItem(item=item) for item in (*output, *closed)))

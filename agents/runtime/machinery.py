@@ -6,6 +6,7 @@ from agents.events.bell import Bell
 from agents.events.log import EventLog
 from agents.runtime.catalog import AgentCatalog
 from agents.runtime.run_rows import RunStore
+from agents.runtime.workshop import Workshop
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from tenants.admission.gate import Gate
@@ -24,3 +25,4 @@ class Machinery:
     store: RunStore
     log: EventLog
     bell: Bell
+    workshop: Workshop

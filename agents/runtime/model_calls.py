@@ -37,6 +37,7 @@ class ModelCalls:
     ) -> None:
         """`admitted` hears of every admission; `why_stopped` names a cancellation's reason."""
         self._machinery = machinery
+        self._run_id, self._door = run_id, door
         self._route = target.route
         self._subject = Subject(
             principal=principal,
@@ -50,8 +51,28 @@ class ModelCalls:
         self._admitted = admitted
         self._why_stopped = why_stopped
         self.used = Usage()
-        """By all calls together, as they were settled."""
+        """By all calls together, as they were settled; those of hand-offs too."""
         self.count = 0
+        self._above: ModelCalls | None = None
+
+    def asked_as(self, target: Target) -> "ModelCalls":
+        """Asks another agent's model for the same caller and within the same run."""
+        calls = ModelCalls(
+            self._machinery,
+            run_id=self._run_id,
+            door=self._door,
+            principal=self._subject.principal,
+            target=target,
+            admitted=self._admitted,
+            why_stopped=self._why_stopped,
+        )
+        calls._above = self
+        return calls
+
+    def _add(self, usage: Usage) -> None:
+        self.used = added(self.used, usage)
+        if self._above is not None:
+            self._above._add(usage)  # noqa: SLF001 - one of its own kind
 
     async def __call__(self, request: ChatRequest) -> AsyncGenerator[Said]:
         """Ask once. Raises the gate's refusals, what the relay raises, and why it was stopped."""
@@ -69,8 +90,7 @@ class ModelCalls:
                     model_turn(self._machinery.relay, journey, asked, meter)
                 ) as turn:
                     async for said in turn:
-                        yield Said(text=said.text, finish_reason=said.finish_reason)
-                yield Said(usage=meter.usage())
+                        yield said
             except GeneratorExit:
                 # Whoever asked has heard enough; what was said until then is used.
                 stopped = True
@@ -82,4 +102,4 @@ class ModelCalls:
                     raise
                 raise why from None
             finally:
-                self.used = added(self.used, meter.usage(stopped=stopped))
+                self._add(meter.usage(stopped=stopped))

@@ -7,15 +7,14 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequen
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from agents.runtime.catalog import RunLimits
+from agents.runtime.budget import Budget, Clock, Progress, Reason
 from agents.runtime.items import ApprovalRequest, FunctionCall, Item
+from agents.runtime.limits import RunLimits
+from agents.runtime.tool_spec import ToolSpec
 from inference.relay.parameters import ChatRequest
 from tenants.admission.usage import Usage
 
-NOTHING_USED = Usage()
-
-Clock = Callable[[], float]
-"""Seconds that only ever grow, as `time.monotonic`."""
+__all__ = ["Budget", "Clock", "Progress", "Reason", "ToolSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,27 +45,6 @@ Raises leaves of the error tree, which end the run: a refusal by the gate, a bro
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a run has come. It only grows; a run that goes on elsewhere takes it along."""
-
-    steps: int = 0
-    """Times the model was asked."""
-    tool_calls: int = 0
-    prompt_tokens: int = 0
-    cached_tokens: int = 0
-    completion_tokens: int = 0
-    """With what hand-offs to other agents used."""
-    seconds: float = 0.0
-    """Of work: waiting for an approval does not count."""
-    repaired: bool = False
-    """Whether the model had its one chance to correct a call that was not valid."""
-
-    @property
-    def tokens(self) -> int:
-        return self.prompt_tokens + self.completion_tokens
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """What is to be run, from the beginning or from a checkpoint."""
 
@@ -83,19 +61,12 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
-    """A tenant's tool as it is called. Never log it whole: it holds a secret, kept out of repr."""
+class Ready:
+    """A call that can be carried out here: the tool is there, and the arguments fit its schema."""
 
-    name: str
-    kind: str
-    description: str = ""
-    schema: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    credential: str = field(default="", repr=False)
-    is_readable: bool = True
-    """False if its credential cannot be decrypted any more: it cannot be called then."""
-    timeout_seconds: float = 20.0
-    needs_approval: bool = False
+    call: FunctionCall
+    tool: ToolSpec
+    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,17 +75,14 @@ class ToolResult:
 
     text: str
     is_error: bool = False
-    usage: Usage = NOTHING_USED
-    """Tokens that it took, where another agent did the work; they count for this run too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """From where a tool is called: what a hand-off may use, and how deep it is."""
+    """From where a tool is called: what a hand-off may use, and who handed over to whom."""
 
-    call_id: str = ""
+    budget: Budget
     agents: tuple[str, ...] = ()
-    tokens_left: int | None = None
 
 
 class Toolbox(Protocol):
@@ -243,15 +211,6 @@ Tell = Callable[[Fact], Awaitable[None]]
 """Hears what happens, in order, one fact at a time."""
 
 State = Literal["completed", "incomplete", "paused"]
-Reason = Literal[
-    "max_steps",
-    "max_tool_calls",
-    "max_run_seconds",
-    "max_run_tokens",
-    "max_output_tokens",
-    "content_filter",
-]
-"""Of an incomplete end: limits are named as an agent's page names them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -26,7 +27,12 @@ from agents.runtime.items import Json
 from agents.runtime.machinery import Machinery
 from agents.runtime.run_rows import RunStore
 from agents.runtime.runner import Runner
+from agents.runtime.tool_catalog import ToolCatalog
+from agents.runtime.tool_spec import ToolSpec
+from agents.runtime.tools.kinds import every_kind
+from agents.runtime.workshop import Workshop
 from agents.selectors import load_published_agents
+from agents.tool_store import load_tools_by_name
 from config.background import Background
 from config.conversations import DatabaseConversations
 from config.departure import Departure
@@ -43,6 +49,7 @@ from inference.relay.watch import Watch
 from inference.topics import FLEET
 from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
+from kernel.egress import configured_egress
 from kernel.errors import Overloaded
 from kernel.following import Follower
 from kernel.publishing import CHANNEL, latest_revision, revisions_after
@@ -130,6 +137,7 @@ class Worker:
         self.event_log = EventLog(
             self._events, self._tails, find_end=self._find_end, ttl=settings.RUN_LOG_SECONDS
         )
+        self._tools = ToolCatalog(self._load_tools)
         self.gateway = self._assemble()
         self.follower = Follower(
             poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
@@ -147,6 +155,7 @@ class Worker:
             store=self._runs,
             log=self.event_log,
             bell=self._bell,
+            workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
         )
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
@@ -305,6 +314,16 @@ class Worker:
         except DatabaseAway as error:
             raise AgentsUnavailable from error
 
+    async def _load_tools(self, tenant_id: int) -> Mapping[str, ToolSpec]:
+        try:
+            return await self._ask(load_tools_by_name, tenant_id)
+        except DatabaseAway as error:
+            raise AgentsUnavailable from error
+
+    def _forget_agents(self, tenant_id: int) -> None:
+        self.gateway.catalog.forget_tenant(tenant_id)
+        self._tools.forget_tenant(tenant_id)
+
     async def _load_limits(self, tenant_id: int) -> TenantLimits:
         try:
             return await self._ask(load_limits, tenant_id, now=datetime.now(UTC))
@@ -344,7 +363,7 @@ class Worker:
             FLEET: self._load_fleet,
             "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
             "limits": lambda: self._book.forget(int(owner)),
-            "agents": lambda: self.gateway.catalog.forget_tenant(int(owner)),
+            "agents": lambda: self._forget_agents(int(owner)),
         }
         handler = handlers.get(name)
         outcome = handler() if handler else None
