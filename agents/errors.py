@@ -2,7 +2,9 @@
 
 * Conflict
   x AgentSlugTaken, NothingToPublish
+  x NotPublished, RolloutRunning, NoRollout, RevisionServed
 * Rejected
+  x UnknownTools
   x UnknownFrame, FrameTooLarge, BinaryFrame
 * Denied
   x OriginNotAllowed
@@ -34,6 +36,36 @@ class NothingToPublish(Conflict):
     """The draft is the same as the published revision. Change it first."""
 
     code = "nothing_to_publish"
+
+
+class NotPublished(Conflict):
+    """This agent serves nothing yet. Publish it first."""
+
+    code = "agent_not_published"
+
+
+class RolloutRunning(Conflict):
+    """A rollout of this agent is running. Promote or stop it first."""
+
+    code = "rollout_running"
+
+
+class NoRollout(Conflict):
+    """No rollout of this agent is running."""
+
+    code = "no_rollout"
+
+
+class RevisionServed(Conflict):
+    """This revision serves everybody already. Choose another one to roll out."""
+
+    code = "revision_served"
+
+
+class UnknownTools(Rejected):
+    """The agent names tools that this tenant does not have."""
+
+    code = "unknown_tools"
 
 
 class UnknownFrame(Rejected):

@@ -37,7 +37,7 @@ async def chat_completions(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("chat")
     request = parse(await call.body(), ChatRequest)
-    target = await call.find_target(principal, request.model, purpose="chat")
+    target = await call.find_target(principal, request.model, purpose="chat", user=request.user)
     subject = subject_of(
         target, principal=principal, door=NAME, client_request_id=call.client_request_id
     )

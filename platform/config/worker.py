@@ -17,8 +17,8 @@ from django.db import InterfaceError, OperationalError
 
 from agents.doors.gateway import Gateway
 from agents.errors import AgentsUnavailable
-from agents.runtime.catalog import AgentCatalog, PublishedAgent
-from agents.selectors import load_published_agents
+from agents.runtime.catalog import AgentCatalog, Pin, PublishedAgent
+from agents.selectors import load_published_agents, load_revision
 from config.background import Background
 from config.departure import Departure
 from inference.fleet.board import Board
@@ -120,7 +120,7 @@ class Worker:
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
             gate=self._assemble_gate(),
-            catalog=AgentCatalog(self._load_agents),
+            catalog=AgentCatalog(self._load_agents, self._load_revision),
             fleet=self.fleet,
             relay=Fallbacks(self.dispatcher),
             watch=self._watch,
@@ -230,6 +230,12 @@ class Worker:
     async def _load_agents(self, tenant_id: int) -> Mapping[str, PublishedAgent]:
         try:
             return await self._ask(load_published_agents, tenant_id)
+        except DatabaseAway as error:
+            raise AgentsUnavailable from error
+
+    async def _load_revision(self, pin: Pin) -> PublishedAgent | None:
+        try:
+            return await self._ask(load_revision, pin)
         except DatabaseAway as error:
             raise AgentsUnavailable from error
 
