@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from agents.runtime.catalog import AgentCatalog
+from agents.runtime.response_cache import ResponseCache
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from inference.relay.watch import Watch
@@ -29,6 +30,7 @@ class Gateway:
     relay: Opener
     watch: Watch
     redis: Redis
+    answers: ResponseCache
     usage: LoadingCache[UsageQuestion, UsageReport]
     max_body_bytes: int
     allowed_origins: frozenset[str]

@@ -17,7 +17,9 @@ from django.db import InterfaceError, OperationalError
 
 from agents.doors.gateway import Gateway
 from agents.errors import AgentsUnavailable
+from agents.runtime.answer_shelf import RedisShelf
 from agents.runtime.catalog import AgentCatalog, Pin, PublishedAgent
+from agents.runtime.response_cache import ResponseCache
 from agents.selectors import load_published_agents, load_revision
 from config.background import Background
 from config.departure import Departure
@@ -67,6 +69,8 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+SHELF_PATIENCE_SECONDS = 0.25
+"""For kept answers: after that a model is asked."""
 LEDGER_PATIENCE_SECONDS = 30.0
 """At the end, for PostgreSQL; what it does not take then is in the spool."""
 USAGE_SECONDS = 5.0
@@ -92,6 +96,7 @@ class Worker:
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
+        self._shelf = connect_async(settings.REDIS_URL, timeout=SHELF_PATIENCE_SECONDS)
         self._spool = FolderSpool(Path(settings.SPOOL_DIR))
         self.counters = Counters(self.redis, self._load_counters)
         self.holds = Holds(self.counters)
@@ -126,6 +131,7 @@ class Worker:
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
+            answers=ResponseCache(RedisShelf(self._shelf)),
             usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
@@ -186,6 +192,7 @@ class Worker:
             closing.push_async_callback(self.redis.aclose)
             closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
+            closing.push_async_callback(self._shelf.aclose)
             closing.push_async_callback(self._upstream.close)
             await self._background.stop()
             await self._sign_off()
@@ -279,6 +286,7 @@ class Worker:
             "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
             "limits": lambda: self._book.forget(int(owner)),
             "agents": lambda: self.gateway.catalog.forget_tenant(int(owner)),
+            "answers": lambda: self.gateway.answers.forget_tenant(int(owner)),
         }
         handler = handlers.get(name)
         outcome = handler() if handler else None

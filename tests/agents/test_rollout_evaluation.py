@@ -156,7 +156,7 @@ def test_of_two_who_judge_at_once_one_takes_it_back(acme, rollout):
 
 
 def test_the_task_judges_every_tenants_rollouts(rollout, rival, route, monkeypatch):
-    monkeypatch.setitem(app.conf, "task_always_eager", True)
+    monkeypatch.setitem(app.conf, "task_always_eager", "yes")
     theirs = start(make_revisions(rival, route), least_runs=20)
     for each in (rollout, theirs):
         fail(each)
