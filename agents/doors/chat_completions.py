@@ -8,8 +8,8 @@ from functools import partial
 import msgspec
 
 from agents.doors.call import Call
-from agents.doors.event_sink import EventSink
-from agents.doors.kept_answers import AnswerCopy, CopyingSink, answer_again
+from agents.doors.event_sink import STREAM_HEADERS, CopyingSink, EventSink
+from agents.doors.kept_answers import AnswerCopy, answer_again
 from agents.doors.rendering import error_event
 from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_chat, limited
@@ -61,7 +61,9 @@ async def keep_answer(
     key = cache_key(asked, tenant_id=tenant_id, agent=target.agent, route=route)
     known = await call.gateway.answers.find(key, route=route) if key else None
     if known is not None:
-        await answer_again(call, known, subject=subject, request=request)
+        await answer_again(
+            call, known, subject=subject, request=request, stream_headers=STREAM_HEADERS
+        )
         return
     copy = AnswerCopy() if key else None
     meter = await relay_answer(call, request, asked, target=target, subject=subject, copy=copy)
@@ -124,7 +126,9 @@ async def stream_answer(
 ) -> None:
     """Relay an answer token by token. A failure before the first byte still chooses its status."""
     client = ClientWatch(call.receive)
-    sink = CopyingSink(call, client=client, copy=copy) if copy else EventSink(call, client=client)
+    sink = (
+        CopyingSink(call, client=client, listener=copy) if copy else EventSink(call, client=client)
+    )
     call.gateway.watch.join(sink)
     try:
         async with client, await connect() as exchange:

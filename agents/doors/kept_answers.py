@@ -6,12 +6,11 @@ from typing import Any
 import msgspec
 
 from agents.doors.call import Call
-from agents.doors.event_sink import STREAM_HEADERS, EventSink
 from agents.runtime.response_cache import Answer
 from inference.relay.event_stream import events_of
 from inference.relay.parameters import ChatRequest
 from inference.relay.usage import UNREADABLE
-from kernel.asgi import JSON_TYPE, ClientWatch
+from kernel.asgi import JSON_TYPE, Headers
 from kernel.ids import new_id
 from tenants.admission.demand import Demand
 from tenants.admission.gate import Outcome, Subject
@@ -95,24 +94,13 @@ class AnswerCopy:
         )
 
 
-class CopyingSink(EventSink):
-    """The client's end of a stream of which a copy is taken."""
-
-    def __init__(self, call: Call, *, client: ClientWatch, copy: AnswerCopy) -> None:
-        super().__init__(call, client=client)
-        self._copy = copy
-
-    async def send(self, block: bytes) -> None:
-        self._copy.part(block)
-        await super().send(block)
-
-    async def end(self, block: bytes = b"") -> None:
-        self._copy.part(block)
-        await super().end(block)
-
-
 async def answer_again(
-    call: Call, answer: Answer, *, subject: Subject, request: ChatRequest
+    call: Call,
+    answer: Answer,
+    *,
+    subject: Subject,
+    request: ChatRequest,
+    stream_headers: Headers,
 ) -> None:
     """Give a kept answer: admitted as a request, metered with no tokens, marked as a hit.
 
@@ -125,7 +113,7 @@ async def answer_again(
     status = "failed"
     try:
         if request.stream:
-            headers, body = STREAM_HEADERS, as_stream(answer, request)
+            headers, body = stream_headers, as_stream(answer, request)
         else:
             headers, body = [JSON_TYPE], as_completion(answer, request)
         await call.respond(body, headers=headers)
