@@ -78,6 +78,14 @@ def running_rollout(agent: Agent) -> Rollout | None:
     return rows.select_related("revision").first()
 
 
+def ensure_rollout(agent: Agent) -> Rollout:
+    """The rollout that is running. Raises NoRollout. Asks inside a tenant scope."""
+    rollout = running_rollout(agent)
+    if rollout is None:
+        raise NoRollout
+    return rollout
+
+
 def ensure_no_rollout(agent: Agent) -> None:
     """Raises RolloutRunning. Asks inside a tenant scope."""
     if running_rollout(agent) is not None:
@@ -88,9 +96,7 @@ def ensure_no_rollout(agent: Agent) -> None:
 def stop_rollout(*, agent: Agent, reason: str = "") -> None:
     """Serve the candidate to nobody any more. Raises NoRollout."""
     with tenant_scope(agent.tenant_id):
-        rollout = running_rollout(lock(agent))
-        if rollout is None:
-            raise NoRollout
+        rollout = ensure_rollout(lock(agent))
         close(rollout, RolloutState.STOPPED, reason=reason or "Stopped.")
 
 
@@ -99,9 +105,7 @@ def promote_rollout(*, agent: Agent) -> AgentRevision:
     """Serve the candidate to everybody. Raises NoRollout."""
     with tenant_scope(agent.tenant_id):
         row = lock(agent)
-        rollout = running_rollout(row)
-        if rollout is None:
-            raise NoRollout
+        rollout = ensure_rollout(row)
         close(rollout, RolloutState.PROMOTED, reason="Promoted.")
         point_at(agent=row, revision=rollout.revision)
     agent.published = rollout.revision

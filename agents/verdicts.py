@@ -29,6 +29,10 @@ class Record:
         """From 0 to 1."""
         return self.failed / self.runs if self.runs else 0.0
 
+    @property
+    def error_percent(self) -> float:
+        return self.error_rate * 100
+
 
 def why_worse(*, base: Record, candidate: Record, thresholds: Thresholds) -> str:
     """A sentence if `candidate` is to go back; empty if not, or if too little is known."""

@@ -2,5 +2,7 @@
 
 from agents.admin.agent import AgentAdmin
 from agents.admin.revision import AgentRevisionAdmin
+from agents.admin.rollout import RolloutAdmin
+from agents.admin.tool import ToolAdmin
 
-__all__ = ["AgentAdmin", "AgentRevisionAdmin"]
+__all__ = ["AgentAdmin", "AgentRevisionAdmin", "RolloutAdmin", "ToolAdmin"]

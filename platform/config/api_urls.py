@@ -4,6 +4,7 @@ from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
 from agents.api.agents import AgentsViewSet
+from agents.api.tools import ToolsViewSet
 from config.api import answer_unknown
 from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
@@ -31,6 +32,7 @@ router.register("alert-recipients", AlertRecipientsViewSet, basename="alert-reci
 router.register("usage", UsageViewSet, basename="usage")
 router.register("tokens", TokensViewSet, basename="token")
 router.register("agents", AgentsViewSet, basename="agent")
+router.register("tools", ToolsViewSet, basename="tool")
 router.register("routes", RoutesViewSet, basename="route")
 router.register("pools", PoolsViewSet, basename="pool")
 router.register("endpoints", EndpointsViewSet, basename="endpoint")

@@ -48,6 +48,8 @@ NAVIGATION = [
         "Agents",
         ("Agents", "smart_toy", changelist("agents_agent")),
         ("Revisions", "history", changelist("agents_agentrevision")),
+        ("Rollouts", "percent", changelist("agents_rollout")),
+        ("Tools", "build", changelist("agents_tool")),
     ),
     section(
         "Inference",

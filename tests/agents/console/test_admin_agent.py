@@ -20,7 +20,11 @@ def agent(acme, route):
 
 @pytest.fixture
 def form(route):
-    return {"name": "Helper", "route": route.pk, "instructions": "Be kind.", "parameters": "{}"}
+    return {
+        "name": "Helper", "route": route.pk, "instructions": "Be kind.", "parameters": "{}",
+        "variables": "{}", "max_steps": 8, "max_tool_calls": 16, "max_run_seconds": 600,
+        "busy_policy": "", "overflow": "drop", "response_cache": "off", "cache_seconds": 3600,
+    }  # fmt: skip
 
 
 def test_a_draft_is_made(console, acme, form):
