@@ -2,21 +2,23 @@
 
 from agents.errors import UnknownTools
 from agents.models import Agent, Tool
+from agents.tool_store import ensure_no_circle
 
 
 def ensure_draft(agent: Agent) -> None:
-    """Raises ValidationError for values that no form would accept, and UnknownTools.
+    """Raises ValidationError for values that no form would accept and for tools that would lead
+    back to the agent, and UnknownTools.
 
     Asks inside a tenant scope.
     """
     agent.full_clean(exclude=("tenant", "route", "published"), validate_constraints=False)
-    ensure_tools(agent)
+    if agent.tools:
+        ensure_tools(agent)
+        ensure_no_circle(agent)
 
 
 def ensure_tools(agent: Agent) -> None:
     """Raises UnknownTools, naming them. Disabled ones are known: the model is not told of them."""
-    if not agent.tools:
-        return
     there = set(Tool.objects.filter(name__in=agent.tools).values_list("name", flat=True))
     missing = [name for name in dict.fromkeys(agent.tools) if name not in there]
     if missing:

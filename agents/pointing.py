@@ -5,15 +5,11 @@ from django.db.models import Max
 from agents.drafts import ensure_draft
 from agents.models import Agent, AgentRevision
 from agents.models.agent import FROZEN
+from agents.topics import agents_topic
 from kernel.audit import note_transition
 from kernel.errors import NotFound
 from kernel.publishing import publish as publish_topics
 from tenants.models import User
-
-
-def agents_topic(tenant_id: int) -> str:
-    """What gateways follow to forget the agents of a tenant."""
-    return f"agents:{tenant_id}"
 
 
 def lock(agent: Agent) -> Agent:

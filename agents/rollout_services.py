@@ -14,8 +14,9 @@ from agents.errors import (
 )
 from agents.models import Agent, AgentRevision, Rollout
 from agents.models.choices import RolloutState
-from agents.pointing import agents_topic, freeze, lock, point_at
+from agents.pointing import freeze, lock, point_at
 from agents.rollout_thresholds import USUAL, Thresholds
+from agents.topics import agents_topic
 from kernel.audit import note_transition
 from kernel.errors import NotFound
 from kernel.publishing import publish as publish_topics

@@ -8,8 +8,9 @@ from agents.drafts import ensure_draft
 from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
 from agents.models.agent import FROZEN
-from agents.pointing import agents_topic, freeze, lock, point_at
+from agents.pointing import freeze, lock, point_at
 from agents.rollout_services import end_rollout, ensure_no_rollout
+from agents.topics import agents_topic
 from inference.models import ModelRoute
 from kernel.errors import NotFound
 from kernel.publishing import publish as publish_topics

@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
-from django.urls import reverse
+from django.urls import path, reverse
 from unfold.decorators import action
 from unfold.widgets import (
     UnfoldAdminIntegerFieldWidget,
@@ -90,6 +90,18 @@ class ReasonForm(forms.Form):
 class AgentRollouts(ConsoleAdmin):
     """The actions on rollouts of an agent's page."""
 
+    def get_urls(self) -> Any:
+        """Promoting and stopping are asked for on the rollout's page, not on every agent's."""
+        own = [
+            path(
+                f"<path:object_id>/{name}/",
+                self.admin_site.admin_view(getattr(self, name)),
+                name=f"agents_agent_{name}",
+            )
+            for name in ("promote", "stop")
+        ]
+        return [*own, *super().get_urls()]
+
     @action(description="Rollout", icon="percent")
     def rollout(self, request: HttpRequest, object_id: str) -> HttpResponse:
         agent = self.find(request, object_id)
@@ -132,7 +144,6 @@ class AgentRollouts(ConsoleAdmin):
     def rollout_address(self, agent: Agent) -> str:
         return reverse(f"{self.admin_site.name}:agents_agent_rollout", args=(agent.pk,))
 
-    @action(description="Promote", icon="trending_up")
     def promote(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(agent: Agent) -> HttpResponse:
             revision = rollout_services.promote_rollout(agent=agent)
@@ -140,7 +151,6 @@ class AgentRollouts(ConsoleAdmin):
 
         return self.ask_first(request, object_id, question=PROMOTE, act=act)
 
-    @action(description="Stop the rollout", icon="undo")
     def stop(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(agent: Agent, *, reason: str) -> HttpResponse:
             rollout_services.stop_rollout(agent=agent, reason=reason)

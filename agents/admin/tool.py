@@ -18,8 +18,8 @@ from unfold.widgets import (
 
 from agents.admin.tool_words import EXAMPLES, SCHEMA_EXAMPLE
 from agents.models import Tool
-from agents.tool_services import delete_tool, save_tool
-from kernel.console import ConsoleAdmin
+from agents.tool_store import delete_tool, ensure_tool, own_description, save_tool
+from kernel.console import ConsoleAdmin, add_refusals
 from kernel.display import BADGES
 
 
@@ -48,7 +48,6 @@ class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["description"].required = False
 
     def clean(self) -> Any:
-        """The whole tool is looked at here, so that each sentence stands at its field."""
         told = super().clean() or {}
         if told.get("new_credential"):
             self.instance.credential = told["new_credential"]
@@ -58,6 +57,13 @@ class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
             if name in told:
                 told[name] = told[name] or {}
         return told
+
+    def _post_clean(self) -> None:  # Django calls it last, with the row filled in
+        """Also what the service would refuse, so that the sentence stands at its field."""
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors:
+            self.instance.description = self.instance.description or own_description(self.instance)
+            add_refusals(self, ensure_tool, self.instance)
 
 
 def examples_of(tool: Tool) -> SafeString:

@@ -21,8 +21,8 @@ EXAMPLES = {
     ),
     "mcp": Example(
         title="MCP server",
-        explains="its address; the model is told of the tools that the server offers.",
-        json='{"url": "https://mcp.example.org/mcp"}',
+        explains="the address of the server, and one of the tools that it offers.",
+        json='{"url": "https://mcp.example.org/mcp", "tool": "search"}',
     ),
     "agent": Example(
         title="Another agent",

@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from agents.models import Tool
 from agents.models.choices import ToolKind
-from agents.tool_services import delete_tool, save_tool
+from agents.tool_store import delete_tool, save_tool
 from tenants.api.access import WHICH_TENANT, TenantViewSet
 
 

@@ -1,0 +1,121 @@
+"""Hand-off: another agent of the same tenant answers, within what is left to the one that asks."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any, Protocol
+
+from msgspec import Meta
+
+from agents.runtime.items import ApprovalRequest, Item, Message
+from agents.runtime.loop import run_agent
+from agents.runtime.ports import (
+    AskModel,
+    CallContext,
+    Clock,
+    Ended,
+    Fact,
+    Plan,
+    Progress,
+    Toolbox,
+    ToolResult,
+    ToolSpec,
+    Verdict,
+)
+from agents.runtime.tools.kind import KindSettings, read_settings
+
+DEEPEST = 4
+"""Agents that may stand one behind the other, the first one included."""
+MESSAGE_SCHEMA: Mapping[str, Any] = {
+    "type": "object",
+    "properties": {"message": {"type": "string", "description": "What the agent is asked."}},
+    "required": ["message"],
+    "additionalProperties": False,
+}
+
+
+class AgentSettings(KindSettings, frozen=True):
+    """To whom it hands over."""
+
+    agent: Annotated[str, Meta(min_length=1, max_length=50)]
+    """The slug of an agent of the same tenant."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegate:
+    """An agent, ready to answer one message."""
+
+    plan: Plan
+    ask: AskModel
+    """Admits and bills each model call for the same caller, as this agent's."""
+    tools: Toolbox
+
+
+class Delegates(Protocol):
+    """Finds agents of the tenant that runs."""
+
+    async def __call__(self, slug: str, message: str) -> Delegate:
+        """Raises NotFound and what stands in the way of asking its model."""
+
+
+class AgentTools:
+    """Implements `Kind`."""
+
+    def __init__(self, delegates: Delegates, *, clock: Clock) -> None:
+        self._delegates = delegates
+        self._clock = clock
+
+    async def call(
+        self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
+    ) -> ToolResult:
+        """Raises what `Delegates` and the other agent's model calls raise."""
+        slug = read_settings(tool.settings, AgentSettings).agent
+        refusal = why_not(slug, context.agents)
+        if refusal:
+            return ToolResult(text=refusal, is_error=True)
+        delegate = await self._delegates(slug, str(arguments.get("message", "")))
+        plan = replace(delegate.plan, agents=(*context.agents, slug), client_tools=frozenset())
+        ended = await run_agent(
+            plan,
+            ask=delegate.ask,
+            tools=delegate.tools,
+            tell=tell_nobody,
+            approvals=nobody_approves,
+            checkpoint=keep_nothing,
+            clock=self._clock,
+            above=context.budget,
+        )
+        return answer_of(ended)
+
+
+def why_not(slug: str, agents: Sequence[str]) -> str:
+    """Why there must be no hand-off to `slug` behind `agents`; empty if there may be. Pure."""
+    if slug in agents:
+        return (
+            f"The agent {slug!r} is already at work on this: a hand-off to it would go in a circle."
+        )
+    if len(agents) >= DEEPEST:
+        return f"There are {DEEPEST} agents behind each other already. Answer without this one."
+    return ""
+
+
+def answer_of(ended: Ended) -> ToolResult:
+    """The last thing that the other agent said, and whether it came to its end."""
+    said = [item.text for item in ended.items if isinstance(item, Message)]
+    text = said[-1] if said else ""
+    if ended.state == "completed":
+        return ToolResult(text=text)
+    return ToolResult(text=f"The agent did not finish ({ended.reason}). {text}", is_error=True)
+
+
+async def tell_nobody(fact: Fact) -> None:
+    """Clients see the hand-off as one tool call."""
+
+
+async def nobody_approves(requests: Sequence[ApprovalRequest]) -> Mapping[str, Verdict]:
+    """A hand-off cannot wait for a person: what it is part of would wait with it."""
+    reason = "Approvals cannot be asked for inside a hand-off."
+    return {request.id: Verdict(approve=False, reason=reason) for request in requests}
+
+
+async def keep_nothing(progress: Progress, items: Sequence[Item]) -> None:
+    """A hand-off is done again from its beginning, if at all."""
