@@ -10,9 +10,9 @@ from django.db.models.functions import Cast
 
 from agents.errors import AgentsUnavailable
 from agents.models import Agent, Tool
-from agents.runtime.ports import ToolSpec
-from agents.runtime.tools.agent import MESSAGE_SCHEMA
-from agents.runtime.tools.builtin import BUILTINS
+from agents.runtime.tool_spec import ToolSpec
+from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
+from agents.runtime.tools.builtin_settings import BUILTINS
 from agents.runtime.tools.validation import circle_sentence, find_circle, validate_tool
 from agents.topics import agents_topic
 from kernel.egress import configured_egress

@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agents.runtime.catalog import RunLimits
+from agents.runtime.limits import RunLimits
 from inference.relay.parameters import ChatRequest
 from tenants.admission.usage import Usage
 

@@ -1,24 +1,14 @@
 """Whether a call that the model wrote can be carried out, and by whom. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agents.runtime.arguments import WrongArguments, read_arguments
 from agents.runtime.items import FunctionCall
-from agents.runtime.ports import Plan, Toolbox, ToolSpec
+from agents.runtime.ports import Plan, Ready, Toolbox
 
 MOST_NAMES = 30
 """Of tools that an answer to a wrong name lists."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Ready:
-    """It can be carried out here."""
-
-    call: FunctionCall
-    tool: ToolSpec
-    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

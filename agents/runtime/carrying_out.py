@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Sequence
 
-from agents.runtime.call_verdict import Ready
 from agents.runtime.ports import (
     CallContext,
     Clock,
+    Ready,
     Tell,
     Toolbox,
     ToolEnded,

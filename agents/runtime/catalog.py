@@ -5,23 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from agents.errors import AgentsUnavailable
+from agents.runtime.limits import USUAL_LIMITS, RunLimits
 from kernel.cache import LoadingCache
+
+__all__ = ["AgentCatalog", "PublishedAgent", "RunLimits"]
 
 FRESH_SECONDS = 30
 STALE_SECONDS = 15 * 60
 MOST_PINNED = 2_000
 """Earlier revisions that a worker keeps in mind."""
 LONGEST_NUMBER = 9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunLimits:
-    """After which a run ends as incomplete."""
-
-    steps: int = 8
-    tool_calls: int = 16
-    seconds: int = 600
-    tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,7 +29,7 @@ class PublishedAgent:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     variables: Mapping[str, str] = field(default_factory=dict)
     tools: tuple[str, ...] = ()
-    limits: RunLimits = RunLimits()
+    limits: RunLimits = USUAL_LIMITS
     busy_policy: str = ""
     response_cache: str = "off"
     cache_seconds: int = 3600

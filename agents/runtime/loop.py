@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import aclosing
 
 from agents.runtime.budget import Budget
-from agents.runtime.call_verdict import ForClient, Judged, Ready, Wrong, judge, told_to_model
+from agents.runtime.call_verdict import ForClient, Judged, Wrong, judge, told_to_model
 from agents.runtime.carrying_out import Carrier
 from agents.runtime.items import (
     ApprovalRequest,
@@ -30,6 +30,7 @@ from agents.runtime.ports import (
     Ended,
     ItemDone,
     Plan,
+    Ready,
     Reason,
     State,
     StepEnded,

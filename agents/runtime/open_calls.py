@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 
-from agents.runtime.catalog import RunLimits
 from agents.runtime.items import (
     ApprovalRequest,
     ApprovalResponse,
@@ -12,6 +11,7 @@ from agents.runtime.items import (
     StoredItem,
     new_item_id,
 )
+from agents.runtime.limits import RunLimits
 from agents.runtime.ports import Plan, Progress, Verdict
 from inference.relay.parameters import ChatRequest
 

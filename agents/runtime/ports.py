@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from agents.runtime.budget import Budget, Clock, Progress, Reason
-from agents.runtime.catalog import RunLimits
 from agents.runtime.items import ApprovalRequest, FunctionCall, Item
+from agents.runtime.limits import RunLimits
+from agents.runtime.tool_spec import ToolSpec
 from inference.relay.parameters import ChatRequest
 from tenants.admission.usage import Usage
 
-__all__ = ["Budget", "Clock", "Progress", "Reason"]
+__all__ = ["Budget", "Clock", "Progress", "Reason", "ToolSpec"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,19 +61,12 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ToolSpec:
-    """A tenant's tool as it is called. Never log it whole: it holds a secret, kept out of repr."""
+class Ready:
+    """A call that can be carried out here: the tool is there, and the arguments fit its schema."""
 
-    name: str
-    kind: str
-    description: str = ""
-    schema: Mapping[str, Any] = field(default_factory=dict)
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    credential: str = field(default="", repr=False)
-    is_readable: bool = True
-    """False if its credential cannot be decrypted any more: it cannot be called then."""
-    timeout_seconds: float = 20.0
-    needs_approval: bool = False
+    call: FunctionCall
+    tool: ToolSpec
+    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

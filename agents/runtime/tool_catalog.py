@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
 from agents.errors import AgentsUnavailable
-from agents.runtime.ports import ToolSpec
+from agents.runtime.tool_spec import ToolSpec
 from kernel.cache import LoadingCache
 
 FRESH_SECONDS = 30

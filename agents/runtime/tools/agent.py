@@ -2,9 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Protocol
-
-from msgspec import Meta
+from typing import Any, Protocol
 
 from agents.runtime.items import ApprovalRequest, Item, Message
 from agents.runtime.loop import run_agent
@@ -21,23 +19,11 @@ from agents.runtime.ports import (
     ToolSpec,
     Verdict,
 )
-from agents.runtime.tools.kind import KindSettings, read_settings
+from agents.runtime.tools.agent_settings import AgentSettings
+from agents.runtime.tools.settings import read_settings
 
 DEEPEST = 4
 """Agents that may stand one behind the other, the first one included."""
-MESSAGE_SCHEMA: Mapping[str, Any] = {
-    "type": "object",
-    "properties": {"message": {"type": "string", "description": "What the agent is asked."}},
-    "required": ["message"],
-    "additionalProperties": False,
-}
-
-
-class AgentSettings(KindSettings, frozen=True):
-    """To whom it hands over."""
-
-    agent: Annotated[str, Meta(min_length=1, max_length=50)]
-    """The slug of an agent of the same tenant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

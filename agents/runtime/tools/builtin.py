@@ -1,54 +1,14 @@
 """Tools that are built in: the time somewhere, and arithmetic."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.tools.builtin_settings import BuiltinSettings
 from agents.runtime.tools.calculator import WrongExpression, calculate
-from agents.runtime.tools.kind import KindSettings, read_settings
-
-
-class BuiltinSettings(KindSettings, frozen=True):
-    """Which one it is."""
-
-    function: Literal["time", "calculator"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Builtin:
-    """What the model is told of one."""
-
-    description: str
-    schema: Mapping[str, Any]
-
-
-BUILTINS: Mapping[str, Builtin] = {
-    "time": Builtin(
-        description="The current date and time, with the day of the week, in a time zone.",
-        schema={
-            "type": "object",
-            "properties": {
-                "zone": {
-                    "type": "string",
-                    "description": "A name of the IANA database, for example Europe/Berlin.",
-                }
-            },
-            "additionalProperties": False,
-        },
-    ),
-    "calculator": Builtin(
-        description="Works out an arithmetic expression, for example (3 + 4.5) * 2 ** 8.",
-        schema={
-            "type": "object",
-            "properties": {"expression": {"type": "string"}},
-            "required": ["expression"],
-            "additionalProperties": False,
-        },
-    ),
-}
+from agents.runtime.tools.settings import read_settings
 
 Now = Callable[[], datetime]
 

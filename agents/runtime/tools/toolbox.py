@@ -6,7 +6,8 @@ from typing import Any
 import msgspec
 
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
-from agents.runtime.tools.kind import Kind, WrongSettings
+from agents.runtime.tools.kind import Kind
+from agents.runtime.tools.settings import WrongSettings
 from inference.relay.parameters import FunctionTool, Tool
 
 

@@ -7,11 +7,11 @@ from typing import Any
 import msgspec
 
 from agents.runtime.arguments import WrongArguments, ensure_schema
-from agents.runtime.tools.agent import AgentSettings
-from agents.runtime.tools.builtin import BUILTINS, BuiltinSettings
+from agents.runtime.tools.agent_settings import AgentSettings
+from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
 from agents.runtime.tools.http.settings import CONTROL, HttpSettings, ensure_makeable
-from agents.runtime.tools.kind import WrongSettings, read_settings
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
+from agents.runtime.tools.settings import WrongSettings, read_settings
 from kernel.egress_rules import EgressRules, TargetRefused
 
 LARGEST_SCHEMA = 64 * 1024

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from agents.runtime.catalog import RunLimits
 from agents.runtime.ports import Budget, CallContext, Progress, ToolSpec
-from agents.runtime.tools.builtin import BUILTINS, BuiltinTools
+from agents.runtime.tools.builtin import BuiltinTools
+from agents.runtime.tools.builtin_settings import BUILTINS
 from agents.runtime.tools.calculator import WrongExpression, calculate
 from agents.runtime.tools.toolbox import KindToolbox
 

@@ -7,7 +7,8 @@ import pytest
 
 from agents.runtime.catalog import RunLimits
 from agents.runtime.ports import Plan, ToolSpec
-from agents.runtime.tools.agent import MESSAGE_SCHEMA, AgentTools, Delegate
+from agents.runtime.tools.agent import AgentTools, Delegate
+from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
 from agents.runtime.tools.toolbox import KindToolbox
 from inference.relay.parameters import ChatMessage, ChatRequest
 from kernel.errors import NotFound

@@ -16,7 +16,7 @@ from agents.runtime.ports import Budget, CallContext, Progress, ToolEnded, ToolS
 from agents.runtime.tools.http.calling import HttpTools
 from agents.runtime.tools.http.request import build
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
-from agents.runtime.tools.kind import WrongSettings, read_settings
+from agents.runtime.tools.settings import WrongSettings, read_settings
 from agents.runtime.tools.toolbox import KindToolbox
 from kernel.egress import EgressFailed
 from kernel.egress_rules import TargetRefused, rules_of

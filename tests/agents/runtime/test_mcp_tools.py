@@ -15,9 +15,9 @@ pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 
 from agents.runtime.catalog import RunLimits
 from agents.runtime.ports import Budget, CallContext, Progress, ToolEnded, ToolSpec
-from agents.runtime.tools.kind import WrongSettings
 from agents.runtime.tools.mcp.calling import McpTools
 from agents.runtime.tools.mcp.settings import McpSettings
+from agents.runtime.tools.settings import WrongSettings
 from agents.runtime.tools.toolbox import KindToolbox
 from kernel.egress import EgressFailed
 from kernel.egress_rules import TargetRefused

@@ -9,7 +9,7 @@ from agents.runtime.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tool_output import readable
 from agents.runtime.tools.http.request import build
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
-from agents.runtime.tools.kind import read_settings
+from agents.runtime.tools.settings import read_settings
 from kernel.egress import Answer, Egress
 
 MOST_BYTES = 4 * 1024 * 1024

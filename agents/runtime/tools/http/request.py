@@ -12,7 +12,7 @@ import msgspec
 
 from agents.runtime.arguments import WrongArguments
 from agents.runtime.tools.http.settings import CONTROL, PLACEHOLDER, HttpSettings
-from agents.runtime.tools.kind import WrongSettings
+from agents.runtime.tools.settings import WrongSettings
 from kernel.egress import Request
 
 Pairs = list[tuple[str, str]]

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from agents.runtime.tools.kind import KindSettings, WrongSettings
+from agents.runtime.tools.settings import KindSettings, WrongSettings
 
 Template = Annotated[str, Meta(max_length=2000)]
 PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.\-]{1,100})\}")

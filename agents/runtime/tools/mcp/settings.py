@@ -5,7 +5,7 @@ from typing import Annotated
 from msgspec import Meta
 
 from agents.runtime.tools.http.settings import ensure_header
-from agents.runtime.tools.kind import KindSettings
+from agents.runtime.tools.settings import KindSettings
 
 
 class McpSettings(KindSettings, frozen=True):
