@@ -2,19 +2,16 @@
 
 from agents.errors import UnknownTools
 from agents.models import Agent, Tool
-from agents.tool_store import ensure_no_circle
 
 
 def ensure_draft(agent: Agent) -> None:
-    """Raises ValidationError for values that no form would accept and for tools that would lead
-    back to the agent, and UnknownTools.
+    """Raises ValidationError for values that no form would accept, and UnknownTools.
 
     Asks inside a tenant scope.
     """
     agent.full_clean(exclude=("tenant", "route", "published"), validate_constraints=False)
     if agent.tools:
         ensure_tools(agent)
-        ensure_no_circle(agent)
 
 
 def ensure_tools(agent: Agent) -> None:

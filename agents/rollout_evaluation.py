@@ -9,7 +9,7 @@ from django.db.models import Aggregate, Count, FloatField, Q
 
 from agents.models import Rollout
 from agents.models.choices import RolloutState
-from agents.rollout_services import roll_back_candidate
+from agents.rollout_ends import roll_back_candidate
 from agents.rollout_thresholds import Thresholds
 from agents.verdicts import Record, why_worse
 from kernel.errors import PlatformError

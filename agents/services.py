@@ -9,7 +9,8 @@ from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
 from agents.models.agent import FROZEN
 from agents.pointing import freeze, lock, point_at
-from agents.rollout_services import end_rollout, ensure_no_rollout
+from agents.rollout_ends import end_rollout, ensure_no_rollout
+from agents.tool_store import ensure_no_circle
 from agents.topics import agents_topic
 from inference.models import ModelRoute
 from kernel.errors import NotFound
@@ -48,6 +49,7 @@ def create_agent(
     )
     with tenant_scope(tenant.pk):
         ensure_draft(agent)
+        ensure_no_circle(agent)
         try:
             with transaction.atomic():
                 agent.save()
@@ -64,6 +66,7 @@ def save_draft(*, agent: Agent) -> None:
     """
     with tenant_scope(agent.tenant_id):
         ensure_draft(agent)
+        ensure_no_circle(agent)
         agent.save(update_fields=DRAFT_FIELDS)
         publish_topics(agents_topic(agent.tenant_id))
 

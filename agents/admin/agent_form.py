@@ -7,6 +7,7 @@ from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
 from agents.drafts import ensure_draft
 from agents.models import Agent, Tool
+from agents.tool_store import ensure_no_circle
 from kernel.console import add_refusals
 
 VARIABLES = """Names used as {{name}} in the instructions, with the text that each has unless a
@@ -36,6 +37,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         super()._post_clean()  # type: ignore[misc]
         if not self.errors and self.instance.pk:
             add_refusals(self, ensure_draft, self.instance)
+            add_refusals(self, ensure_no_circle, self.instance)
 
     def clean_parameters(self) -> Any:
         # Every emptiness that JSON knows means: no presets.

@@ -14,6 +14,7 @@ from unfold.widgets import (
 
 from agents import rollout_services
 from agents.models import Agent, AgentRevision, Rollout
+from agents.rollout_ends import running_rollout
 from agents.rollout_evaluation import compare_records
 from agents.rollout_thresholds import USUAL, Thresholds
 from kernel.console import ConsoleAdmin, Question
@@ -105,7 +106,7 @@ class AgentRollouts(ConsoleAdmin):
     @action(description="Rollout", icon="percent")
     def rollout(self, request: HttpRequest, object_id: str) -> HttpResponse:
         agent = self.find(request, object_id)
-        running = rollout_services.running_rollout(agent)
+        running = running_rollout(agent)
         if running is None:
             return self.begin(request, object_id, agent)
         is_part = bool(request.headers.get("hx-request"))

@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from agents import rollout_services
 from agents.models import Agent, AgentRevision, Rollout
+from agents.rollout_ends import ensure_rollout
 from agents.rollout_evaluation import Comparison, compare_records
 from agents.rollout_thresholds import USUAL, Thresholds
 from tenants.api.access import TenantViewSet, acting_user
@@ -94,7 +95,7 @@ class RolloutActions(TenantViewSet[Agent]):
     def rollout(self, request: Request, pk: str) -> Response:
         """The rollout that is running, with what both revisions did. 409 if none is."""
         agent = self.get_object()
-        running = rollout_services.ensure_rollout(agent)
+        running = ensure_rollout(agent)
         running.agent = agent
         return Response(watched(running, compare_records(running)))
 

@@ -102,8 +102,22 @@ def test_tools_are_chosen_for_a_draft(console, acme, route):
         "name": "Helper", "route": route.pk, "instructions": "", "parameters": "", "variables": "",
         "max_steps": 8, "max_tool_calls": 16, "max_run_seconds": 600, "busy_policy": "",
         "overflow": "drop", "response_cache": "off", "cache_seconds": 3600,
+        "revisions-TOTAL_FORMS": 0, "revisions-INITIAL_FORMS": 0,
     }  # fmt: skip
     console.post(page("agent_change", agent.pk), {**body, "tools": ["clock"]})
     assert rows(Agent).get().tools == ["clock"]
     answer = console.post(page("agent_change", agent.pk), {**body, "tools": ["nothing"]})
     assert answer.context["adminform"].form.errors["tools"]
+
+
+def test_a_tool_that_leads_back_to_its_agent_is_an_error_at_the_tools(console, acme, route):
+    agent = services.create_agent(tenant=acme, slug="helper", name="Helper", route=route)
+    make_tool(acme, name="self", kind="agent", settings={"agent": "helper"})
+    body = {
+        "name": "Helper", "route": route.pk, "max_steps": 8, "max_tool_calls": 16,
+        "max_run_seconds": 600, "overflow": "drop", "response_cache": "off", "cache_seconds": 60,
+        "revisions-TOTAL_FORMS": 0, "revisions-INITIAL_FORMS": 0, "tools": ["self"],
+    }  # fmt: skip
+    answer = console.post(page("agent_change", agent.pk), body)
+    assert answer.context["adminform"].form.errors["tools"]
+    assert rows(Agent).get().tools == []
