@@ -2,12 +2,10 @@
 
 import pytest
 
-from agents.models import Rollout
 from inference import services as inference
 from tenants import services as tenants
 from tests.browser.test_console import sign_in
-from tests.fixtures.console import rows
-from tests.fixtures.rollouts import make_revisions, note_runs
+from tests.fixtures.rollouts import make_revisions, note_runs, start
 from tests.fixtures.tools import make_tool
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -22,19 +20,33 @@ def agent(transactional_db):
     return make_revisions(acme, route, of=3)
 
 
-def test_a_rollout_is_begun_watched_and_promoted(agent, page):
+@pytest.fixture
+def rollout(agent):
+    """Running, with a few runs of both."""
+    rollout = start(agent)
+    note_runs(rollout, revision=1, runs=12, ttft_ms=120)
+    note_runs(rollout, revision=2, runs=7, ttft_ms=140)
+    return rollout
+
+
+def test_a_rollout_is_begun(agent, page):
     sign_in(page)
     page.goto(f"/admin/agents/agent/{agent.pk}/rollout/")
     page.select_option("#id_what", "2")
     page.fill("#id_share", "20")
     page.click("#ask-first button[type=submit]")
     page.wait_for_selector("#rollout-live table")
-    note_runs(rows(Rollout).get(), revision=2, runs=7)
-    page.wait_for_selector("#rollout-live td:text-is('7')", timeout=10_000)
+    assert "20 %" in page.inner_text("#rollout-live")
+
+
+def test_a_rollout_is_watched_and_promoted(rollout, page):
+    sign_in(page)
+    page.goto(f"/admin/agents/agent/{rollout.agent_id}/rollout/")
+    assert "7" in page.inner_text("#rollout-live tbody tr:nth-child(2) td:nth-child(3)")
     page.click("text=Promote")
     page.click("#ask-first button[type=submit]")
-    page.wait_for_url(f"**/agent/{agent.pk}/change/")
-    assert "revision 2" in page.inner_text(".field-serves")
+    page.wait_for_url(f"**/agent/{rollout.agent_id}/change/")
+    assert "revision 2" in page.inner_text("#content, main")
 
 
 def test_tools_are_chosen_and_the_difference_is_shown(agent, page):
