@@ -4,7 +4,9 @@
   x AgentSlugTaken, NothingToPublish, ApprovalResolved
   x RunIsActive, ConversationBusy, IdempotencyMismatch
   x NotResumable        the event log is gone, and a run is never made twice
+  x NotPublished, RolloutRunning, NoRollout, RevisionServed
 * Rejected
+  x UnknownTools
   x UnknownFrame, FrameTooLarge, BinaryFrame
 * Denied
   x OriginNotAllowed
@@ -44,6 +46,36 @@ class ApprovalResolved(Conflict):
     """Somebody has decided this already, or its run has ended. Read it again."""
 
     code = "approval_resolved"
+
+
+class NotPublished(Conflict):
+    """This agent serves nothing yet. Publish it first."""
+
+    code = "agent_not_published"
+
+
+class RolloutRunning(Conflict):
+    """A rollout of this agent is running. Promote or stop it first."""
+
+    code = "rollout_running"
+
+
+class NoRollout(Conflict):
+    """No rollout of this agent is running."""
+
+    code = "no_rollout"
+
+
+class RevisionServed(Conflict):
+    """This revision serves everybody already. Choose another one to roll out."""
+
+    code = "revision_served"
+
+
+class UnknownTools(Rejected):
+    """The agent names tools that this tenant does not have."""
+
+    code = "unknown_tools"
 
 
 class UnknownFrame(Rejected):

@@ -8,7 +8,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from agents import erasure
+from agents import erasure, rollout_evaluation
 from agents.events.bell import bell_of_conversation
 from agents.events.rebuilt import end_frame
 from agents.events.stream import end_arguments
@@ -19,6 +19,7 @@ from kernel.redis import connect
 log = logging.getLogger(__name__)
 
 SECONDS_TO_START = 600
+SECONDS_TO_JUDGE = 60
 """A task that nobody took by then is dropped: the next look finds the same."""
 
 
@@ -64,3 +65,15 @@ def erase_expired(tenant_id: int, **_future: object) -> None:
 def finish_erasures(**_future: object) -> int:
     """Go on with erasures of whole tenants, and with what Redis could not delete at once."""
     return erasure.carry_out_open()
+
+
+@shared_task(ignore_result=True)
+def judge_rollouts(**_future: object) -> None:
+    """Compare every candidate with what is served, each in a task of its own."""
+    for tenant_id, rollout_id in rollout_evaluation.running_rollouts():
+        judge_rollout.apply_async((tenant_id, rollout_id), expires=SECONDS_TO_JUDGE)
+
+
+@shared_task(ignore_result=True)
+def judge_rollout(tenant_id: int, rollout_id: int, **_future: object) -> bool:
+    return rollout_evaluation.judge_rollout(tenant_id=tenant_id, rollout_id=rollout_id)

@@ -5,7 +5,9 @@ from agents.admin.approval import ApprovalAdmin
 from agents.admin.conversation import ConversationAdmin
 from agents.admin.erasure_receipt import ErasureReceiptAdmin
 from agents.admin.revision import AgentRevisionAdmin
+from agents.admin.rollout import RolloutAdmin
 from agents.admin.run import RunAdmin
+from agents.admin.tool import ToolAdmin
 
 __all__ = [
     "AgentAdmin",
@@ -13,5 +15,7 @@ __all__ = [
     "ApprovalAdmin",
     "ConversationAdmin",
     "ErasureReceiptAdmin",
+    "RolloutAdmin",
     "RunAdmin",
+    "ToolAdmin",
 ]

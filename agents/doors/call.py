@@ -10,6 +10,7 @@ from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
 from agents.doors.target import resolve_for
 from agents.runtime.resolution import Target
+from agents.runtime.rollout import sticky_to
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
 from kernel.errors import PlatformError, RateLimited
@@ -79,9 +80,15 @@ class Call:
         ensure_usable(principal, scope=scope, address=self.address, now=time.time())
         return principal
 
-    async def find_target(self, principal: Principal, model: str, *, purpose: str) -> Target:
-        """Which route serves `model` for the caller. Raises ModelNotFound."""
-        target = await resolve_for(self.gateway, principal, model, purpose=purpose)
+    async def find_target(
+        self, principal: Principal, model: str, *, purpose: str, user: str | None = None
+    ) -> Target:
+        """Which route serves `model` for the caller. Raises ModelNotFound.
+
+        During a rollout one `user` of the client stays with one revision; without, it is a lot.
+        """
+        sticky = sticky_to(key_id=principal.key_id, user=user or "", request_id=self.request_id)
+        target = await resolve_for(self.gateway, principal, model, purpose=purpose, sticky=sticky)
         self.route = target.route.name
         return target
 

@@ -1,6 +1,7 @@
 """The client's end of an event stream: started late, never silent for long, cut when it stalls."""
 
 import asyncio
+from typing import Protocol
 
 from agents.doors.call import Call
 from kernel.asgi import ClientWatch, Headers
@@ -70,3 +71,25 @@ class EventSink:
         await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
         self._touched = self._loop.time()
         self._comment = None
+
+
+class Listener(Protocol):
+    """Somebody who wants to hear what is sent."""
+
+    def part(self, block: bytes) -> None: ...
+
+
+class CopyingSink(EventSink):
+    """The client's end of a stream to which somebody listens. Others pay nothing for it."""
+
+    def __init__(self, call: Call, *, client: ClientWatch, listener: Listener) -> None:
+        super().__init__(call, client=client)
+        self._listener = listener
+
+    async def send(self, block: bytes) -> None:
+        self._listener.part(block)
+        await super().send(block)
+
+    async def end(self, block: bytes = b"") -> None:
+        self._listener.part(block)
+        await super().end(block)

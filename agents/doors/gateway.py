@@ -7,6 +7,7 @@ from redis.asyncio import Redis
 
 from agents.doors.conversation_ports import Conversations
 from agents.runtime.catalog import AgentCatalog
+from agents.runtime.response_cache import ResponseCache
 from agents.runtime.run_rows import RunStore
 from agents.runtime.runner import Runner
 from inference.fleet.snapshot import FleetReference
@@ -35,6 +36,7 @@ class Gateway:
     runner: Runner
     runs: RunStore
     redis: Redis
+    answers: ResponseCache
     usage: LoadingCache[UsageQuestion, UsageReport]
     max_body_bytes: int
     allowed_origins: frozenset[str]

@@ -6,6 +6,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from agents.models.choices import BusyPolicy, Overflow, ResponseCache
+from agents.runtime.variables import check_variables, unknown_variables
 from inference.relay.parameters import check_parameters
 from kernel.errors import InvalidParameter
 from tenants.scoping import TenantManager, TenantOwned
@@ -99,6 +100,12 @@ class Configuration(models.Model):
         """Raises ValidationError: `max_length` of a text is looked at by forms only."""
         if len(self.instructions) > LONGEST_INSTRUCTIONS:
             raise ValidationError(f"Instructions have at most {LONGEST_INSTRUCTIONS} characters.")
+        try:
+            variables = check_variables(self.variables or {})
+        except InvalidParameter as error:
+            raise ValidationError({"variables": error.message}) from error
+        if sentence := unknown_variables(self.instructions, variables):
+            raise ValidationError({"instructions": sentence})
 
 
 class Agent(TenantOwned, Configuration):

@@ -6,6 +6,7 @@ from rest_framework.routers import SimpleRouter
 from agents.api.agents import AgentsViewSet
 from agents.api.conversations import ConversationsViewSet, ErasuresViewSet
 from agents.api.runs import ApprovalsViewSet, RunsViewSet
+from agents.api.tools import ToolsViewSet
 from config.api import answer_unknown
 from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
@@ -37,6 +38,7 @@ router.register("conversations", ConversationsViewSet, basename="conversation")
 router.register("runs", RunsViewSet, basename="run")
 router.register("approvals", ApprovalsViewSet, basename="approval")
 router.register("erasures", ErasuresViewSet, basename="erasure")
+router.register("tools", ToolsViewSet, basename="tool")
 router.register("routes", RoutesViewSet, basename="route")
 router.register("pools", PoolsViewSet, basename="pool")
 router.register("endpoints", EndpointsViewSet, basename="endpoint")

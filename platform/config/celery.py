@@ -33,6 +33,7 @@ app.conf.beat_schedule = {
     "reset-due-quotas": every(60, "tenants.tasks.reset_due_quotas"),
     "send-quota-alerts": every(60, "tenants.tasks.send_quota_alerts"),
     "reconcile": every(300, "tenants.tasks.reconcile"),
+    "judge-rollouts": every(60, "agents.tasks.judge_rollouts"),
     "expire-keys": every(300, "tenants.tasks.expire_keys"),
     "erase-what-expired": every(3600, "agents.tasks.erase_what_expired"),
     "finish-erasures": every(15, "agents.tasks.finish_erasures"),

@@ -52,6 +52,8 @@ NAVIGATION = [
         ("Runs", "directions_run", changelist("agents_run")),
         ("Approvals", "approval", changelist("agents_approval")),
         ("Erasures", "delete_forever", changelist("agents_erasurereceipt")),
+        ("Rollouts", "percent", changelist("agents_rollout")),
+        ("Tools", "build", changelist("agents_tool")),
     ),
     section(
         "Inference",

@@ -22,16 +22,18 @@ from agents.errors import AgentsUnavailable
 from agents.events.bell import Bell
 from agents.events.log import BLOCK_SECONDS, EventLog
 from agents.events.rebuilt import end_frame
-from agents.runtime.catalog import AgentCatalog, PublishedAgent
+from agents.runtime.answer_shelf import RedisShelf
+from agents.runtime.catalog import AgentCatalog, Pin, PublishedAgent
 from agents.runtime.items import Json
 from agents.runtime.machinery import Machinery
+from agents.runtime.response_cache import ResponseCache
 from agents.runtime.run_rows import RunStore
 from agents.runtime.runner import Runner
 from agents.runtime.tool_catalog import ToolCatalog
 from agents.runtime.tool_spec import ToolSpec
 from agents.runtime.tools.kinds import every_kind
 from agents.runtime.workshop import Workshop
-from agents.selectors import load_published_agents
+from agents.selectors import load_published_agents, load_revision
 from agents.tool_store import load_tools_by_name
 from config.background import Background
 from config.conversations import DatabaseConversations
@@ -84,6 +86,8 @@ T = TypeVar("T")
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
 EVENTS_PATIENCE_SECONDS = 1.0
+SHELF_PATIENCE_SECONDS = 0.25
+"""For kept answers: after that a model is asked."""
 LEDGER_PATIENCE_SECONDS = 30.0
 """At the end, for PostgreSQL; what it does not take then is in the spool."""
 USAGE_SECONDS = 5.0
@@ -112,6 +116,7 @@ class Worker:
         # Not the server of limits: events are many, and decisions must not wait for them.
         self._events = connect_async(settings.REDIS_URL, timeout=EVENTS_PATIENCE_SECONDS)
         self._tails = connect_async(settings.REDIS_URL, timeout=BLOCK_SECONDS + 5)
+        self._shelf = connect_async(settings.REDIS_URL, timeout=SHELF_PATIENCE_SECONDS)
         self._spool = FolderSpool(Path(settings.SPOOL_DIR))
         self.counters = Counters(self.redis, self._load_counters)
         self.holds = Holds(self.counters)
@@ -145,7 +150,7 @@ class Worker:
 
     def _assemble(self) -> Gateway:
         gate, relay = self._assemble_gate(), Fallbacks(self.dispatcher)
-        catalog = AgentCatalog(self._load_agents)
+        catalog = AgentCatalog(self._load_agents, self._load_revision)
         machinery = Machinery(
             worker=self._workers.name,
             gate=gate,
@@ -169,6 +174,7 @@ class Worker:
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
+            answers=ResponseCache(RedisShelf(self._shelf)),
             usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
@@ -262,6 +268,7 @@ class Worker:
             closing.push_async_callback(self.redis.aclose)
             closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
+            closing.push_async_callback(self._shelf.aclose)
             closing.push_async_callback(self._upstream.close)
             closing.push_async_callback(self._events.aclose)
             closing.push_async_callback(self._tails.aclose)
@@ -324,6 +331,12 @@ class Worker:
         self.gateway.catalog.forget_tenant(tenant_id)
         self._tools.forget_tenant(tenant_id)
 
+    async def _load_revision(self, pin: Pin) -> PublishedAgent | None:
+        try:
+            return await self._ask(load_revision, pin)
+        except DatabaseAway as error:
+            raise AgentsUnavailable from error
+
     async def _load_limits(self, tenant_id: int) -> TenantLimits:
         try:
             return await self._ask(load_limits, tenant_id, now=datetime.now(UTC))
@@ -364,6 +377,7 @@ class Worker:
             "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
             "limits": lambda: self._book.forget(int(owner)),
             "agents": lambda: self._forget_agents(int(owner)),
+            "answers": lambda: self.gateway.answers.forget_tenant(int(owner)),
         }
         handler = handlers.get(name)
         outcome = handler() if handler else None

@@ -74,6 +74,11 @@ breaker_state = Gauge(
     ["pool", "endpoint"],
     multiprocess_mode="livemax",
 )
+cache_hits = Counter(
+    "tenantry_cache_hits_total",
+    "Answers that were given again without asking a model; the tier is memory or redis.",
+    ["route", "tier"],
+)
 active_runs = Gauge(
     "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"
 )

@@ -40,6 +40,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     agent: str = ""
     agent_revision: int | None = None
     client_request_id: str = ""
+    free: bool = False
+    """Whether it takes no tokens whatever it answers: no rate or quota of tokens or cost counts
+    it, those of requests do."""
 
     @property
     def caller(self) -> Caller:
@@ -51,6 +54,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             route=self.route,
             door=self.kind,
             price=self.price,
+            free=self.free,
         )
 
 

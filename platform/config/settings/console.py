@@ -143,6 +143,8 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "MemberRole": "tenants.models.Membership.Role",
+        "RolloutState": "agents.models.choices.RolloutState",
+        "ToolKind": "agents.models.choices.ToolKind",
         "TargetRole": "inference.models.RouteTarget.Role",
         "TenantStatus": "tenants.models.Tenant.Status",
         "RecipientKind": "tenants.models.AlertRecipient.Kind",

@@ -18,6 +18,7 @@ from tenants.models import AlertRecipient
 from tests.fixtures.console import make_event, make_person
 from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits import make_plan, own_quota, own_rate
+from tests.fixtures.tools import make_tool
 
 PREFIX = "api/v1/"
 CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operator")
@@ -95,6 +96,18 @@ ACCESS = {
     ("get", "erasures"): ADMINS,
     ("post", "erasures"): (401, 404, 403, 403, 202, 202),
     ("get", "erasures/{public_id}"): ADMINS,
+    ("get", "agents/{pk}/revisions/{number}"): MEMBERS,
+    ("get", "agents/{pk}/differences"): MEMBERS,
+    ("get", "agents/{pk}/rollouts"): MEMBERS,
+    ("get", "agents/{pk}/rollout"): (401, 404, 409, 409, 409, 409),
+    ("post", "agents/{pk}/rollout"): (401, 403, 403, 201, 201, 201),
+    ("post", "agents/{pk}/rollout/stop"): (401, 403, 403, 409, 409, 409),
+    ("post", "agents/{pk}/rollout/promote"): (401, 403, 403, 409, 409, 409),
+    ("get", "tools"): EVERYBODY,
+    ("post", "tools"): (401, 404, 403, 201, 201, 201),
+    ("get", "tools/{pk}"): MEMBERS,
+    ("patch", "tools/{pk}"): (401, 403, 403, 200, 200, 200),
+    ("delete", "tools/{pk}"): (401, 403, 403, 204, 204, 204),
     ("get", "usage"): EVERYBODY,
     ("get", "usage/{request_id}"): MEMBERS,
     ("get", "usage/summary"): MEMBERS,
@@ -136,6 +149,13 @@ BODIES = {
     ("post", "agents/{pk}/rollback"): {"revision": 1},
     ("post", "approvals/{public_id}/resolve"): {"decision": "approved"},
     ("post", "erasures"): {"everything_of": "acme"},
+    ("post", "agents/{pk}/rollout"): {"share": 5},
+    ("post", "tools"): {
+        "name": "second",
+        "kind": "builtin",
+        "description": "The time.",
+        "settings": {"function": "time"},
+    },
     ("post", "plans"): {"name": "Second"},
     ("post", "rate-limits"): {"requests_per_minute": 5, "per": "key"},
     ("post", "quotas"): {"limit": 5, "per": "key"},
@@ -147,8 +167,7 @@ BODIES = {
     ("post", "join-tokens"): {"pool": "small", "name": "rack 2"},
 }
 FOR_A_NEW_ROW = {
-    *("members", "api-keys", "agents"),
-    "erasures",
+    *("members", "api-keys", "agents", "tools", "erasures"),
     *("rate-limits", "quotas", "top-ups", "alert-recipients"),
 }
 """Where `?tenant=acme` says for whom."""
@@ -207,6 +226,7 @@ def things(acme, rival, route, pool, operator):
         "members": members.pk,
         "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
         "agents": agent.pk,
+        "tools": make_tool(acme).pk,
         "usage": make_event(acme).request_id,
         "tokens": "tno_nobodys",
         "routes": route.pk,
@@ -276,7 +296,7 @@ def ask_as(user, ask, things):
 def send(client, ask, things):
     method, route = ask
     kind, _, rest = route.partition("/")
-    tail = rest.partition("/")[2]
+    tail = rest.partition("/")[2].replace("{number}", "1")
     parts = [kind, things[kind] if rest else "", tail]
     address = f"/{PREFIX}" + "/".join(str(part) for part in parts if part)
     if method == "get":
