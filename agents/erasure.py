@@ -18,7 +18,7 @@ from agents.erasure_redis import purge
 from agents.history_store import find_conversation
 from agents.models import Approval, Conversation, ErasureReceipt, Item, Run
 from agents.models.choices import ACTIVE, ErasureKind
-from agents.run_control import stop_on_worker
+from agents.worker_bells import stop_on_worker
 from kernel.ids import new_id
 from tenants.models import Tenant
 from tenants.scoping import every_tenant, tenant_scope

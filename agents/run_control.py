@@ -7,16 +7,14 @@ import redis
 from django.conf import settings
 from django.db import transaction
 
-from agents.events.bell import bell_of_worker
 from agents.events.rebuilt import end_frame
 from agents.events.stream import end_arguments
 from agents.run_store import ask_cancel, load_run
 from agents.runtime.run_rows import KnownRun
+from agents.worker_bells import WHY, stop_on_worker
 from kernel.redis import connect
 
 log = logging.getLogger(__name__)
-
-WHY = "cancelled"
 
 
 @transaction.atomic
@@ -31,15 +29,6 @@ def cancel_run(tenant_id: int, run_id: str) -> bool:
     else:
         transaction.on_commit(partial(stop_on_worker, known.worker, run_id))
     return True
-
-
-def stop_on_worker(worker: str, run_id: str) -> None:
-    """As far as Redis can be reached; the worker reads the row anyway when it renews its lease."""
-    try:
-        with connect(settings.REDIS_URL, timeout=0.5) as client:
-            client.publish(bell_of_worker(worker), f"{run_id} {WHY}")
-    except redis.RedisError as error:
-        log.warning("a worker was not told to cancel: %s", error.__class__.__name__)
 
 
 def end_log(run: KnownRun) -> None:

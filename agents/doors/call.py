@@ -8,7 +8,6 @@ import msgspec
 
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
-from agents.doors.target import resolve_for
 from agents.runtime.resolution import Target
 from agents.runtime.rollout import sticky_to
 from kernel import logs
@@ -88,7 +87,7 @@ class Call:
         During a rollout one `user` of the client stays with one revision; without, it is a lot.
         """
         sticky = sticky_to(key_id=principal.key_id, user=user or "", request_id=self.request_id)
-        target = await resolve_for(self.gateway, principal, model, purpose=purpose, sticky=sticky)
+        target = await self.gateway.resolve(principal, model, purpose=purpose, sticky=sticky)
         self.route = target.route.name
         return target
 

@@ -16,7 +16,7 @@ from agents.doors.event_sink import EventSink
 from agents.doors.rendering import error_event
 from agents.runtime.create_run import CreateRun
 from agents.runtime.items import user_message
-from agents.runtime.live_run import LiveRun
+from agents.runtime.run_port import ActiveRun
 from inference.relay.parameters import Parameters, check_parameters, parse
 from kernel.asgi import ClientLeft, ClientWatch
 from kernel.errors import MissingParameter, PlatformError
@@ -57,7 +57,7 @@ async def chat(call: Call) -> None:
     create = create_run(body, parameters, session)
     try:
         run = await call.gateway.runner.start(principal, create)
-        call.route = run.target.route.name
+        call.route = run.route
         await tell(call, run, session, wants_stream=bool(body.stream))
     except (PlatformError, ClientLeft):
         if session.is_new:
@@ -116,7 +116,7 @@ def create_run(body: ChatBody, parameters: Parameters, session: Session) -> Crea
     )
 
 
-async def tell(call: Call, run: LiveRun, session: Session, *, wants_stream: bool) -> None:
+async def tell(call: Call, run: ActiveRun, session: Session, *, wants_stream: bool) -> None:
     client = ClientWatch(call.receive)
     try:
         async with client:
@@ -137,7 +137,7 @@ async def tell(call: Call, run: LiveRun, session: Session, *, wants_stream: bool
 Pieces = AsyncGenerator[str | ChatAnswer]
 
 
-async def send_answer(call: Call, run: LiveRun, follow: Pieces, session: Session) -> None:
+async def send_answer(call: Call, run: ActiveRun, follow: Pieces, session: Session) -> None:
     """Wait for the end. A run that failed is answered with its error."""
     answer = None
     async for piece in follow:

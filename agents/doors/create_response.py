@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from agents.events.event import Json
 from agents.runtime.create_run import BusyPolicy, CreateRun
-from agents.runtime.items import Json, read_input
+from agents.runtime.items import read_input
 from inference.relay.parameters import FunctionTool, Probability, Tokens, Tool, explain
 from kernel.errors import InvalidParameter
 

@@ -8,7 +8,7 @@ from agents.doors.call import Call
 from agents.doors.create_response import RestBody, as_create_run
 from agents.doors.event_sink import EventSink
 from agents.doors.response_stream import stream_events
-from agents.runtime.live_run import LiveRun, Started
+from agents.runtime.run_port import ActiveRun, Started
 from inference.relay.parameters import parse
 from kernel.asgi import ClientLeft, ClientWatch
 
@@ -30,7 +30,7 @@ async def create_response(call: Call) -> None:
     goes_on = bool(body.background) or is_found_again
     create = as_create_run(body, door=NAME, busy="reject", goes_on=goes_on)
     run = await call.gateway.runner.start(principal, create)
-    call.route = run.target.route.name
+    call.route = run.route
     client = ClientWatch(call.receive)
     try:
         async with client:
@@ -43,7 +43,7 @@ async def create_response(call: Call) -> None:
 
 
 async def tell(
-    call: Call, client: ClientWatch, run: LiveRun, started: Started, *, wants_stream: bool
+    call: Call, client: ClientWatch, run: ActiveRun, started: Started, *, wants_stream: bool
 ) -> None:
     """Answer with the run's events, with what it is now, or with what it came to."""
     tenant_id = run.principal.tenant_id
@@ -58,7 +58,7 @@ async def tell(
         await send_whole(call, run, started)
 
 
-async def send_whole(call: Call, run: LiveRun, started: Started) -> None:
+async def send_whole(call: Call, run: ActiveRun, started: Started) -> None:
     """Wait for the end. A run that failed is answered with its error."""
     last = None
     follow = call.gateway.runner.follow(run.principal.tenant_id, started.run_id)

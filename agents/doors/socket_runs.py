@@ -14,9 +14,8 @@ from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import CreateResponse, SubscribeConversation
 from agents.doors.subscription import Subscription
 from agents.errors import NotResumable, TooManyRuns
-from agents.runtime.live_run import LiveRun
+from agents.runtime.run_port import ActiveRun, Runs
 from agents.runtime.run_rows import RunStore
-from agents.runtime.runner import Runner
 from kernel import metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import PlatformError
@@ -34,12 +33,12 @@ TellEvents = Callable[[list[bytes]], Awaitable[None]]
 class SocketRuns:
     """Starts runs lane by lane, and relays the events of whatever the client follows."""
 
-    def __init__(self, runner: Runner, store: RunStore, tell: Tell, send: TellEvents) -> None:
+    def __init__(self, runner: Runs, store: RunStore, tell: Tell, send: TellEvents) -> None:
         self._runner = runner
         self._store = store
         self._tell = tell
         self._send = send
-        self._lanes: dict[str | None, LiveRun] = {}
+        self._lanes: dict[str | None, ActiveRun] = {}
         self._unfinished: set[str] = set()
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, int] = {}
@@ -74,7 +73,7 @@ class SocketRuns:
         if create.conversation not in self._subscriptions:
             self.resume(principal.tenant_id, started.run_id, after=-1)
 
-    def _note(self, run: LiveRun, *, lane: str | None) -> None:
+    def _note(self, run: ActiveRun, *, lane: str | None) -> None:
         self._lanes[lane] = run
         self._unfinished.add(run.id)
         begun = time.monotonic()
@@ -84,7 +83,7 @@ class SocketRuns:
             if self._lanes.get(lane) is run:
                 del self._lanes[lane]
             status = run.error.status if run.error else 200
-            metrics.series(metrics.requests, NAME, run.target.route.name, str(status)).inc()
+            metrics.series(metrics.requests, NAME, run.route, str(status)).inc()
             metrics.series(metrics.request_duration, NAME).observe(time.monotonic() - begun)
 
         assert run.task is not None, "a run that was started"

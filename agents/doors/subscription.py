@@ -5,8 +5,8 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from agents.events.bell import bell_of_conversation
+from agents.runtime.run_port import Runs
 from agents.runtime.run_rows import RunStore
-from agents.runtime.runner import Runner
 
 LOOK_SECONDS = 15.0
 """After which it is looked again, should the bell have been missed."""
@@ -21,7 +21,7 @@ class Subscription:
     """
 
     def __init__(
-        self, runner: Runner, store: RunStore, tenant_id: int, conversation: str, relay: Relay
+        self, runner: Runs, store: RunStore, tenant_id: int, conversation: str, relay: Relay
     ) -> None:
         self._runner = runner
         self._store = store

@@ -1,8 +1,11 @@
 """One numbered fact about a run, as it is kept and sent."""
 
+from typing import Any
+
 import msgspec
 
-from agents.runtime.items import Json
+Json = dict[str, Any]
+
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 

@@ -15,11 +15,10 @@ import redis
 from redis.asyncio import Redis
 
 from agents.errors import NotResumable
-from agents.events.event import Event
+from agents.events.event import Event, Json
 from agents.events.feed import Feed
 from agents.events.stream import Entry, end_arguments, key_of, read_entries
 from agents.events.writer import LogWriter, RunLog
-from agents.runtime.items import Json
 from kernel.errors import Overloaded
 
 log = logging.getLogger(__name__)

@@ -1,9 +1,9 @@
 """The events of a run whose log is gone, made anew from what the table keeps. Never generated."""
 
-from agents.events.event import Event, as_event
+from agents.events.event import Event, Json, as_event
 from agents.events.response_object import KIND_OF_END, known_response, settings_of
 from agents.events.responses import ResponseEvents
-from agents.runtime.items import FunctionCall, Json, Message
+from agents.runtime.items import FunctionCall, Message
 from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta
 from agents.runtime.run_rows import KnownRun
 

@@ -5,7 +5,8 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.items import Item, Json, item_json
+from agents.events.event import Json
+from agents.runtime.items import Item, item_json
 from agents.runtime.run_rows import KnownRun
 from tenants.admission.usage import Usage
 

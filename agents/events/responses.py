@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
+from agents.events.event import Json
 from agents.events.response_object import RunSettings, response_object
-from agents.runtime.items import FunctionCall, Item, Json, Message, OutputText, item_json
+from agents.runtime.items import FunctionCall, Item, Message, OutputText, item_json
 from agents.runtime.ports import ArgumentsDelta, Fact, ItemDone, ItemStarted, TextDelta
 from kernel.errors import PlatformError
 from tenants.admission.usage import Usage

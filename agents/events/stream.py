@@ -8,8 +8,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from agents.events.event import Event
-from agents.runtime.items import Json
+from agents.events.event import Event, Json
 
 FIELD = b"e"
 END = b"2-0"

@@ -4,7 +4,6 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 
-from agents.models.agent import Agent, AgentRevision
 from agents.models.choices import RolloutState
 from tenants.scoping import TenantManager, TenantOwned
 
@@ -12,8 +11,8 @@ from tenants.scoping import TenantManager, TenantOwned
 class Rollout(TenantOwned):
     """The candidate serves `share` per cent; it goes back by itself if it does worse."""
 
-    agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="rollouts")
-    revision = models.ForeignKey(AgentRevision, on_delete=models.CASCADE, related_name="+")
+    agent = models.ForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="rollouts")
+    revision = models.ForeignKey("agents.AgentRevision", on_delete=models.CASCADE, related_name="+")
     share = models.PositiveSmallIntegerField(
         validators=[MinValueValidator(1), MaxValueValidator(99)],
         help_text="Per cent of conversations; each stays with what it began with.",

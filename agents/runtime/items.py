@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from agents.events.event import Json
 from inference.relay.parameters import (
     ChatMessage,
     ImagePart,
@@ -20,7 +21,6 @@ from inference.relay.parameters import FunctionCall as CalledFunction
 from kernel.errors import InvalidParameter
 from kernel.ids import new_id
 
-Json = dict[str, Any]
 Status = Literal["in_progress", "completed", "incomplete"]
 Role = Literal["system", "developer", "user", "assistant"]
 

@@ -10,17 +10,18 @@ import msgspec
 
 from agents.errors import RunNotKept
 from agents.events.bell import bell_of_conversation
+from agents.events.event import Json
 from agents.events.feed import Feed
 from agents.events.narrator import Narrator
 from agents.events.response_object import response_object
 from agents.events.responses import Frame, ResponseEvents
 from agents.runtime.alone import keep_nothing, nobody_approves
 from agents.runtime.catalog import RunLimits
-from agents.runtime.create_run import CreateRun, chat_of, row_of, settings_for
+from agents.runtime.create_run import CreateRun
 from agents.runtime.delegates import TenantAgents
 from agents.runtime.history import History
 from agents.runtime.instructions import apply_agent
-from agents.runtime.items import Item, Json, StoredItem
+from agents.runtime.items import Item, StoredItem
 from agents.runtime.loop import run_agent
 from agents.runtime.machinery import Machinery
 from agents.runtime.metering import RunCancelled
@@ -37,11 +38,13 @@ from agents.runtime.outcome import (
 )
 from agents.runtime.ports import Ended, Plan
 from agents.runtime.resolution import Target
+from agents.runtime.run_port import Started
+from agents.runtime.run_request import chat_of, row_of, settings_for
 from agents.runtime.run_rows import EndedRun, NewRun
 from agents.runtime.told import items_to_tell
 from agents.runtime.tool_choice import offer_tools
 from kernel import logs, metrics
-from kernel.asgi import ClientLeft, Headers
+from kernel.asgi import ClientLeft
 from kernel.errors import Overloaded, PlatformError
 from kernel.ids import new_id
 from tenants.admission.gate import Admission
@@ -55,16 +58,6 @@ FINISH_PATIENCE_SECONDS = 10.0
 FINISH_PAUSE_SECONDS = 0.5
 LAST_EVENT_SECONDS = 5.0
 STOPPED = "Error: The run was stopped before the tool had answered."
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever asked for a run is told first."""
-
-    run_id: str
-    headers: Headers = []
-    """How the caller's limits stand."""
-    joined: bool = False
-    """Whether it was there already, under its `client_id`."""
 
 
 class LiveRun:
@@ -113,6 +106,11 @@ class LiveRun:
             # A task that is cancelled before its first step would never get to its end.
             if self._is_running and self.task is not None:
                 self.task.cancel()
+
+    @property
+    def route(self) -> str:
+        """The name of the model route that serves it."""
+        return self.target.route.name
 
     @property
     def feed(self) -> Feed:

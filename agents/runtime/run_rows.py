@@ -6,8 +6,9 @@ from typing import Literal
 
 import msgspec
 
+from agents.events.event import Json
 from agents.runtime.history import History
-from agents.runtime.items import Item, Json, StoredItem
+from agents.runtime.items import Item, StoredItem
 from tenants.admission.usage import Usage
 
 LEASE_SECONDS = 15

@@ -19,6 +19,7 @@ from agents.runtime.live_run import LiveRun
 from agents.runtime.machinery import Machinery
 from agents.runtime.outcome import Stop
 from agents.runtime.resolution import resolve
+from agents.runtime.run_port import ActiveRun
 from agents.runtime.run_rows import RENEW_SECONDS, ROLLBACK, KnownRun
 from agents.runtime.turns import take_turn
 from kernel.errors import Overloaded
@@ -47,7 +48,7 @@ class Runner:
         return len(self._runs)
 
     async def start(
-        self, principal: Principal, create: CreateRun, *, behind: LiveRun | None = None
+        self, principal: Principal, create: CreateRun, *, behind: ActiveRun | None = None
     ) -> LiveRun:
         """A run that goes on by itself. Its `started` says when it may be told of, or why not.
 
@@ -71,7 +72,7 @@ class Runner:
         run.task.add_done_callback(self._tasks.discard)
         return run
 
-    async def _execute(self, run: LiveRun, behind: LiveRun | None) -> None:
+    async def _execute(self, run: LiveRun, behind: ActiveRun | None) -> None:
         async def cancel(run_id: str, why: Stop) -> None:
             await self.cancel(run.principal.tenant_id, run_id, why=why)
 

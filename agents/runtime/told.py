@@ -7,13 +7,14 @@ from contextlib import aclosing
 import msgspec
 
 from agents.runtime.context_window import least, room_for_items
-from agents.runtime.create_run import CreateRun, chat_of
+from agents.runtime.create_run import CreateRun
 from agents.runtime.demand import prompt_bytes
 from agents.runtime.history import History
 from agents.runtime.instructions import apply_agent
 from agents.runtime.items import Item
 from agents.runtime.ports import AskModel
 from agents.runtime.resolution import Target
+from agents.runtime.run_request import chat_of
 from agents.runtime.summaries import SUMMARY_SHARE, Context, Summarise, fit_context
 from inference.errors import ContextLengthExceeded
 from inference.relay.parameters import ChatMessage, ChatRequest

@@ -20,11 +20,11 @@ from agents import run_store
 from agents.doors.gateway import Gateway
 from agents.errors import AgentsUnavailable
 from agents.events.bell import Bell
+from agents.events.event import Json
 from agents.events.log import BLOCK_SECONDS, EventLog
 from agents.events.rebuilt import end_frame
 from agents.runtime.answer_shelf import RedisShelf
 from agents.runtime.catalog import AgentCatalog, Pin, PublishedAgent
-from agents.runtime.items import Json
 from agents.runtime.machinery import Machinery
 from agents.runtime.response_cache import ResponseCache
 from agents.runtime.run_rows import RunStore
@@ -162,6 +162,7 @@ class Worker:
             bell=self._bell,
             workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
         )
+        self.runner = Runner(machinery)
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
             gate=gate,
@@ -169,7 +170,7 @@ class Worker:
             conversations=self._conversations,
             fleet=self.fleet,
             relay=relay,
-            runner=Runner(machinery),
+            runner=self.runner,
             runs=self._runs,
             watch=self._watch,
             quotas=self._load_quotas,
@@ -252,7 +253,7 @@ class Worker:
         self._background.start("the watch over streams", self._watch.run())
         self._background.start("the event logs", self.event_log.writer.run())
         self._background.start("the bell between workers", self._bell.run())
-        self._background.start("the leases of runs", self.gateway.runner.run())
+        self._background.start("the leases of runs", self.runner.run())
         spare_the_collector()
         return self
 
@@ -273,7 +274,7 @@ class Worker:
             closing.push_async_callback(self._events.aclose)
             closing.push_async_callback(self._tails.aclose)
             patience = self.departure.patience_left(settings.DRAIN_SECONDS)
-            await self.gateway.runner.drain(seconds=patience)
+            await self.runner.drain(seconds=patience)
             await self.event_log.close_readers()
             await self._background.stop()
             await self._sign_off()

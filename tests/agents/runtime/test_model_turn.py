@@ -6,7 +6,7 @@ from contextlib import aclosing
 import msgspec
 import pytest
 
-from agents.doors.target import resolve_for, subject_of
+from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_chat
 from agents.runtime.journeys import begin_journey
 from agents.runtime.metering import Meter
@@ -37,7 +37,7 @@ def ask_through(gateway, member):
     async def ask(request):
         parts = gateway.worker.gateway
         principal = await parts.keyring.authenticate(member.key)
-        target = await resolve_for(parts, principal, "tiny", purpose="chat")
+        target = await parts.resolve(principal, "tiny", purpose="chat")
         admission = await parts.gate.admit(
             subject_of(target, principal=principal, door="test"),
             demand_of_chat(request, target.route),
