@@ -1,8 +1,8 @@
 """One numbered fact about a run, as it is kept and sent."""
 
-import msgspec
+from typing import Any
 
-from agents.runtime.items import Json
+import msgspec
 
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
@@ -26,7 +26,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return b"event: %b\ndata: %b\n\n" % (self.kind, self.data)
 
 
-def as_event(frame: Json) -> Event:
+def as_event(frame: dict[str, Any]) -> Event:
     """The event of a frame that has its number."""
     return Event(
         frame["sequence_number"], msgspec.json.encode(frame), is_last=frame["type"] in TERMINAL

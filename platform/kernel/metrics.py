@@ -74,9 +74,7 @@ breaker_state = Gauge(
     ["pool", "endpoint"],
     multiprocess_mode="livemax",
 )
-active_runs = Gauge(
-    "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"
-)
+active_runs = Gauge("tenantry_active_runs", "Runs that go on now.", multiprocess_mode="livesum")
 sockets = Gauge("tenantry_sockets", "Open sockets.", multiprocess_mode="livesum")
 ledger_lag = Gauge(
     "tenantry_ledger_lag_seconds",
