@@ -6,7 +6,6 @@ import msgspec
 
 Json = dict[str, Any]
 
-
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -29,7 +28,7 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         return b"event: %b\ndata: %b\n\n" % (self.kind, self.data)
 
 
-def as_event(frame: Json) -> Event:
+def as_event(frame: dict[str, Any]) -> Event:
     """The event of a frame that has its number."""
     return Event(
         frame["sequence_number"], msgspec.json.encode(frame), is_last=frame["type"] in TERMINAL

@@ -5,10 +5,11 @@ so that nobody writes a number twice, nothing follows the end, and there is no s
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 
-from agents.events.event import Event, Json
+from agents.events.event import Event
 
 FIELD = b"e"
 END = b"2-0"
@@ -56,7 +57,9 @@ def read_entries(entries: Iterable[Entry], *, first: int) -> list[Event]:
     ]
 
 
-def end_arguments(run_id: str, frame: Json, *, ttl: int) -> tuple[str, int, str, bytes, bytes, int]:
+def end_arguments(
+    run_id: str, frame: dict[str, Any], *, ttl: int
+) -> tuple[str, int, str, bytes, bytes, int]:
     """What `eval` is called with; the script puts the number into the frame."""
     numbered = {"type": frame["type"], "sequence_number": 0, **frame}
     head, _, tail = msgspec.json.encode(numbered).partition(NUMBER + b"0")

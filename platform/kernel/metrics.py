@@ -79,9 +79,7 @@ cache_hits = Counter(
     "Answers that were given again without asking a model; the tier is memory or redis.",
     ["route", "tier"],
 )
-active_runs = Gauge(
-    "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"
-)
+active_runs = Gauge("tenantry_active_runs", "Runs that go on now.", multiprocess_mode="livesum")
 sockets = Gauge("tenantry_sockets", "Open sockets.", multiprocess_mode="livesum")
 ledger_lag = Gauge(
     "tenantry_ledger_lag_seconds",

@@ -29,8 +29,8 @@ class Socket:
     async def say(self, frame):
         await self.connection.send(json.dumps(frame))
 
-    async def hear(self):
-        async with asyncio.timeout(5):
+    async def hear(self, *, seconds=5):
+        async with asyncio.timeout(seconds):
             return json.loads(await self.connection.recv())
 
     async def hear_until(self, *kinds):
