@@ -1,9 +1,14 @@
 """The client's end of an event stream: started late, never silent for long, cut when it stalls."""
 
 import asyncio
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 
 from agents.doors.call import Call
+from agents.doors.rendering import error_event
+from agents.events.event import Event
 from kernel.asgi import ClientWatch, Headers
+from kernel.errors import PlatformError
 
 SILENCE_SECONDS = 8.0
 """Looked at once a second, so that a comment is sent at least every ten (CONTRACT §2)."""
@@ -70,3 +75,26 @@ class EventSink:
         await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
         self._touched = self._loop.time()
         self._comment = None
+
+
+DONE = b"data: [DONE]\n\n"
+
+Events = AsyncGenerator[Sequence[Event]]
+
+
+async def stream_events(call: Call, sink: EventSink, follow: Events, client: ClientWatch) -> None:
+    """Send events as they come, and the end. A failure before the first chooses its status."""
+    call.gateway.watch.join(sink)
+    try:
+        async with aclosing(follow):
+            async for events in follow:
+                await sink.send(b"".join(event.as_sse for event in events))
+        client.dismiss()
+        call.waited = call.elapsed()
+        await sink.end(DONE)
+    except PlatformError as error:
+        if sink.started:
+            await sink.end(error_event(error))
+        raise
+    finally:
+        call.gateway.watch.leave(sink)

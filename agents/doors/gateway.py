@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from agents.runtime.catalog import AgentCatalog
-from agents.runtime.run_rows import RunStore
-from agents.runtime.runner import Runner
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from inference.relay.watch import Watch
@@ -30,8 +28,6 @@ class Gateway:
     fleet: FleetReference
     relay: Opener
     watch: Watch
-    runner: Runner
-    runs: RunStore
     redis: Redis
     usage: LoadingCache[UsageQuestion, UsageReport]
     max_body_bytes: int

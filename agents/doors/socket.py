@@ -32,6 +32,7 @@ from agents.errors import (
     InvalidTicket,
     OriginNotAllowed,
 )
+from agents.runtime.running import Runs
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, header
 from kernel.errors import Conflict, Overloaded, PlatformError, Unauthenticated
@@ -63,9 +64,10 @@ class ResponsesSocket(AsyncWebsocketConsumer):
     # Nothing is sent through groups yet; without a layer no socket waits on Redis.
     channel_layer_alias = ""
 
-    def __init__(self, *, gateway: Gateway) -> None:
+    def __init__(self, *, gateway: Gateway, runs: Runs) -> None:
         super().__init__()
         self.gateway = gateway
+        self.all_runs = runs
 
     async def dispatch(self, message: dict[str, Any]) -> None:
         """Channels' own, without its visit to a database thread for every message."""
@@ -76,8 +78,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.principal: Principal | None = None
-        gateway = self.gateway
-        self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.send_frames)
+        self.runs = SocketRuns(self.all_runs, self.tell, self.send_frames)
         self.tasks: list[asyncio.Task[None]] = []
         logs.request_id.set(new_id("sock"))
         metrics.sockets.inc()
@@ -198,7 +199,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             case CreateResponse():
                 await self.runs.create(frame, principal)
             case CancelResponse():
-                await self.gateway.runner.cancel(tenant_id, frame.response_id)
+                await self.all_runs.cancel(tenant_id, frame.response_id)
             case ResumeResponse():
                 self.runs.resume(tenant_id, frame.response_id, after=frame.starting_after)
             case SubscribeConversation():

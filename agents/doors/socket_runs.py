@@ -14,9 +14,7 @@ from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import CreateResponse, SubscribeConversation
 from agents.doors.subscription import Subscription
 from agents.errors import NotResumable, TooManyRuns
-from agents.runtime.live_run import LiveRun
-from agents.runtime.run_rows import RunStore
-from agents.runtime.runner import Runner
+from agents.runtime.running import Runs, StartedRun
 from kernel import metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import PlatformError
@@ -34,12 +32,11 @@ TellEvents = Callable[[list[bytes]], Awaitable[None]]
 class SocketRuns:
     """Starts runs lane by lane, and relays the events of whatever the client follows."""
 
-    def __init__(self, runner: Runner, store: RunStore, tell: Tell, send: TellEvents) -> None:
-        self._runner = runner
-        self._store = store
+    def __init__(self, runs: Runs, tell: Tell, send: TellEvents) -> None:
+        self._runs = runs
         self._tell = tell
         self._send = send
-        self._lanes: dict[str | None, LiveRun] = {}
+        self._lanes: dict[str | None, StartedRun] = {}
         self._unfinished: set[str] = set()
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, int] = {}
@@ -64,7 +61,7 @@ class SocketRuns:
         behind = self._lanes.get(frame.stream_id)
         if behind is not None and behind.over.is_set():
             behind = None
-        run = await self._runner.start(principal, create, behind=behind)
+        run = await self._runs.start(principal, create, behind=behind)
         self._note(run, lane=frame.stream_id)
         started = await asyncio.shield(run.started)
         if frame.client_id is not None:
@@ -74,7 +71,7 @@ class SocketRuns:
         if create.conversation not in self._subscriptions:
             self.resume(principal.tenant_id, started.run_id, after=-1)
 
-    def _note(self, run: LiveRun, *, lane: str | None) -> None:
+    def _note(self, run: StartedRun, *, lane: str | None) -> None:
         self._lanes[lane] = run
         self._unfinished.add(run.id)
         begun = time.monotonic()
@@ -111,7 +108,7 @@ class SocketRuns:
             self._seen.setdefault(run_id, frame.starting_after if frame.response_id is None else -1)
             await self._relay(tenant_id, run_id)
 
-        subscription = Subscription(self._runner, self._store, tenant_id, place, relay)
+        subscription = Subscription(self._runs, tenant_id, place, relay)
         work = self._subscribed(subscription, frame)
         self._subscriptions[place] = self._task(work, place)
 
@@ -135,7 +132,7 @@ class SocketRuns:
     async def _relay(self, tenant_id: int, run_id: str) -> None:
         after = self._seen[run_id]
         try:
-            follow = self._runner.follow(tenant_id, run_id, after=after)
+            follow = self._runs.follow(tenant_id, run_id, after=after)
             async with aclosing(follow):
                 async for events in follow:
                     await self._send([event.data for event in events])

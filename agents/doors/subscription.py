@@ -5,8 +5,7 @@ import contextlib
 from collections.abc import Awaitable, Callable
 
 from agents.events.bell import bell_of_conversation
-from agents.runtime.run_rows import RunStore
-from agents.runtime.runner import Runner
+from agents.runtime.running import Runs
 
 LOOK_SECONDS = 15.0
 """After which it is looked again, should the bell have been missed."""
@@ -20,11 +19,9 @@ class Subscription:
     Runs of a conversation never overlap, so that all devices see the same events in one order.
     """
 
-    def __init__(
-        self, runner: Runner, store: RunStore, tenant_id: int, conversation: str, relay: Relay
-    ) -> None:
-        self._runner = runner
-        self._store = store
+    def __init__(self, runs: Runs, tenant_id: int, conversation: str, relay: Relay) -> None:
+        self._runs = runs
+        self._store = runs.store
         self._tenant_id = tenant_id
         self._conversation = conversation
         self._relay = relay
@@ -36,7 +33,7 @@ class Subscription:
         None: the run that goes on, if any, and what follows. Raises NotFound.
         """
         bell = bell_of_conversation(self._conversation)
-        with self._runner.bell.heard(bell, lambda _: self._woken.set()):
+        with self._runs.bell.heard(bell, lambda _: self._woken.set()):
             last = await self._begin(since)
             while True:
                 self._woken.clear()

@@ -9,7 +9,8 @@ from typing import Any
 
 import msgspec
 
-from agents.events.response_object import RunSettings, response_object
+from agents.events.response_object import response_object
+from agents.events.run_settings import RunSettings
 from agents.runtime.items import FunctionCall, Item, Json, Message, OutputText, item_json
 from agents.runtime.ports import ArgumentsDelta, Fact, ItemDone, ItemStarted, TextDelta
 from kernel.errors import PlatformError

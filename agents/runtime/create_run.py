@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from agents.events.response_object import RunSettings
+from agents.events.run_settings import RunSettings
 from agents.runtime.items import Item, Json, chat_messages, item_json
 from agents.runtime.resolution import Target
 from agents.runtime.run_rows import NewRun

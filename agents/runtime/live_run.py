@@ -5,8 +5,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 
-import msgspec
-
 from agents.errors import RunNotKept
 from agents.events.bell import bell_of_conversation
 from agents.events.feed import Feed
@@ -34,8 +32,9 @@ from agents.runtime.ports import Ended, Plan
 from agents.runtime.resolution import Target
 from agents.runtime.run import single_turn
 from agents.runtime.run_rows import EndedRun, NewRun
+from agents.runtime.running import Started
 from kernel import logs, metrics
-from kernel.asgi import ClientLeft, Headers
+from kernel.asgi import ClientLeft
 from kernel.errors import Overloaded, PlatformError
 from kernel.ids import new_id
 from tenants.admission.gate import Admission
@@ -48,16 +47,6 @@ UNKEPT_LOG_SECONDS = 60
 FINISH_PATIENCE_SECONDS = 10.0
 FINISH_PAUSE_SECONDS = 0.5
 LAST_EVENT_SECONDS = 5.0
-
-
-class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever asked for a run is told first."""
-
-    run_id: str
-    headers: Headers = []
-    """How the caller's limits stand."""
-    joined: bool = False
-    """Whether it was there already, under its `client_id`."""
 
 
 class LiveRun:

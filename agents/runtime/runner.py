@@ -20,6 +20,7 @@ from agents.runtime.machinery import Machinery
 from agents.runtime.outcome import Stop
 from agents.runtime.resolution import resolve
 from agents.runtime.run_rows import RENEW_SECONDS, ROLLBACK, KnownRun
+from agents.runtime.running import StartedRun
 from agents.runtime.turns import take_turn
 from kernel.errors import Overloaded
 from tenants.admission.principal import Principal
@@ -40,6 +41,7 @@ class Runner:
     def __init__(self, machinery: Machinery) -> None:
         self._machinery = machinery
         self.bell = machinery.bell
+        self.store = machinery.store
         self._runs: dict[str, LiveRun] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,7 +49,7 @@ class Runner:
         return len(self._runs)
 
     async def start(
-        self, principal: Principal, create: CreateRun, *, behind: LiveRun | None = None
+        self, principal: Principal, create: CreateRun, *, behind: StartedRun | None = None
     ) -> LiveRun:
         """A run that goes on by itself. Its `started` says when it may be told of, or why not.
 
@@ -71,7 +73,7 @@ class Runner:
         run.task.add_done_callback(self._tasks.discard)
         return run
 
-    async def _execute(self, run: LiveRun, behind: LiveRun | None) -> None:
+    async def _execute(self, run: LiveRun, behind: StartedRun | None) -> None:
         async def cancel(run_id: str, why: Stop) -> None:
             await self.cancel(run.principal.tenant_id, run_id, why=why)
 

@@ -3,13 +3,14 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from typing import Protocol
 
 from agents.errors import ConversationBusy, IdempotencyMismatch, TooManyRuns
 from agents.events.bell import bell_of_conversation
-from agents.runtime.live_run import LiveRun, Started
 from agents.runtime.machinery import Machinery
 from agents.runtime.outcome import Stop
-from agents.runtime.run_rows import Busy, Joined
+from agents.runtime.run_rows import Busy, Joined, NewRun
+from agents.runtime.running import Started, StartedRun
 from kernel.errors import Overloaded
 
 MOST_WAITING = 16
@@ -21,7 +22,17 @@ Cancel = Callable[[str, Stop], Awaitable[None]]
 STOPS = {"interrupt": Stop.CANCELLED, "rollback": Stop.ROLLED_BACK}
 
 
-def needs_turn(run: LiveRun, *, behind: LiveRun | None) -> bool:
+class Waiting(StartedRun, Protocol):
+    """A run before it begins."""
+
+    def row(self, *, waits: bool) -> NewRun:
+        """As the table gets it."""
+
+    def is_known(self, *, waits: bool) -> None:
+        """The table has it, so that it may be told of."""
+
+
+def needs_turn(run: Waiting, *, behind: StartedRun | None) -> bool:
     """Whether the table decides before the engine is asked."""
     create = run.create
     follows = create.conversation or create.previous_response or create.client_id
@@ -30,7 +41,7 @@ def needs_turn(run: LiveRun, *, behind: LiveRun | None) -> bool:
 
 
 async def take_turn(
-    run: LiveRun, machinery: Machinery, cancel: Cancel, *, behind: LiveRun | None
+    run: Waiting, machinery: Machinery, cancel: Cancel, *, behind: StartedRun | None
 ) -> bool:
     """Return when the run may begin. False if it is there already and was joined.
 
@@ -56,13 +67,13 @@ async def take_turn(
     return True
 
 
-def join(run: LiveRun, twin: Joined) -> None:
+def join(run: Waiting, twin: Joined) -> None:
     if twin.fingerprint != run.create.fingerprint:
         raise IdempotencyMismatch(param="client_id")
     run.started.set_result(Started(run_id=twin.run_id, joined=True))
 
 
-async def make_room(run: LiveRun, busy: Busy, cancel: Cancel) -> None:
+async def make_room(run: Waiting, busy: Busy, cancel: Cancel) -> None:
     """What the agent says is to be done with a message that comes in between."""
     agent = run.target.agent
     policy = (agent.busy_policy if agent else "") or run.create.busy
@@ -78,7 +89,7 @@ async def make_room(run: LiveRun, busy: Busy, cancel: Cancel) -> None:
         await cancel(busy.run_id, STOPS[policy])
 
 
-async def wait_for_turn(run: LiveRun, machinery: Machinery, *, behind: LiveRun | None) -> None:
+async def wait_for_turn(run: Waiting, machinery: Machinery, *, behind: StartedRun | None) -> None:
     if behind is not None:
         await behind.over.wait()
     woken = asyncio.Event()
@@ -92,7 +103,7 @@ async def wait_for_turn(run: LiveRun, machinery: Machinery, *, behind: LiveRun |
             woken.clear()
 
 
-async def may_begin(run: LiveRun, machinery: Machinery) -> bool:
+async def may_begin(run: Waiting, machinery: Machinery) -> bool:
     try:
         return await machinery.store.claim(run.id, machinery.worker)
     except Overloaded:

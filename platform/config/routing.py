@@ -12,18 +12,12 @@ from agents.doors.chat_completions import chat_completions
 from agents.doors.door import Door, Handler, UnknownAddress
 from agents.doors.embeddings import NAME as EMBEDDINGS
 from agents.doors.embeddings import embeddings
-from agents.doors.gateway import Gateway
 from agents.doors.models import list_models, show_model
 from agents.doors.responses import NAME as RESPONSES
-from agents.doors.responses import create_response
+from agents.doors.responses import CreateResponse
 from agents.doors.socket import ResponsesSocket
 from agents.doors.socket_tickets import issue_socket_ticket
-from agents.doors.stored_responses import (
-    cancel_response,
-    delete_response,
-    list_input_items,
-    show_response,
-)
+from agents.doors.stored_responses import StoredResponses
 from agents.doors.usage import show_usage
 from config.gateway_health import GatewayHealth
 from config.lifespan import Lifespan
@@ -36,7 +30,7 @@ def route(worker: Worker) -> ProtocolTypeRouter:
     return ProtocolTypeRouter(
         {
             "http": worker.departure.announced(URLRouter(http_routes(worker))),
-            "websocket": URLRouter(socket_routes(worker.gateway)),
+            "websocket": URLRouter(socket_routes(worker)),
             "lifespan": Lifespan(worker),
         }
     )
@@ -51,6 +45,7 @@ def at(address: str, application: Application) -> URLPattern:
 def http_routes(worker: Worker) -> list[URLPattern]:
     gateway = worker.gateway
     health = GatewayHealth(worker)
+    stored = StoredResponses(worker.runner)
 
     def door(name: str, **handlers: Handler) -> Door:
         return Door(name, gateway, handlers)
@@ -60,10 +55,10 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
-        at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
-        at(r"^v1/responses/[^/]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)),
-        at(r"^v1/responses/[^/]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
-        at(r"^v1/responses/[^/]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
+        at(r"^v1/responses\Z", door(RESPONSES, POST=CreateResponse(worker.runner))),
+        at(r"^v1/responses/[^/]+\Z", door(RESPONSES, GET=stored.show, DELETE=stored.delete)),
+        at(r"^v1/responses/[^/]+/cancel\Z", door(RESPONSES, POST=stored.cancel)),
+        at(r"^v1/responses/[^/]+/input_items\Z", door(RESPONSES, GET=stored.list_input)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
         at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),
@@ -73,9 +68,12 @@ def http_routes(worker: Worker) -> list[URLPattern]:
     ]
 
 
-def socket_routes(gateway: Gateway) -> list[URLPattern]:
+def socket_routes(worker: Worker) -> list[URLPattern]:
     return [
-        at(r"^ws/v1/responses\Z", ResponsesSocket.as_asgi(gateway=gateway)),
+        at(
+            r"^ws/v1/responses\Z",
+            ResponsesSocket.as_asgi(gateway=worker.gateway, runs=worker.runner),
+        ),
         at(r"", refuse_socket),
     ]
 

@@ -147,14 +147,13 @@ class Worker:
             log=self.event_log,
             bell=self._bell,
         )
+        self.runner = Runner(machinery)
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
             gate=gate,
             catalog=catalog,
             fleet=self.fleet,
             relay=relay,
-            runner=Runner(machinery),
-            runs=self._runs,
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -234,7 +233,7 @@ class Worker:
         self._background.start("the watch over streams", self._watch.run())
         self._background.start("the event logs", self.event_log.writer.run())
         self._background.start("the bell between workers", self._bell.run())
-        self._background.start("the leases of runs", self.gateway.runner.run())
+        self._background.start("the leases of runs", self.runner.run())
         spare_the_collector()
         return self
 
@@ -254,7 +253,7 @@ class Worker:
             closing.push_async_callback(self._events.aclose)
             closing.push_async_callback(self._tails.aclose)
             patience = self.departure.patience_left(settings.DRAIN_SECONDS)
-            await self.gateway.runner.drain(seconds=patience)
+            await self.runner.drain(seconds=patience)
             await self.event_log.close_readers()
             await self._background.stop()
             await self._sign_off()

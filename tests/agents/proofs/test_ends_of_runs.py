@@ -37,7 +37,7 @@ async def end_somehow(gateway, member, kind, chance):
         times = 2 if kind.endswith("twice") else 1
         await asyncio.gather(*(gateway.post(member, path + "/cancel") for _ in range(times)))
     if kind == "is cut":
-        gateway.worker.gateway.runner.stop(path.rsplit("/", 1)[-1], choose_stop(chance))
+        gateway.worker.runner.stop(path.rsplit("/", 1)[-1], choose_stop(chance))
     answer.close()
 
 
@@ -59,7 +59,7 @@ async def test_five_hundred_runs_end_once_each(gateway, acme, engine):
     for _ in range(0, 500, AT_ONCE):
         kinds = [chance.choice(KINDS) for _ in range(AT_ONCE)]
         await asyncio.gather(*(end_somehow(gateway, acme, kind, chance) for kind in kinds))
-    await eventually(lambda: len(gateway.worker.gateway.runner) == 0, within=20)
+    await eventually(lambda: len(gateway.worker.runner) == 0, within=20)
 
     runs = await in_database(lambda: list(Run.objects.all()))
     assert len(runs) == 500

@@ -67,7 +67,7 @@ async def test_no_sequence_of_frames_hurts_a_worker(gateway, acme, engine, caplo
         unexpected = [end for end in ends if end is not None and not is_silence(end)]
         assert not unexpected
 
-    await eventually(lambda: len(gateway.worker.gateway.runner) == 0, within=30)
+    await eventually(lambda: len(gateway.worker.runner) == 0, within=30)
     assert (await gateway.chat(acme)).status == 200
     assert not [record for record in caplog.records if record.levelname in {"ERROR", "CRITICAL"}]
 
