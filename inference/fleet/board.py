@@ -31,6 +31,8 @@ class Known:
     field: Field
     until: float
     """When a breaker lets somebody try again, so that the field must be made anew."""
+    is_out: bool = False
+    """None of the endpoints is believed to work."""
     turn: int = 0
 
 
@@ -78,6 +80,10 @@ class Board:
         """Who may be chosen in a pool right now."""
         return self._look_at(pool).field
 
+    def is_out(self, pool: Pool) -> bool:
+        """Whether no endpoint of the pool is believed to take requests at the moment."""
+        return self._look_at(pool).is_out
+
     def _look_at(self, pool: Pool) -> Known:
         known = self._pools.get(pool.name)
         now = self._clock()
@@ -92,11 +98,13 @@ class Board:
         waits = [each.breaker.open_until for each in able if each.breaker.open_until]
         waits += [each.left_out_elsewhere_until for each in able]
         waits += [each.busy_until for each in able]
+        waits += [each.failing_until for each in able]
         # If all are out, something else is wrong: using all is better than using none.
         return Known(
             pool=pool,
             field=Field(usable or able),
             until=min((wait for wait in waits if wait > now), default=float("inf")),
+            is_out=not any(each.failing_until <= now for each in usable),
             turn=turn,
         )
 
@@ -125,19 +133,24 @@ class Board:
         breaker = candidate.breaker
         if breaker.failures or breaker.open_until is not None:
             breaker.succeeded()
+            candidate.failing_until = 0.0
             self._changed(pool, candidate)
 
     def failed(self, pool: Pool, candidate: Candidate) -> None:
         """It failed, and that was its own fault."""
         candidate.total_failures += 1
+        now = self._clock()
         ejected = candidate.breaker.failed(
-            self._clock(),
+            now,
             after=pool.eject_after,
             seconds=pool.eject_seconds,
             may_open=self._may_leave_out(pool),
         )
         if ejected:
             self._changed(pool, candidate)
+        elif candidate.breaker.failures >= pool.eject_after:
+            candidate.failing_until = now + pool.eject_seconds
+            self._forget(pool)
 
     def was_busy(self, pool: Pool, candidate: Candidate) -> None:
         """It has too much to do: no illness, but others come first for a moment."""

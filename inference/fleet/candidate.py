@@ -42,6 +42,7 @@ class Candidate:
         "elsewhere",
         "endpoint",
         "engine_load",
+        "failing_until",
         "in_flight",
         "left_out_elsewhere_until",
         "load",
@@ -56,6 +57,8 @@ class Candidate:
         self.breaker = Breaker()
         self.busy_until = 0.0
         """Seconds since 1970: it said that it has too much to do, and rests for a moment."""
+        self.failing_until = 0.0
+        """Seconds since 1970: it fails again and again, but too many others are out already."""
         self.in_flight = 0
         """Requests from this worker."""
         self.elsewhere = 0

@@ -107,6 +107,9 @@ class Worker:
         self.fleet = FleetReference()
         self._rng = random.Random()  # noqa: S311 - drawing lots among equals
         self.board = Board(self.in_flight, rng=self._rng)
+        self._relay = Relay(
+            upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng
+        )
         self.dispatcher = self._assemble_dispatcher()
         self._gossip = Gossip(
             self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
@@ -122,7 +125,7 @@ class Worker:
             gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
             fleet=self.fleet,
-            relay=Fallbacks(self.dispatcher),
+            relay=Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget),
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -133,9 +136,8 @@ class Worker:
         )
 
     def _assemble_dispatcher(self) -> Dispatcher:
-        relay = Relay(upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng)
         return Dispatcher(
-            relay,
+            self._relay,
             fleet=self.fleet,
             elsewhere=self.board.elsewhere,
             workers=lambda: self._workers.count,
