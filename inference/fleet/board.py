@@ -61,8 +61,7 @@ class Board:
         known = self._look_at(pool)
         field = known.field
         if visited:
-            gone = set(visited)
-            field = Field([each for each in field.candidates if each.endpoint.id not in gone])
+            field = field.without(set(visited))
         if not field.candidates:
             raise nobody_there(pool)
         if len(field) == 1:
@@ -102,7 +101,7 @@ class Board:
         # If all are out, something else is wrong: using all is better than using none.
         return Known(
             pool=pool,
-            field=Field(usable or able),
+            field=Field(usable or able, places=[each.id for each in pool.endpoints]),
             until=min((wait for wait in waits if wait > now), default=float("inf")),
             is_out=not any(each.failing_until <= now for each in usable),
             turn=turn,
@@ -186,9 +185,11 @@ class Board:
         now = self._clock()
         for known in self._pools.values():
             for candidate in known.field.candidates:
-                candidate.warmth = warmth_of(candidate.endpoint, known.pool, now)
-                if candidate.ttft is not None and not candidate.in_flight:
-                    candidate.ttft *= COOLING
+                warmth = warmth_of(candidate.endpoint, known.pool, now)
+                if warmth != candidate.warmth:
+                    candidate.warmth = warmth
+                    candidate.weigh()
+                candidate.cool(COOLING)
 
     def report(self) -> dict[str, Any]:
         """What other workers and the console are told."""
@@ -228,7 +229,10 @@ class Board:
     def hear_loads(self, loads: Mapping[str, Load]) -> None:
         """What the engines told of themselves lately, by endpoint."""
         for name, candidate in self._candidates.items():
-            candidate.engine_load = loads.get(name, UNKNOWN_LOAD)
+            told = loads.get(name, UNKNOWN_LOAD)
+            if told is not candidate.engine_load:
+                candidate.engine_load = told
+                candidate.weigh()
 
     def elsewhere(self, pool: str) -> int:
         """Requests that other workers run in the pool of this name."""
