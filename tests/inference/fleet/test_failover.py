@@ -3,6 +3,7 @@
 import asyncio
 import random
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -52,14 +53,18 @@ async def test_one_of_three_replicas_dies_and_comes_back(gateway, acme):
             assert len(back.records) > 0
 
 
-async def test_retries_are_no_storm(gateway, acme):
-    async with ModelServer(behaviour=REFUSES) as one, ModelServer(behaviour=REFUSES) as two:
-        await replicas(gateway, one, two)
-        statuses = await ask_steadily(gateway, acme, per_second=40, seconds=4)
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.nightly)])
+async def test_retries_are_no_storm(gateway, acme, seconds, status):
+    refuses = Behaviour(fault=Fault.REFUSES, status=status)
+    async with AsyncExitStack() as stack:
+        three = [await stack.enter_async_context(ModelServer(behaviour=refuses)) for _ in range(3)]
+        await replicas(gateway, *three)
+        statuses = await ask_steadily(gateway, acme, per_second=40, seconds=seconds)
 
-    calls = len(one.records) + len(two.records)
-    assert set(statuses) == {503}
-    assert calls <= 1.2 * len(statuses) + 3
+    calls = sum(len(each.records) for each in three)
+    assert set(statuses) == {502 if status == 500 else 503}
+    assert len(statuses) < calls <= 1.2 * len(statuses)
 
 
 async def test_an_engine_that_is_busy_is_not_ill(gateway, acme):
@@ -81,14 +86,31 @@ async def test_what_is_wrong_with_the_request_is_tried_nowhere_else(gateway, acm
     assert len(one.records) + len(two.records) == 1
 
 
-async def test_a_slow_replica_gets_little_where_latency_counts(gateway, acme):
-    slow = Behaviour(tokens=2, first_token_seconds=0.3)
-    quick = Behaviour(tokens=2, first_token_seconds=0.03)
-    async with ModelServer(behaviour=slow) as one, ModelServer(behaviour=quick) as two:
-        await replicas(gateway, one, two, strategy="lowest_latency")
-        await ask_steadily(gateway, acme, per_second=30, seconds=4)
+async def shares(gateway, member, strategy, *, per_second, fast=2):
+    """Of the requests of three seconds, after as many to get to know each other: the slow one's."""
+    slow = Behaviour(tokens=2, first_token_seconds=0.5)
+    quick = Behaviour(tokens=2, first_token_seconds=0.05)
+    async with AsyncExitStack() as stack:
+        behaviours = [slow, *[quick] * fast]
+        servers = [await stack.enter_async_context(ModelServer(behaviour=b)) for b in behaviours]
+        await replicas(gateway, *servers, strategy=strategy)
+        await ask_steadily(gateway, member, per_second=per_second, seconds=3)
+        before = [len(each.records) for each in servers]
+        await ask_steadily(gateway, member, per_second=per_second, seconds=3)
+        counts = [len(each.records) - n for each, n in zip(servers, before, strict=True)]
+    return counts[0] / sum(counts)
 
-    assert len(one.records) < 0.1 * (len(one.records) + len(two.records))
+
+@pytest.mark.parametrize("per_second", [5, 40])
+async def test_a_replica_ten_times_slower_gets_little_where_latency_counts(
+    gateway, acme, per_second
+):
+    assert await shares(gateway, acme, "lowest_latency", per_second=per_second, fast=1) < 0.1
+
+
+@pytest.mark.parametrize("strategy", ["least_requests", "weighted_least_requests", "two_choices"])
+async def test_under_load_it_gets_little_where_running_requests_count(gateway, acme, strategy):
+    assert await shares(gateway, acme, strategy, per_second=80) < 0.1
 
 
 async def test_a_hedge_answers_where_the_first_is_silent(gateway, acme):
