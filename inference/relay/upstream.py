@@ -1,10 +1,13 @@
 """The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
 
 import io
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
 import aiohttp
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from inference.errors import UpstreamTimeout
@@ -12,6 +15,8 @@ from inference.fleet.snapshot import Endpoint, Pool
 from kernel.errors import UpstreamError
 
 Path = Literal["/v1/chat/completions", "/v1/embeddings"]
+
+NewResolver = Callable[[], AbstractResolver]
 
 READ_BUFFER: Final = 64 * 1024
 LARGE_BODY: Final = 1024 * 1024
@@ -41,14 +46,19 @@ def headers_for(credential: str) -> dict[str, str] | None:
 class Upstream:
     """Sends requests to engines. Open it in the event loop that uses it."""
 
-    def __init__(self, *, connections: int) -> None:
+    def __init__(self, *, connections: int, resolver: NewResolver = ThreadedResolver) -> None:
+        """`resolver` makes what finds out which addresses the names of engines stand for."""
         self._connections = connections
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=30, ttl_dns_cache=30
+                limit=self._connections,
+                keepalive_timeout=30,
+                ttl_dns_cache=30,
+                resolver=self._resolver(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # A body is relayed as it came; a compressed one would hide its size and its usage.

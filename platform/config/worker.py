@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -21,6 +22,7 @@ from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
 from config.departure import Departure
+from inference.engine_names import EngineResolver
 from inference.fleet.board import Board
 from inference.fleet.gossip import Gossip
 from inference.fleet.in_flight import InFlight
@@ -85,7 +87,10 @@ class Worker:
 
     def __init__(self) -> None:
         self._database = DatabaseThreads(size=DATABASE_THREADS)
-        self._upstream = Upstream(connections=settings.UPSTREAM_CONNECTIONS)
+        self._upstream = Upstream(
+            connections=settings.UPSTREAM_CONNECTIONS,
+            resolver=partial(EngineResolver, allow_loopback=settings.LOOPBACK_ENDPOINTS),
+        )
         self._watch = Watch()
         self.departure = Departure(seconds=settings.LEAVE_SECONDS)
         self._background = Background(end_worker=self.departure.at_once)

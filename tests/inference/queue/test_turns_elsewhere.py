@@ -156,8 +156,7 @@ async def test_a_hedge_takes_a_place_of_its_own_until_one_has_answered(two):
     both = pool("p", one.url, other.url, hedge_after=0.1, max_in_flight=4)
 
     journey, task = running.start(both)
-    await eventually(lambda: running.running("p") == 2)
-    assert running.in_flight.total() == 2
+    await eventually(lambda: (running.running("p"), running.in_flight.total()) == (2, 2))
     await eventually(lambda: running.running("p") == 1)
     assert not task.done()
     assert await task
@@ -248,6 +247,19 @@ async def test_without_another_pool_it_is_asked_however_badly_it_does(one):
     await running.ask_many(pool("first", server.url), times=20)
 
     assert len(server.records) == 20
+
+
+async def test_pools_that_step_in_for_each_other_are_asked_once_each(two):
+    running, one, other = two
+    first, second = pool("first", one.url), pool("second", other.url)
+    for server in (one, other):
+        server.behave(REFUSES)
+
+    async with asyncio.timeout(2):
+        assert await running.ask_many(first, second, times=1) == ["overloaded"]
+        assert await running.ask_many(second, first, times=1) == ["overloaded"]
+
+    assert len(one.records) + len(other.records) <= 4
 
 
 async def test_a_full_pool_and_a_full_fallback_refuse(one):
