@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.errors import NoEndpointAvailable, Starting
+from inference.fleet.breaker import LONGEST_SECONDS
 from inference.fleet.candidate import UNKNOWN_LOAD, Candidate, Field, Load
 from inference.fleet.in_flight import InFlight, Lease
 from inference.fleet.snapshot import Endpoint, Pool
@@ -18,6 +19,7 @@ RETRY_SECONDS = 5.0
 BUSY_SECONDS = 1.0
 """For which an engine that refused for want of room gets nothing, if others can."""
 STARTING_SECONDS = 10.0
+REFUSED_SECONDS = 5.0
 COOLING = 0.98
 """By how much a time to first token is believed less each time nobody looked: twice a second."""
 STATES = {"closed": 0, "half_open": 1, "open": 2}
@@ -137,18 +139,26 @@ class Board:
 
     def failed(self, pool: Pool, candidate: Candidate) -> None:
         """It failed, and that was its own fault."""
+        self._failed(pool, candidate, longest=LONGEST_SECONDS)
+
+    def refused(self, pool: Pool, candidate: Candidate) -> None:
+        """Nobody listens there: to ask again costs no caller anything, so it is asked soon."""
+        self._failed(pool, candidate, longest=REFUSED_SECONDS)
+
+    def _failed(self, pool: Pool, candidate: Candidate, *, longest: float) -> None:
         candidate.total_failures += 1
         now = self._clock()
         ejected = candidate.breaker.failed(
             now,
             after=pool.eject_after,
             seconds=pool.eject_seconds,
+            longest=longest,
             may_open=self._may_leave_out(pool),
         )
         if ejected:
             self._changed(pool, candidate)
         elif candidate.breaker.failures >= pool.eject_after:
-            candidate.failing_until = now + pool.eject_seconds
+            candidate.failing_until = now + min(pool.eject_seconds, longest)
             self._forget(pool)
 
     def was_busy(self, pool: Pool, candidate: Candidate) -> None:

@@ -107,6 +107,8 @@ class Relay:
         metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
         if isinstance(error, Overloaded):
             self._board.was_busy(pool, candidate)
+        elif isinstance(error, ConnectFailed) and error.was_refused:
+            self._board.refused(pool, candidate)
         else:
             self._board.failed(pool, candidate)
 

@@ -27,6 +27,8 @@ class ConnectFailed(UpstreamError):
     """The server of this model cannot be reached. Try again."""
 
     code = "upstream_unreachable"
+    was_refused = False
+    """Nobody listens there, which is known at once."""
 
 
 @lru_cache(maxsize=4096)
@@ -92,8 +94,16 @@ class Upstream:
                 timeout=timeout_of(pool.connect_timeout),
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectFailed from error
+            failure = ConnectFailed()
+            failure.was_refused = is_refusal(error)
+            raise failure from error
         except TimeoutError as error:
             raise UpstreamTimeout from error
         except aiohttp.ClientError as error:
             raise UpstreamError from error
+
+
+def is_refusal(error: aiohttp.ClientError) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, ConnectionRefusedError
+    )

@@ -1,6 +1,7 @@
 """Replicas die, refuse and slow down; callers notice nothing that can be helped."""
 
 import asyncio
+import json
 import random
 import time
 from contextlib import AsyncExitStack
@@ -40,17 +41,33 @@ async def test_one_of_three_replicas_dies_and_comes_back(gateway, acme):
     async with ModelServer() as one, ModelServer() as two:
         third = ModelServer()
         await third.__aenter__()
-        await replicas(gateway, one, two, third, eject_seconds=1)
-        steady = asyncio.create_task(ask_steadily(gateway, acme, per_second=20, seconds=8))
+        await replicas(gateway, one, two, third)
+        steady = asyncio.create_task(ask_steadily(gateway, acme, per_second=20, seconds=12))
         await asyncio.sleep(1.5)
         await third.__aexit__()
-        await asyncio.sleep(2)
-        states = {each["breaker"] for each in gateway.worker.board.report().values()}
-        assert states & {"open", "half_open"}
+        await eventually(lambda: "open" in breakers(gateway), within=2)
+        await asyncio.sleep(1)
         async with ModelServer(port=third._port) as back:
+            await eventually(lambda: len(back.records) > 3, within=15)
             statuses = await steady
-            assert set(statuses) == {200}
-            assert len(back.records) > 0
+
+    assert set(statuses) == {200}
+    assert set(breakers(gateway)) == {"closed"}
+
+
+def breakers(gateway):
+    return [each["breaker"] for each in gateway.worker.board.report().values()]
+
+
+async def test_a_stream_that_dies_is_told_within_a_second(gateway, acme):
+    dies = Behaviour(tokens=50, token_seconds=0.02, fault=Fault.DIES_AFTER, after_chunks=5)
+    async with ModelServer(behaviour=dies) as one:
+        await replicas(gateway, one)
+        answer = await gateway.chat(acme, stream=True)
+        ended = time.monotonic()
+
+    assert ended - one.records.last.ended_at < 1
+    assert json.loads(answer.events[-2])["error"]["code"] == "upstream_broken"
 
 
 @pytest.mark.parametrize("status", [500, 503])
