@@ -8,7 +8,7 @@ from typing import Any
 
 from inference.errors import NoEndpointAvailable, Starting
 from inference.fleet.breaker import LONGEST_SECONDS
-from inference.fleet.candidate import UNKNOWN_LOAD, Candidate, Field, Load
+from inference.fleet.candidate import UNKNOWN_LOAD, Candidate, Field, LeftOut, Load
 from inference.fleet.in_flight import InFlight, Lease
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import STRATEGIES, least_requests
@@ -33,6 +33,8 @@ class Known:
     field: Field
     until: float
     """When a breaker lets somebody try again, so that the field must be made anew."""
+    left_out: LeftOut = ()
+    """The others, by their ids, and why they cannot be chosen."""
     is_out: bool = False
     """None of the endpoints is believed to work."""
     turn: int = 0
@@ -77,6 +79,10 @@ class Board:
         # Where all are full, an engine's own queue is better than a refusal.
         return least_requests(Field(free), wish, self._rng) if free else chosen
 
+    def left_out(self, pool: Pool) -> LeftOut:
+        """Who may not be chosen in a pool right now, and why."""
+        return self._look_at(pool).left_out
+
     def field(self, pool: Pool) -> Field:
         """Who may be chosen in a pool right now."""
         return self._look_at(pool).field
@@ -101,9 +107,16 @@ class Board:
         waits += [each.busy_until for each in able]
         waits += [each.failing_until for each in able]
         # If all are out, something else is wrong: using all is better than using none.
+        chosen_from = usable or able
+        ids = {each.endpoint.id for each in chosen_from}
         return Known(
             pool=pool,
-            field=Field(usable or able, places=[each.id for each in pool.endpoints]),
+            field=Field(chosen_from, places=[each.id for each in pool.endpoints]),
+            left_out=tuple(
+                (each.id, why_not(self._candidate(each), now))
+                for each in pool.endpoints
+                if each.id not in ids
+            ),
             until=min((wait for wait in waits if wait > now), default=float("inf")),
             is_out=not any(each.failing_until <= now for each in usable),
             turn=turn,
@@ -257,6 +270,18 @@ def may_be_used(candidate: Candidate, now: float) -> bool:
         return True
     out_until = max(candidate.left_out_elsewhere_until, candidate.busy_until)
     return candidate.breaker.passes(now) and out_until <= now
+
+
+def why_not(candidate: Candidate, now: float) -> str:
+    """The reason for which an endpoint is left out, in the ledger's words."""
+    endpoint = candidate.endpoint
+    if endpoint.forced == "open":
+        return "forced_open"
+    if not endpoint.is_able:
+        return "not_ready"
+    if candidate.breaker.state(now) == "half_open":
+        return "half_open"
+    return "busy" if candidate.busy_until > now else "ejected"
 
 
 def nobody_there(pool: Pool) -> NoEndpointAvailable | Starting:

@@ -36,6 +36,9 @@ class Load(msgspec.Struct, frozen=True):
 
 UNKNOWN_LOAD = Load()
 
+LeftOut = tuple[tuple[str, str], ...]
+"""Ids of endpoints that cannot be chosen, each with the reason."""
+
 
 class Candidate:
     """One endpoint, with its load and its history, as far as this worker has seen them."""

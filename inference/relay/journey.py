@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from inference.fleet.candidate import Candidate, Field
+from inference.fleet.candidate import Candidate, Field, LeftOut
 from inference.fleet.snapshot import Pool
 from inference.fleet.wish import Wish
 from inference.relay.turn import Turn
@@ -74,13 +74,15 @@ class Journey:
         self._candidates: list[dict[str, Any]] = []
         self._started = time.monotonic()
 
-    def chose(self, candidate: Candidate, field: Field) -> None:
-        """The request is being sent there; these were the candidates."""
-        if not self.attempts and len(field) > 1:
-            self._candidates = [
+    def chose(self, candidate: Candidate, field: Field, left_out: LeftOut = ()) -> None:
+        """The request is being sent there; these were the candidates, and those that were none."""
+        if not self.attempts and len(field) + len(left_out) > 1:
+            looked_at = [
                 {"endpoint": each.endpoint.id, "in_flight": each.in_flight + each.elsewhere}
                 for each in field.candidates[:MOST_CANDIDATES]
             ]
+            others = [{"endpoint": name, "why_not": why} for name, why in left_out]
+            self._candidates = [*looked_at, *others[:MOST_CANDIDATES]]
         self._visited.append(candidate.endpoint.id)
 
     def failed(self, candidate: Candidate, error: PlatformError) -> None:

@@ -65,7 +65,8 @@ class Relay:
 
     def _choose(self, journey: Journey) -> Candidate:
         candidate = self._board.choose(journey.pool, journey.wish, visited=journey.visited)
-        journey.chose(candidate, self._board.field(journey.pool))
+        pool = journey.pool
+        journey.chose(candidate, self._board.field(pool), self._board.left_out(pool))
         return candidate
 
     def _may_retry(self, journey: Journey, error: PlatformError) -> bool:

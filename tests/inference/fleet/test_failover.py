@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from inference import endpoint_states, static_endpoints
 from inference import services as inference
-from inference import static_endpoints
-from inference.models import ModelPool, RouteTarget
+from inference.models import ModelEndpoint, ModelPool, RouteTarget
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
 from tests.fixtures.cast import add_endpoint, serve
 from tests.fixtures.gateway import eventually, in_database, ledger
@@ -182,6 +182,34 @@ async def test_requests_stopped_anywhere_leave_nothing(gateway, acme, stream):
         counts = {each["in_flight"] for each in gateway.worker.board.report().values()}
 
     assert counts == {0}
+
+
+async def test_who_was_left_out_is_kept_with_the_reason(gateway, acme):
+    async with ModelServer() as one, ModelServer() as two, ModelServer() as three:
+        await replicas(gateway, one, two, three)
+        await gateway.chat(acme)
+        drained, *_ = ids = await in_database(drain_one)
+        await gateway.worker.follower.catch_up()
+        pool = gateway.worker.fleet.current.routes["tiny"].pool
+        for candidate in gateway.worker.board.field(pool).candidates[:1]:
+            for _ in range(5):
+                gateway.worker.board.failed(pool, candidate)
+        await gateway.chat(acme)
+        *_, event = await ledger(rows=2)
+
+    told = {each["endpoint"]: each.get("why_not") for each in event.decision["candidates"]}
+    assert set(told) == set(ids)
+    assert (told[drained], sorted(map(str, told.values()))) == (
+        "not_ready",
+        ["None", "ejected", "not_ready"],
+    )
+
+
+def drain_one():
+    """The ids of all endpoints, the drained one's first."""
+    drained, *others = ModelEndpoint.objects.all()
+    endpoint_states.drain_endpoint(endpoint=drained)
+    return [each.public_id for each in (drained, *others)]
 
 
 async def test_why_it_went_there_is_kept(gateway, acme):
