@@ -55,11 +55,11 @@ def model(vllm_python: str, tmp_path_factory) -> str:
 def serve_model(vllm_python: str, model: str):
     """`serve_model` with the small model; `console` and what else `serving` wants are given."""
 
-    def start(*options, **how):
+    def start(**how):
         arguments = (ROUTE, "--engine", "vllm", "--model", model, "--max-concurrency", "4")
         return serving(
             *(*arguments, "--vllm-python", vllm_python),
-            options=(*ON_A_CPU, *options),
+            options=ON_A_CPU,
             environment=OFFLINE,
             **how,
         )
@@ -72,12 +72,11 @@ def start_engine(serve_model, tmp_path_factory):
     """Starts an engine with a console of its own; `until_heard` waits for it."""
     with ExitStack() as stack:
 
-        def start(*options):
+        def start():
             output = tmp_path_factory.mktemp("vllm") / "output"
             console = stack.enter_context(recording_console())
             url = f"http://127.0.0.1:{console.server_port}"
-            engine = serve_model(*options, console=url, output=output)
-            return stack.enter_context(engine), console
+            return stack.enter_context(serve_model(console=url, output=output)), console
 
         yield start
 
