@@ -7,6 +7,7 @@ import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
@@ -21,6 +22,7 @@ from agents.runtime.catalog import AgentCatalog, PublishedAgent
 from agents.selectors import load_published_agents
 from config.background import Background
 from config.departure import Departure
+from inference.engine_names import EngineResolver
 from inference.fleet.board import Board
 from inference.fleet.gossip import Gossip
 from inference.fleet.in_flight import InFlight
@@ -85,7 +87,10 @@ class Worker:
 
     def __init__(self) -> None:
         self._database = DatabaseThreads(size=DATABASE_THREADS)
-        self._upstream = Upstream(connections=settings.UPSTREAM_CONNECTIONS)
+        self._upstream = Upstream(
+            connections=settings.UPSTREAM_CONNECTIONS,
+            resolver=partial(EngineResolver, allow_loopback=settings.LOOPBACK_ENDPOINTS),
+        )
         self._watch = Watch()
         self.departure = Departure(seconds=settings.LEAVE_SECONDS)
         self._background = Background(end_worker=self.departure.at_once)
@@ -107,6 +112,9 @@ class Worker:
         self.fleet = FleetReference()
         self._rng = random.Random()  # noqa: S311 - drawing lots among equals
         self.board = Board(self.in_flight, rng=self._rng)
+        self._relay = Relay(
+            upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng
+        )
         self.dispatcher = self._assemble_dispatcher()
         self._gossip = Gossip(
             self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
@@ -122,7 +130,7 @@ class Worker:
             gate=self._assemble_gate(),
             catalog=AgentCatalog(self._load_agents),
             fleet=self.fleet,
-            relay=Fallbacks(self.dispatcher),
+            relay=Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget),
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
@@ -133,9 +141,8 @@ class Worker:
         )
 
     def _assemble_dispatcher(self) -> Dispatcher:
-        relay = Relay(upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng)
         return Dispatcher(
-            relay,
+            self._relay,
             fleet=self.fleet,
             elsewhere=self.board.elsewhere,
             workers=lambda: self._workers.count,
