@@ -56,12 +56,16 @@ class Following:
         )
 
     async def __aenter__(self):
-        self.task = asyncio.create_task(self.follower.run())
+        self.tasks = [
+            asyncio.create_task(self.follower.follow()),
+            asyncio.create_task(self.follower.listen()),
+        ]
         return self
 
     async def __aexit__(self, *_):
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.redis.aclose()
 
     async def push(self):
