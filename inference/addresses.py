@@ -12,6 +12,11 @@ NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 """A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
 LONGEST_ADDRESS = 300
 LOOPBACK = IPv4Address("127.0.0.1")
+METADATA = frozenset(
+    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
+)
+"""Where clouds keep the metadata of their machines, besides link-local addresses."""
+METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 
 
 def normalised_address(text: str, *, allow_loopback: bool) -> str:
@@ -30,6 +35,8 @@ def normalised_address(text: str, *, allow_loopback: bool) -> str:
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise AddressNotAllowed("An address holds no user, password, query or fragment.")
     name = parts.hostname.removesuffix(".")
+    if name in METADATA_NAMES:
+        raise AddressNotAllowed("This is where a cloud keeps the metadata of its machines.")
     address = ip_of(name)
     ensure_reachable(LOOPBACK if is_localhost(name) else address, allow_loopback=allow_loopback)
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address or name)
@@ -66,8 +73,11 @@ def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopbac
             return
         raise AddressNotAllowed(
             "Loopback addresses are allowed in the embedded stack only: other machines could not "
-            "reach this endpoint. Use the address of a network interface."
+            "reach this endpoint. Use the address of a network interface, or set "
+            "TENANTRY_LOOPBACK_ENDPOINTS if everything runs on this machine."
         )
+    if address in METADATA:
+        raise AddressNotAllowed("This is where a cloud keeps the metadata of its machines.")
     if (
         address.is_link_local
         or address.is_multicast

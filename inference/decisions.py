@@ -6,6 +6,7 @@ from typing import Any
 
 WHY_NOT = {
     "full": "it was full",
+    "busy": "it had said a moment before that it had too much to do",
     "ejected": "it was left out after failures",
     "open": "its breaker was open",
     "breaker_open": "its breaker was open",

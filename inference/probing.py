@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, cast
 
+from django.conf import settings
 from django.db import transaction
 from django.db.models import TextField
 from django.db.models.functions import Cast
@@ -64,7 +65,7 @@ def probe_now(*, endpoint: ModelEndpoint) -> Finding:
     found = Finding(good=False, note="The endpoint is gone, or its credential cannot be read.")
     asks = (ask_health, ask_for_token) if wants_completions(endpoint.pool) else (ask_health,)
     for ask in asks:
-        for target, finding in asyncio.run(ask_all(targets_of(rows), ask=ask)):
+        for target, finding in ask_now(targets_of(rows), ask=ask):
             record(target, finding, now=timezone.now())
             found = finding
         if not found.good:
@@ -77,9 +78,13 @@ def wants_completions(pool: ModelPool) -> bool:
 
 
 def ask_and_record(targets: Sequence[Target], *, ask: Ask) -> int:
-    for target, finding in asyncio.run(ask_all(targets, ask=ask)) if targets else ():
+    for target, finding in ask_now(targets, ask=ask) if targets else ():
         record(target, finding, now=timezone.now())
     return len(targets)
+
+
+def ask_now(targets: Sequence[Target], *, ask: Ask) -> list[tuple[Target, Finding]]:
+    return asyncio.run(ask_all(targets, ask=ask, allow_loopback=settings.LOOPBACK_ENDPOINTS))
 
 
 @transaction.atomic

@@ -84,7 +84,7 @@ def register_endpoint(
     AddressTaken if another one is alive at that address, and ValidationError.
     """
     ensure_served(pool, announcement.model)
-    address = normalised_address(announcement.address, allow_loopback=settings.IS_LOCAL)
+    address = normalised_address(announcement.address, allow_loopback=settings.LOOPBACK_ENDPOINTS)
     # An old credential that cannot be read any more must not keep a new one out.
     rows = ModelEndpoint.objects.defer("credential").select_for_update()
     known = rows.filter(pool=pool, address=address).first()

@@ -36,7 +36,7 @@ def add_static_endpoint(
     """
     endpoint = ModelEndpoint(
         pool=pool,
-        address=normalised_address(address, allow_loopback=settings.IS_LOCAL),
+        address=normalised_address(address, allow_loopback=settings.LOOPBACK_ENDPOINTS),
         model=model,
         credential=credential,
         ready_since=timezone.now(),
@@ -55,7 +55,9 @@ def save_endpoint(*, endpoint: ModelEndpoint) -> None:
     A credential that was not loaded is kept. Raises AddressNotAllowed, NameTaken, and
     ValidationError for values that no form would accept.
     """
-    endpoint.address = normalised_address(endpoint.address, allow_loopback=settings.IS_LOCAL)
+    endpoint.address = normalised_address(
+        endpoint.address, allow_loopback=settings.LOOPBACK_ENDPOINTS
+    )
     ensure_valid(endpoint)
     kept = {"credential"} & endpoint.get_deferred_fields()
     store_once(endpoint, update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))

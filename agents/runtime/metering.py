@@ -104,7 +104,7 @@ class Meter:
             return seen
         # An engine that failed before its first token is not paid for; one that was working
         # when its client stopped it is.
-        if self._answered or (stopped and self._journey.endpoint):
+        if self._answered or (stopped and self._journey.attempts):
             events = self._stream.events if self._stream else 0
             size = self._admission.demand.prompt_bytes
             return estimate_usage(prompt_bytes=size, completion_tokens=events)

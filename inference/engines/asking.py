@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import aiohttp
 
+from inference.engine_names import EngineResolver
 from inference.engines.engine import Load, MetricNames, read_load
 
 GetPath = Literal["/health", "/healthz", "/ready", "/readyz", "/ping", "/v1/models", "/metrics"]
@@ -55,10 +56,16 @@ class Finding:
 Ask = Callable[[aiohttp.ClientSession, Target], Awaitable[Finding]]
 
 
-async def ask_all(targets: Iterable[Target], *, ask: Ask) -> list[tuple[Target, Finding]]:
-    """Ask all of them at the same time, some at once. In the order of `targets`."""
+async def ask_all(
+    targets: Iterable[Target], *, ask: Ask, allow_loopback: bool = False
+) -> list[tuple[Target, Finding]]:
+    """Ask all of them at the same time, some at once. In the order of `targets`.
+
+    `allow_loopback`: names of engines may stand for this machine.
+    """
     gate = asyncio.Semaphore(MOST_AT_ONCE)
-    connector = aiohttp.TCPConnector(limit=MOST_AT_ONCE, force_close=True)
+    resolver = EngineResolver(allow_loopback=allow_loopback)
+    connector = aiohttp.TCPConnector(limit=MOST_AT_ONCE, force_close=True, resolver=resolver)
     async with aiohttp.ClientSession(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
     ) as session:

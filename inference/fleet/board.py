@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from inference.errors import NoEndpointAvailable, Starting
-from inference.fleet.candidate import UNKNOWN_LOAD, Candidate, Field, Load
+from inference.fleet.breaker import LONGEST_SECONDS
+from inference.fleet.candidate import UNKNOWN_LOAD, Candidate, Field, LeftOut, Load
 from inference.fleet.in_flight import InFlight, Lease
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import STRATEGIES, least_requests
@@ -18,6 +19,7 @@ RETRY_SECONDS = 5.0
 BUSY_SECONDS = 1.0
 """For which an engine that refused for want of room gets nothing, if others can."""
 STARTING_SECONDS = 10.0
+REFUSED_SECONDS = 5.0
 COOLING = 0.98
 """By how much a time to first token is believed less each time nobody looked: twice a second."""
 STATES = {"closed": 0, "half_open": 1, "open": 2}
@@ -31,6 +33,10 @@ class Known:
     field: Field
     until: float
     """When a breaker lets somebody try again, so that the field must be made anew."""
+    left_out: LeftOut = ()
+    """The others, by their ids, and why they cannot be chosen."""
+    is_out: bool = False
+    """None of the endpoints is believed to work."""
     turn: int = 0
 
 
@@ -59,8 +65,7 @@ class Board:
         known = self._look_at(pool)
         field = known.field
         if visited:
-            gone = set(visited)
-            field = Field([each for each in field.candidates if each.endpoint.id not in gone])
+            field = field.without(set(visited))
         if not field.candidates:
             raise nobody_there(pool)
         if len(field) == 1:
@@ -74,9 +79,17 @@ class Board:
         # Where all are full, an engine's own queue is better than a refusal.
         return least_requests(Field(free), wish, self._rng) if free else chosen
 
+    def left_out(self, pool: Pool) -> LeftOut:
+        """Who may not be chosen in a pool right now, and why."""
+        return self._look_at(pool).left_out
+
     def field(self, pool: Pool) -> Field:
         """Who may be chosen in a pool right now."""
         return self._look_at(pool).field
+
+    def is_out(self, pool: Pool) -> bool:
+        """Whether no endpoint of the pool is believed to take requests at the moment."""
+        return self._look_at(pool).is_out
 
     def _look_at(self, pool: Pool) -> Known:
         known = self._pools.get(pool.name)
@@ -92,11 +105,20 @@ class Board:
         waits = [each.breaker.open_until for each in able if each.breaker.open_until]
         waits += [each.left_out_elsewhere_until for each in able]
         waits += [each.busy_until for each in able]
+        waits += [each.failing_until for each in able]
         # If all are out, something else is wrong: using all is better than using none.
+        chosen_from = usable or able
+        ids = {each.endpoint.id for each in chosen_from}
         return Known(
             pool=pool,
-            field=Field(usable or able),
+            field=Field(chosen_from, places=[each.id for each in pool.endpoints]),
+            left_out=tuple(
+                (each.id, why_not(self._candidate(each), now))
+                for each in pool.endpoints
+                if each.id not in ids
+            ),
             until=min((wait for wait in waits if wait > now), default=float("inf")),
+            is_out=not any(each.failing_until <= now for each in usable),
             turn=turn,
         )
 
@@ -125,19 +147,32 @@ class Board:
         breaker = candidate.breaker
         if breaker.failures or breaker.open_until is not None:
             breaker.succeeded()
+            candidate.failing_until = 0.0
             self._changed(pool, candidate)
 
     def failed(self, pool: Pool, candidate: Candidate) -> None:
         """It failed, and that was its own fault."""
+        self._failed(pool, candidate, longest=LONGEST_SECONDS)
+
+    def refused(self, pool: Pool, candidate: Candidate) -> None:
+        """Nobody listens there: to ask again costs no caller anything, so it is asked soon."""
+        self._failed(pool, candidate, longest=REFUSED_SECONDS)
+
+    def _failed(self, pool: Pool, candidate: Candidate, *, longest: float) -> None:
         candidate.total_failures += 1
+        now = self._clock()
         ejected = candidate.breaker.failed(
-            self._clock(),
+            now,
             after=pool.eject_after,
             seconds=pool.eject_seconds,
+            longest=longest,
             may_open=self._may_leave_out(pool),
         )
         if ejected:
             self._changed(pool, candidate)
+        elif candidate.breaker.failures >= pool.eject_after:
+            candidate.failing_until = now + min(pool.eject_seconds, longest)
+            self._forget(pool)
 
     def was_busy(self, pool: Pool, candidate: Candidate) -> None:
         """It has too much to do: no illness, but others come first for a moment."""
@@ -173,9 +208,11 @@ class Board:
         now = self._clock()
         for known in self._pools.values():
             for candidate in known.field.candidates:
-                candidate.warmth = warmth_of(candidate.endpoint, known.pool, now)
-                if candidate.ttft is not None and not candidate.in_flight:
-                    candidate.ttft *= COOLING
+                warmth = warmth_of(candidate.endpoint, known.pool, now)
+                if warmth != candidate.warmth:
+                    candidate.warmth = warmth
+                    candidate.weigh()
+                candidate.cool(COOLING)
 
     def report(self) -> dict[str, Any]:
         """What other workers and the console are told."""
@@ -215,7 +252,10 @@ class Board:
     def hear_loads(self, loads: Mapping[str, Load]) -> None:
         """What the engines told of themselves lately, by endpoint."""
         for name, candidate in self._candidates.items():
-            candidate.engine_load = loads.get(name, UNKNOWN_LOAD)
+            told = loads.get(name, UNKNOWN_LOAD)
+            if told is not candidate.engine_load:
+                candidate.engine_load = told
+                candidate.weigh()
 
     def elsewhere(self, pool: str) -> int:
         """Requests that other workers run in the pool of this name."""
@@ -230,6 +270,18 @@ def may_be_used(candidate: Candidate, now: float) -> bool:
         return True
     out_until = max(candidate.left_out_elsewhere_until, candidate.busy_until)
     return candidate.breaker.passes(now) and out_until <= now
+
+
+def why_not(candidate: Candidate, now: float) -> str:
+    """The reason for which an endpoint is left out, in the ledger's words."""
+    endpoint = candidate.endpoint
+    if endpoint.forced == "open":
+        return "forced_open"
+    if not endpoint.is_able:
+        return "not_ready"
+    if candidate.breaker.state(now) == "half_open":
+        return "half_open"
+    return "busy" if candidate.busy_until > now else "ejected"
 
 
 def nobody_there(pool: Pool) -> NoEndpointAvailable | Starting:

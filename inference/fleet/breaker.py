@@ -54,12 +54,23 @@ class Breaker:
         """A request ended without saying anything about the endpoint."""
         self.trying = False
 
-    def failed(self, now: float, *, after: int, seconds: float, may_open: bool) -> bool:
+    def failed(
+        self,
+        now: float,
+        *,
+        after: int,
+        seconds: float,
+        may_open: bool,
+        longest: float = LONGEST_SECONDS,
+    ) -> bool:
         """The endpoint failed. True if that ejects it: after so many in a row, or in its trial.
 
-        It is left out for `seconds`, times how often that happened lately. With `may_open` False
-        it stays in, because too many others are out.
+        It is left out for `seconds`, times how often that happened lately, and for `longest` at
+        most. With `may_open` False it stays in, because too many others are out.
         """
+        if self.state(now) == "open":
+            # A request from before: many that break at once are one reason to leave it out.
+            return False
         if now - self._last_failure > FORGIVEN_AFTER_SECONDS:
             self._ejections = 0
         self._last_failure = now
@@ -68,5 +79,5 @@ class Breaker:
         if not (was_trial or (self.failures >= after and may_open)):
             return False
         self._ejections += 1
-        self.open_until = now + min(seconds * self._ejections, LONGEST_SECONDS)
+        self.open_until = now + min(seconds * self._ejections, longest)
         return True

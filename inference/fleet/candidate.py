@@ -1,18 +1,24 @@
 """What a worker knows of one endpoint: what strategies choose by."""
 
+from bisect import bisect
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Container, Iterator, Sequence
+from itertools import accumulate
 from time import monotonic
 
 import msgspec
 
 from inference.fleet.breaker import Breaker
-from inference.fleet.hash_ring import HashRing
+from inference.fleet.hash_ring import HashRing, ring_of
 from inference.fleet.snapshot import Endpoint
 
 SMOOTHING = 0.2
 TURN = 1e-10
 """What a second of rest counts for, in requests: next to nothing."""
+UNKNOWN_SECONDS = 1.0
+"""To a first token, where nobody has seen one yet."""
+SLIGHT = 1e-6
+"""What the load counts for where something else is compared, and only equals differ by it."""
 RECENT = 200
 """Times to first token that quantiles are made of."""
 
@@ -30,6 +36,9 @@ class Load(msgspec.Struct, frozen=True):
 
 UNKNOWN_LOAD = Load()
 
+LeftOut = tuple[tuple[str, str], ...]
+"""Ids of endpoints that cannot be chosen, each with the reason."""
+
 
 class Candidate:
     """One endpoint, with its load and its history, as far as this worker has seen them."""
@@ -42,12 +51,16 @@ class Candidate:
         "elsewhere",
         "endpoint",
         "engine_load",
+        "failing_until",
         "in_flight",
         "left_out_elsewhere_until",
         "load",
+        "load_by_weight",
+        "pressure",
         "requests",
         "total_failures",
         "ttft",
+        "wait",
         "warmth",
     )
 
@@ -56,6 +69,8 @@ class Candidate:
         self.breaker = Breaker()
         self.busy_until = 0.0
         """Seconds since 1970: it said that it has too much to do, and rests for a moment."""
+        self.failing_until = 0.0
+        """Seconds since 1970: it fails again and again, but too many others are out already."""
         self.in_flight = 0
         """Requests from this worker."""
         self.elsewhere = 0
@@ -69,7 +84,14 @@ class Candidate:
         self.requests = 0
         self.total_failures = 0
         self.load = 0.0
-        """Running requests for its size, kept up to date: it is read for every request."""
+        """Running requests for its size. This and what follows is kept up to date by `weigh`, for
+        it changes twice with a request, and is read for each other endpoint's requests too."""
+        self.load_by_weight = 0.0
+        """Requests for its weight, with one more."""
+        self.wait = 0.0
+        """Seconds to a first token, if each request that runs there adds as long as one takes."""
+        self.pressure = 0.0
+        """Of the engine's own queue and cache, and of what runs."""
         self._touched = 0.0
         """Seconds of the monotonic clock, when a request began or ended here last."""
         self._recent: deque[float] = deque(maxlen=RECENT)
@@ -81,9 +103,17 @@ class Candidate:
         self.weigh()
 
     def weigh(self) -> None:
-        """Work out the load anew. Between equals it is the turn of who has rested longest."""
-        room = max(1, self.endpoint.max_concurrency) * self.warmth
-        self.load = (self.in_flight + self.elsewhere + self._touched * TURN) / room
+        """Work out anew what is compared. Between equals it is the turn of who rested longest."""
+        endpoint, warmth, told = self.endpoint, self.warmth, self.engine_load
+        running = self.in_flight + self.elsewhere
+        room = endpoint.max_concurrency or 1
+        self.load = load = (running + self._touched * TURN) / (room * warmth)
+        self.load_by_weight = (running + 1 + load * SLIGHT) / (endpoint.weight * warmth)
+        # Nobody knows a new one, which is a reason to try it, but not with everything at once.
+        ttft = self.ttft
+        alone = UNKNOWN_SECONDS * running if ttft is None else ttft * (running + 1)
+        self.wait = alone / warmth + load * SLIGHT
+        self.pressure = told.waiting / room + told.kv + load
 
     @property
     def is_full(self) -> bool:
@@ -93,6 +123,13 @@ class Candidate:
         self._recent.append(seconds)
         known = self.ttft
         self.ttft = seconds if known is None else known + SMOOTHING * (seconds - known)
+        self.weigh()
+
+    def cool(self, share: float) -> None:
+        """Believe its time to first token less, because nobody has looked."""
+        if self.ttft is not None and not self.in_flight:
+            self.ttft *= share
+            self.weigh()
 
     def quantile(self, share: float) -> float | None:
         """Of the last times to first token, in seconds."""
@@ -105,16 +142,34 @@ class Candidate:
 class Field:
     """The candidates of one pool that may be chosen, and what is worked out from them once."""
 
-    def __init__(self, candidates: Sequence[Candidate]) -> None:
+    def __init__(self, candidates: Sequence[Candidate], *, places: Sequence[str] = ()) -> None:
+        """`places`: all endpoints of the pool, of which some may be left out; else the same."""
         self.candidates = tuple(candidates)
-        self.total_weight = sum(each.endpoint.weight for each in self.candidates)
+        self._places = places
         self._ring: HashRing | None = None
+        self._weights: list[int] = []
+        self._by_id: dict[str, Candidate] = {}
 
     def __len__(self) -> int:
         return len(self.candidates)
 
-    @property
-    def ring(self) -> HashRing:
+    def without(self, gone: Container[str]) -> "Field":
+        """The same pool with fewer to choose from."""
+        left = [each for each in self.candidates if each.endpoint.id not in gone]
+        return Field(left, places=self._places or [each.endpoint.id for each in self.candidates])
+
+    def at_weight(self, share: float) -> Candidate:
+        """Whose part of all weights `share`, from 0 to below 1, falls into."""
+        weights = self._weights
+        if not weights:
+            weights[:] = accumulate(each.endpoint.weight for each in self.candidates)
+        return self.candidates[min(bisect(weights, share * weights[-1]), len(weights) - 1)]
+
+    def nearest(self, key: bytes) -> Iterator[Candidate]:
+        """Each candidate once, in the order in which a key tries them."""
         if self._ring is None:
-            self._ring = HashRing([each.endpoint.id for each in self.candidates])
-        return self._ring
+            self._by_id = {each.endpoint.id: each for each in self.candidates}
+            self._ring = ring_of(tuple(self._places or self._by_id))
+        for name in self._ring.walk(key):
+            if name in self._by_id:
+                yield self._by_id[name]

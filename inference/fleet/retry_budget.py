@@ -3,19 +3,25 @@
 SHARE = 0.2
 """Retries per request."""
 FLOOR = 3.0
-"""Retries that are there even if little is asked."""
+"""Retries that are there before anything is asked, and lent: the first requests add nothing."""
 MOST = 20.0
 
 
 class RetryBudget:
-    """Every request adds a part of a retry; every retry takes a whole one."""
+    """Every request adds a part of a retry; every retry takes a whole one.
+
+    However long it goes on, there are at most FLOOR retries, or SHARE for each request.
+    """
 
     def __init__(self) -> None:
-        self._left = FLOOR
+        self._left = self._lent = FLOOR
 
     def asked(self) -> None:
         """A request comes."""
-        self._left = min(MOST, self._left + SHARE)
+        if self._lent > 0:
+            self._lent -= SHARE
+        else:
+            self._left = min(MOST, self._left + SHARE)
 
     def take(self) -> bool:
         """Whether one more retry is allowed."""

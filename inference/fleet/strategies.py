@@ -18,6 +18,9 @@ GOLDEN = 0.6180339887498949
 Strategy = Callable[[Field, Wish, random.Random], Candidate]
 
 load_of = attrgetter("load")
+load_by_weight_of = attrgetter("load_by_weight")
+wait_of = attrgetter("wait")
+pressure_of = attrgetter("pressure")
 
 
 def least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
@@ -32,49 +35,37 @@ def round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
 
 def weighted_round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     """One after the other, the heavier ones more often and evenly in between."""
-    return at_weight(field, wish.turn * GOLDEN % 1.0)
+    return field.at_weight(wish.turn * GOLDEN % 1.0)
 
 
 def at_random(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     """By lot, by weight."""
-    return at_weight(field, rng.random())
-
-
-def at_weight(field: Field, share: float) -> Candidate:
-    """Whose part of the weights `share`, from 0 to below 1, falls into."""
-    left = share * field.total_weight
-    for candidate in field.candidates:
-        left -= candidate.endpoint.weight
-        if left < 0:
-            return candidate
-    return field.candidates[-1]
+    return field.at_weight(rng.random())
 
 
 def two_choices(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     """Of two drawn by lot the one with less to do (Mitzenmacher, 2001)."""
-    one, other = (field.candidates[int(rng.random() * len(field))] for _ in range(2))
+    candidates = field.candidates
+    last = len(candidates) - 1
+    one = int(rng.random() * (last + 1))
+    # Never the same one twice, or one that is slow would get its share of such draws.
+    other = int(rng.random() * last)
+    other += other >= one and last > 0
+    return less_busy(candidates[one], candidates[other])
+
+
+def less_busy(one: Candidate, other: Candidate) -> Candidate:
     return one if one.load <= other.load else other
 
 
 def weighted_least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     """The fewest running requests for its weight."""
-    return min(field.candidates, key=requests_per_weight)
-
-
-def requests_per_weight(candidate: Candidate) -> float:
-    running = candidate.in_flight + candidate.elsewhere + 1
-    return (running + candidate.load * 1e-3) / (candidate.endpoint.weight * candidate.warmth)
+    return min(field.candidates, key=load_by_weight_of)
 
 
 def lowest_latency(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     """The shortest wait for a first token, if each that runs there already adds one."""
-    return min(field.candidates, key=expected_wait)
-
-
-def expected_wait(candidate: Candidate) -> tuple[float, float]:
-    # Nobody knows a new one, which is a reason to try it.
-    running = candidate.in_flight + candidate.elsewhere
-    return (candidate.ttft or 0.0) * (running + 1) / candidate.warmth, candidate.load
+    return min(field.candidates, key=wait_of)
 
 
 def consistent_hash(field: Field, wish: Wish, rng: random.Random) -> Candidate:
@@ -96,21 +87,13 @@ def prefix_affinity(field: Field, wish: Wish, rng: random.Random) -> Candidate:
 
 def nearest_with_room(field: Field, key: bytes) -> Candidate:
     most = BOUND * (sum(map(load_of, field.candidates)) / len(field)) + 1e-2
-    for place in field.ring.walk(key):
-        if field.candidates[place].load <= most:
-            return field.candidates[place]
-    return min(field.candidates, key=load_of)
+    near = (each for each in field.nearest(key) if each.load <= most)
+    return next(near, None) or min(field.candidates, key=load_of)
 
 
 def queue_aware(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     """The shortest queue in the engine, then the most free cache, as engines told last."""
-    return min(field.candidates, key=pressure)
-
-
-def pressure(candidate: Candidate) -> tuple[float, float]:
-    told = candidate.engine_load
-    queue = told.waiting / max(1, candidate.endpoint.max_concurrency)
-    return queue + told.kv + candidate.load, candidate.load
+    return min(field.candidates, key=pressure_of)
 
 
 STRATEGIES: Mapping[str, Strategy] = {

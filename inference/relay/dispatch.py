@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 
 from inference.fleet.snapshot import Endpoint, FleetReference, Pool
 from inference.relay.encoding import with_priority
@@ -55,6 +56,7 @@ class Dispatcher:
             # It may have waited long: its endpoints are what they are now.
             journey.pool = turns.pool
         journey.turn = turn
+        journey.take_turn = partial(turns.take, journey)
         exchange = None
         try:
             exchange = await self._relay.open(journey, path, prioritized(encode, journey, turn))

@@ -15,7 +15,8 @@ from inference.relay.usage import UNREADABLE
 from inference.relay.watch import Watch
 from kernel.errors import InvalidParameter, Overloaded, PlatformError, UpstreamError
 
-LONGEST_ANSWER = 64 * 1024 * 1024
+LONGEST_ANSWER = 32 * 1024 * 1024
+"""A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
 LONGEST_ERROR = 64 * 1024
 LONGEST_MESSAGE = 500
 NEVER = float("inf")
@@ -117,21 +118,23 @@ class Exchange:
 
     async def answer(self) -> bytes:
         """The whole body. Raises UpstreamTimeout, and UpstreamBroken beyond LONGEST_ANSWER."""
-        data = await self._read_up_to(LONGEST_ANSWER)
-        if len(data) > LONGEST_ANSWER:
-            raise UpstreamBroken
-        return data
-
-    async def _read_up_to(self, limit: int) -> bytes:
         data = await self.read()
         if self._response.content.at_eof():
             return data
+        parts = await self._read_up_to(LONGEST_ANSWER, data)
+        # Not put together first: what is too long is long enough once.
+        if sum(map(len, parts)) > LONGEST_ANSWER:
+            raise UpstreamBroken
+        return b"".join(parts)
+
+    async def _read_up_to(self, limit: int, data: bytes) -> list[bytes]:
+        """`data` and what comes after it, to the end or to a little more than `limit` bytes."""
         parts, size = [data], len(data)
         while data and size <= limit:
             data = await self.read()
             parts.append(data)
             size += len(data)
-        return b"".join(parts)
+        return parts
 
     async def finish(self) -> None:
         """Read to the end, so that the connection can serve another request."""
@@ -145,7 +148,8 @@ class Exchange:
     async def ensure_success(self, *, content_type: str) -> None:
         """Raises the caller's or the engine's failure if this is not the answer we asked for."""
         if self._response.status != 200:  # noqa: PLR2004 - HTTP's OK
-            raise failure_of(self._response.status, await self._read_up_to(LONGEST_ERROR))
+            said = await self._read_up_to(LONGEST_ERROR, await self.read())
+            raise failure_of(self._response.status, b"".join(said))
         headers = self._response.headers
         if headers.get("content-encoding", "identity") != "identity":
             raise UpstreamError

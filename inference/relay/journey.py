@@ -1,9 +1,10 @@
 """Where one request went, noted as it goes: what the ledger keeps to explain it."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
-from inference.fleet.candidate import Candidate, Field
+from inference.fleet.candidate import Candidate, Field, LeftOut
 from inference.fleet.snapshot import Pool
 from inference.fleet.wish import Wish
 from inference.relay.turn import Turn
@@ -12,18 +13,24 @@ from kernel.errors import PlatformError
 MOST_CANDIDATES = 10
 """That are kept to explain a choice."""
 
+TakeTurn = Callable[[], Turn | None]
+
 
 class Journey:
     """The endpoints that one request was sent to, in order, and for whom."""
 
     __slots__ = (
+        "_before",
         "_candidates",
+        "_hedge_turn",
+        "_home",
         "_retries",
         "_started",
         "_visited",
         "fallbacks",
         "hedged",
         "pool",
+        "take_turn",
         "tenant_id",
         "tokens",
         "turn",
@@ -45,6 +52,7 @@ class Journey:
     ) -> None:
         """`tokens`: of the prompt and of the answer, as expected."""
         self.pool = pool
+        self._home = pool
         self.fallbacks = fallbacks
         """Pools that are tried when this one cannot."""
         self.tenant_id = tenant_id
@@ -53,21 +61,28 @@ class Journey:
         self.wish = Wish(affinity=affinity, prefix=prefix)
         self.turn: Turn | None = None
         """Its place among what the pool works on; from the dispatcher."""
+        self.take_turn: TakeTurn | None = None
+        """A second place in the pool, if it has one to spare; without it there is always room."""
+        self._hedge_turn: Turn | None = None
         self.waited = 0.0
-        """Seconds in the pool's queue."""
+        """Seconds in the queues of pools."""
         self.hedged = False
+        self._before = 0
+        """Attempts in the pools that it has left."""
         self._visited: list[str] = []
         self._retries: list[dict[str, Any]] = []
         self._candidates: list[dict[str, Any]] = []
         self._started = time.monotonic()
 
-    def chose(self, candidate: Candidate, field: Field) -> None:
-        """The request is being sent there; these were the candidates."""
-        if not self._visited and len(field) > 1:
-            self._candidates = [
+    def chose(self, candidate: Candidate, field: Field, left_out: LeftOut = ()) -> None:
+        """The request is being sent there; these were the candidates, and those that were none."""
+        if not self.attempts and len(field) + len(left_out) > 1:
+            looked_at = [
                 {"endpoint": each.endpoint.id, "in_flight": each.in_flight + each.elsewhere}
                 for each in field.candidates[:MOST_CANDIDATES]
             ]
+            others = [{"endpoint": name, "why_not": why} for name, why in left_out]
+            self._candidates = [*looked_at, *others[:MOST_CANDIDATES]]
         self._visited.append(candidate.endpoint.id)
 
     def failed(self, candidate: Candidate, error: PlatformError) -> None:
@@ -88,7 +103,8 @@ class Journey:
 
     @property
     def attempts(self) -> int:
-        return len(self._visited)
+        """In the pool in which it is."""
+        return len(self._visited) - self._before
 
     def won(self, candidate: Candidate) -> None:
         """Of two that were asked this one answered."""
@@ -100,10 +116,27 @@ class Journey:
             return False
         self.pool, *rest = self.fallbacks
         self.fallbacks = tuple(rest)
-        self.turn = None
+        self._before = len(self._visited)
+        if self.turn is not None:
+            # What another pool answers is no service of this one.
+            self.turn.used(prompt_tokens=0, completion_tokens=0)
+            self.turn = None
         return True
 
-    def decision(self, *, home: str = "") -> dict[str, Any]:
+    def begin_hedge(self) -> bool:
+        """Take a place for a second attempt at the same time. False if the pool has none left."""
+        if self.take_turn is None:
+            return True
+        self._hedge_turn = self.take_turn()
+        return self._hedge_turn is not None
+
+    def end_hedge(self) -> None:
+        """One of the two is left, and has the first place."""
+        if self._hedge_turn is not None:
+            self._hedge_turn.used(prompt_tokens=0, completion_tokens=0)
+            self._hedge_turn = None
+
+    def decision(self) -> dict[str, Any]:
         """What is worth keeping: nothing, where a lone endpoint answered at once."""
         kept: dict[str, Any] = {}
         if self._candidates or self._retries:
@@ -116,6 +149,6 @@ class Journey:
             kept["waited_ms"] = round(self.waited * 1000, 1)
         if self.hedged:
             kept["hedged"] = True
-        if home and home != self.pool.name:
+        if self.pool is not self._home and self.pool.name != self._home.name:
             kept["fallback"] = self.pool.name
         return kept

@@ -36,7 +36,8 @@ class Relay:
         self._board = board
         self._watch = watch
         self._rng = rng
-        self._budget = RetryBudget()
+        self.budget = RetryBudget()
+        """What this worker may still send a second time."""
 
     async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
         """Send a request to one of the pool's endpoints; `encode` renders it for the chosen one.
@@ -44,7 +45,8 @@ class Relay:
         The first part of the answer is there, so nothing has to be taken back if another endpoint
         is tried. Raises Starting, NoEndpointAvailable, and what the last endpoint failed with.
         """
-        self._budget.asked()
+        if not journey.visited:
+            self.budget.asked()
         if journey.pool.hedge_after is not None:
             return await self._open_hedged(journey, path, encode, after=journey.pool.hedge_after)
         return await self._open(journey, path, encode)
@@ -63,7 +65,8 @@ class Relay:
 
     def _choose(self, journey: Journey) -> Candidate:
         candidate = self._board.choose(journey.pool, journey.wish, visited=journey.visited)
-        journey.chose(candidate, self._board.field(journey.pool))
+        pool = journey.pool
+        journey.chose(candidate, self._board.field(pool), self._board.left_out(pool))
         return candidate
 
     def _may_retry(self, journey: Journey, error: PlatformError) -> bool:
@@ -72,7 +75,7 @@ class Relay:
         if all(each.endpoint.id in journey.visited for each in self._others(journey)):
             return False
         # What certainly reached nobody adds nothing to anybody's load.
-        return isinstance(error, ConnectFailed) or self._budget.take()
+        return isinstance(error, ConnectFailed) or self.budget.take()
 
     def _others(self, journey: Journey) -> tuple[Candidate, ...]:
         return self._board.field(journey.pool).candidates
@@ -105,6 +108,8 @@ class Relay:
         metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
         if isinstance(error, Overloaded):
             self._board.was_busy(pool, candidate)
+        elif isinstance(error, ConnectFailed) and error.was_refused:
+            self._board.refused(pool, candidate)
         else:
             self._board.failed(pool, candidate)
 
@@ -152,12 +157,21 @@ class Relay:
         except asyncio.CancelledError:
             await drop(first)
             raise
-        second = asyncio.create_task(self._open_second(journey, path, encode))
-        return await first_of(first, second)
+        try:
+            second = asyncio.create_task(self._open_second(journey, path, encode))
+            return await first_of(first, second)
+        finally:
+            journey.end_hedge()
 
     def _can_hedge(self, journey: Journey) -> bool:
+        """Whether there is another endpoint, a place in the pool for one more, and a retry left."""
         others = (each.endpoint.id for each in self._others(journey))
-        return any(name not in journey.visited for name in others) and self._budget.take()
+        if all(name in journey.visited for name in others) or not journey.begin_hedge():
+            return False
+        if self.budget.take():
+            return True
+        journey.end_hedge()
+        return False
 
     async def _open_second(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
         journey.hedged = True
@@ -186,8 +200,12 @@ async def first_of(*tasks: asyncio.Task[Exchange]) -> Exchange:
 
 
 async def drop(task: asyncio.Task[Exchange]) -> None:
-    """Cut an exchange off, whether it is open already or not."""
+    """Cut an exchange off, whether it is open already or not, even if this call is cancelled."""
+    task.add_done_callback(abandon)
     task.cancel()
     await asyncio.wait({task})
+
+
+def abandon(task: asyncio.Task[Exchange]) -> None:
     if not task.cancelled() and task.exception() is None:
         task.result().abandon()

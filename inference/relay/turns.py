@@ -89,12 +89,13 @@ class Turns:
             answer = await waiting.answer
         finally:
             timer.cancel()
-            journey.waited = self._loop.time() - started
+            waited = self._loop.time() - started
+            journey.waited += waited
             if answer is None:
                 self._withdraw(waiting)
         if isinstance(answer, Overloaded):
             raise answer
-        self._waits.observe(journey.waited)
+        self._waits.observe(waited)
         return answer
 
     def _join(self, waiting: Waiting) -> None:

@@ -1,10 +1,13 @@
 """The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
 
 import io
+from collections.abc import Callable
 from functools import lru_cache
 from typing import Final, Literal
 
 import aiohttp
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from inference.errors import UpstreamTimeout
@@ -12,6 +15,8 @@ from inference.fleet.snapshot import Endpoint, Pool
 from kernel.errors import UpstreamError
 
 Path = Literal["/v1/chat/completions", "/v1/embeddings"]
+
+NewResolver = Callable[[], AbstractResolver]
 
 READ_BUFFER: Final = 64 * 1024
 LARGE_BODY: Final = 1024 * 1024
@@ -22,6 +27,8 @@ class ConnectFailed(UpstreamError):
     """The server of this model cannot be reached. Try again."""
 
     code = "upstream_unreachable"
+    was_refused = False
+    """Nobody listens there, which is known at once."""
 
 
 @lru_cache(maxsize=4096)
@@ -41,14 +48,19 @@ def headers_for(credential: str) -> dict[str, str] | None:
 class Upstream:
     """Sends requests to engines. Open it in the event loop that uses it."""
 
-    def __init__(self, *, connections: int) -> None:
+    def __init__(self, *, connections: int, resolver: NewResolver = ThreadedResolver) -> None:
+        """`resolver` makes what finds out which addresses the names of engines stand for."""
         self._connections = connections
+        self._resolver = resolver
         self._session: aiohttp.ClientSession | None = None
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
-                limit=self._connections, keepalive_timeout=30, ttl_dns_cache=30
+                limit=self._connections,
+                keepalive_timeout=30,
+                ttl_dns_cache=30,
+                resolver=self._resolver(),
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
             # A body is relayed as it came; a compressed one would hide its size and its usage.
@@ -82,8 +94,16 @@ class Upstream:
                 timeout=timeout_of(pool.connect_timeout),
             )
         except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise ConnectFailed from error
+            failure = ConnectFailed()
+            failure.was_refused = is_refusal(error)
+            raise failure from error
         except TimeoutError as error:
             raise UpstreamTimeout from error
         except aiohttp.ClientError as error:
             raise UpstreamError from error
+
+
+def is_refusal(error: aiohttp.ClientError) -> bool:
+    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(
+        error.os_error, ConnectionRefusedError
+    )

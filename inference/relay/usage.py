@@ -77,6 +77,8 @@ def estimate_usage(*, prompt_bytes: int, completion_tokens: int) -> Usage:
 def read_usage_of_answer(answer: bytes) -> Usage | None:
     """The usage in a whole answer. Raises UpstreamError if the answer is not a JSON object."""
     try:
+        # What is not read is not decoded either, and would be passed on as it is.
+        answer.decode()
         return read_usage(answer)
     except UNREADABLE as error:
         raise UpstreamError from error

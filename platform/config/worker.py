@@ -38,6 +38,7 @@ from agents.tool_store import load_tools_by_name
 from config.background import Background
 from config.conversations import DatabaseConversations
 from config.departure import Departure
+from inference.engine_names import EngineResolver
 from inference.fleet.board import Board
 from inference.fleet.gossip import Gossip
 from inference.fleet.in_flight import InFlight
@@ -106,7 +107,10 @@ class Worker:
 
     def __init__(self) -> None:
         self._database = DatabaseThreads(size=DATABASE_THREADS)
-        self._upstream = Upstream(connections=settings.UPSTREAM_CONNECTIONS)
+        self._upstream = Upstream(
+            connections=settings.UPSTREAM_CONNECTIONS,
+            resolver=partial(EngineResolver, allow_loopback=settings.LOOPBACK_ENDPOINTS),
+        )
         self._watch = Watch()
         self.departure = Departure(seconds=settings.LEAVE_SECONDS)
         self._background = Background(end_worker=self.departure.at_once)
@@ -132,6 +136,9 @@ class Worker:
         self.fleet = FleetReference()
         self._rng = random.Random()  # noqa: S311 - drawing lots among equals
         self.board = Board(self.in_flight, rng=self._rng)
+        self._relay = Relay(
+            upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng
+        )
         self.dispatcher = self._assemble_dispatcher()
         self._gossip = Gossip(
             self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
@@ -149,7 +156,8 @@ class Worker:
         )
 
     def _assemble(self) -> Gateway:
-        gate, relay = self._assemble_gate(), Fallbacks(self.dispatcher)
+        gate = self._assemble_gate()
+        relay = Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget)
         catalog = AgentCatalog(self._load_agents, self._load_revision)
         machinery = Machinery(
             worker=self._workers.name,
@@ -213,9 +221,8 @@ class Worker:
         return None if known is None else end_frame(known)
 
     def _assemble_dispatcher(self) -> Dispatcher:
-        relay = Relay(upstream=self._upstream, board=self.board, watch=self._watch, rng=self._rng)
         return Dispatcher(
-            relay,
+            self._relay,
             fleet=self.fleet,
             elsewhere=self.board.elsewhere,
             workers=lambda: self._workers.count,
@@ -247,7 +254,8 @@ class Worker:
         self._background.start("the heartbeat of holds", self.holds.run())
         self._background.start("the count of workers", self._workers.run())
         self._background.start("the list of refusals", self._refusals.run())
-        self._background.start("the follower of publications", self.follower.run())
+        self._background.start("the follower of publications", self.follower.follow())
+        self._background.start("the listener for pushes", self.follower.listen())
         self._background.start("the talk of workers about endpoints", self._gossip.run())
         self._background.start("the queues in front of pools", self.dispatcher.run())
         self._background.start("the watch over streams", self._watch.run())

@@ -33,13 +33,8 @@ class Follower:
         self._woken = asyncio.Event()
         self.seen = 0
 
-    async def run(self) -> None:
-        """Follow until cancelled."""
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._listen())
-            tasks.create_task(self._follow())
-
-    async def _follow(self) -> None:
+    async def follow(self) -> None:
+        """Read what was published, each second and when woken up, until cancelled."""
         while True:
             try:
                 await self.catch_up()
@@ -61,7 +56,12 @@ class Follower:
             await self._handle(topic)
             self.seen = revision
 
-    async def _listen(self) -> None:
+    async def listen(self) -> None:
+        """Wake `follow` up for every push, until cancelled.
+
+        A task of its own rather than a child of `follow`'s: a group of tasks cancels its children
+        once, and one that loses that would hold up the end of the worker.
+        """
         while True:
             try:
                 await self._hear()

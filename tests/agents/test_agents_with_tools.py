@@ -125,8 +125,12 @@ async def test_a_function_of_the_client_is_given_back_to_it(gateway, acme, engin
 
 async def test_a_tool_of_another_tenant_is_none(gateway, acme, engine, route):
     rival = await in_database(join, "rival")
-    await in_database(give, rival, "calc", kind="builtin", settings={"function": "calculator"})
+    calculates = {"kind": "builtin", "settings": {"function": "calculator"}}
+    await in_database(give, rival, "calc", **calculates)
+    # A draft cannot name a tool that its tenant does not have, so it had one, once.
+    own = await in_database(give, acme, "calc", **calculates)
     await in_database(employ, acme, route, tools=["calc"])
+    await in_database(delete_tool, tool=own)
     engine.behave(says_after(("calc", {"expression": "1"})))
 
     answer = await ask(gateway, acme)

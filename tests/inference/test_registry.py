@@ -190,7 +190,7 @@ def test_an_impossible_address_is_refused(pool, address):
 
 
 def test_in_production_an_engine_is_not_on_loopback(pool, settings):
-    settings.IS_LOCAL = False
+    settings.LOOPBACK_ENDPOINTS = False
 
     with pytest.raises(AddressNotAllowed):
         register(pool, "http://127.0.0.1:8000")

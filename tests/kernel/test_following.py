@@ -56,12 +56,16 @@ class Following:
         )
 
     async def __aenter__(self):
-        self.task = asyncio.create_task(self.follower.run())
+        self.tasks = [
+            asyncio.create_task(self.follower.follow()),
+            asyncio.create_task(self.follower.listen()),
+        ]
         return self
 
     async def __aexit__(self, *_):
-        self.task.cancel()
-        await asyncio.gather(self.task, return_exceptions=True)
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
         await self.redis.aclose()
 
     async def push(self):
@@ -155,15 +159,15 @@ async def test_an_error_that_is_a_bug_ends_the_follower(table):
     table.handle = handle
     table.publish("a")
     async with Following(table, settings.REDIS_URL) as following:
-        await asyncio.wait({following.task}, timeout=1)
+        await asyncio.wait({following.tasks[0]}, timeout=1)
 
-        assert isinstance(following.task.exception(), ExceptionGroup)
+        assert isinstance(following.tasks[0].exception(), ZeroDivisionError)
 
 
 @pytest.mark.parametrize("turns", range(6))
 async def test_it_stops_although_a_push_comes_in_the_same_moment(table, turns):
     following = Following(table, settings.REDIS_URL)
-    task = asyncio.create_task(following.follower._follow())
+    task = asyncio.create_task(following.follower.follow())
     await asyncio.sleep(0.01)
     following.follower._woken.set()
     for _ in range(turns):

@@ -19,6 +19,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.load import load, servers, stack
+from tests.load.picking import PickCost, measure_picking, worst
 from tests.load.report import Figure, save, show
 from tests.load.script_cost import Cost, measure_admissions
 
@@ -188,6 +189,18 @@ def admission_figures(cost: Cost, *, revoked_ms: float | None) -> list[Figure]:
     ]
 
 
+def picking_figures(hundred: list[PickCost], thousand: list[PickCost]) -> list[Figure]:
+    return [
+        Figure(
+            name=f"choosing among {costs[0].endpoints:,} endpoints, the dearest strategy",
+            measured=worst(costs).choice,
+            unit="µs",
+            at_most=at_most,
+        )
+        for costs, at_most in ((hundred, 20), (thousand, 100))
+    ]
+
+
 def say(sentence: str) -> None:
     print(f"  {sentence} …", file=sys.stderr, flush=True)
 
@@ -211,12 +224,14 @@ def bench(length: Length, *, with_gateway: bool) -> int:
             except servers.StartError as error:
                 reason = str(error)
         cost = measure_admissions()
+        picking = [measure_picking(endpoints=endpoints) for endpoints in (100, 1000)]
         subjects = [direct, relay, *([gateway] if gateway else [])]
         measure(subjects, length=length)
     figures = [
         *baseline_figures(direct, relay),
         *gateway_figures(direct, relay, gateway),
         *admission_figures(cost, revoked_ms=revoked_ms),
+        *picking_figures(*picking),
     ]
     raw = {subject.target.name: subject.as_json() for subject in subjects}
     path = save(servers.ROOT / ".tenantry" / "bench", "bench", figures=figures, raw=raw)

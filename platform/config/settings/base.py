@@ -131,6 +131,11 @@ ENVIRONMENT = env.choice(
     says="`embedded` and `test` allow plain HTTP on loopback and model endpoints on loopback.",
 )
 IS_LOCAL = ENVIRONMENT != "production"
+LOOPBACK_ENDPOINTS = env.boolean(
+    "TENANTRY_LOOPBACK_ENDPOINTS",
+    default=IS_LOCAL,
+    says="Whether model endpoints may be on loopback: where all runs on one machine.",
+)
 
 CONSOLE_PORT = env.port("TENANTRY_CONSOLE_PORT", default=8000, says="Port of the console.")
 GATEWAY_PORT = env.port("TENANTRY_GATEWAY_PORT", default=8080, says="Port of the gateway.")

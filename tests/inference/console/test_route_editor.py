@@ -7,6 +7,7 @@ from inference import registry, services
 from inference.admin.route_words import routes_by_pool
 from inference.errors import TargetNotAllowed
 from inference.models import ModelRoute, RouteTarget
+from inference.publishing import load_fleet
 from inference.registry import Announcement
 from inference.route_targets import Target, parts_of
 from tests.fixtures.console_fleet import route_form
@@ -123,6 +124,17 @@ def test_an_engine_may_join_a_pool_for_a_route_that_shares_with_it(pool, large):
     share = Target(pool=large, role="share")
     services.create_route(name="qwen", pool=pool, targets=(share,))
     assert register(large, "qwen").model == "qwen"
+
+
+def test_two_routes_may_step_in_for_each_other_for_a_fallback_is_followed_no_further(pool, large):
+    """A fallback is a pool and not a route, so there is no circle over several of them."""
+    services.create_route(name="one", pool=pool, targets=(Target(pool=large),))
+    services.create_route(name="other", pool=large, targets=(Target(pool=pool),))
+
+    routes = load_fleet().routes
+
+    assert [each.name for each in routes["one"].fallbacks] == ["large"]
+    assert [each.name for each in routes["other"].fallbacks] == ["small"]
 
 
 def test_moving_a_route_onto_its_own_fallback_is_refused(pool, large):

@@ -6,6 +6,7 @@ import pytest
 
 from inference.errors import NoEndpointAvailable, Starting
 from inference.fleet.board import Board
+from inference.fleet.candidate import Load
 from inference.fleet.in_flight import InFlight
 from inference.fleet.retry_budget import FLOOR, RetryBudget
 from inference.fleet.snapshot import Endpoint, Pool
@@ -164,6 +165,51 @@ def test_a_new_endpoint_warms_up(board, clock):
     assert (cold, found.warmth) == (0.1, 0.5)
 
 
+def test_what_is_compared_follows_what_is_heard(board):
+    asked = pool("a", "b", strategy="queue_aware")
+    a, b = board.field(asked).candidates
+    board.hear_loads({"a": Load(kv=0.9)})
+    assert board.choose(asked, Wish(), visited=()) is b
+
+    board.hear_loads({"b": Load(kv=0.5)})
+    assert board.choose(asked, Wish(), visited=()) is a
+
+
+def test_a_pool_is_out_when_nobody_in_it_is_believed_to_work(board, clock):
+    asked = pool("a", "b", "c", eject_seconds=30)
+    for name in "ab":
+        fail(board, asked, name)
+    assert not board.is_out(asked)
+    assert names(board, asked) == {"b", "c"}
+
+    fail(board, asked, "c")
+    assert board.is_out(asked)
+    assert names(board, asked) == {"b", "c"}, "where there is no other pool they are tried"
+
+    clock.now += 30
+    assert not board.is_out(asked)
+
+
+def test_a_pool_that_has_too_much_to_do_is_out_for_a_moment(board, clock):
+    asked = pool("a")
+    (only,) = board.field(asked).candidates
+    board.was_busy(asked, only)
+    assert board.is_out(asked)
+
+    clock.now += 1
+    assert not board.is_out(asked)
+
+
+def test_an_answer_brings_a_pool_back_at_once(board):
+    asked = pool("a")
+    only = fail(board, asked, "a")
+    assert board.is_out(asked)
+
+    board.answered(asked, only, seconds=0.1)
+
+    assert not board.is_out(asked)
+
+
 def test_retries_are_a_fifth_of_what_is_asked():
     budget = RetryBudget()
     for _ in range(1000):
@@ -174,3 +220,14 @@ def test_retries_are_a_fifth_of_what_is_asked():
         budget.asked()
         taken += budget.take()
     assert 200 <= taken <= 200 + 20 + FLOOR
+
+
+@pytest.mark.parametrize("asked", [1, 10, 15, 16, 100, 5000])
+def test_never_more_than_a_fifth_is_tried_again_from_the_first_request_on(asked):
+    budget, taken = RetryBudget(), 0
+    for _ in range(asked):
+        budget.asked()
+        while budget.take():
+            taken += 1
+
+    assert min(FLOOR, asked) <= taken <= max(FLOOR, 0.2 * asked + 1e-6)

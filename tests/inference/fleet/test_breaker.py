@@ -76,6 +76,14 @@ def test_it_is_never_out_for_long():
         now = breaker.open_until
 
 
+def test_many_that_break_at_once_leave_it_out_no_longer():
+    breaker = Breaker()
+    for _ in range(50):
+        breaker.failed(0.0, after=3, seconds=30, may_open=True)
+
+    assert breaker.open_until == 30
+
+
 def test_old_failures_are_forgiven():
     breaker = opened()
     breaker.succeeded()

@@ -1,14 +1,16 @@
 """Replicas die, refuse and slow down; callers notice nothing that can be helped."""
 
 import asyncio
+import json
 import random
 import time
+from contextlib import AsyncExitStack
 
 import pytest
 
+from inference import endpoint_states, static_endpoints
 from inference import services as inference
-from inference import static_endpoints
-from inference.models import ModelPool, RouteTarget
+from inference.models import ModelEndpoint, ModelPool, RouteTarget
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
 from tests.fixtures.cast import add_endpoint, serve
 from tests.fixtures.gateway import eventually, in_database, ledger
@@ -39,27 +41,47 @@ async def test_one_of_three_replicas_dies_and_comes_back(gateway, acme):
     async with ModelServer() as one, ModelServer() as two:
         third = ModelServer()
         await third.__aenter__()
-        await replicas(gateway, one, two, third, eject_seconds=1)
-        steady = asyncio.create_task(ask_steadily(gateway, acme, per_second=20, seconds=8))
+        await replicas(gateway, one, two, third)
+        steady = asyncio.create_task(ask_steadily(gateway, acme, per_second=20, seconds=12))
         await asyncio.sleep(1.5)
         await third.__aexit__()
-        await asyncio.sleep(2)
-        states = {each["breaker"] for each in gateway.worker.board.report().values()}
-        assert states & {"open", "half_open"}
+        await eventually(lambda: "open" in breakers(gateway), within=2)
+        await asyncio.sleep(1)
         async with ModelServer(port=third._port) as back:
+            await eventually(lambda: len(back.records) > 3, within=15)
             statuses = await steady
-            assert set(statuses) == {200}
-            assert len(back.records) > 0
+
+    assert set(statuses) == {200}
+    assert set(breakers(gateway)) == {"closed"}
 
 
-async def test_retries_are_no_storm(gateway, acme):
-    async with ModelServer(behaviour=REFUSES) as one, ModelServer(behaviour=REFUSES) as two:
-        await replicas(gateway, one, two)
-        statuses = await ask_steadily(gateway, acme, per_second=40, seconds=4)
+def breakers(gateway):
+    return [each["breaker"] for each in gateway.worker.board.report().values()]
 
-    calls = len(one.records) + len(two.records)
-    assert set(statuses) == {503}
-    assert calls <= 1.2 * len(statuses) + 3
+
+async def test_a_stream_that_dies_is_told_within_a_second(gateway, acme):
+    dies = Behaviour(tokens=50, token_seconds=0.02, fault=Fault.DIES_AFTER, after_chunks=5)
+    async with ModelServer(behaviour=dies) as one:
+        await replicas(gateway, one)
+        answer = await gateway.chat(acme, stream=True)
+        ended = time.monotonic()
+
+    assert ended - one.records.last.ended_at < 1
+    assert json.loads(answer.events[-2])["error"]["code"] == "upstream_broken"
+
+
+@pytest.mark.parametrize("status", [500, 503])
+@pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.nightly)])
+async def test_retries_are_no_storm(gateway, acme, seconds, status):
+    refuses = Behaviour(fault=Fault.REFUSES, status=status)
+    async with AsyncExitStack() as stack:
+        three = [await stack.enter_async_context(ModelServer(behaviour=refuses)) for _ in range(3)]
+        await replicas(gateway, *three)
+        statuses = await ask_steadily(gateway, acme, per_second=40, seconds=seconds)
+
+    calls = sum(len(each.records) for each in three)
+    assert set(statuses) == {502 if status == 500 else 503}
+    assert len(statuses) < calls <= 1.2 * len(statuses)
 
 
 async def test_an_engine_that_is_busy_is_not_ill(gateway, acme):
@@ -81,14 +103,31 @@ async def test_what_is_wrong_with_the_request_is_tried_nowhere_else(gateway, acm
     assert len(one.records) + len(two.records) == 1
 
 
-async def test_a_slow_replica_gets_little_where_latency_counts(gateway, acme):
-    slow = Behaviour(tokens=2, first_token_seconds=0.3)
-    quick = Behaviour(tokens=2, first_token_seconds=0.03)
-    async with ModelServer(behaviour=slow) as one, ModelServer(behaviour=quick) as two:
-        await replicas(gateway, one, two, strategy="lowest_latency")
-        await ask_steadily(gateway, acme, per_second=30, seconds=4)
+async def shares(gateway, member, strategy, *, per_second, fast=2):
+    """Of the requests of three seconds, after as many to get to know each other: the slow one's."""
+    slow = Behaviour(tokens=2, first_token_seconds=0.5)
+    quick = Behaviour(tokens=2, first_token_seconds=0.05)
+    async with AsyncExitStack() as stack:
+        behaviours = [slow, *[quick] * fast]
+        servers = [await stack.enter_async_context(ModelServer(behaviour=b)) for b in behaviours]
+        await replicas(gateway, *servers, strategy=strategy)
+        await ask_steadily(gateway, member, per_second=per_second, seconds=3)
+        before = [len(each.records) for each in servers]
+        await ask_steadily(gateway, member, per_second=per_second, seconds=3)
+        counts = [len(each.records) - n for each, n in zip(servers, before, strict=True)]
+    return counts[0] / sum(counts)
 
-    assert len(one.records) < 0.1 * (len(one.records) + len(two.records))
+
+@pytest.mark.parametrize("per_second", [5, 40])
+async def test_a_replica_ten_times_slower_gets_little_where_latency_counts(
+    gateway, acme, per_second
+):
+    assert await shares(gateway, acme, "lowest_latency", per_second=per_second, fast=1) < 0.1
+
+
+@pytest.mark.parametrize("strategy", ["least_requests", "weighted_least_requests", "two_choices"])
+async def test_under_load_it_gets_little_where_running_requests_count(gateway, acme, strategy):
+    assert await shares(gateway, acme, strategy, per_second=80) < 0.1
 
 
 async def test_a_hedge_answers_where_the_first_is_silent(gateway, acme):
@@ -143,6 +182,34 @@ async def test_requests_stopped_anywhere_leave_nothing(gateway, acme, stream):
         counts = {each["in_flight"] for each in gateway.worker.board.report().values()}
 
     assert counts == {0}
+
+
+async def test_who_was_left_out_is_kept_with_the_reason(gateway, acme):
+    async with ModelServer() as one, ModelServer() as two, ModelServer() as three:
+        await replicas(gateway, one, two, three)
+        await gateway.chat(acme)
+        drained, *_ = ids = await in_database(drain_one)
+        await gateway.worker.follower.catch_up()
+        pool = gateway.worker.fleet.current.routes["tiny"].pool
+        for candidate in gateway.worker.board.field(pool).candidates[:1]:
+            for _ in range(5):
+                gateway.worker.board.failed(pool, candidate)
+        await gateway.chat(acme)
+        *_, event = await ledger(rows=2)
+
+    told = {each["endpoint"]: each.get("why_not") for each in event.decision["candidates"]}
+    assert set(told) == set(ids)
+    assert (told[drained], sorted(map(str, told.values()))) == (
+        "not_ready",
+        ["None", "ejected", "not_ready"],
+    )
+
+
+def drain_one():
+    """The ids of all endpoints, the drained one's first."""
+    drained, *others = ModelEndpoint.objects.all()
+    endpoint_states.drain_endpoint(endpoint=drained)
+    return [each.public_id for each in (drained, *others)]
 
 
 async def test_why_it_went_there_is_kept(gateway, acme):

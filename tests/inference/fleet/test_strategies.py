@@ -92,7 +92,20 @@ def test_the_fastest_first_token_wins_until_it_has_more_to_do():
     assert picks("lowest_latency", [fast, slow], times=1) == {"fast": 1}
 
     fast.in_flight = 10
+    fast.weigh()
     assert picks("lowest_latency", [fast, slow], times=1) == {"slow": 1}
+
+
+def test_of_two_choices_the_same_one_is_never_drawn_twice():
+    assert picks("two_choices", [candidate("a", running=9), candidate("b")]) == {"b": 1000}
+
+
+def test_a_new_endpoint_gets_no_more_until_it_has_answered():
+    known, new = candidate("known", ttft=0.1, running=4), candidate("new", running=1)
+    assert picks("lowest_latency", [known, new]) == {"known": 1000}
+
+    new.saw_first_token(0.05)
+    assert picks("lowest_latency", [known, new]) == {"new": 1000}
 
 
 def test_a_new_endpoint_is_tried():
@@ -103,8 +116,9 @@ def keys(count=2000):
     return [f"conversation {number}".encode() for number in range(count)]
 
 
-def homes(strategy, candidates, **facts):
-    field, rng = Field(candidates), random.Random(7)
+def homes(strategy, candidates):
+    field = candidates if isinstance(candidates, Field) else Field(candidates)
+    rng = random.Random(7)
     choose = STRATEGIES[strategy]
     return {key: choose(field, Wish(affinity=key), rng).endpoint.id for key in keys()}
 
@@ -122,6 +136,20 @@ def test_without_one_of_ten_at_most_fifteen_percent_move():
     moved = sum(before[key] != after[key] for key in before)
     assert moved <= 0.15 * len(before)
     assert all(before[key] == "e0" for key in before if before[key] != after[key])
+
+
+def test_who_is_left_out_for_a_while_moves_only_its_own_keys_and_gets_them_back():
+    ten = [candidate(f"e{number}") for number in range(10)]
+    names = [each.endpoint.id for each in ten]
+    before = homes("consistent_hash", Field(ten, places=names))
+
+    without = homes("consistent_hash", Field(ten[1:], places=names))
+
+    moved = {key for key in before if before[key] != without[key]}
+    assert {before[key] for key in moved} == {"e0"}
+    assert len(moved) <= 0.15 * len(before)
+    assert homes("consistent_hash", Field(ten[1:]).without({})) == without
+    assert homes("consistent_hash", Field(ten, places=names)) == before
 
 
 def test_no_place_gets_far_more_than_its_part():

@@ -17,6 +17,7 @@ from tests.inference.queue.test_waiting import limit
 
 TOKEN_SECONDS = 0.00005
 CLIENTS = 12
+REFUSED_SECONDS = 0.1
 
 
 def weigh(member, weight):
@@ -25,10 +26,13 @@ def weigh(member, weight):
 
 
 async def keep_asking(gateway, member, *, tokens, until, answers):
-    """One client that asks again as soon as it is answered."""
-    while time.monotonic() < until:
+    """One client that asks again as soon as it is answered, or soon after it is refused."""
+    while (started := time.monotonic()) < until:
         answer = await gateway.chat(member, **tokens(member))
-        answers.append((time.monotonic(), answer.status))
+        answers.append((time.monotonic() - started, answer.status))
+        if answer.status != 200:
+            # Refusals are quick: without a pause they would be all that this machine does.
+            await asyncio.sleep(REFUSED_SECONDS)
 
 
 def costs(rng):
@@ -87,10 +91,8 @@ async def test_a_noisy_neighbour_does_not_matter(gateway, acme, rival, engine, t
     """acme wants ten times its share and fills the queue; rival wants half of its own."""
     await in_database(limit, slots=4, queue_length=30)
     await gateway.worker.follower.catch_up()
-    engine.behave(Behaviour(first_token_seconds=0.05))
-
-    alone = await ask_steadily(gateway, rival, every=0.05, times=40)
-    until = time.monotonic() + 4
+    engine.behave(Behaviour(first_token_seconds=0.1))
+    until = time.monotonic() + 5
     answers = []
 
     def ask(member):
@@ -101,13 +103,15 @@ async def test_a_noisy_neighbour_does_not_matter(gateway, acme, rival, engine, t
         for _ in range(40)
     ]
     await asyncio.sleep(0.5)
-    beside = await ask_steadily(gateway, rival, every=0.05, times=40)
+    beside = await ask_steadily(gateway, rival, every=0.1, times=40)
     await asyncio.gather(*flood)
 
+    ends = Counter(status for _, status in answers)
+    assert set(ends) == {200, 503}, "acme fills the queue"
     assert {status for _, status in beside} == {200}
-    # Longer by no more than until the next of the four places is free.
-    assert median(beside) < median(alone) + 0.05
-    assert Counter(status for _, status in answers)[200] > 80
+    # In a queue without shares both would wait as long. Both are as slow as the machine is.
+    waited = median([each for each in answers if each[1] == 200])
+    assert median(beside) < waited / 2, f"{median(beside):.3f} s beside {waited:.3f} s"
 
 
 async def ask_steadily(gateway, member, *, every, times):
