@@ -43,6 +43,10 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     goes_on: bool = True
     """Whether it goes on when whoever asked for it has left."""
+    user: str = ""
+    """Whom the client serves: during a rollout that user stays with one revision."""
+    variables: dict[str, str] | None = None
+    """For the places of the same name in the agent's instructions."""
     busy: BusyPolicy = "reject"
     """Where the agent has no policy of its own."""
 
@@ -50,7 +54,8 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """Of what is asked, so that a `client_id` cannot stand for two requests."""
         items = [{**item_json(item), "id": ""} for item in self.input]
-        asked = msgspec.json.encode((self.model, self.instructions, items, self.previous_response))
+        settings = (self.model, self.instructions, self.variables)
+        asked = msgspec.json.encode((*settings, items, self.previous_response))
         return hashlib.sha256(asked).hexdigest()[:32]
 
 
@@ -91,6 +96,7 @@ def chat_of(create: CreateRun, history: tuple[Item, ...]) -> ChatRequest:
         tool_choice=create.tool_choice if create.tools else None,  # type: ignore[arg-type]
         parallel_tool_calls=create.parallel_tool_calls if create.tools else None,
         response_format=create.response_format,
+        variables=create.variables,
     )
     return msgspec.structs.replace(asked, **create.parameters) if create.parameters else asked
 

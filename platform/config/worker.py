@@ -195,6 +195,7 @@ class Worker:
             delete=self._asking(run_store.delete_run),
             history=self._conversations.history,
             keep_summary=self._conversations.keep_summary,
+            begun_with=self._asking(run_store.begun_with),
             begun_since=self._asking(run_store.begun_since),
             last_begun=self._asking(run_store.last_begun),
         )

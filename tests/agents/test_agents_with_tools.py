@@ -125,8 +125,11 @@ async def test_a_function_of_the_client_is_given_back_to_it(gateway, acme, engin
 
 async def test_a_tool_of_another_tenant_is_none(gateway, acme, engine, route):
     rival = await in_database(join, "rival")
-    await in_database(give, rival, "calc", kind="builtin", settings={"function": "calculator"})
+    calculator = {"kind": "builtin", "settings": {"function": "calculator"}}
+    await in_database(give, rival, "calc", **calculator)
+    own = await in_database(give, acme, "calc", **calculator)
     await in_database(employ, acme, route, tools=["calc"])
+    await in_database(delete_tool, tool=own)
     engine.behave(says_after(("calc", {"expression": "1"})))
 
     answer = await ask(gateway, acme)
