@@ -147,6 +147,7 @@ def finish_run(ended: EndedRun) -> bool:
             completion_tokens=ended.usage.completion_tokens,
             steps=ended.steps,
             tool_calls=ended.tool_calls,
+            cache_hit=ended.cache_hit,
             **({"incomplete_reason": ended.reason} if ended.reason else {}),
         )
         if won:

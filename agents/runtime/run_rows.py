@@ -83,6 +83,7 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     steps: int = 0
     tool_calls: int = 0
+    cache_hit: bool = False
     items: tuple[StoredItem, ...] = ()
 
 

@@ -151,6 +151,7 @@ class Worker:
     def _assemble(self) -> Gateway:
         gate, relay = self._assemble_gate(), Fallbacks(self.dispatcher)
         catalog = AgentCatalog(self._load_agents, self._load_revision)
+        answers = ResponseCache(RedisShelf(self._shelf))
         machinery = Machinery(
             worker=self._workers.name,
             gate=gate,
@@ -161,6 +162,7 @@ class Worker:
             log=self.event_log,
             bell=self._bell,
             workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
+            answers=answers,
         )
         return Gateway(
             keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
@@ -174,7 +176,7 @@ class Worker:
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
-            answers=ResponseCache(RedisShelf(self._shelf)),
+            answers=answers,
             usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),

@@ -63,9 +63,7 @@ async def test_new_sessions_are_shared_out_and_each_stays(gateway, acme, helper,
     assert set(texts) == {"revision 1", "revision 2"}
 
 
-async def test_a_conversation_leaves_a_candidate_that_was_taken_back(
-    gateway, acme, helper, engine
-):
+async def test_a_conversation_leaves_a_candidate_that_was_taken_back(gateway, acme, helper, engine):
     rollout = await in_database(start, helper, share=99)
     sessions = [(await say(gateway, acme))["session_id"] for _ in range(3)]
     assert "revision 2" in told(engine)
