@@ -182,6 +182,7 @@ def finish(receipt: ErasureReceipt) -> ErasureReceipt:
             receipt.tenant_id,
             conversations=rest.get("conversations", []),
             runs=rest.get("runs", []),
+            everything=receipt.kind == ErasureKind.TENANT,
         )
     except redis.RedisError as error:
         log.warning("an erasure is not finished: %s", error.__class__.__name__)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import redis
 from django.conf import settings
 
+from agents.answer_erasure import erase_answers, erase_answers_of
 from agents.events.stream import key_of
 from agents.redis_keys import context_key
 from agents.runtime.context_cache import GONE, SECONDS
@@ -13,13 +14,26 @@ from kernel.redis import connect
 AT_ONCE = 500
 
 
-def purge(tenant_id: int, *, conversations: Sequence[str], runs: Sequence[str]) -> dict[str, int]:
-    """Delete what is there, and say how many of each kind were. Raises RedisError."""
+def purge(
+    tenant_id: int, *, conversations: Sequence[str], runs: Sequence[str], everything: bool = False
+) -> dict[str, int]:
+    """Delete what is there, and say how many of each kind were. Raises RedisError.
+
+    With `everything`, answers that no conversation is known of go as well. Gateways are told to
+    forget theirs when the transaction that this is called in is committed.
+    """
     with connect(settings.REDIS_URL) as client:
-        return {
+        gone = {
             "contexts": purge_contexts(client, tenant_id, conversations),
             "event_logs": purge_logs(client, runs),
         }
+    # Answers of runs without a conversation are kept under the run's own name.
+    erased = (
+        erase_answers(tenant_id)
+        if everything
+        else erase_answers_of(tenant_id, conversations=(*conversations, *runs))
+    )
+    return {**gone, "cached_answers": erased}
 
 
 def purge_contexts(client: redis.Redis, tenant_id: int, conversations: Sequence[str]) -> int:

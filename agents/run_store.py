@@ -67,7 +67,16 @@ def begin_in_turn(new: NewRun) -> Begun | Busy | Joined:
             running = next((run for run, state in ids if state in RUNNING), ids[0][0])
             return Busy(run_id=running, waiting=len(ids))
     previous = find_stored(new.previous) if new.previous else None
+    if place is not None:
+        note_beginning(place, new)
     return insert_run(new, conversation=place, previous=previous)
+
+
+def note_beginning(place: Conversation, new: NewRun) -> None:
+    """The first agent that answers in a conversation is the one that it stays with."""
+    if new.agent and place.revision is None and place.agent in ("", new.agent):
+        rows = Conversation.objects.filter(pk=place.pk)
+        rows.update(agent=new.agent, revision=new.agent_revision)
 
 
 def find_twin(new: NewRun, place: Conversation | None) -> Run | None:
@@ -138,6 +147,7 @@ def finish_run(ended: EndedRun) -> bool:
             completion_tokens=ended.usage.completion_tokens,
             steps=ended.steps,
             tool_calls=ended.tool_calls,
+            cache_hit=ended.cache_hit,
             **({"incomplete_reason": ended.reason} if ended.reason else {}),
         )
         if won:
@@ -264,6 +274,19 @@ def delete_run(tenant_id: int, run_id: str) -> None:
             raise RunIsActive
         Item.objects.filter(run=run).exclude(conversation=None).update(run=None)
         run.delete()
+
+
+def begun_with(
+    tenant_id: int, *, conversation: str | None, previous_response: str | None
+) -> tuple[str, int | None] | None:
+    """The agent and revision that a conversation was begun with, or that gave a response."""
+    with tenant_scope(tenant_id):
+        if conversation is not None:
+            talks = Conversation.objects.filter(public_id=conversation)
+            return talks.values_list("agent", "revision").first()
+        runs = Run.objects.filter(public_id=previous_response, store=True)
+        found: tuple[str, int | None] | None = runs.values_list("agent", "agent_revision").first()
+        return found
 
 
 def begun_since(tenant_id: int, conversation: str, run_id: str | None) -> Sequence[str]:

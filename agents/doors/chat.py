@@ -17,7 +17,7 @@ from agents.doors.rendering import error_event
 from agents.runtime.create_run import CreateRun
 from agents.runtime.items import user_message
 from agents.runtime.run_port import ActiveRun
-from inference.relay.parameters import Parameters, check_parameters, parse
+from inference.relay.parameters import Parameters, Variables, check_parameters, parse
 from kernel.asgi import ClientLeft, ClientWatch
 from kernel.errors import MissingParameter, PlatformError
 from tenants.admission.principal import Principal
@@ -37,6 +37,7 @@ class ChatBody(msgspec.Struct, kw_only=True):
     session_id: Label | None = None
     agent: Label | None = None
     parameters: dict[str, Any] | None = None
+    variables: Variables | None = None
     stream: bool | None = None
 
 
@@ -111,6 +112,7 @@ def create_run(body: ChatBody, parameters: Parameters, session: Session) -> Crea
             if value is not None and name not in {"max_tokens", "max_completion_tokens"}
         },
         conversation=session.id,
+        variables=body.variables,
         # A stream names its session first, so that its client finds the answer again.
         goes_on=bool(body.stream),
     )

@@ -8,7 +8,14 @@ from msgspec import Meta
 from agents.events.event import Json
 from agents.runtime.create_run import BusyPolicy, CreateRun
 from agents.runtime.items import read_input
-from inference.relay.parameters import FunctionTool, Probability, Tokens, Tool, explain
+from inference.relay.parameters import (
+    FunctionTool,
+    Probability,
+    Tokens,
+    Tool,
+    Variables,
+    explain,
+)
 from kernel.errors import InvalidParameter
 
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
@@ -46,6 +53,8 @@ class ResponseBody(msgspec.Struct, kw_only=True):
     background: bool | None = None
     metadata: Metadata | None = None
     client_id: Label | None = None
+    user: Annotated[str, Meta(max_length=256)] | None = None
+    variables: Variables | None = None
 
 
 class RestBody(ResponseBody, kw_only=True):
@@ -90,6 +99,8 @@ def as_create_run(
         previous_response=body.previous_response_id,
         client_id=body.client_id or "",
         stream_id=stream_id,
+        user=body.user or "",
+        variables=body.variables,
         store=body.store is not False,
         background=bool(body.background),
         goes_on=goes_on,

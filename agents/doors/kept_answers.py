@@ -6,17 +6,15 @@ from typing import Any
 import msgspec
 
 from agents.doors.call import Call
-from agents.runtime.response_cache import Answer
+from agents.runtime.demand import NOTHING
+from agents.runtime.response_cache import HIT, Answer
 from inference.relay.event_stream import events_of
 from inference.relay.parameters import ChatRequest
 from inference.relay.usage import UNREADABLE
 from kernel.asgi import JSON_TYPE, Headers
 from kernel.ids import new_id
-from tenants.admission.demand import Demand
 from tenants.admission.gate import Outcome, Subject
 from tenants.admission.usage import Usage
-
-HIT = (b"x-tenantry-cache", b"hit")
 
 
 class Words(msgspec.Struct, frozen=True):
@@ -124,7 +122,6 @@ async def answer_again(
         gate.settle(admission, Outcome(usage=Usage(), status=status, decision=decision))
 
 
-NOTHING = Demand(prompt_bytes=0, answers=0, context_length=1)
 NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
 """What the tenant pays for, as in its ledger."""
 

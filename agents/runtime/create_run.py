@@ -39,6 +39,10 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     background: bool = False
     goes_on: bool = True
     """Whether it goes on when whoever asked for it has left."""
+    user: str = ""
+    """Whom the client serves: during a rollout that user stays with one revision."""
+    variables: dict[str, str] | None = None
+    """For the places of the same name in the agent's instructions."""
     busy: BusyPolicy = "reject"
     """Where the agent has no policy of its own."""
 
@@ -46,5 +50,6 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     def fingerprint(self) -> str:
         """Of what is asked, so that a `client_id` cannot stand for two requests."""
         items = [{**item_json(item), "id": ""} for item in self.input]
-        asked = msgspec.json.encode((self.model, self.instructions, items, self.previous_response))
+        settings = (self.model, self.instructions, self.variables)
+        asked = msgspec.json.encode((*settings, items, self.previous_response))
         return hashlib.sha256(asked).hexdigest()[:32]

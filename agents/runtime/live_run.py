@@ -16,6 +16,7 @@ from agents.events.narrator import Narrator
 from agents.events.response_object import response_object
 from agents.events.responses import Frame, ResponseEvents
 from agents.runtime.alone import keep_nothing, nobody_approves
+from agents.runtime.cached_calls import CachedCalls, may_be_kept
 from agents.runtime.catalog import RunLimits
 from agents.runtime.create_run import CreateRun
 from agents.runtime.delegates import TenantAgents
@@ -36,13 +37,15 @@ from agents.runtime.outcome import (
     outcome_of_ended,
     outcome_of_stop,
 )
-from agents.runtime.ports import Ended, Plan
+from agents.runtime.ports import AskModel, Ended, Plan
 from agents.runtime.resolution import Target
+from agents.runtime.response_cache import HIT
 from agents.runtime.run_port import Started
 from agents.runtime.run_request import chat_of, row_of, settings_for
 from agents.runtime.run_rows import EndedRun, NewRun
 from agents.runtime.told import items_to_tell
 from agents.runtime.tool_choice import offer_tools
+from inference.relay.parameters import ChatRequest
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import Overloaded, PlatformError
@@ -86,6 +89,7 @@ class LiveRun:
         self._is_running = False
         self._is_ending = False
         self._tool_calls = 0
+        self._cached: CachedCalls | None = None
         self._inserting: asyncio.Task[None] | None = None
         self._calls = ModelCalls(
             machinery,
@@ -241,7 +245,7 @@ class LiveRun:
         )
         ended = await run_agent(
             plan,
-            ask=self._calls,
+            ask=self._asking(request),
             tools=box,
             tell=self._narrator,
             # Until runs can be stored while they wait, what needs a person is refused, never done.
@@ -250,6 +254,22 @@ class LiveRun:
         )
         self._tool_calls = ended.progress.tool_calls
         return ended
+
+    def _asking(self, request: ChatRequest) -> AskModel:
+        """Who answers: a model, or what one said before."""
+        agent, place = self.target.agent, self.create.conversation or self.id
+        if agent is None or not may_be_kept(request, agent):
+            return self._calls
+        self._cached = CachedCalls(
+            self._calls,
+            gate=self._machinery.gate,
+            answers=self._machinery.answers,
+            subject=self._calls.subject,
+            agent=agent,
+            tag=place if self.create.store else "",
+            admitted=partial(self._admitted, marks=(HIT,)),
+        )
+        return self._cached
 
     def _helpers(self) -> TenantAgents:
         """Other agents that may take part; each of their model calls counts for this run."""
@@ -274,12 +294,12 @@ class LiveRun:
             keep_summary=partial(machinery.store.keep_summary, self.principal.tenant_id),
         )
 
-    def _admitted(self, admission: Admission) -> None:
+    def _admitted(self, admission: Admission, *, marks: Sequence[tuple[bytes, bytes]] = ()) -> None:
         """The first call may be made: only now the run exists."""
         if self.started.done():
             return
         self._narrator.say(self._narrator.events.created())
-        self.started.set_result(Started(run_id=self.id, headers=admission.headers()))
+        self.started.set_result(Started(run_id=self.id, headers=[*admission.headers(), *marks]))
         if not self.has_row:
             # The engine works meanwhile.
             self._inserting = asyncio.create_task(self._insert())
@@ -351,6 +371,7 @@ class LiveRun:
             reason=outcome.reason,
             steps=self._calls.count,
             tool_calls=self._tool_calls,
+            cache_hit=self._cached is not None and self._cached.is_hit,
             items=self._items() if self.create.store else (),
         )
         deadline = time.monotonic() + (FINISH_PATIENCE_SECONDS if self.create.store else 0)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from agents.events.bell import Bell
 from agents.events.log import EventLog
 from agents.runtime.catalog import AgentCatalog
+from agents.runtime.response_cache import ResponseCache
 from agents.runtime.run_rows import RunStore
 from agents.runtime.workshop import Workshop
 from inference.fleet.snapshot import FleetReference
@@ -26,3 +27,4 @@ class Machinery:
     log: EventLog
     bell: Bell
     workshop: Workshop
+    answers: ResponseCache

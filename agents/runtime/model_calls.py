@@ -39,7 +39,7 @@ class ModelCalls:
         self._machinery = machinery
         self._run_id, self._door = run_id, door
         self._route = target.route
-        self._subject = Subject(
+        self.subject = Subject(
             principal=principal,
             door=door,
             route=target.route.name,
@@ -61,7 +61,7 @@ class ModelCalls:
             self._machinery,
             run_id=self._run_id,
             door=self._door,
-            principal=self._subject.principal,
+            principal=self.subject.principal,
             target=target,
             admitted=self._admitted,
             why_stopped=self._why_stopped,
@@ -78,7 +78,7 @@ class ModelCalls:
         """Ask once. Raises the gate's refusals, what the relay raises, and why it was stopped."""
         gate, route = self._machinery.gate, self._route
         demand = demand_of_chat(request, route)
-        admission = await gate.admit(self._subject, demand, request_id=new_request_id())
+        admission = await gate.admit(self.subject, demand, request_id=new_request_id())
         asked = limited(request, admission.longest_answer)
         journey = begin_journey(route, admission, asked=asked)
         with Meter(gate, admission, journey=journey) as meter:

@@ -20,6 +20,8 @@ OFF, DETERMINISTIC, ALWAYS = "off", "deterministic", "always"
 VERSION = 1
 """Of what a key stands for and of how an answer is written; an old one is never found again."""
 LARGEST_ANSWER = 256 * 1024
+HIT = (b"x-tenantry-cache", b"hit")
+"""The header of an answer that was given before."""
 
 ENCODER = msgspec.json.Encoder(order="sorted")
 

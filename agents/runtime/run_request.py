@@ -50,6 +50,7 @@ def chat_of(create: CreateRun, history: tuple[Item, ...]) -> ChatRequest:
         tool_choice=create.tool_choice if create.tools else None,  # type: ignore[arg-type]
         parallel_tool_calls=create.parallel_tool_calls if create.tools else None,
         response_format=create.response_format,
+        variables=create.variables,
     )
     return msgspec.structs.replace(asked, **create.parameters) if create.parameters else asked
 

@@ -84,6 +84,7 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     steps: int = 0
     tool_calls: int = 0
+    cache_hit: bool = False
     items: tuple[StoredItem, ...] = ()
 
 
@@ -149,6 +150,9 @@ class RunStore:
     """Tenant; by keyword `conversation` and `previous_response`."""
     keep_summary: Callable[..., Awaitable[None]]
     """Tenant; by keyword `conversation`, `summary` and the item's id `through` which it stands."""
+    begun_with: Callable[..., Awaitable[tuple[str, int | None] | None]]
+    """Tenant; by keyword `conversation` and `previous_response`: the agent and revision that it was
+    begun with. None if nobody says, or if it is not there."""
     begun_since: Callable[[int, str, str | None], Awaitable[Sequence[str]]]
     """Tenant, conversation and run id: the runs that began there after that one, in order."""
     last_begun: Callable[[int, str], Awaitable[tuple[str | None, bool]]]

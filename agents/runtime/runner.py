@@ -18,9 +18,9 @@ from agents.runtime.create_run import CreateRun
 from agents.runtime.live_run import LiveRun
 from agents.runtime.machinery import Machinery
 from agents.runtime.outcome import Stop
-from agents.runtime.resolution import resolve
 from agents.runtime.run_port import ActiveRun
 from agents.runtime.run_rows import RENEW_SECONDS, ROLLBACK, KnownRun
+from agents.runtime.run_target import target_of
 from agents.runtime.turns import take_turn
 from kernel.errors import Overloaded
 from tenants.admission.principal import Principal
@@ -52,16 +52,10 @@ class Runner:
     ) -> LiveRun:
         """A run that goes on by itself. Its `started` says when it may be told of, or why not.
 
-        `behind`: another run that has to end first. Raises ModelNotFound.
+        `behind`: another run that has to end first. Raises what `target_of` raises.
         """
         machinery = self._machinery
-        target = resolve(
-            create.model,
-            purpose="chat",
-            principal=principal,
-            agents=await machinery.catalog.of_tenant(principal.tenant_id),
-            fleet=machinery.fleet.current,
-        )
+        target = await target_of(machinery, principal, create)
         run = LiveRun(machinery, create, principal, target)
         self._runs[run.id] = run
         # Without the caller's context: the request may end, and its logs and locals with it.

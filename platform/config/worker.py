@@ -159,6 +159,7 @@ class Worker:
         gate = self._assemble_gate()
         relay = Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget)
         catalog = AgentCatalog(self._load_agents, self._load_revision)
+        answers = ResponseCache(RedisShelf(self._shelf))
         machinery = Machinery(
             worker=self._workers.name,
             gate=gate,
@@ -169,6 +170,7 @@ class Worker:
             log=self.event_log,
             bell=self._bell,
             workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
+            answers=answers,
         )
         self.runner = Runner(machinery)
         return Gateway(
@@ -183,7 +185,7 @@ class Worker:
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
-            answers=ResponseCache(RedisShelf(self._shelf)),
+            answers=answers,
             usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
@@ -204,6 +206,7 @@ class Worker:
             delete=self._asking(run_store.delete_run),
             history=self._conversations.history,
             keep_summary=self._conversations.keep_summary,
+            begun_with=self._asking(run_store.begun_with),
             begun_since=self._asking(run_store.begun_since),
             last_begun=self._asking(run_store.last_begun),
         )

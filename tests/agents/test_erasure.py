@@ -9,7 +9,7 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
-from agents import erasure
+from agents import answer_erasure, erasure
 from agents.conversation_store import append_items
 from agents.models import Approval, Conversation, ErasureReceipt, Run
 from agents.models.choices import RunState
@@ -20,6 +20,7 @@ from kernel.ids import new_id
 from tenants.ledger import append_usage
 from tenants.models import Tenant, UsageEvent
 from tests.fakes.model_server import Behaviour
+from tests.fixtures.cast import hire
 from tests.fixtures.gateway import in_database
 from tests.fixtures.usage import record
 
@@ -164,8 +165,61 @@ async def test_what_an_agent_streamed_is_nowhere_either(acme, tiny, engine, gate
     assert await in_database(tables_with, MARK) == []
     assert keys_with(memory, MARK) == []
     assert gone["receipt"]["counts"] == {
-        "conversations": 1, "runs": 2, "items": 4, "approvals": 0, "contexts": 1, "event_logs": 2
+        "conversations": 1, "runs": 2, "items": 4, "approvals": 0, "contexts": 1, "event_logs": 2,
+        "cached_answers": 0,
     }  # fmt: skip
+
+
+@pytest.fixture
+async def keeps_answers(acme, rival, tiny, engine):
+    """Each has an agent that gives answers again; the first one holds the mark."""
+    for member in (acme, rival):
+        await in_database(hire, member.tenant, tiny, response_cache="always", cache_seconds=600)
+        await in_database(answer_erasure.erase_answers, member.tenant.pk)
+    engine.behave(Behaviour(word=MARK), Behaviour(word="theirs"), Behaviour(word="again"))
+
+
+@pytest.mark.usefixtures("keeps_answers")
+@pytest.mark.parametrize("place", ["conversation", "run alone", "tenant"])
+async def test_kept_answers_go_with_what_they_were_given_to(acme, rival, gateway, memory, place):
+    asked = {"model": "helper", "input": "hello"}
+    if place != "run alone":
+        asked["conversation"] = (await in_database(talk_of, acme)).public_id
+    first = await gateway.post(acme, "/v1/responses", json=asked)
+    assert MARK in str(first.json()["output"])
+    await gateway.post(rival, "/v1/responses", json={**asked, "conversation": None})
+    assert [key for key in keys_with(memory, MARK) if b":answer:" in key]
+
+    receipt = await in_database(erase, acme, place, asked)
+
+    assert keys_with(memory, MARK) == []
+    assert await in_database(tables_with, MARK) == []
+    assert receipt.counts["cached_answers"] == 1
+    theirs = {"model": "helper", "input": "hello"}
+    await asyncio.sleep(1)
+    if place != "run alone":
+        asked["conversation"] = (await in_database(talk_of, acme)).public_id
+    mine, others = [
+        (await gateway.post(member, "/v1/responses", json=body)).headers.get("x-tenantry-cache")
+        for member, body in ((acme, asked), (rival, theirs))
+    ]
+    assert (mine, others) == (None, "hit"), "not from the memory of the worker either"
+
+
+def talk_of(member):
+    return Conversation.objects.create(tenant=member.tenant, public_id=new_id("conv"))
+
+
+def erase(member, place, asked):
+    """Whatever `place` says."""
+    if place == "tenant":
+        return erasure.carry_out(erasure.begin_to_erase_tenant(member.tenant.pk, by="ada"))
+    if place == "conversation":
+        return erasure.erase_conversation(
+            member.tenant.pk, conversation=asked["conversation"], by="ada"
+        )
+    Tenant.objects.filter(pk=member.tenant.pk).update(retention_days=1)
+    return erasure.erase_expired(member.tenant.pk, now=datetime.now(UTC) + timedelta(days=2))
 
 
 async def test_a_run_that_is_erased_while_it_speaks_leaves_nothing(
