@@ -92,6 +92,8 @@ class Reading:
     """Of the whole pool, or a mean of those that tell, by its measure. None: it tells nothing."""
     telling: int = 0
     """Replicas of which a mean is made."""
+    is_least: bool = False
+    """Some replicas did not tell: the whole is at least this, so it lets nothing go."""
     note: str = ""
     """Why it tells nothing."""
 

@@ -49,6 +49,9 @@ def formula_of(target: Target, seen: Seen, *, more: int, fewer: int) -> Formula:
         limit = words.amount(target.kind, target.up)
         return formula(target, value, target.up, more, f"{said} is above {limit}")
     limit = words.amount(target.kind, target.down)
+    if reading.is_least:
+        said = f"{said} or more, since not every replica tells"
+        return formula(target, value, target.down, seen.replicas, said)
     if value < target.down:
         return formula(target, value, target.down, fewer, f"{said} is below {limit}")
     return formula(target, value, target.down, seen.replicas, f"{said} is not below {limit}")

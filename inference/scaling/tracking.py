@@ -50,6 +50,9 @@ def sum_formula(target: Target, reading: Reading, rules: Rules, seen: Seen) -> F
     if seen.replicas and is_near(total / (target.target * seen.replicas), rules.tolerance):
         return stays(target, reading, rules, seen, f"{said}, close to {each}")
     wanted = rounded_up(total / target.target)
+    if reading.is_least and wanted < seen.replicas:
+        said = f"{said}, but not every replica tells: {words.replicas(seen.replicas)} stay."
+        return formula(target, reading, seen.replicas, said)
     return formula(target, reading, wanted, f"{said}, {each}: {words.replicas(wanted)}.")
 
 

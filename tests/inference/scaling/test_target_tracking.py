@@ -1,5 +1,7 @@
 """Target tracking against the worked examples of Kubernetes' HorizontalPodAutoscaler."""
 
+from dataclasses import replace
+
 import pytest
 
 from inference.scaling.algorithm import decide
@@ -74,6 +76,12 @@ def test_a_missing_signal_keeps_the_pool_from_shrinking():
 
 def test_a_missing_signal_does_not_keep_it_from_growing():
     assert propose(rules(CPU, WAITING), seen(4, waiting=90)).replicas == 9
+
+
+def test_a_total_that_not_every_replica_told_of_may_grow_the_pool_but_not_shrink_it():
+    part = Reading(value=10, telling=3, is_least=True)
+    assert propose(rules(WAITING), seen(4, waiting=part)).replicas == 4
+    assert propose(rules(WAITING), seen(4, waiting=replace(part, value=90))).replicas == 9
 
 
 def test_without_any_signal_everything_stays():
