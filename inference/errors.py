@@ -7,7 +7,7 @@
 * Rejected
   x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded, PolicyRefused
 * Conflict
-  x NameTaken, AddressTaken, ConfirmationNeeded
+  x NameTaken, AddressTaken, HostTaken, ConfirmationNeeded
 * UpstreamError              502
   x UpstreamTimeout          504
   x UpstreamBroken           502  the stream ended before its end
@@ -79,6 +79,12 @@ class AddressTaken(Conflict):
     """Another engine is registered at this address. Give this one an address of its own."""
 
     code = "address_taken"
+
+
+class HostTaken(Conflict):
+    """Another machine keeps this pool's replicas. Give this one a pool of its own."""
+
+    code = "scale_host_taken"
 
 
 class UpstreamTimeout(UpstreamError):

@@ -174,3 +174,18 @@ def test_retries_are_a_fifth_of_what_is_asked():
         budget.asked()
         taken += budget.take()
     assert 200 <= taken <= 200 + 20 + FLOOR
+
+
+def test_what_is_asked_of_an_empty_pool_is_counted(board, clock):
+    for _ in range(3):
+        clock.now += 1
+        with pytest.raises(Starting):
+            board.choose(pool(), Wish(), visited=())
+    (asked,) = board.demand().values()
+    assert asked == {"requests": 3, "at": clock.now}
+
+
+def test_where_all_were_visited_nothing_is_missing(board):
+    with pytest.raises(NoEndpointAvailable):
+        board.choose(pool("a"), Wish(), visited=["a"])
+    assert board.demand() == {}
