@@ -1,4 +1,9 @@
-"""Policies for the common cases, to begin with. Pure."""
+"""Policies for the common cases, to begin with. Pure.
+
+Of requests in flight a replica should have a share of what it takes: the rest is room for what
+comes while the next one starts. As many may wait as it takes: fewer would order a crowd of
+replicas for a queue that the first of them works off.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,8 +19,10 @@ class Preset:
     settings: Mapping[str, Any]
     """Fields of the policy that differ from their defaults."""
     signals: tuple[Mapping[str, Any], ...]
-    """Each as the fields of a signal."""
+    """Each as the fields of a signal, but `share` for a target that depends on the pool."""
 
+
+ROOMY = 0.85
 
 PRESETS: Mapping[str, Preset] = {
     "chat": Preset(
@@ -24,8 +31,8 @@ PRESETS: Mapping[str, Preset] = {
         "to shrink. The one to begin with.",
         settings={"algorithm": "target_tracking"},
         signals=(
-            {"kind": "in_flight", "target": 12.0},
-            {"kind": "waiting", "target": 4.0},
+            {"kind": "in_flight", "share": ROOMY},
+            {"kind": "waiting", "share": 1.0},
         ),
     ),
     "long_context": Preset(
@@ -35,7 +42,7 @@ PRESETS: Mapping[str, Preset] = {
         signals=(
             {"kind": "kv_cache", "target": 70.0},
             {"kind": "ttft_p95", "target": 2000.0},
-            {"kind": "waiting", "target": 4.0},
+            {"kind": "waiting", "share": 1.0},
         ),
     ),
     "thresholds": Preset(
@@ -62,9 +69,19 @@ PRESETS: Mapping[str, Preset] = {
         "after that is told to come back in a moment, and wakes it.",
         settings={"algorithm": "target_tracking", "idle_seconds": 900},
         signals=(
-            {"kind": "in_flight", "target": 12.0},
-            {"kind": "waiting", "target": 4.0},
+            {"kind": "in_flight", "share": ROOMY},
+            {"kind": "waiting", "share": 1.0},
         ),
     ),
 }
 DEFAULT = "chat"
+
+
+def signals_for(preset: Preset, *, slots: float) -> tuple[dict[str, Any], ...]:
+    """The fields of each signal, where a replica takes so many requests at once."""
+    return tuple(
+        {"kind": each["kind"], "target": max(1.0, round(each["share"] * slots, 1))}
+        if "share" in each
+        else dict(each)
+        for each in preset.signals
+    )

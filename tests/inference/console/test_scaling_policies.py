@@ -9,7 +9,7 @@ from inference.errors import ConfirmationNeeded, NameTaken, PolicyRefused
 from inference.models import ScalingPolicy
 from inference.scaling import policies
 from inference.scaling.policy_rules import Signal, stored_hours, stored_signals
-from inference.scaling.presets import PRESETS
+from inference.scaling.presets import PRESETS, signals_for
 from tests.fixtures.scaling import NOON, WAITING, at, engine, hours, make_policy
 
 CPU = Signal(kind="cpu", target=50, query="avg(cpu)")
@@ -141,5 +141,5 @@ def test_an_override_is_possible_and_ends(pool, replicas, until):
 def test_a_preset_can_be_stored_as_it_is(pool, settings, name):
     settings.PROMETHEUS_URL = "http://prometheus:9090"
     preset = PRESETS[name]
-    queried = [{**each, "query": "up"} for each in preset.signals]
+    queried = [{**each, "query": "up"} for each in signals_for(preset, slots=16)]
     make_policy(pool, *(Signal(**each) for each in queried), **preset.settings)
