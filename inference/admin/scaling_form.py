@@ -29,6 +29,20 @@ HELP = {
     "up_cooldown": "Seconds of rest after any change.",
     "down_cooldown": "Seconds of rest after any change.",
 }
+LABELS = {
+    "min_replicas": "Least replicas",
+    "max_replicas": "Most replicas",
+    "idle_seconds": "Rests at zero after, seconds",
+    "replica_cost": "Cost of a replica",
+    "step_replicas": "Step of thresholds, replicas",
+    "window": "Window, seconds",
+    "cooldown": "Rest after a change, seconds",
+    "select": "Of several limits counts",
+    "percent": "At most, per cent",
+    "percent_seconds": "in so many seconds",
+    "replicas": "At most, replicas",
+    "replicas_seconds": "in so many seconds",
+}
 LIMITS = "At most so many per cent, or so many replicas, within so many seconds. Empty: no limit."
 WAYS = {"up": "Growing", "down": "Shrinking"}
 
@@ -119,8 +133,9 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         for name in SETTINGS:
             self.fields[name].initial = stored.get(name, self.fields[name].initial)
         for name, words in HELP.items():
-            if name in self.fields:
-                self.fields[name].help_text = words
+            self.fields[name].help_text = words
+        for name, field in self.fields.items():
+            field.label = LABELS.get(name.removeprefix("up_").removeprefix("down_"), field.label)
 
     def clean(self) -> Any:
         answers = super().clean()
@@ -151,8 +166,7 @@ class PartFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
         return [
             form.instance
             for form in self.forms
-            if form not in self.deleted_forms
-            and (form.has_changed() or form.instance.pk or form.initial)
+            if form not in self.deleted_forms and (form.has_changed() or form.instance.pk)
         ]
 
 

@@ -100,7 +100,9 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     ) -> dict[str, Any]:
         facts: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         preset = preset_of(request)
-        if preset and obj.pk is None and isinstance(inline, SignalsInline):
+        # What is sent back must count as changed, or Django would take it for an empty row.
+        is_asked = request.method == "GET"
+        if is_asked and preset and obj.pk is None and isinstance(inline, SignalsInline):
             facts["initial"] = list(signals_for(preset, slots=slots_asked(request)))
         return facts
 

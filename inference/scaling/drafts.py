@@ -80,8 +80,10 @@ def stored_draft(pool: ModelPool) -> Draft | None:
 def preset_draft(pool: ModelPool, *, name: str) -> Draft:
     preset = PRESETS[name]
     slots = slots_of(pool)
+    costs = ScalingPolicy.objects.filter(pool=pool).values_list("replica_cost", flat=True)
+    cost = costs.first() or 0.0
     return Draft(
-        policy=ScalingPolicy(pool=pool, max_replicas=100, **preset.settings),
+        policy=ScalingPolicy(pool=pool, max_replicas=100, replica_cost=cost, **preset.settings),
         signals=tuple(Signal(**each) for each in signals_for(preset, slots=slots)),
     )
 
