@@ -121,7 +121,7 @@ class RehearsalSerializer(serializers.Serializer[Any]):
     ordinary = serializers.FloatField(
         min_value=0.001, max_value=1e6, required=False, help_text="Requests a second, of a shape."
     )
-    drafts = DraftSerializer(many=True, min_length=1, max_length=2)
+    drafts = serializers.ListField(child=DraftSerializer(), min_length=1, max_length=2)
 
 
 class OutcomeSerializer(serializers.Serializer[Any]):

@@ -281,7 +281,8 @@ def write_state(
         "replicas": seen.replicas,
         "states": dict(look.states),
         "idlest": list(look.idlest),
-        "signals": {kind: each.value for kind, each in seen.readings.items()},
+        "signals": {kind: each.value for kind, each in seen.readings.items()}
+        | {"demand": float(seen.is_wanted)},
         "notes": {kind: each.note for kind, each in seen.readings.items() if each.value is None},
         "trouble": findings.troubles.get(state.pool_id, ""),
     }
