@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 
 from inference.scaling import thresholds, tracking, words
 from inference.scaling.manners import Step, limited, steadied
-from inference.scaling.rules import Direction, Memory, Proposal, Rules, Seen, Verdict
+from inference.scaling.rules import NOTHING, Direction, Memory, Proposal, Rules, Seen, Verdict
 
 ALGORITHMS: Mapping[str, Callable[[Rules, Seen], Proposal]] = {
     "target_tracking": tracking.propose,
@@ -66,7 +66,7 @@ def at_zero(rules: Rules, seen: Seen) -> Proposal:
 
 
 def is_asked(seen: Seen) -> bool:
-    waiting = seen.readings.get("waiting", tracking.NOTHING).value
+    waiting = seen.readings.get("waiting", NOTHING).value
     return seen.is_wanted or bool(waiting)
 
 

@@ -8,8 +8,7 @@ import math
 from typing import NamedTuple
 
 from inference.scaling import words
-from inference.scaling.rules import Direction, Limit, Memory, Rules
-from inference.scaling.tracking import HAIR
+from inference.scaling.rules import HAIR, Direction, Limit, Memory, Rules
 
 
 class Step(NamedTuple):

@@ -4,6 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+HAIR = 1e-9
+"""A number that a float makes a hair larger than it is must not cost a replica."""
+
 Algorithm = Literal["target_tracking", "thresholds", "step"]
 Select = Literal["max", "min", "disabled"]
 
@@ -96,6 +99,9 @@ class Reading:
     """Some replicas did not tell: the whole is at least this, so it lets nothing go."""
     note: str = ""
     """Why it tells nothing."""
+
+
+NOTHING = Reading(value=None, note="nothing is known of it")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 from inference.scaling import words
 from inference.scaling.measures import MEASURES
-from inference.scaling.rules import Formula, Proposal, Reading, Rules, Seen, Target
-from inference.scaling.tracking import NOTHING
+from inference.scaling.rules import NOTHING, Formula, Proposal, Reading, Rules, Seen, Target
 
 
 def propose(rules: Rules, seen: Seen) -> Proposal:

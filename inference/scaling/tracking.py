@@ -7,11 +7,16 @@ import math
 
 from inference.scaling import words
 from inference.scaling.measures import MEASURES
-from inference.scaling.rules import Formula, Proposal, Reading, Rules, Seen, Target
-
-NOTHING = Reading(value=None, note="nothing is known of it")
-HAIR = 1e-9
-"""A ratio that a float makes a hair larger than it is must not cost a replica."""
+from inference.scaling.rules import (
+    HAIR,
+    NOTHING,
+    Formula,
+    Proposal,
+    Reading,
+    Rules,
+    Seen,
+    Target,
+)
 
 
 def propose(rules: Rules, seen: Seen) -> Proposal:
