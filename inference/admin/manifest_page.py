@@ -11,7 +11,7 @@ from django.urls import reverse
 from inference.errors import ActuatorFailed, PolicyRefused
 from inference.models import ScalingPolicy
 from inference.models.scaling_policy import Actuator
-from inference.scaling.actuators.hpa import apply_policy, compiled, difference
+from inference.scaling.handover import apply_policy, compiled, difference
 from inference.scaling.manifests import as_yaml
 
 

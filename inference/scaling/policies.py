@@ -36,7 +36,7 @@ def save_policy(
     hours = stored_hours(policy) if schedules is None else schedules
     policy.full_clean(validate_unique=False, validate_constraints=False)
     ensure_sound(policy=policy, signals=wanted, schedules=hours, today=now.date())
-    ACTUATORS[policy.actuator].check(policy)
+    ACTUATORS[policy.actuator].check(policy.actuator_settings)
     if policy.mode == Mode.APPLY and not is_confirmed:
         ensure_few_enough(policy)
     store(policy)

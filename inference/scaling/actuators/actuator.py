@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from inference.models import ScalingPolicy
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
@@ -21,7 +19,7 @@ class Order:
 class Actuator(Protocol):
     """Reads and changes how many replicas there are."""
 
-    def check(self, policy: ScalingPolicy) -> None:
+    def check(self, settings: Mapping[str, Any]) -> None:
         """Raises PolicyRefused for settings with which it could not work."""
 
     def read(self, order: Order) -> int | None:

@@ -1,9 +1,10 @@
 """Kubernetes: the scale subresource of what runs the engines."""
 
 import logging
+from collections.abc import Mapping
+from typing import Any
 
 from inference.errors import ActuatorFailed
-from inference.models import ScalingPolicy
 from inference.scaling import words
 from inference.scaling.actuators.actuator import Order
 from inference.scaling.actuators.cluster import ensure_target, prefer, read_scale, write_scale
@@ -14,8 +15,8 @@ log = logging.getLogger(__name__)
 class Kubernetes:
     """Says how many; Kubernetes starts them, and ends them as gently as their pods ask for."""
 
-    def check(self, policy: ScalingPolicy) -> None:
-        ensure_target(policy.actuator_settings)
+    def check(self, settings: Mapping[str, Any]) -> None:
+        ensure_target(settings)
 
     def read(self, order: Order) -> int | None:
         replicas, _ = read_scale(order.settings)

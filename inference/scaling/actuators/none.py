@@ -1,14 +1,16 @@
 """No actuator: people follow the recommendations."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from inference.errors import ActuatorFailed
-from inference.models import ScalingPolicy
 from inference.scaling.actuators.actuator import Order
 
 
 class Nobody:
     """Changes nothing."""
 
-    def check(self, policy: ScalingPolicy) -> None:
+    def check(self, settings: Mapping[str, Any]) -> None:
         """Whatever the settings are, nobody reads them."""
 
     def read(self, order: Order) -> int | None:

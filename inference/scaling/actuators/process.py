@@ -5,12 +5,14 @@ nobody answers, it keeps what it has. The order lies in Redis; a Redis that was 
 that the next evaluation gives it again.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 import msgspec
 import redis
 
 from inference.errors import ActuatorFailed, HostTaken
 from inference.fleet.redis_names import SCALE_HOST, SCALE_ORDER
-from inference.models import ScalingPolicy
 from inference.scaling import words
 from inference.scaling.actuators.actuator import Order
 from tenants.live_redis import limits
@@ -37,7 +39,7 @@ class Host(msgspec.Struct, frozen=True):
 class Processes:
     """Replicas that `scale_host` keeps."""
 
-    def check(self, policy: ScalingPolicy) -> None:
+    def check(self, settings: Mapping[str, Any]) -> None:
         """It has no settings: the machine knows its devices and its model."""
 
     def read(self, order: Order) -> int | None:

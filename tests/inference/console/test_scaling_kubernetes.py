@@ -7,9 +7,9 @@ from inference.errors import ActuatorFailed, PolicyRefused
 from inference.models import ScalingDecision
 from inference.scaling.actuators import cluster
 from inference.scaling.actuators.actuator import Order
-from inference.scaling.actuators.hpa import apply_policy, compiled, difference
 from inference.scaling.actuators.kubernetes import Kubernetes
 from inference.scaling.evaluation import evaluate_pools
+from inference.scaling.handover import apply_policy, compiled, difference
 from inference.scaling.policy_rules import Signal
 from tests.fakes.kube_api import kube_api, kubeconfig, scale_of
 from tests.fixtures.console_limits import sentences
