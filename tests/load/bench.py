@@ -19,6 +19,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.load import load, servers, stack
+from tests.load.rehearsals import report_rehearsals
 from tests.load.report import Figure, save, show
 from tests.load.script_cost import Cost, measure_admissions
 
@@ -237,6 +238,7 @@ def main() -> None:
     parser.add_argument("--without-gateway", action="store_true", help="the baseline only")
     given = parser.parse_args()
     length = Length(rounds=given.rounds, seconds=given.seconds, streams=given.streams)
+    report_rehearsals()
     sys.exit(bench(length, with_gateway=not given.without_gateway))
 
 
