@@ -143,6 +143,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "MemberRole": "tenants.models.Membership.Role",
+        "ScalingSelect": "inference.models.scaling_policy.Select",
         "TargetRole": "inference.models.RouteTarget.Role",
         "TenantStatus": "tenants.models.Tenant.Status",
         "RecipientKind": "tenants.models.AlertRecipient.Kind",
