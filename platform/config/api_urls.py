@@ -12,6 +12,7 @@ from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
 from inference.api.pools import PoolsViewSet
 from inference.api.routes import RoutesViewSet
+from inference.api.scaling import ScalingPoliciesViewSet
 from tenants.api.alert_recipients import AlertRecipientsViewSet
 from tenants.api.keys import KeysViewSet
 from tenants.api.members import MembersViewSet
@@ -41,6 +42,7 @@ router.register("erasures", ErasuresViewSet, basename="erasure")
 router.register("tools", ToolsViewSet, basename="tool")
 router.register("routes", RoutesViewSet, basename="route")
 router.register("pools", PoolsViewSet, basename="pool")
+router.register("scaling-policies", ScalingPoliciesViewSet, basename="scaling-policy")
 router.register("endpoints", EndpointsViewSet, basename="endpoint")
 router.register("join-tokens", JoinTokensViewSet, basename="join-token")
 router.register("audit", AuditViewSet, basename="audit")

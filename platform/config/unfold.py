@@ -58,6 +58,8 @@ NAVIGATION = [
     section(
         "Inference",
         ("Fleet", "lan", "admin:fleet"),
+        ("Scaling", "trending_up", "admin:scaling"),
+        ("Scaling policies", "rule", changelist("inference_scalingpolicy")),
         ("Model routes", "alt_route", changelist("inference_modelroute")),
         ("Model pools", "dns", changelist("inference_modelpool")),
         ("Model endpoints", "developer_board", changelist("inference_modelendpoint")),

@@ -13,6 +13,7 @@ from tenants.models import Membership
 from tests.fixtures.console import PASSWORD, make_event, make_person
 from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits_shown import make_limits
+from tests.fixtures.scaling import make_policy
 from tests.fixtures.tools import make_tool
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
@@ -31,6 +32,7 @@ def platform(acme, rival, pool, route, operator):
     """One of everything, for each of two tenants."""
     join_tokens.issue_join_token(pool=pool, name="rack 1")
     static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="smollm2")
+    make_policy(pool)
     for tenant in (acme, rival):
         user = make_person(tenant, Membership.Role.ADMIN)
         services.issue_key(tenant=tenant, name="production")

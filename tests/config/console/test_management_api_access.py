@@ -3,6 +3,8 @@
 A route that is not in the table fails, so that nobody adds one without saying who may use it.
 """
 
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
 from django.test import Client
@@ -18,6 +20,7 @@ from tenants.models import AlertRecipient
 from tests.fixtures.console import make_event, make_person
 from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits import make_plan, own_quota, own_rate
+from tests.fixtures.scaling import make_policy
 from tests.fixtures.tools import make_tool
 
 PREFIX = "api/v1/"
@@ -124,6 +127,17 @@ ACCESS = {
     ("get", "pools/{pk}"): OPERATORS,
     ("patch", "pools/{pk}"): OPERATORS,
     ("delete", "pools/{pk}"): (401, 403, 403, 403, 403, 409),
+    ("get", "scaling-policies"): OPERATORS,
+    ("post", "scaling-policies"): (401, 403, 403, 403, 403, 409),
+    ("get", "scaling-policies/{pk}"): OPERATORS,
+    ("patch", "scaling-policies/{pk}"): OPERATORS,
+    ("delete", "scaling-policies/{pk}"): (401, 403, 403, 403, 403, 204),
+    ("post", "scaling-policies/{pk}/pause"): OPERATORS,
+    ("post", "scaling-policies/{pk}/resume"): OPERATORS,
+    ("post", "scaling-policies/{pk}/override"): OPERATORS,
+    ("delete", "scaling-policies/{pk}/override"): OPERATORS,
+    ("get", "scaling-policies/{pk}/decisions"): OPERATORS,
+    ("post", "scaling-policies/{pk}/rehearse"): OPERATORS,
     ("get", "endpoints"): OPERATORS,
     ("post", "endpoints"): (401, 403, 403, 403, 403, 201),
     ("get", "endpoints/{public_id}"): OPERATORS,
@@ -141,6 +155,12 @@ ACCESS = {
     ("get", "audit/{pk}"): OPERATORS,
 }
 BODIES = {
+    ("post", "scaling-policies"): {"pool": "small", "signals": [{"kind": "waiting", "target": 1}]},
+    ("post", "scaling-policies/{pk}/override"): {
+        "replicas": 2,
+        "until": (timezone.now() + timedelta(hours=1)).isoformat(),
+    },
+    ("post", "scaling-policies/{pk}/rehearse"): {"load": "sale", "drafts": [{}]},
     ("post", "tenants"): {"slug": "third", "name": "Third"},
     ("post", "members"): {"user": "olga", "role": "viewer"},
     ("patch", "members/{pk}"): {"role": "viewer"},
@@ -231,6 +251,7 @@ def things(acme, rival, route, pool, operator):
         "tokens": "tno_nobodys",
         "routes": route.pk,
         "pools": pool.pk,
+        "scaling-policies": make_policy(pool).pk,
         "endpoints": endpoint.public_id,
         "join-tokens": join_tokens.issue_join_token(pool=pool, name="rack 1")[0].pk,
         "audit": newest_audit_entry(),
