@@ -105,7 +105,7 @@ class ApprovalFilter(serializers.Serializer[Any]):
     run = serializers.CharField(max_length=40, required=False)
 
 
-class DecisionSerializer(serializers.Serializer[Any]):
+class ApprovalDecisionSerializer(serializers.Serializer[Any]):
     decision = serializers.ChoiceField(choices=("approved", "denied"))
     reason = serializers.CharField(
         max_length=approvals.LONGEST_REASON,
@@ -133,12 +133,12 @@ class ApprovalsViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
             return queryset
         return queryset.filter(**self.narrowed(ApprovalFilter, {"run": "run__public_id"}))
 
-    @extend_schema(request=DecisionSerializer, responses=ApprovalSerializer)
+    @extend_schema(request=ApprovalDecisionSerializer, responses=ApprovalSerializer)
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, public_id: str) -> Response:
         """Allow or deny a call; its run goes on. 409 if somebody decided it before."""
         approval = self.get_object()
-        told = self.told(DecisionSerializer)
+        told = self.told(ApprovalDecisionSerializer)
         if not approvals.resolve(approval=approval, by=self.who(), **told):
             raise ApprovalResolved
         return self.show(self.get_object())
