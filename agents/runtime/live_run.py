@@ -278,7 +278,7 @@ class LiveRun:
         machinery = self._machinery
         return TenantAgents(
             machinery.workshop,
-            tenant_id=self.principal.tenant_id,
+            principal=self.principal,
             catalog=machinery.catalog,
             fleet=machinery.fleet,
             ask_as=self._calls.asked_as,
