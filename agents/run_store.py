@@ -18,9 +18,11 @@ from agents.history_store import as_item, find_conversation
 from agents.models import Conversation, Item, Run
 from agents.models.choices import ACTIVE, RunState
 from agents.models.run_rows import RUNNING, RunQuerySet
+from agents.runtime.paused_run import read_paused
 from agents.runtime.run_rows import (
     LEASE_SECONDS,
     ROLLBACK,
+    UNDECIDED,
     WORKER_DIED,
     Begun,
     Busy,
@@ -148,6 +150,7 @@ def finish_run(ended: EndedRun) -> bool:
             steps=ended.steps,
             tool_calls=ended.tool_calls,
             cache_hit=ended.cache_hit,
+            checkpoint="",
             **({"incomplete_reason": ended.reason} if ended.reason else {}),
         )
         if won:
@@ -172,6 +175,26 @@ def keep_items(ended: EndedRun) -> None:
         Item.objects.bulk_create(rows, ignore_conflicts=True)
 
 
+def keep_left_items(run_id: str) -> None:
+    """Of a run that ended while it waited for a person: what it had come to."""
+    run = find_run(run_id)
+    paused = read_paused(run.checkpoint)
+    Run.objects.filter(pk=run.pk).update(checkpoint="")
+    if paused is not None:
+        keep_items(
+            EndedRun(
+                id=run_id,
+                tenant_id=run.tenant_id,
+                worker="",
+                state="cancelled",
+                usage=paused.used,
+                conversation=run.conversation.public_id if run.conversation else None,
+                reason=run.incomplete_reason,
+                items=paused.kept_items(note=UNDECIDED),
+            )
+        )
+
+
 def discard_run(tenant_id: int, run_id: str) -> None:
     """Take back a run that was refused before it began."""
     with tenant_scope(tenant_id):
@@ -184,7 +207,8 @@ def ask_cancel(tenant_id: int, run_id: str, why: str) -> KnownRun:
     with tenant_scope(tenant_id):
         find_run(run_id)
         Run.objects.ask_cancel(public_id=run_id, why=why)
-        Run.objects.cancel_waiting(public_id=run_id)
+        if Run.objects.cancel_waiting(public_id=run_id):
+            keep_left_items(run_id)
         return known_run(find_run(run_id))
 
 
@@ -222,6 +246,8 @@ def find_stored(run_id: str) -> Run:
 def known_run(run: Run) -> KnownRun:
     is_over = run.state not in ACTIVE
     rows = Item.objects.filter(run=run, is_input=False).order_by("position") if is_over else ()
+    # One that waits, or whose worker died, has come to what its checkpoint says.
+    left = read_paused(run.checkpoint)
     return KnownRun(
         id=run.public_id,
         tenant_id=run.tenant_id,
@@ -237,7 +263,7 @@ def known_run(run: Run) -> KnownRun:
         error=run.error,
         reason=run.incomplete_reason,
         usage=usage_of(run.prompt_tokens, run.cached_tokens, run.completion_tokens),
-        output=tuple(as_item(row) for row in rows),
+        output=tuple(as_item(row) for row in rows) or (left.items if left else ()),
     )
 
 

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from datetime import timedelta
 
 import redis
 from celery import shared_task
@@ -14,10 +15,12 @@ from agents.events.rebuilt import end_frame
 from agents.events.stream import end_arguments
 from agents.run_store import bury_dead_runs
 from agents.runtime.run_rows import KnownRun
+from agents.waiting_runs import expire_waiting
 from kernel.redis import connect
 
 log = logging.getLogger(__name__)
 
+MOST_DAYS_TO_DECIDE = timedelta(days=7)
 SECONDS_TO_START = 600
 SECONDS_TO_JUDGE = 60
 """A task that nobody took by then is dropped: the next look finds the same."""
@@ -37,6 +40,18 @@ def end_dead_runs(**_future: object) -> int:
         except (redis.RedisError, OSError) as error:
             log.warning("the end of runs is not told: %s", error.__class__.__name__)
     return len(buried)
+
+
+@shared_task(ignore_result=True)
+def expire_approvals(**_future: object) -> int:
+    """End the runs that have waited too long for a person, and tell those that follow them."""
+    ended = expire_waiting(now=timezone.now(), after=MOST_DAYS_TO_DECIDE)
+    if ended:
+        try:
+            tell_ends(ended)
+        except (redis.RedisError, OSError) as error:
+            log.warning("the end of runs is not told: %s", error.__class__.__name__)
+    return len(ended)
 
 
 def tell_ends(runs: Sequence[KnownRun]) -> None:

@@ -68,8 +68,9 @@ async def chat_events(
             )
             if text:
                 yield text
-            if events[-1].is_last:
+            if events[-1].is_last or events[-1].is_pause:
                 yield read_answer(events[-1])
+                return
 
 
 def read_answer(event: Event) -> ChatAnswer:

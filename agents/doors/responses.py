@@ -1,6 +1,7 @@
 """`POST /v1/responses`: a run over REST, as a whole, as a stream, or in the background."""
 
 import asyncio
+from contextlib import aclosing
 
 import msgspec
 
@@ -62,8 +63,12 @@ async def send_whole(call: Call, run: ActiveRun, started: Started) -> None:
     """Wait for the end. A run that failed is answered with its error."""
     last = None
     follow = call.gateway.runner.follow(run.principal.tenant_id, started.run_id)
-    async for events in follow:
-        last = events[-1]
+    async with aclosing(follow):
+        async for events in follow:
+            last = events[-1]
+            if last.is_pause:
+                # Nobody waits on a connection for people: it says `approval_required`.
+                break
     call.waited = call.elapsed()
     if run.error is not None:
         raise run.error

@@ -11,6 +11,7 @@ import msgspec
 import redis
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from agents.doors.decisions import decide
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import (
@@ -19,6 +20,7 @@ from agents.doors.socket_frames import (
     CancelResponse,
     CreateResponse,
     Ping,
+    ResolveApproval,
     ResumeResponse,
     SubscribeConversation,
     parse_frame,
@@ -42,7 +44,7 @@ from tenants.errors import TenantSuspended
 
 log = logging.getLogger(__name__)
 
-Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversation
+Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversation | ResolveApproval
 
 AUTHENTICATION_SECONDS = 10.0
 SECONDS_BETWEEN_CHECKS = 1.0
@@ -203,6 +205,11 @@ class ResponsesSocket(AsyncWebsocketConsumer):
                 self.runs.resume(tenant_id, frame.response_id, after=frame.starting_after)
             case SubscribeConversation():
                 self.runs.subscribe(tenant_id, frame)
+            case ResolveApproval():
+                told = msgspec.structs.asdict(frame)
+                run_id = told.pop("response_id")
+                await decide(self.gateway.runs, principal, run_id=run_id, **told)
+                await self.tell([{"type": "ack", "approval_id": frame.approval_id}])
 
     async def tell(self, frames: list[dict[str, Any]]) -> None:
         """Send frames. Raises ClientLeft."""

@@ -6,6 +6,7 @@ import msgspec
 from msgspec import Meta
 
 from agents.doors.create_response import Label, ResponseBody
+from agents.doors.decisions import Reason
 from agents.errors import UnknownFrame
 from inference.relay.parameters import explain
 from kernel.errors import InvalidJson
@@ -40,6 +41,15 @@ class SubscribeConversation(msgspec.Struct, tag_field="type", tag="conversation.
     starting_after: Annotated[int, Meta(ge=-1, le=10**9)] = -1
 
 
+class ResolveApproval(msgspec.Struct, tag_field="type", tag="approval.resolve"):
+    """What a person said about a call that waits."""
+
+    response_id: Label
+    approval_id: Label
+    approve: bool
+    reason: Reason = ""
+
+
 class CreateResponse(ResponseBody, tag_field="type", tag="response.create", kw_only=True):
     """Asks for a response. Those of one `stream_id` are made one after the other."""
 
@@ -47,12 +57,18 @@ class CreateResponse(ResponseBody, tag_field="type", tag="response.create", kw_o
 
 
 Frame = (
-    Authenticate | Ping | CancelResponse | ResumeResponse | SubscribeConversation | CreateResponse
+    Authenticate
+    | Ping
+    | CancelResponse
+    | ResumeResponse
+    | SubscribeConversation
+    | ResolveApproval
+    | CreateResponse
 )
 TYPES = frozenset(
     {
         *("auth", "ping", "conversation.subscribe"),
-        *("response.create", "response.cancel", "response.resume"),
+        *("response.create", "response.cancel", "response.resume", "approval.resolve"),
     }
 )
 

@@ -6,6 +6,8 @@ import msgspec
 
 Json = dict[str, Any]
 
+PAUSED = "tenantry:response.requires_approval"
+"""It waits for a person. Not an end: more follows when somebody has decided."""
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -21,6 +23,10 @@ class Event(msgspec.Struct, frozen=True, gc=False):
         """The frame's `type`."""
         start = len(b'{"type":"')
         return self.data[start : self.data.index(b'"', start)]
+
+    @property
+    def is_pause(self) -> bool:
+        return self.kind == PAUSED.encode()
 
     @property
     def as_sse(self) -> bytes:

@@ -17,7 +17,13 @@ from redis.asyncio import Redis
 from agents.errors import NotResumable
 from agents.events.event import Event, Json
 from agents.events.feed import Feed
-from agents.events.stream import Entry, end_arguments, key_of, read_entries
+from agents.events.stream import (
+    PAUSED_SECONDS,
+    Entry,
+    end_arguments,
+    key_of,
+    read_entries,
+)
 from agents.events.writer import LogWriter, RunLog
 from kernel.errors import Overloaded
 
@@ -50,6 +56,56 @@ class EventLog:
         run_log = self.writer.open(run_id, ttl=self._ttl if ttl is None else ttl)
         self._ours[run_id] = run_log
         return run_log
+
+    async def reopen(self, run_id: str, *, told: int) -> RunLog:
+        """The log of a run that goes on in this worker, after `told` events.
+
+        If it is lost, nobody can follow the run until it has ended and is rebuilt.
+        """
+        run_log = self.writer.open(run_id, ttl=self._ttl)
+        # Readers that are here already read on, now from memory.
+        feed, tail = self._feeds.pop(run_id, None), self._tasks.pop(run_id, None)
+        if feed is not None:
+            run_log.feed = feed
+        else:
+            run_log.feed.is_loaded = False
+        self._ours[run_id] = run_log
+        if tail is not None:
+            tail.cancel()
+            await asyncio.wait((tail,))
+        with contextlib.suppress(redis.RedisError, OSError):
+            await self._recall(run_log, told)
+        if len(run_log.feed.events) == told:
+            run_log.feed.loaded()
+        else:
+            run_log.is_kept = False
+            run_log.feed.fail(NotResumable())
+        run_log.release()
+        return run_log
+
+    async def _recall(self, run_log: RunLog, told: int) -> None:
+        feed = run_log.feed
+        while len(feed.events) < told:
+            first = len(feed.events)
+            feed.add(
+                read_entries(await self._entries(run_log.run_id, after=first - 1), first=first)
+            )
+            if len(feed.events) == first:
+                return
+
+    async def hand_over(self, run_log: RunLog) -> None:
+        """The run waits, and will go on in any worker: whoever reads on here reads Redis."""
+        run_id, feed = run_log.run_id, run_log.feed
+        self._ours.pop(run_id, None)
+        if not run_log.is_kept:
+            feed.fail(NotResumable())
+            await self.delete(run_id)
+            return
+        if feed.readers:
+            self._feeds[run_id] = feed
+            self._tasks[run_id] = asyncio.create_task(self._tail(run_id, feed))
+        with contextlib.suppress(redis.RedisError, OSError):
+            await self._redis.expire(key_of(run_id), PAUSED_SECONDS)
 
     async def close(self, run_log: RunLog) -> None:
         """The run has ended: from now on Redis is read like anywhere else."""
@@ -120,11 +176,13 @@ class EventLog:
 
     async def _read_on(self, run_id: str, feed: Feed) -> None:
         while not feed.is_over:
-            entries = await self._entries(run_id, after=len(feed.events) - 1)
+            # Before the wait: what was added meanwhile must not come again under a new number.
+            first = len(feed.events)
+            entries = await self._entries(run_id, after=first - 1)
             if not entries and not await self._redis.exists(key_of(run_id)):
                 feed.fail(NotResumable())
                 return
-            feed.add(read_entries(entries, first=len(feed.events)))
+            feed.add(read_entries(entries, first=first))
             if len(entries) < PAGE or feed.is_over:
                 feed.loaded()
             if not entries and not await self._heard(run_id, feed):

@@ -6,39 +6,10 @@ from typing import Any
 import msgspec
 
 from agents.events.event import Json
+from agents.events.run_settings import RunSettings
 from agents.runtime.items import Item, item_json
 from agents.runtime.run_rows import KnownRun
 from tenants.admission.usage import Usage
-
-
-class RunSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a response echoes of its request."""
-
-    response_id: str
-    model: str
-    created_at: int
-    """Seconds since 1970."""
-    instructions: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_output_tokens: int | None = None
-    metadata: dict[str, Any] | None = None
-    tools: tuple[Json, ...] = ()
-    tool_choice: str | Json = "auto"
-    parallel_tool_calls: bool = True
-    text: Json | None = None
-    truncation: str = "disabled"
-    previous_response_id: str | None = None
-    conversation: str | None = None
-    store: bool = True
-    background: bool = False
-    stream_id: str | None = None
-    fingerprint: str = ""
-
-    def without_text(self) -> "RunSettings":
-        """As it may be kept of a run that is not to be stored."""
-        return msgspec.structs.replace(self, instructions=None, metadata=None, tools=(), text=None)
-
 
 # What the schema requires of every response and we do not vary.
 UNCHANGING: Json = {

@@ -9,8 +9,9 @@ from typing import Any
 
 import msgspec
 
-from agents.events.event import Json
-from agents.events.response_object import RunSettings, response_object
+from agents.events.event import PAUSED, Json
+from agents.events.response_object import response_object
+from agents.events.run_settings import RunSettings
 from agents.runtime.items import FunctionCall, Item, Message, OutputText, item_json
 from agents.runtime.ports import ArgumentsDelta, Fact, ItemDone, ItemStarted, TextDelta
 from kernel.errors import PlatformError
@@ -22,10 +23,13 @@ Frame = Json
 class ResponseEvents:
     """Renders one run. Each method answers the frames that tell what just happened."""
 
-    def __init__(self, settings: RunSettings) -> None:
+    def __init__(
+        self, settings: RunSettings, *, number: int = -1, done: Sequence[Item] = ()
+    ) -> None:
+        """`number` is that of the last frame and `done` what was made before, if it goes on."""
         self._settings = settings
-        self._number = -1
-        self._done: list[Item] = []
+        self.number = number
+        self._done: list[Item] = list(done)
         self._open: Item | None = None
         self._parts: list[str] = []
 
@@ -58,6 +62,12 @@ class ResponseEvents:
                 return self._end(fact.item)
             case _:
                 return []
+
+    def paused(self, usage: Usage) -> list[Frame]:
+        """It waits for a person, and goes on later."""
+        details = {"reason": "approval_required"}
+        response = self._response("incomplete", usage=usage, incomplete_details=details)
+        return [self._frame(PAUSED, response=response)]
 
     def completed(self, usage: Usage, *, now: int) -> list[Frame]:
         closing = self._cut_short()
@@ -147,8 +157,8 @@ class ResponseEvents:
         return self._frame(kind, item_id=self._open.id, output_index=len(self._done), **fields)
 
     def _frame(self, kind: str, **fields: Any) -> Frame:
-        self._number += 1
-        frame = {"type": kind, "sequence_number": self._number, **fields}
+        self.number += 1
+        frame = {"type": kind, "sequence_number": self.number, **fields}
         if self._settings.stream_id is not None:
             frame["stream_id"] = self._settings.stream_id
         return frame

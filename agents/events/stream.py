@@ -15,6 +15,8 @@ FIELD = b"e"
 END = b"2-0"
 OPEN_SECONDS = 24 * 3600
 """How long a log without an end is kept, should nobody ever end it."""
+PAUSED_SECONDS = 8 * 24 * 3600
+"""The same of one that waits for a person: longer than anybody may take to decide."""
 
 END_SCRIPT = """
 local last = redis.call('XREVRANGE', KEYS[1], '+', '-', 'COUNT', 1)

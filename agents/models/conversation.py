@@ -66,6 +66,9 @@ class Run(TenantOwned):
     steps = models.PositiveIntegerField(default=0)
     tool_calls = models.PositiveIntegerField(default=0)
     cache_hit = models.BooleanField(default=False)
+    checkpoint = models.TextField(
+        blank=True, help_text="What it has come to, as JSON; emptied when its end is kept."
+    )
     worker = models.CharField(max_length=100, blank=True)
     lease_until = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
@@ -80,6 +83,11 @@ class Run(TenantOwned):
         indexes = (
             models.Index(fields=("tenant", "-created_at"), name="run_recent"),
             models.Index(fields=("lease_until",), name="run_leases", condition=Q(state__in=ACTIVE)),
+            models.Index(
+                fields=("id",),
+                name="run_waiting",
+                condition=Q(state=RunState.REQUIRES_APPROVAL),
+            ),
         )
         constraints = (
             models.UniqueConstraint(

@@ -14,6 +14,7 @@ from agents.runtime.workshop import Workshop
 from inference.fleet.snapshot import FleetReference
 from inference.relay.parameters import ChatMessage, ChatRequest
 from kernel.errors import NotFound
+from tenants.admission.principal import Principal
 
 
 class TenantAgents:
@@ -23,14 +24,15 @@ class TenantAgents:
         self,
         workshop: Workshop,
         *,
-        tenant_id: int,
+        principal: Principal,
         catalog: AgentCatalog,
         fleet: FleetReference,
         ask_as: Callable[[Target], AskModel],
     ) -> None:
         """`ask_as` makes what asks another agent's model and bills the same caller."""
         self._workshop = workshop
-        self._tenant_id = tenant_id
+        self._principal = principal
+        self._tenant_id = principal.tenant_id
         self._catalog = catalog
         self._fleet = fleet
         self._ask_as = ask_as
@@ -43,7 +45,8 @@ class TenantAgents:
 
     async def __call__(self, slug: str, message: str) -> Delegate:
         agents = await self._catalog.of_tenant(self._tenant_id)
-        agent = agents.get(slug)
+        # What the key may not ask itself, no agent asks for it.
+        agent = agents.get(slug) if self._principal.may_use(slug) else None
         route = self._fleet.current.routes.get(agent.route) if agent else None
         if agent is None or route is None:
             raise NotFound(f"There is no agent {slug!r} that could answer.")

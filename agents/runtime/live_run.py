@@ -1,20 +1,23 @@
 """One run on its way through this worker: its turn, its work, and its one end."""
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from typing import TypeVar
 
 import msgspec
 
-from agents.errors import RunNotKept
+from agents.errors import NotResumable, RunNotKept
 from agents.events.bell import bell_of_conversation
 from agents.events.event import Json
 from agents.events.feed import Feed
 from agents.events.narrator import Narrator
 from agents.events.response_object import response_object
 from agents.events.responses import Frame, ResponseEvents
+from agents.events.writer import RunLog
 from agents.runtime.alone import keep_nothing, nobody_approves
 from agents.runtime.cached_calls import CachedCalls, may_be_kept
 from agents.runtime.catalog import RunLimits
@@ -23,6 +26,7 @@ from agents.runtime.delegates import TenantAgents
 from agents.runtime.history import History
 from agents.runtime.instructions import apply_agent
 from agents.runtime.items import Item, StoredItem
+from agents.runtime.kept_progress import KeptProgress
 from agents.runtime.loop import run_agent
 from agents.runtime.machinery import Machinery
 from agents.runtime.metering import RunCancelled
@@ -36,15 +40,18 @@ from agents.runtime.outcome import (
     failed,
     outcome_of_ended,
     outcome_of_stop,
+    stop_named,
 )
-from agents.runtime.ports import AskModel, Ended, Plan
+from agents.runtime.paused_run import PausedRun
+from agents.runtime.ports import AskModel, Ended, Plan, Progress
 from agents.runtime.resolution import Target
 from agents.runtime.response_cache import HIT
 from agents.runtime.run_port import Started
 from agents.runtime.run_request import chat_of, row_of, settings_for
-from agents.runtime.run_rows import EndedRun, NewRun
+from agents.runtime.run_rows import EndedRun, NewRun, Pause
 from agents.runtime.told import items_to_tell
 from agents.runtime.tool_choice import offer_tools
+from agents.runtime.tools.toolbox import KindToolbox
 from inference.relay.parameters import ChatRequest
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
@@ -55,6 +62,8 @@ from tenants.admission.principal import Principal
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
+
 UNKEPT_LOG_SECONDS = 60
 """For which the events of a run that is not to be stored can still be resumed."""
 FINISH_PATIENCE_SECONDS = 10.0
@@ -63,13 +72,28 @@ LAST_EVENT_SECONDS = 5.0
 STOPPED = "Error: The run was stopped before the tool had answered."
 
 
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run goes on that has waited for a person."""
+
+    paused: PausedRun
+    log: RunLog
+
+
 class LiveRun:
     """A run that this worker executes. `stop` it whenever; it ends once."""
 
     def __init__(
-        self, machinery: Machinery, create: CreateRun, principal: Principal, target: Target
+        self,
+        machinery: Machinery,
+        create: CreateRun,
+        principal: Principal,
+        target: Target,
+        *,
+        again: Again | None = None,
     ) -> None:
-        self.id = new_id("resp")
+        """`again`: it has waited for a person, and goes on."""
+        paused = again.paused if again else None
+        self.id = again.log.run_id if again else new_id("resp")
         self.create = create
         self.principal = principal
         self.target = target
@@ -79,17 +103,26 @@ class LiveRun:
         self.error: PlatformError | None = None
         """Why it failed, once it is over."""
         self.task: asyncio.Task[None] | None = None
+        self.is_paused = False
+        """Whether it waits for a person now, and is no worker's."""
         self._machinery = machinery
-        self._settings = settings_for(create, run_id=self.id)
+        self._paused = paused
+        self._settings = paused.settings if paused else settings_for(create, run_id=self.id)
         ttl = None if create.store else UNKEPT_LOG_SECONDS
-        self._log = machinery.log.open(self.id, ttl=ttl)
-        self._narrator = Narrator(ResponseEvents(self._settings), self._log)
+        self._log = again.log if again else machinery.log.open(self.id, ttl=ttl)
+        events = (
+            ResponseEvents(self._settings, number=paused.number, done=paused.items)
+            if paused
+            else ResponseEvents(self._settings)
+        )
+        self._narrator = Narrator(events, self._log)
         self._log.on_taken = lambda: self.stop(Stop.LOST)
         self._why: Stop | None = None
         self._is_running = False
         self._is_ending = False
         self._tool_calls = 0
         self._cached: CachedCalls | None = None
+        self._kept: KeptProgress | None = None
         self._inserting: asyncio.Task[None] | None = None
         self._calls = ModelCalls(
             machinery,
@@ -100,6 +133,10 @@ class LiveRun:
             admitted=self._admitted,
             why_stopped=lambda: as_exception(self._why) if self._why else None,
         )
+        if paused:
+            self._calls.used, self._calls.count = paused.used, paused.calls
+            self.has_row = True
+            self.started.set_result(Started(run_id=self.id))
         # Nobody may be left who asks how it began.
         self.started.add_done_callback(lambda told: told.cancelled() or told.exception())
 
@@ -156,7 +193,8 @@ class LiveRun:
         """
         logs.request_id.set(self.id)
         logs.tenant.set(self.principal.tenant)
-        seconds = self._limits.seconds
+        spent = self._paused.progress.seconds if self._paused else 0.0
+        seconds = max(0.0, self._limits.seconds - spent)
         alarm = asyncio.get_running_loop().call_later(seconds, self.stop, Stop.TIME_IS_UP)
         metrics.active_runs.inc()
         try:
@@ -166,7 +204,10 @@ class LiveRun:
         finally:
             alarm.cancel()
             metrics.active_runs.dec()
-            await self._machinery.log.close(self._log)
+            if self.is_paused:
+                await self._machinery.log.hand_over(self._log)
+            else:
+                await self._machinery.log.close(self._log)
             self.over.set()
 
     @property
@@ -181,7 +222,7 @@ class LiveRun:
                 return await self._stopped(self._why)
             if not await take_turn():
                 return None
-            ended = await self._work()
+            return await self._work_or_wait()
         except PlatformError as error:
             return await self._failed(error)
         except (asyncio.CancelledError, RunCancelled, ClientLeft, RunLost):
@@ -192,7 +233,14 @@ class LiveRun:
             return await self._failed(PlatformError())
         finally:
             self._is_ending = True
-        return outcome_of_ended(ended)
+
+    async def _work_or_wait(self) -> Outcome | None:
+        ended = await self._work()
+        if ended.state != "paused":
+            return outcome_of_ended(ended)
+        # From here on the table decides whether it waits or is cancelled.
+        self._is_ending = True
+        return await self._pause(ended)
 
     async def _failed(self, error: PlatformError) -> Outcome | None:
         if self.started.done():
@@ -217,9 +265,24 @@ class LiveRun:
         return outcome
 
     async def _work(self) -> Ended:
-        create = self.create
         if self.started.done():
             self._narrator.say(self._narrator.events.in_progress())
+        box = await self._helpers().toolbox(self.target.agent)
+        plan = self._paused.plan(self.target) if self._paused else await self._plan(box)
+        self._kept = kept = KeptProgress(self, plan, self._machinery)
+        ended = await run_agent(
+            plan,
+            ask=self._asking(plan.request),
+            tools=box,
+            tell=self._narrator,
+            approvals=kept.ask_people if self.create.store else nobody_approves,
+            checkpoint=kept.save if self.create.store else keep_nothing,
+        )
+        self._tool_calls = ended.progress.tool_calls
+        return ended
+
+    async def _plan(self, box: KindToolbox) -> Plan:
+        create = self.create
         history = History()
         if create.conversation or create.previous_response:
             history = await self._machinery.store.history(
@@ -229,31 +292,69 @@ class LiveRun:
             )
         told = await self._told(history)
         agent = self.target.agent
-        helpers = self._helpers()
-        box = await helpers.toolbox(agent)
         offer = offer_tools(box.offer(), create.tools, create.tool_choice)
         request = msgspec.structs.replace(
             apply_agent(chat_of(msgspec.structs.replace(create, input=()), tuple(told)), agent),
             tools=list(offer.tools) or None,
             tool_choice=offer.choice,
         )
-        plan = Plan(
+        return Plan(
             request=request,
             limits=self._limits,
             client_tools=offer.client_tools,
             agents=(agent.slug,) if agent else (),
         )
-        ended = await run_agent(
-            plan,
-            ask=self._asking(request),
-            tools=box,
-            tell=self._narrator,
-            # Until runs can be stored while they wait, what needs a person is refused, never done.
-            approvals=nobody_approves,
-            checkpoint=keep_nothing,
+
+    async def is_begun(self) -> bool:
+        """Whether the table has it. False also if it could not be put there."""
+        if self._inserting is not None:
+            # A run that is cancelled here is in the table all the same.
+            await asyncio.shield(self._inserting)
+        return self.has_row
+
+    def paused(self, plan: Plan, progress: Progress, items: Sequence[Item]) -> PausedRun:
+        """What another worker needs to go on from here."""
+        agent, request = self.target.agent, plan.request
+        return PausedRun(
+            create=self.create,
+            settings=self._settings,
+            key=self.principal.public_id,
+            agent=agent.slug if agent else "",
+            revision=agent.revision if agent else 0,
+            request=msgspec.structs.replace(request, messages=request.messages[:1], tools=None),
+            messages=tuple(request.messages),
+            tools=tuple(request.tools or ()),
+            client_tools=plan.client_tools,
+            items=tuple(items),
+            progress=progress,
+            used=self._calls.used,
+            calls=self._calls.count,
+            number=self._narrator.events.number,
         )
-        self._tool_calls = ended.progress.tool_calls
-        return ended
+
+    async def _pause(self, ended: Ended) -> Outcome | None:
+        """Wait for people, held by no worker; or end, if it was cancelled in this moment."""
+        self._narrator.flush()
+        self._narrator.say(self._narrator.events.paused(self._calls.used))
+        # Nobody may go on with it before this log is written.
+        with contextlib.suppress(NotResumable):
+            async with asyncio.timeout(LAST_EVENT_SECONDS):
+                await self._log.feed.reached(self._narrator.events.number)
+        assert self._kept is not None, "only runs that are stored wait"
+        pause = Pause(
+            id=self.id,
+            worker=self._machinery.worker,
+            checkpoint=self._kept.text(ended.progress, ended.items),
+            usage=self._calls.used,
+            steps=self._calls.count,
+            tool_calls=ended.progress.tool_calls,
+        )
+        why = await self._patiently(lambda: self._machinery.store.pause(pause))
+        if why is None:
+            self.is_paused = True
+            return None
+        self._why = Stop.LOST if why == "lost" else stop_named(why)
+        return await self._stopped(self._why)
 
     def _asking(self, request: ChatRequest) -> AskModel:
         """Who answers: a model, or what one said before."""
@@ -276,7 +377,7 @@ class LiveRun:
         machinery = self._machinery
         return TenantAgents(
             machinery.workshop,
-            tenant_id=self.principal.tenant_id,
+            principal=self.principal,
             catalog=machinery.catalog,
             fleet=machinery.fleet,
             ask_as=self._calls.asked_as,
@@ -333,8 +434,10 @@ class LiveRun:
                     return
         self._log.release()
         self._narrator.say(frames)
-        async with asyncio.timeout(LAST_EVENT_SECONDS):
-            await self._log.feed.whole()
+        # The log of a run that waited may be lost: then it is rebuilt from the table.
+        with contextlib.suppress(NotResumable):
+            async with asyncio.timeout(LAST_EVENT_SECONDS):
+                await self._log.feed.whole()
         if self.create.conversation:
             await self._machinery.bell.ring(bell_of_conversation(self.create.conversation))
 
@@ -374,10 +477,14 @@ class LiveRun:
             cache_hit=self._cached is not None and self._cached.is_hit,
             items=self._items() if self.create.store else (),
         )
+        return await self._patiently(lambda: self._machinery.store.finish(ended))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the table again for a while, should it be away. Raises Overloaded."""
         deadline = time.monotonic() + (FINISH_PATIENCE_SECONDS if self.create.store else 0)
         while True:
             try:
-                return await self._machinery.store.finish(ended)
+                return await ask()
             except Overloaded:
                 if time.monotonic() >= deadline:
                     raise

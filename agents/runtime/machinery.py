@@ -1,5 +1,6 @@
 """What all runs of a worker work with."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from agents.events.bell import Bell
@@ -11,6 +12,7 @@ from agents.runtime.workshop import Workshop
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from tenants.admission.gate import Gate
+from tenants.admission.principal import Principal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,3 +30,5 @@ class Machinery:
     bell: Bell
     workshop: Workshop
     answers: ResponseCache
+    find_principal: Callable[[str], Awaitable[Principal | None]]
+    """By the public id of a key. Raises KeysUnavailable."""

@@ -53,6 +53,11 @@ def outcome_of_ended(ended: Ended) -> Outcome:
     return Outcome(state="incomplete", reason=ended.reason or "")
 
 
+def stop_named(why: str) -> Stop:
+    """What the table calls the reason of a cancellation."""
+    return Stop.ROLLED_BACK if why == ROLLBACK else Stop.CANCELLED
+
+
 def outcome_of_stop(why: Stop) -> Outcome:
     """Of a run that was stopped. LOST has none."""
     match why:

@@ -11,10 +11,11 @@ from agents.runtime.budget import Budget, Clock, Progress, Reason
 from agents.runtime.items import ApprovalRequest, FunctionCall, Item
 from agents.runtime.limits import RunLimits
 from agents.runtime.tool_spec import ToolSpec
+from agents.runtime.verdict import Verdict
 from inference.relay.parameters import ChatRequest
 from tenants.admission.usage import Usage
 
-__all__ = ["Budget", "Clock", "Progress", "Reason", "ToolSpec"]
+__all__ = ["Budget", "Clock", "Progress", "Reason", "ToolSpec", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,14 +96,6 @@ class Toolbox(Protocol):
         self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
     ) -> ToolResult:
         """Carry it out. Raises leaves of the error tree, which the model reads as an error."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """What a person said about a call."""
-
-    approve: bool
-    reason: str = ""
 
 
 class Approvals(Protocol):

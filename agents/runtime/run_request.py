@@ -4,7 +4,7 @@ import time
 
 import msgspec
 
-from agents.events.response_object import RunSettings
+from agents.events.run_settings import RunSettings
 from agents.runtime.create_run import CreateRun
 from agents.runtime.items import Item, chat_messages
 from agents.runtime.resolution import Target

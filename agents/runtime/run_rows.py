@@ -8,7 +8,8 @@ import msgspec
 
 from agents.events.event import Json
 from agents.runtime.history import History
-from agents.runtime.items import Item, StoredItem
+from agents.runtime.items import ApprovalRequest, Item, StoredItem
+from agents.runtime.verdict import Verdict
 from tenants.admission.usage import Usage
 
 LEASE_SECONDS = 15
@@ -19,6 +20,9 @@ EndState = Literal["completed", "failed", "incomplete", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "incomplete", "cancelled"})
 ROLLBACK = "rollback"
 """Why a run is to be cancelled, if what it said is to be forgotten."""
+APPROVAL_EXPIRED = "approval_expired"
+"""Why a run is incomplete for which nobody decided."""
+UNDECIDED = "Error: The run ended before a person had decided about this call."
 WORKER_DIED = {
     "code": "worker_died",
     "message": "The gateway that ran this response was lost. Ask again.",
@@ -88,6 +92,18 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
     items: tuple[StoredItem, ...] = ()
 
 
+class Pause(msgspec.Struct, frozen=True, kw_only=True):
+    """A run that waits for a person from now on."""
+
+    id: str
+    worker: str
+    checkpoint: str
+    """What another worker needs to go on, as `agents.runtime.paused_run` writes it."""
+    usage: Usage
+    steps: int
+    tool_calls: int
+
+
 class KnownRun(msgspec.Struct, frozen=True, kw_only=True):
     """A run as the table knows it."""
 
@@ -150,6 +166,20 @@ class RunStore:
     """Tenant; by keyword `conversation` and `previous_response`."""
     keep_summary: Callable[..., Awaitable[None]]
     """Tenant; by keyword `conversation`, `summary` and the item's id `through` which it stands."""
+    save: Callable[[str, str, str], Awaitable[None]]
+    """Run id, worker and checkpoint: what a run has come to."""
+    ask_people: Callable[[int, str, Sequence[ApprovalRequest]], Awaitable[Mapping[str, Verdict]]]
+    """Tenant, run id and calls that a person must allow. What is decided by now, by request."""
+    pause: Callable[[Pause], Awaitable[str | None]]
+    """None if it waits; else "lost", or why it was to be cancelled meanwhile."""
+    find_decided: Callable[[], Awaitable[Sequence[str]]]
+    """Runs that waited, and about which everything is decided by now."""
+    load_decided: Callable[[str], Awaitable[tuple[int, str] | None]]
+    """Tenant and checkpoint of such a run; None if it is none."""
+    take_up: Callable[[str, str], Awaitable[bool]]
+    """Run id and worker. Of many workers one gets True, and goes on with it."""
+    decide: Callable[..., Awaitable[str]]
+    """Tenant, run, approval; by keyword `approve`, `reason` and `by`. Raises ApprovalResolved."""
     begun_with: Callable[..., Awaitable[tuple[str, int | None] | None]]
     """Tenant; by keyword `conversation` and `previous_response`: the agent and revision that it was
     begun with. None if nobody says, or if it is not there."""

@@ -30,6 +30,7 @@ app.conf.beat_schedule = {
     "sum-up-samples": every(300, "inference.tasks.sum_up_samples"),
     "canary": every(15, "config.tasks.sing"),
     "end-dead-runs": every(10, "agents.tasks.end_dead_runs"),
+    "expire-approvals": every(60, "agents.tasks.expire_approvals"),
     "bill-orphans": every(10, "tenants.tasks.bill_orphans"),
     "deliver-notices": every(10, "tenants.tasks.deliver_notices"),
     "reset-due-quotas": every(60, "tenants.tasks.reset_due_quotas"),

@@ -8,6 +8,7 @@ from django.http import HttpResponseBase
 from django.urls import URLPattern, re_path
 
 from agents.doors import conversations
+from agents.doors.approvals import resolve_approval
 from agents.doors.chat import NAME as SIMPLE_CHAT
 from agents.doors.chat import chat
 from agents.doors.chat_completions import NAME as CHAT
@@ -68,6 +69,7 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
         at(r"^v1/responses/[^/]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)),
         at(r"^v1/responses/[^/]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
+        at(r"^v1/responses/[^/]+/approvals/[^/]+\Z", door(RESPONSES, POST=resolve_approval)),
         at(r"^v1/responses/[^/]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),

@@ -16,7 +16,7 @@ import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from agents import run_store
+from agents import run_store, waiting_runs
 from agents.doors.gateway import Gateway
 from agents.errors import AgentsUnavailable
 from agents.events.bell import Bell
@@ -160,6 +160,7 @@ class Worker:
         relay = Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget)
         catalog = AgentCatalog(self._load_agents, self._load_revision)
         answers = ResponseCache(RedisShelf(self._shelf))
+        keyring = Keyring(self._load_principal, peppers=settings.KEY_PEPPERS)
         machinery = Machinery(
             worker=self._workers.name,
             gate=gate,
@@ -171,10 +172,11 @@ class Worker:
             bell=self._bell,
             workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
             answers=answers,
+            find_principal=keyring.find,
         )
         self.runner = Runner(machinery)
         return Gateway(
-            keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
+            keyring=keyring,
             gate=gate,
             catalog=catalog,
             conversations=self._conversations,
@@ -206,6 +208,13 @@ class Worker:
             delete=self._asking(run_store.delete_run),
             history=self._conversations.history,
             keep_summary=self._conversations.keep_summary,
+            save=self._asking(waiting_runs.save_progress),
+            ask_people=self._asking(waiting_runs.ask_people),
+            pause=self._asking(waiting_runs.pause_run),
+            find_decided=self._asking(waiting_runs.find_decided),
+            load_decided=self._asking(waiting_runs.load_decided),
+            take_up=self._asking(waiting_runs.take_up),
+            decide=self._asking(waiting_runs.decide),
             begun_with=self._asking(run_store.begun_with),
             begun_since=self._asking(run_store.begun_since),
             last_begun=self._asking(run_store.last_begun),
@@ -265,6 +274,8 @@ class Worker:
         self._background.start("the event logs", self.event_log.writer.run())
         self._background.start("the bell between workers", self._bell.run())
         self._background.start("the leases of runs", self.runner.run())
+        decided = self.runner.go_on_with_decided()
+        self._background.start("the runs that waited for people", decided)
         spare_the_collector()
         return self
 

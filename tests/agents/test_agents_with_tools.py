@@ -9,8 +9,9 @@ import pytest
 from agents.models import Item, Run, Tool
 from agents.services import create_agent, publish, save_draft
 from agents.tool_store import delete_tool, save_tool
+from tenants.services import issue_key
 from tests.fakes.model_server import Behaviour
-from tests.fixtures.cast import join, serve
+from tests.fixtures.cast import Member, join, serve
 from tests.fixtures.gateway import eventually, in_database, ledger
 
 
@@ -169,6 +170,20 @@ async def test_another_agent_answers_and_is_billed_as_itself(gateway, acme, engi
     assert sorted(row.agent for row in await ledger(rows=3)) == ["expert", "helper", "helper"]
     sent = sum(record.usage_written["total_tokens"] for record in engine.records)
     assert answer.json()["usage"]["total_tokens"] == sent
+
+
+async def test_a_key_reaches_no_agent_by_hand_off_that_it_may_not_use(gateway, acme, engine, route):
+    await in_database(employ, acme, route, slug="expert")
+    await in_database(give, acme, "consult", kind="agent", settings={"agent": "expert"})
+    await in_database(employ, acme, route, tools=["consult"])
+    key = await in_database(issue_key, tenant=acme.tenant, name="narrow", allowed_models=["helper"])
+    narrow = Member(tenant=acme.tenant, key=key.secret)
+    engine.behave(says_after(("consult", {"message": "Why?"}), answer="I cannot ask."))
+
+    answer = await ask(gateway, narrow)
+
+    assert outputs(answer) == ["Error: There is no agent 'expert' that could answer."]
+    assert {row.agent for row in await ledger(rows=2)} == {"helper"}
 
 
 async def test_a_tool_that_needs_a_person_is_not_called_by_itself(gateway, acme, engine, route):

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.events.response_object import RunSettings
 from agents.events.responses import ResponseEvents
+from agents.events.run_settings import RunSettings
 from agents.runtime.items import FunctionCall, Message, OutputText
 from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta
 from inference.errors import UpstreamBroken
