@@ -1,9 +1,10 @@
-"""How a draft differs from what tenants are served, as people read it. Pure functions."""
+"""How two configurations of an agent differ, as people read it. Pure functions."""
 
 import difflib
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 
 class Named(Protocol):
@@ -15,9 +16,18 @@ class HasConfiguration(Protocol):
 
     instructions: str
     parameters: dict[str, object]
+    variables: dict[str, object]
+    tools: list[str]
 
     @property
     def route(self) -> Named: ...
+
+
+PLAIN = (
+    *("max_steps", "max_tool_calls", "max_run_seconds", "max_run_tokens"),
+    *("busy_policy", "overflow", "response_cache", "cache_seconds"),
+)
+"""What a configuration has beside the parts that need more than a line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,19 +47,31 @@ def as_lines(configuration: HasConfiguration | None) -> list[str]:
     """A configuration as text, so that a difference is a line."""
     if configuration is None:
         return []
-    parameters = json.dumps(
-        configuration.parameters, indent=2, sort_keys=True, ensure_ascii=False
-    ).splitlines()
     return [
         f"route: {configuration.route.name}",
-        "parameters:",
-        *(f"  {line}" for line in parameters),
-        "instructions:",
-        *(f"  {line}" for line in configuration.instructions.splitlines()),
+        *section("parameters", json_lines(configuration.parameters)),
+        *section("variables", json_lines(configuration.variables)),
+        *section("tools", configuration.tools),
+        *plain_lines(configuration),
+        *section("instructions", configuration.instructions.splitlines()),
     ]
 
 
+def section(title: str, lines: Sequence[str]) -> list[str]:
+    return [f"{title}:", *(f"  {line}" for line in lines)]
+
+
+def json_lines(value: Mapping[str, Any]) -> list[str]:
+    return json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False).splitlines()
+
+
+def plain_lines(configuration: HasConfiguration) -> Iterator[str]:
+    for name in PLAIN:
+        value = getattr(configuration, name)
+        yield f"{name.replace('_', ' ')}: {'-' if value in {None, ''} else value}"
+
+
 def compare(*, served: HasConfiguration | None, draft: HasConfiguration) -> list[Line]:
-    """The lines that publishing would take away and add; empty if there are none."""
+    """The lines that `draft` takes away from `served` and adds; empty if there are none."""
     lines = difflib.unified_diff(as_lines(served), as_lines(draft), lineterm="", n=3)
     return [Line(kind=KINDS[line[0]], text=line) for line in list(lines)[HEADERS:]]

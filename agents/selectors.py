@@ -1,28 +1,59 @@
 """What the gateway reads of agents, as plain values."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
 
 from django.db import InterfaceError, OperationalError
+from django.db.models import Max
 
 from agents.errors import AgentsUnavailable
-from agents.models import Agent
-from agents.runtime.catalog import PublishedAgent
+from agents.models import Agent, AgentRevision, Rollout
+from agents.models.choices import RolloutState
+from agents.runtime.catalog import Pin, PublishedAgent, RunLimits
 from tenants.scoping import tenant_scope
 
 
-def load_published_agents(tenant_id: int) -> Mapping[str, PublishedAgent]:
-    """The published agents of a tenant by slug. Raises AgentsUnavailable in an outage."""
+@contextmanager
+def reading_agents(tenant_id: int) -> Iterator[None]:
+    """In the scope of a tenant. Raises AgentsUnavailable in an outage."""
     try:
         with tenant_scope(tenant_id):
-            agents = Agent.objects.exclude(published=None).select_related("published__route")
-            return {agent.slug: as_published(agent) for agent in agents}
+            yield
     except (OperationalError, InterfaceError) as error:
         raise AgentsUnavailable from error
 
 
-def as_published(agent: Agent) -> PublishedAgent:
-    revision = agent.published
-    assert revision is not None, "the query leaves unpublished agents out"
+def load_published_agents(tenant_id: int) -> Mapping[str, PublishedAgent]:
+    """The published agents of a tenant by slug, with their rollouts. Raises AgentsUnavailable."""
+    with reading_agents(tenant_id):
+        agents = Agent.objects.exclude(published=None).select_related("published__route")
+        rollouts = Rollout.objects.filter(state=RolloutState.RUNNING)
+        running = {each.agent_id: each for each in rollouts.select_related("revision__route")}
+        return {
+            agent.slug: as_served(agent, agent.latest, rollout=running.get(agent.pk))
+            for agent in agents.annotate(latest=Max("revisions__number"))
+        }
+
+
+def load_revision(pin: Pin) -> PublishedAgent | None:
+    """One revision of one agent of a tenant. Raises AgentsUnavailable."""
+    with reading_agents(pin.tenant_id):
+        rows = AgentRevision.objects.filter(agent__slug=pin.slug, number=pin.number)
+        revision = rows.select_related("agent", "route").first()
+        return as_published(revision.agent, revision) if revision else None
+
+
+def as_served(agent: Agent, latest: int, *, rollout: Rollout | None) -> PublishedAgent:
+    assert agent.published is not None, "the query leaves unpublished agents out"
+    served = as_published(agent, agent.published, latest=latest)
+    if rollout is None:
+        return served
+    candidate = as_published(agent, rollout.revision, latest=latest)
+    return replace(served, candidate=candidate, share=rollout.share)
+
+
+def as_published(agent: Agent, revision: AgentRevision, *, latest: int = 0) -> PublishedAgent:
     return PublishedAgent(
         slug=agent.slug,
         name=agent.name,
@@ -30,5 +61,18 @@ def as_published(agent: Agent) -> PublishedAgent:
         instructions=revision.instructions,
         route=revision.route.name,
         parameters=revision.parameters,
+        variables=revision.variables,
+        tools=tuple(revision.tools),
+        limits=RunLimits(
+            steps=revision.max_steps,
+            tool_calls=revision.max_tool_calls,
+            seconds=revision.max_run_seconds,
+            tokens=revision.max_run_tokens,
+        ),
+        busy_policy=revision.busy_policy,
+        response_cache=revision.response_cache,
+        cache_seconds=revision.cache_seconds,
+        overflow=revision.overflow,
         created=int(revision.published_at.timestamp()),
+        latest=latest,
     )

@@ -3,24 +3,23 @@
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Max
 
+from agents.drafts import ensure_draft
 from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
+from agents.models.agent import FROZEN
+from agents.pointing import freeze, lock, point_at
+from agents.rollout_ends import end_rollout, ensure_no_rollout
+from agents.tool_store import ensure_no_circle
+from agents.topics import agents_topic
 from inference.models import ModelRoute
-from kernel.audit import note_transition
 from kernel.errors import NotFound
 from kernel.publishing import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
 
-DRAFT_FIELDS = ("slug", "name", "description", "route", "instructions", "parameters", "changed_at")
+DRAFT_FIELDS = ("slug", "name", "description", *FROZEN, "changed_at")
 """What a form changes. What is published has services of its own: a late form must not undo it."""
-
-
-def agents_topic(tenant_id: int) -> str:
-    """What gateways follow to forget the agents of a tenant."""
-    return f"agents:{tenant_id}"
 
 
 def create_agent(
@@ -32,10 +31,11 @@ def create_agent(
     instructions: str = "",
     parameters: dict[str, Any] | None = None,
     description: str = "",
+    **settings: Any,
 ) -> Agent:
-    """Make a draft; tenants see it when it is published.
+    """Make a draft; tenants see it when it is published. `settings` are further fields of FROZEN.
 
-    Raises AgentSlugTaken, and ValidationError for values that no form would accept.
+    Raises AgentSlugTaken, UnknownTools, and ValidationError for values that no form would accept.
     """
     agent = Agent(
         tenant=tenant,
@@ -45,9 +45,11 @@ def create_agent(
         route=route,
         instructions=instructions,
         parameters=parameters or {},
+        **settings,
     )
     with tenant_scope(tenant.pk):
-        agent.full_clean(exclude=("tenant", "route", "published"), validate_constraints=False)
+        ensure_draft(agent)
+        ensure_no_circle(agent)
         try:
             with transaction.atomic():
                 agent.save()
@@ -58,31 +60,30 @@ def create_agent(
 
 @transaction.atomic
 def save_draft(*, agent: Agent) -> None:
-    """Store a changed draft. What tenants are served stays as it is, but for the agent's name."""
+    """Store a changed draft. What tenants are served stays as it is, but for the agent's name.
+
+    Raises UnknownTools, and ValidationError for values that no form would accept.
+    """
     with tenant_scope(agent.tenant_id):
+        ensure_draft(agent)
+        ensure_no_circle(agent)
         agent.save(update_fields=DRAFT_FIELDS)
         publish_topics(agents_topic(agent.tenant_id))
 
 
 @transaction.atomic
 def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentRevision:
-    """Freeze the draft as the next revision and serve it from now on. Raises NothingToPublish."""
+    """Freeze the draft as the next revision and serve it from now on.
+
+    Raises NothingToPublish, RolloutRunning (two new revisions at once could not be compared), and
+    UnknownTools for a tool that was deleted since.
+    """
     with tenant_scope(agent.tenant_id):
-        # The row is the lock: two people who publish at once get two numbers.
-        draft = Agent.objects.select_for_update(of=("self",)).get(pk=agent.pk)
+        draft = lock(agent)
+        ensure_no_rollout(draft)
         if not draft.has_unpublished_changes():
             raise NothingToPublish
-        latest = AgentRevision.objects.filter(agent=draft).aggregate(Max("number"))["number__max"]
-        revision = AgentRevision.objects.create(
-            tenant_id=draft.tenant_id,
-            agent=draft,
-            number=(latest or 0) + 1,
-            instructions=draft.instructions,
-            route_id=draft.route_id,
-            parameters=draft.parameters,
-            note=note,
-            published_by=user,
-        )
+        revision = freeze(draft, user=user, note=note)
         point_at(agent=draft, revision=revision)
     agent.published = revision
     return revision
@@ -90,27 +91,17 @@ def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentR
 
 @transaction.atomic
 def rollback(*, agent: Agent, revision: AgentRevision) -> None:
-    """Serve an earlier revision again. The draft stays as it is.
+    """Serve an earlier revision again, now. The draft stays as it is.
 
+    It is never refused for a rollout, which ends with it: promoted if it was this revision's.
     Raises NotFound for a revision of another agent, which may be another tenant's.
     """
     if revision.agent_id != agent.pk:
         raise NotFound("This agent has no such revision.")
     with tenant_scope(agent.tenant_id):
+        end_rollout(agent=lock(agent), revision=revision)
         point_at(agent=agent, revision=revision)
     agent.published = revision
-
-
-def point_at(*, agent: Agent, revision: AgentRevision) -> None:
-    before = agent.published
-    Agent.objects.filter(pk=agent.pk).update(published=revision)
-    note_transition(
-        agent,
-        field="published",
-        before=before.number if before else None,
-        after=revision.number,
-    )
-    publish_topics(agents_topic(agent.tenant_id))
 
 
 @transaction.atomic

@@ -2,7 +2,16 @@
 
 from auditlog.registry import auditlog
 
-from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute, RouteTarget
+from inference.models import (
+    JoinToken,
+    ModelEndpoint,
+    ModelPool,
+    ModelRoute,
+    RouteTarget,
+    ScalingPolicy,
+    ScalingSchedule,
+    ScalingSignal,
+)
 
 MEASURED = (
     *("heartbeat_at", "running", "waiting", "kv_cache_used", "ready_since", "machine"),
@@ -18,3 +27,6 @@ def register() -> None:
     auditlog.register(ModelPool)
     auditlog.register(ModelEndpoint, exclude_fields=["credential", *MEASURED])
     auditlog.register(JoinToken, exclude_fields=["digest", "pepper", "last_used_at"])
+    auditlog.register(ScalingPolicy)
+    auditlog.register(ScalingSignal)
+    auditlog.register(ScalingSchedule)

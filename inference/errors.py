@@ -5,12 +5,13 @@
 * Unauthenticated
   x InvalidJoinToken
 * Rejected
-  x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded
+  x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded, PolicyRefused
 * Conflict
-  x NameTaken, AddressTaken
+  x NameTaken, AddressTaken, HostTaken, ConfirmationNeeded
 * UpstreamError              502
   x UpstreamTimeout          504
   x UpstreamBroken           502  the stream ended before its end
+  x ActuatorFailed           502  a pool's replicas could not be read or changed
 * Overloaded
   x NoEndpointAvailable
   x Starting                   the pool is scaled to zero, or just begins
@@ -56,6 +57,18 @@ class ContextLengthExceeded(Rejected):
     code = "context_length_exceeded"
 
 
+class PolicyRefused(Rejected):
+    """This scaling policy cannot work."""
+
+    code = "scaling_policy_refused"
+
+
+class ConfirmationNeeded(Conflict):
+    """This takes replicas away at once. Confirm that it is meant."""
+
+    code = "confirmation_needed"
+
+
 class NameTaken(Conflict):
     """This name is taken. Choose another one."""
 
@@ -66,6 +79,12 @@ class AddressTaken(Conflict):
     """Another engine is registered at this address. Give this one an address of its own."""
 
     code = "address_taken"
+
+
+class HostTaken(Conflict):
+    """Another machine keeps this pool's replicas. Give this one a pool of its own."""
+
+    code = "scale_host_taken"
 
 
 class UpstreamTimeout(UpstreamError):
@@ -79,6 +98,12 @@ class UpstreamBroken(UpstreamError):
     """The model stopped in the middle of its answer. Try again."""
 
     code = "upstream_broken"
+
+
+class ActuatorFailed(UpstreamError):
+    """The replicas of this pool could not be changed. They stay as they are."""
+
+    code = "actuator_failed"
 
 
 class NoEndpointAvailable(Overloaded):

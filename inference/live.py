@@ -32,11 +32,21 @@ class Told(msgspec.Struct, frozen=True):
     failures: int = 0
 
 
+class Demand(msgspec.Struct, frozen=True):
+    """Requests for a pool in which no endpoint was."""
+
+    requests: int = 0
+    """Since the worker began."""
+    at: float = 0.0
+    """When the last one came, in seconds since 1970; 0: never."""
+
+
 class Report(msgspec.Struct, frozen=True):
     """What one worker tells."""
 
     endpoints: dict[str, Told] = {}
     queues: dict[str, int] = {}
+    demand: dict[str, Demand] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,8 @@ class FleetLive:
     endpoints: Mapping[str, EndpointLive] = field(default_factory=dict)
     queues: Mapping[str, int] = field(default_factory=dict)
     """Requests that wait for a turn, by pool."""
+    demand: Mapping[str, float] = field(default_factory=dict)
+    """When somebody last asked in vain for a pool without endpoints, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +113,19 @@ def merge(reports: Sequence[Report]) -> FleetLive:
     """What several workers tell, as one. Pure."""
     told: dict[str, list[Told]] = {}
     queues: dict[str, int] = {}
+    demand: dict[str, float] = {}
     for report in reports:
         for endpoint, each in report.endpoints.items():
             told.setdefault(endpoint, []).append(each)
         for pool, length in report.queues.items():
             queues[pool] = queues.get(pool, 0) + length
+        for pool, asked in report.demand.items():
+            demand[pool] = max(demand.get(pool, 0.0), asked.at)
     return FleetLive(
         workers=len(reports),
         endpoints={endpoint: merge_endpoint(each) for endpoint, each in told.items()},
         queues=queues,
+        demand=demand,
     )
 
 

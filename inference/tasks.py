@@ -7,6 +7,7 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference import probing, registry
+from inference.scaling import evaluation, samples
 
 
 @shared_task(ignore_result=True)
@@ -26,3 +27,16 @@ def probe_due_endpoints(**_future: object) -> int:
 def probe_completions(**_future: object) -> int:
     """Ask endpoints that are due for one token. Safe to deliver twice."""
     return probing.probe_completions(now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def evaluate_pools(**_future: object) -> int:
+    """Look at every pool, and scale those whose policy wants that. Safe to deliver twice."""
+    return evaluation.evaluate_pools(now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def sum_up_samples(**_future: object) -> None:
+    """Sum up what pools did, and forget what is old. Safe to deliver twice."""
+    samples.sum_up(now=timezone.now())
+    samples.forget(now=timezone.now())

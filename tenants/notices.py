@@ -104,6 +104,7 @@ def subject_of(notice: Notice) -> str:
         "quota.threshold": "Tenantry: {percent} % of a quota are used",
         "quota.reset": "Tenantry: a quota was reset",
         "key.expiring": "Tenantry: an API key expires soon",
+        "rollout.rolled_back": "Tenantry: revision {revision} of {agent} was taken back",
     }[notice.body["type"]].format(**data)
 
 

@@ -26,7 +26,7 @@ from tenants.scoping import tenant_scope
 
 log = logging.getLogger(__name__)
 
-TENANT_FIELDS = ("slug", "name", "time_zone")
+TENANT_FIELDS = ("slug", "name", "time_zone", "retention_days")
 KEY_FIELDS = ("name", "member", "scopes", "allowed_models", "allowed_networks", "expires_at")
 """What a form changes. The rest has services of its own, whose work a late form must not undo."""
 
@@ -49,9 +49,11 @@ def principals_topic(tenant_id: int) -> str:
     return f"principals:{tenant_id}"
 
 
-def create_tenant(*, slug: str, name: str, time_zone: str = "UTC") -> Tenant:
+def create_tenant(
+    *, slug: str, name: str, time_zone: str = "UTC", retention_days: int | None = None
+) -> Tenant:
     """Raises SlugTaken, and ValidationError for values that no form would accept."""
-    tenant = Tenant(slug=slug, name=name, time_zone=time_zone)
+    tenant = Tenant(slug=slug, name=name, time_zone=time_zone, retention_days=retention_days)
     tenant.full_clean(validate_unique=False)
     try:
         with transaction.atomic():

@@ -9,12 +9,16 @@ from django.http import HttpRequest, HttpResponse
 from unfold.admin import TabularInline
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents import services
+from agents.admin.agent_form import AgentForm
+from agents.admin.agent_rollout import AgentRollouts
 from agents.comparison import compare
-from agents.models import Agent, AgentRevision
-from kernel.console import ConsoleAdmin, Question
+from agents.models import Agent, AgentRevision, Rollout
+from agents.models.agent import FROZEN
+from agents.models.choices import RolloutState
+from kernel.console import Question
 from kernel.display import BADGES
 
 PUBLISH = Question(
@@ -24,6 +28,7 @@ PUBLISH = Question(
     verb="Publish",
 )
 NEWEST = 20
+DRAFT = "draft"
 
 
 class NoteForm(forms.Form):
@@ -60,29 +65,64 @@ class RevisionsInline(TabularInline):
         return False
 
 
+class CompareForm(forms.Form):
+    """Two configurations of one agent."""
+
+    old = forms.ChoiceField(label="From", widget=UnfoldAdminSelectWidget)
+    new = forms.ChoiceField(label="To", widget=UnfoldAdminSelectWidget)
+
+    def __init__(self, choices: list[tuple[str, str]], told: dict[str, str]) -> None:
+        super().__init__(told)
+        for name in ("old", "new"):
+            field: Any = self.fields[name]
+            field.choices = choices
+
+
+CACHE = """An equal request gets an equal answer without asking the model. Declare an agent safe for
+“always” only if answers may be shared by everybody of its tenant."""
+SETS = (
+    (None, {"fields": ("tenant", "slug", "name", "description")}),
+    ("What it says", {"fields": ("instructions", "variables")}),
+    ("Model", {"fields": ("route", "parameters")}),
+    ("Tools", {"fields": ("tools",)}),
+    (
+        "Limits of a run",
+        {"fields": (("max_steps", "max_tool_calls"), ("max_run_seconds", "max_run_tokens"))},
+    ),
+    ("Conversation", {"fields": (("busy_policy", "overflow"),)}),
+    ("Kept answers", {"fields": (("response_cache", "cache_seconds"),), "description": CACHE}),
+)
+
+
 @admin.register(Agent)
-class AgentAdmin(ConsoleAdmin):
+class AgentAdmin(AgentRollouts):
+    form = AgentForm
     list_display = ("slug", "name", "tenant", "route", "serves", "draft", "changed_at")
     list_filter = (("tenant", AutocompleteSelectFilter), "route")
     list_select_related = ("tenant", "route", "published")
     search_fields = ("slug", "name", "tenant__slug")
     autocomplete_fields = ("tenant", "route")
-    fields = ("tenant", "slug", "name", "description", "route", "instructions", "parameters")
+    # Labels above the fields: there are several in a row.
+    compressed_fields = False
     inlines = (RevisionsInline,)
-    actions_detail = ("publish", "differences")
-    goes_along = frozenset({"agent revision"})
+    actions_detail = ("publish", "differences", "compare", "rollout")
+    goes_along = frozenset({"agent revision", "rollout"})
     when_empty = "Make an agent: instructions and a route under a name. Then publish it."
 
-    def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return (*self.fields, "serves", "draft") if obj else self.fields
+    def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
+        if obj is None:
+            # Tools are a tenant's: they can be chosen once it is known.
+            return [each for each in SETS if each[0] != "Tools"]
+        state = ("State", {"fields": (("serves", "draft", "tries"),)})
+        return [SETS[0], state, *SETS[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # Programs call an agent by its slug: it stays what it was.
-        return ("tenant", "slug", "serves", "draft") if obj else ()
+        return ("tenant", "slug", "serves", "draft", "tries") if obj else ()
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name == "parameters":
+        if db_field.name in {"parameters", "variables"}:
             field.widget.attrs["rows"] = 4
         return field
 
@@ -97,20 +137,22 @@ class AgentAdmin(ConsoleAdmin):
     def draft(self, agent: Agent) -> str:
         return "unpublished changes" if agent.has_unpublished_changes() else "published"
 
+    @display(description="Rollout", empty_value="none")
+    def tries(self, agent: Agent) -> str | None:
+        rows = Rollout.objects.filter(agent=agent, state=RolloutState.RUNNING)
+        running = rows.select_related("revision").first()
+        return f"revision {running.revision.number}, {running.share} %" if running else None
+
     def store(self, *, row: Any, form: Any) -> Agent:
         return services.create_agent(
             tenant=row.tenant,
             slug=row.slug,
             name=row.name,
-            route=row.route,
-            instructions=row.instructions,
-            parameters=row.parameters,
             description=row.description,
+            **{name.removesuffix("_id"): getattr(row, name.removesuffix("_id")) for name in FROZEN},
         )
 
     def restore(self, *, row: Any, form: Any) -> None:
-        # Every emptiness that JSON knows means: no presets.
-        row.parameters = row.parameters or {}
         services.save_draft(agent=row)
 
     def remove(self, *, row: Any) -> None:
@@ -148,3 +190,26 @@ class AgentAdmin(ConsoleAdmin):
             "compared": True,
             "served": agent.published,
         }
+
+    @action(description="Compare revisions", icon="compare_arrows")
+    def compare(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        agent = self.find(request, object_id)
+        revisions = {str(each.number): each for each in agent.revisions.select_related("route")}
+        there = {**revisions, DRAFT: agent}
+        told = {"old": "", "new": DRAFT, **request.GET.dict()}
+        if told["old"] not in there:
+            told["old"] = str(agent.published.number) if agent.published else DRAFT
+        if told["new"] not in there:
+            told["new"] = DRAFT
+        choices = [(DRAFT, "the draft"), *((each, f"revision {each}") for each in revisions)]
+        lines = compare(served=there[told["old"]], draft=there[told["new"]])
+        return self.page(
+            request,
+            agent,
+            template="agents/compare.html",
+            context={
+                "title": f"Revisions of {agent}",
+                "form": CompareForm(choices, told),
+                "lines": lines,
+            },
+        )

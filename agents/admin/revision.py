@@ -25,7 +25,9 @@ class AgentRevisionAdmin(ReadOnlyAdmin):
     search_fields = ("agent__slug", "note")
     fields = (
         *("agent", "tenant", "number", "state", "note", "published_by", "published_at"),
-        *("route", "parameters", "instructions"),
+        *("route", "parameters", "variables", "tools", "instructions"),
+        *("max_steps", "max_tool_calls", "max_run_seconds", "max_run_tokens"),
+        *("busy_policy", "overflow", "response_cache", "cache_seconds"),
     )
     actions_detail = ("roll_back",)
     when_empty = "Publish an agent, and its first revision appears here."

@@ -12,12 +12,13 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from agents import services
+from agents.api.revisions import CONFIGURATION, RevisionActions, RevisionSerializer
+from agents.api.rollouts import LARGEST_NUMBER, RolloutActions
 from agents.models import Agent, AgentRevision
 from agents.models.agent import LONGEST_INSTRUCTIONS, validate_parameters
+from agents.models.choices import BusyPolicy, Overflow, ResponseCache
 from inference.models import ModelRoute
-from tenants.api.access import WHICH_TENANT, TenantViewSet, acting_user
-
-LARGEST_NUMBER = 2_147_483_647
+from tenants.api.access import WHICH_TENANT, acting_user
 
 
 class AgentSerializer(serializers.ModelSerializer[Agent]):
@@ -31,24 +32,8 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
     class Meta:
         model = Agent
         fields = (
-            *("id", "tenant", "slug", "name", "description", "route", "instructions"),
-            *("parameters", "published_revision", "has_unpublished_changes"),
-            *("created_at", "changed_at"),
-        )
-        read_only_fields = fields
-
-
-class RevisionSerializer(serializers.ModelSerializer[AgentRevision]):
-    route = serializers.SlugRelatedField[AgentRevision](slug_field="name", read_only=True)
-    published_by = serializers.SlugRelatedField[AgentRevision](
-        slug_field="username", read_only=True
-    )
-
-    class Meta:
-        model = AgentRevision
-        fields = (
-            *("number", "route", "instructions", "parameters"),
-            *("note", "published_by", "published_at"),
+            *("id", "tenant", "slug", "name", "description", *CONFIGURATION),
+            *("published_revision", "has_unpublished_changes", "created_at", "changed_at"),
         )
         read_only_fields = fields
 
@@ -63,6 +48,24 @@ class DraftSerializer(serializers.Serializer[Agent]):
         max_length=LONGEST_INSTRUCTIONS, required=False, allow_blank=True, trim_whitespace=False
     )
     parameters = serializers.JSONField(validators=[validate_parameters], required=False)
+    variables = serializers.DictField(
+        required=False, help_text="Names used as {{name}} in the instructions, with their defaults."
+    )
+    tools = serializers.ListField(
+        child=serializers.CharField(max_length=64), max_length=128, required=False
+    )
+    max_steps = serializers.IntegerField(min_value=1, max_value=100, required=False)
+    max_tool_calls = serializers.IntegerField(min_value=0, max_value=1000, required=False)
+    max_run_seconds = serializers.IntegerField(min_value=1, max_value=86_400, required=False)
+    max_run_tokens = serializers.IntegerField(
+        min_value=0, max_value=LARGEST_NUMBER, required=False, allow_null=True
+    )
+    busy_policy = serializers.ChoiceField(
+        choices=BusyPolicy.choices, required=False, allow_blank=True
+    )
+    overflow = serializers.ChoiceField(choices=Overflow.choices, required=False)
+    response_cache = serializers.ChoiceField(choices=ResponseCache.choices, required=False)
+    cache_seconds = serializers.IntegerField(min_value=1, max_value=30 * 86_400, required=False)
 
 
 class NewAgentSerializer(DraftSerializer):
@@ -86,7 +89,7 @@ class RollbackSerializer(serializers.Serializer[Any]):
 
 
 @extend_schema(parameters=[WHICH_TENANT])
-class AgentsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Agent]):
+class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, RolloutActions):
     serializer_class = AgentSerializer
 
     def get_queryset(self) -> QuerySet[Agent]:
@@ -130,13 +133,3 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Agent]):
         revision = get_object_or_404(AgentRevision.objects, agent=agent, number=number)
         services.rollback(agent=agent, revision=revision)
         return self.show(agent)
-
-    @extend_schema(responses=RevisionSerializer(many=True))
-    @action(detail=True, methods=["get"])
-    def revisions(self, request: Request, pk: str) -> Response:
-        """The agent's revisions, newest first."""
-        revisions = AgentRevision.objects.filter(agent=self.get_object())
-        # The pages are typed for agents, but page anything.
-        rows: Any = revisions.select_related("route", "published_by")
-        page: Any = self.paginate_queryset(rows)
-        return self.get_paginated_response(RevisionSerializer(page, many=True).data)

@@ -8,8 +8,8 @@ import msgspec
 
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
-from agents.doors.target import resolve_for
 from agents.runtime.resolution import Target
+from agents.runtime.rollout import sticky_to
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
 from kernel.errors import PlatformError, RateLimited
@@ -65,6 +65,10 @@ class Call:
         request_id = (self.client_request_id or self.request_id).encode()
         return [(b"x-request-id", request_id), *self.limit_headers]
 
+    def elapsed(self) -> float:
+        """Seconds since it came in."""
+        return time.monotonic() - self.started
+
     async def authenticate(self, scope: str | None) -> Principal:
         """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
 
@@ -75,9 +79,15 @@ class Call:
         ensure_usable(principal, scope=scope, address=self.address, now=time.time())
         return principal
 
-    async def find_target(self, principal: Principal, model: str, *, purpose: str) -> Target:
-        """Which route serves `model` for the caller. Raises ModelNotFound."""
-        target = await resolve_for(self.gateway, principal, model, purpose=purpose)
+    async def find_target(
+        self, principal: Principal, model: str, *, purpose: str, user: str | None = None
+    ) -> Target:
+        """Which route serves `model` for the caller. Raises ModelNotFound.
+
+        During a rollout one `user` of the client stays with one revision; without, it is a lot.
+        """
+        sticky = sticky_to(key_id=principal.key_id, user=user or "", request_id=self.request_id)
+        target = await self.gateway.resolve(principal, model, purpose=purpose, sticky=sticky)
         self.route = target.route.name
         return target
 

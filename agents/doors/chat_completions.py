@@ -8,13 +8,16 @@ from functools import partial
 import msgspec
 
 from agents.doors.call import Call
-from agents.doors.event_sink import EventSink
+from agents.doors.event_sink import STREAM_HEADERS, CopyingSink, EventSink
+from agents.doors.kept_answers import AnswerCopy, answer_again
 from agents.doors.rendering import error_event
 from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
 from agents.runtime.journeys import begin_journey, encode_for
 from agents.runtime.metering import Meter
+from agents.runtime.resolution import Target
+from agents.runtime.response_cache import OFF, cache_key
 from inference.errors import UpstreamBroken
 from inference.relay.encoding import renamed
 from inference.relay.event_stream import EventStream
@@ -24,6 +27,7 @@ from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
 from kernel.asgi import ClientWatch
 from kernel.errors import PlatformError
+from tenants.admission.gate import Subject
 
 NAME = "chat_completions"
 PATH: Path = "/v1/chat/completions"
@@ -37,12 +41,48 @@ async def chat_completions(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("chat")
     request = parse(await call.body(), ChatRequest)
-    target = await call.find_target(principal, request.model, purpose="chat")
+    target = await call.find_target(principal, request.model, purpose="chat", user=request.user)
     subject = subject_of(
         target, principal=principal, door=NAME, client_request_id=call.client_request_id
     )
-    gate = call.gateway.gate
     asked = apply_agent(request, target.agent)
+    if target.agent is None or target.agent.response_cache == OFF:
+        await relay_answer(call, request, asked, target=target, subject=subject)
+    else:
+        await keep_answer(call, request, asked, target=target, subject=subject)
+
+
+async def keep_answer(
+    call: Call, request: ChatRequest, asked: ChatRequest, *, target: Target, subject: Subject
+) -> None:
+    """Give a kept answer again, or relay one and keep it."""
+    assert target.agent is not None, "only agents keep answers"
+    tenant_id, route = subject.principal.tenant_id, target.route.name
+    key = cache_key(asked, tenant_id=tenant_id, agent=target.agent, route=route)
+    known = await call.gateway.answers.find(key, route=route) if key else None
+    if known is not None:
+        await answer_again(
+            call, known, subject=subject, request=request, stream_headers=STREAM_HEADERS
+        )
+        return
+    copy = AnswerCopy() if key else None
+    meter = await relay_answer(call, request, asked, target=target, subject=subject, copy=copy)
+    answer = copy.answer(meter.usage()) if copy else None
+    if key is not None and answer is not None:
+        await call.gateway.answers.keep(key, answer)
+
+
+async def relay_answer(
+    call: Call,
+    request: ChatRequest,
+    asked: ChatRequest,
+    *,
+    target: Target,
+    subject: Subject,
+    copy: AnswerCopy | None = None,
+) -> Meter:
+    """Admit, relay, settle. Returns the meter, which is done."""
+    gate = call.gateway.gate
     demand = demand_of_chat(asked, target.route)
     admission = await gate.admit(subject, demand, request_id=call.request_id)
     call.limit_headers = admission.headers()
@@ -52,12 +92,19 @@ async def chat_completions(call: Call) -> None:
     connect = partial(call.gateway.relay.open, journey, PATH, encode)
     with Meter(gate, admission, journey=journey) as meter:
         if request.stream:
-            await stream_answer(call, connect, request, meter)
+            await stream_answer(call, connect, request, meter, copy)
         else:
-            await send_answer(call, connect, request, meter)
+            await send_answer(call, connect, request, meter, copy)
+    return meter
 
 
-async def send_answer(call: Call, connect: Connect, request: ChatRequest, meter: Meter) -> None:
+async def send_answer(
+    call: Call,
+    connect: Connect,
+    request: ChatRequest,
+    meter: Meter,
+    copy: AnswerCopy | None = None,
+) -> None:
     """Relay an answer as a whole."""
     async with ClientWatch(call.receive):
         async with await connect() as exchange:
@@ -65,13 +112,23 @@ async def send_answer(call: Call, connect: Connect, request: ChatRequest, meter:
             answer = await exchange.answer()
         call.waited = exchange.waited
         meter.answered(read_usage_of_answer(answer))
+        if copy is not None:
+            copy.whole(answer)
         await call.respond(renamed(answer, exchange.endpoint, request.model))
 
 
-async def stream_answer(call: Call, connect: Connect, request: ChatRequest, meter: Meter) -> None:
+async def stream_answer(
+    call: Call,
+    connect: Connect,
+    request: ChatRequest,
+    meter: Meter,
+    copy: AnswerCopy | None = None,
+) -> None:
     """Relay an answer token by token. A failure before the first byte still chooses its status."""
     client = ClientWatch(call.receive)
-    sink = EventSink(call, client=client)
+    sink = (
+        CopyingSink(call, client=client, listener=copy) if copy else EventSink(call, client=client)
+    )
     call.gateway.watch.join(sink)
     try:
         async with client, await connect() as exchange:

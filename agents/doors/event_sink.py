@@ -1,9 +1,9 @@
 """The client's end of an event stream: started late, never silent for long, cut when it stalls."""
 
 import asyncio
+from typing import Protocol
 
-from agents.doors.call import Call
-from kernel.asgi import ClientWatch, Headers
+from kernel.asgi import ClientWatch, Headers, Send
 
 SILENCE_SECONDS = 8.0
 """Looked at once a second, so that a comment is sent at least every ten (CONTRACT §2)."""
@@ -16,10 +16,21 @@ STREAM_HEADERS: Headers = [
 ]
 
 
+class Answering(Protocol):
+    """What a stream must know of the call that it answers."""
+
+    send: Send
+    status: int
+
+    @property
+    def headers(self) -> Headers:
+        """What every answer carries."""
+
+
 class EventSink:
     """Sends events. The status is committed by the first event, or by the first silence."""
 
-    def __init__(self, call: Call, *, client: ClientWatch) -> None:
+    def __init__(self, call: Answering, *, client: ClientWatch) -> None:
         self._call = call
         self._send = call.send
         self._client = client
@@ -70,3 +81,25 @@ class EventSink:
         await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
         self._touched = self._loop.time()
         self._comment = None
+
+
+class Listener(Protocol):
+    """Somebody who wants to hear what is sent."""
+
+    def part(self, block: bytes) -> None: ...
+
+
+class CopyingSink(EventSink):
+    """The client's end of a stream to which somebody listens. Others pay nothing for it."""
+
+    def __init__(self, call: Answering, *, client: ClientWatch, listener: Listener) -> None:
+        super().__init__(call, client=client)
+        self._listener = listener
+
+    async def send(self, block: bytes) -> None:
+        self._listener.part(block)
+        await super().send(block)
+
+    async def end(self, block: bytes = b"") -> None:
+        self._listener.part(block)
+        await super().end(block)

@@ -5,11 +5,18 @@ from dataclasses import dataclass
 
 from redis.asyncio import Redis
 
+from agents.doors.conversation_ports import Conversations
 from agents.runtime.catalog import AgentCatalog
+from agents.runtime.resolution import Target, resolve
+from agents.runtime.response_cache import ResponseCache
+from agents.runtime.rollout import Sticky, sticky_to
+from agents.runtime.run_port import Runs
+from agents.runtime.run_rows import RunStore
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import Opener
 from inference.relay.watch import Watch
 from kernel.cache import LoadingCache
+from kernel.ids import new_request_id
 from tenants.admission.authentication import Keyring
 from tenants.admission.gate import Gate
 from tenants.admission.principal import Principal
@@ -25,13 +32,41 @@ class Gateway:
     keyring: Keyring
     gate: Gate
     catalog: AgentCatalog
+    conversations: Conversations
     fleet: FleetReference
     relay: Opener
     watch: Watch
+    runner: Runs
+    runs: RunStore
     redis: Redis
+    answers: ResponseCache
     usage: LoadingCache[UsageQuestion, UsageReport]
     max_body_bytes: int
     allowed_origins: frozenset[str]
     allow_loopback_origins: bool
     quotas: Quotas
     """How the quotas that count a caller stand, for it to read."""
+
+    async def resolve(
+        self,
+        principal: Principal,
+        model: str,
+        *,
+        purpose: str,
+        sticky: Sticky | None = None,
+    ) -> Target:
+        """Which route serves `model` for this caller, and as which agent. Raises ModelNotFound.
+
+        `sticky` keeps a conversation or a user with one revision during a rollout; None: by lot.
+        """
+        tenant_id = principal.tenant_id
+        pinned = await self.catalog.pinned(tenant_id, model) if "@" in model else None
+        return resolve(
+            model,
+            purpose=purpose,
+            principal=principal,
+            agents=await self.catalog.of_tenant(tenant_id),
+            fleet=self.fleet.current,
+            sticky=sticky or sticky_to(key_id=principal.key_id, request_id=new_request_id()),
+            pinned=pinned,
+        )

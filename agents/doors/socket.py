@@ -11,6 +11,7 @@ import msgspec
 import redis
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from agents.doors.decisions import decide
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import (
@@ -19,9 +20,11 @@ from agents.doors.socket_frames import (
     CancelResponse,
     CreateResponse,
     Ping,
+    ResolveApproval,
+    ResumeResponse,
+    SubscribeConversation,
     parse_frame,
 )
-from agents.doors.socket_run import SocketRun
 from agents.doors.socket_runs import SocketRuns
 from agents.doors.socket_tickets import SUBPROTOCOL, redeem
 from agents.errors import (
@@ -40,6 +43,8 @@ from tenants.admission.principal import Principal, ensure_usable
 from tenants.errors import TenantSuspended
 
 log = logging.getLogger(__name__)
+
+Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversation | ResolveApproval
 
 AUTHENTICATION_SECONDS = 10.0
 SECONDS_BETWEEN_CHECKS = 1.0
@@ -73,7 +78,8 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.principal: Principal | None = None
-        self.runs = SocketRuns()
+        gateway = self.gateway
+        self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.send_frames)
         self.tasks: list[asyncio.Task[None]] = []
         logs.request_id.set(new_id("sock"))
         metrics.sockets.inc()
@@ -85,7 +91,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         except PlatformError as error:
             await self.refuse(error)
             return
-        self.tasks = [asyncio.create_task(self.live()), asyncio.create_task(self.runs.work())]
+        self.tasks = [asyncio.create_task(self.live())]
 
     async def live(self) -> None:
         """End the socket when its time has come: no key in time, key revoked, or too old."""
@@ -184,27 +190,42 @@ class ResponsesSocket(AsyncWebsocketConsumer):
                     raise Conflict("This socket is authenticated already.")
                 await self.authenticate_by_ticket(frame.ticket)
                 await self.tell([{"type": "ack"}])
-            case CancelResponse():
-                self.runs.cancel(frame.response_id)
-            case CreateResponse():
-                await self.create(frame)
+            case _:
+                await self.act(frame, await self.check_key())
 
-    async def create(self, frame: CreateResponse) -> None:
-        """Start a run, or let it wait for its turn."""
-        run = SocketRun(self.gateway, frame, await self.check_key(), self.tell)
-        self.runs.enqueue(run)
-        if frame.client_id is not None:
-            ack = {"type": "ack", "client_id": frame.client_id, "response_id": run.id}
-            await self.tell([ack])
+    async def act(self, frame: Request, principal: Principal) -> None:
+        """What is about responses. The key has just been checked."""
+        tenant_id = principal.tenant_id
+        match frame:
+            case CreateResponse():
+                await self.runs.create(frame, principal)
+            case CancelResponse():
+                await self.gateway.runner.cancel(tenant_id, frame.response_id)
+            case ResumeResponse():
+                self.runs.resume(tenant_id, frame.response_id, after=frame.starting_after)
+            case SubscribeConversation():
+                self.runs.subscribe(tenant_id, frame)
+            case ResolveApproval():
+                told = msgspec.structs.asdict(frame)
+                run_id = told.pop("response_id")
+                await decide(self.gateway.runs, principal, run_id=run_id, **told)
+                await self.tell([{"type": "ack", "approval_id": frame.approval_id}])
 
     async def tell(self, frames: list[dict[str, Any]]) -> None:
-        """Send frames. A client that does not read them loses its socket. Raises ClientLeft."""
+        """Send frames. Raises ClientLeft."""
+        await self.send_frames([msgspec.json.encode(frame) for frame in frames])
+
+    async def send_frames(self, frames: list[bytes]) -> None:
+        """Send what is JSON already. A client that does not read loses its socket, and nothing
+        else waits for it: events stay in the log. Raises ClientLeft.
+        """
         try:
             async with asyncio.timeout(SEND_SECONDS):
                 for frame in frames:
-                    await self.send(text_data=msgspec.json.encode(frame).decode())
+                    await self.send(text_data=frame.decode())
         except TimeoutError:
             await self.close(code=CLOSE_SLOW_READER)
+            raise ClientLeft from None
         except OSError as error:
             # What a server raises for a send to somebody who is gone (ASGI, "Disconnected Client").
             raise ClientLeft from error
@@ -216,6 +237,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         metrics.sockets.dec()
+        self.runs.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

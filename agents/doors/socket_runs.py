@@ -1,56 +1,168 @@
-"""The runs of one socket: one at a time, in the order in which they were asked for."""
+"""What one socket follows: the runs that it asked for, those it resumed, and conversations.
+
+Runs belong to the worker. A socket that ends takes only its readers along.
+"""
 
 import asyncio
-from collections import deque
-from typing import Protocol
+import time
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import aclosing
+from typing import Any
 
-from agents.errors import TooManyRuns
-from kernel.errors import NotFound
+from agents.doors.create_response import as_create_run
+from agents.doors.rendering import error_frame
+from agents.doors.socket_frames import CreateResponse, SubscribeConversation
+from agents.doors.subscription import Subscription
+from agents.errors import NotResumable, TooManyRuns
+from agents.runtime.run_port import ActiveRun, Runs
+from agents.runtime.run_rows import RunStore
+from kernel import metrics
+from kernel.asgi import ClientLeft
+from kernel.errors import PlatformError
+from tenants.admission.principal import Principal
 
+NAME = "responses_socket"
 MOST_WAITING = 16
+MOST_SUBSCRIPTIONS = 16
+STATUS_OF_CANCELLED = 499
 
-
-class Run(Protocol):
-    """Something that was asked for on a socket."""
-
-    id: str
-
-    def cancel(self) -> None:
-        """Stop it now, or before it starts."""
-
-    async def execute(self) -> None:
-        """Run to the end."""
+Tell = Callable[[list[dict[str, Any]]], Awaitable[None]]
+TellEvents = Callable[[list[bytes]], Awaitable[None]]
 
 
 class SocketRuns:
-    """Runs what is enqueued until it is stopped."""
+    """Starts runs lane by lane, and relays the events of whatever the client follows."""
 
-    def __init__(self) -> None:
-        self._waiting: deque[Run] = deque()
-        self._arrived = asyncio.Event()
-        self._current: Run | None = None
+    def __init__(self, runner: Runs, store: RunStore, tell: Tell, send: TellEvents) -> None:
+        self._runner = runner
+        self._store = store
+        self._tell = tell
+        self._send = send
+        self._lanes: dict[str | None, ActiveRun] = {}
+        self._unfinished: set[str] = set()
+        self._followers: dict[str, asyncio.Task[None]] = {}
+        self._seen: dict[str, int] = {}
+        """The last event of each run that went out on this socket, while it goes on."""
+        self._subscriptions: dict[str, asyncio.Task[None]] = {}
 
-    def enqueue(self, run: Run) -> None:
-        """Raises TooManyRuns."""
-        if len(self._waiting) >= MOST_WAITING:
+    async def create(self, frame: CreateResponse, principal: Principal) -> None:
+        """Start a run, behind those of its lane. Raises TooManyRuns; other refusals are told."""
+        try:
+            await self._create(frame, principal)
+        except PlatformError as error:
+            context = {"stream_id": frame.stream_id, "client_id": frame.client_id}
+            known = {name: value for name, value in context.items() if value is not None}
+            await self._tell([error_frame(error, **known)])
+
+    async def _create(self, frame: CreateResponse, principal: Principal) -> None:
+        if len(self._unfinished) > MOST_WAITING:
             raise TooManyRuns(retry_after=1)
-        self._waiting.append(run)
-        self._arrived.set()
+        create = as_create_run(
+            frame, door=NAME, busy="enqueue", goes_on=True, stream_id=frame.stream_id
+        )
+        behind = self._lanes.get(frame.stream_id)
+        if behind is not None and behind.over.is_set():
+            behind = None
+        run = await self._runner.start(principal, create, behind=behind)
+        self._note(run, lane=frame.stream_id)
+        started = await asyncio.shield(run.started)
+        if frame.client_id is not None:
+            ack = {"type": "ack", "client_id": frame.client_id, "response_id": started.run_id}
+            await self._tell([{**ack, "duplicate": True} if started.joined else ack])
+        # A conversation that is subscribed to tells of it in its turn.
+        if create.conversation not in self._subscriptions:
+            self.resume(principal.tenant_id, started.run_id, after=-1)
 
-    def cancel(self, response_id: str) -> None:
-        """Stop a run, or let it end as soon as it starts. Raises NotFound if there is none."""
-        for run in (self._current, *self._waiting):
-            if run is not None and run.id == response_id:
-                run.cancel()
-                return
-        raise NotFound("There is no such response on this socket, or it has ended.")
+    def _note(self, run: ActiveRun, *, lane: str | None) -> None:
+        self._lanes[lane] = run
+        self._unfinished.add(run.id)
+        begun = time.monotonic()
 
-    async def work(self) -> None:
-        """Run one after the other. Cancelling this means that the client is gone."""
-        while True:
-            await self._arrived.wait()
-            while self._waiting:
-                self._current = self._waiting.popleft()
-                await self._current.execute()
-                self._current = None
-            self._arrived.clear()
+        def ended(_: object) -> None:
+            self._unfinished.discard(run.id)
+            if self._lanes.get(lane) is run:
+                del self._lanes[lane]
+            status = run.error.status if run.error else 200
+            metrics.series(metrics.requests, NAME, run.route, str(status)).inc()
+            metrics.series(metrics.request_duration, NAME).observe(time.monotonic() - begun)
+
+        assert run.task is not None, "a run that was started"
+        run.task.add_done_callback(ended)
+
+    def resume(self, tenant_id: int, run_id: str, *, after: int) -> None:
+        """Relay a run's events beyond `after`. Who asks twice gets them from there again."""
+        self._let_go(run_id)
+        self._seen[run_id] = after
+        self._followers[run_id] = self._task(self._relay(tenant_id, run_id), run_id)
+
+    def subscribe(self, tenant_id: int, frame: SubscribeConversation) -> None:
+        """Relay every run of a conversation, one after the other."""
+        if len(self._subscriptions) >= MOST_SUBSCRIPTIONS:
+            raise TooManyRuns("This socket is subscribed to too many conversations.")
+        place = frame.conversation
+        if place in self._subscriptions:
+            self._subscriptions.pop(place).cancel()
+        if frame.response_id is not None:
+            self._seen[frame.response_id] = frame.starting_after
+
+        async def relay(run_id: str) -> None:
+            self._let_go(run_id)
+            self._seen.setdefault(run_id, frame.starting_after if frame.response_id is None else -1)
+            await self._relay(tenant_id, run_id)
+
+        subscription = Subscription(self._runner, self._store, tenant_id, place, relay)
+        work = self._subscribed(subscription, frame)
+        self._subscriptions[place] = self._task(work, place)
+
+    async def _subscribed(self, subscription: Subscription, frame: SubscribeConversation) -> None:
+        try:
+            await subscription.run(since=frame.response_id)
+        except PlatformError as error:
+            await self._tell([error_frame(error, conversation=frame.conversation)])
+        finally:
+            if self._subscriptions.get(frame.conversation) is asyncio.current_task():
+                del self._subscriptions[frame.conversation]
+
+    def _task(self, work: Coroutine[Any, Any, None], name: str) -> asyncio.Task[None]:
+        return asyncio.create_task(until_client_leaves(work), name=name)
+
+    def _let_go(self, run_id: str) -> None:
+        follower = self._followers.pop(run_id, None)
+        if follower is not None:
+            follower.cancel()
+
+    async def _relay(self, tenant_id: int, run_id: str) -> None:
+        after = self._seen[run_id]
+        try:
+            follow = self._runner.follow(tenant_id, run_id, after=after)
+            async with aclosing(follow):
+                async for events in follow:
+                    await self._send([event.data for event in events])
+                    self._seen[run_id] = events[-1].number
+        except NotResumable as error:
+            await self._tell([lost(error, run_id, was_seen=self._seen[run_id] > after)])
+        except PlatformError as error:
+            await self._tell([error_frame(error, response_id=run_id)])
+        self._seen.pop(run_id, None)
+        if self._followers.get(run_id) is asyncio.current_task():
+            del self._followers[run_id]
+
+    def close(self) -> None:
+        """The socket has ended; its runs go on."""
+        for task in (*self._followers.values(), *self._subscriptions.values()):
+            task.cancel()
+
+
+async def until_client_leaves(work: Coroutine[Any, Any, None]) -> None:
+    """What could not be told to a client that has left needs no answer."""
+    try:
+        await work
+    except ClientLeft:
+        return
+
+
+def lost(error: NotResumable, run_id: str, *, was_seen: bool) -> dict[str, Any]:
+    """The log broke off: who has seen a part must read the conversation again."""
+    if was_seen:
+        return {"type": "resync", "reason": error.code, "response_id": run_id}
+    return error_frame(error, response_id=run_id)

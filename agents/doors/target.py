@@ -1,22 +1,8 @@
-"""From a caller and a model's name to what is admitted: shared by the doors."""
+"""What is admitted: shared by the doors."""
 
-from agents.doors.gateway import Gateway
-from agents.runtime.resolution import Target, resolve
+from agents.runtime.resolution import Target
 from tenants.admission.gate import Subject
 from tenants.admission.principal import Principal
-
-
-async def resolve_for(
-    gateway: Gateway, principal: Principal, model: str, *, purpose: str
-) -> Target:
-    """Which route serves `model` for this caller, and as which agent. Raises ModelNotFound."""
-    return resolve(
-        model,
-        purpose=purpose,
-        principal=principal,
-        agents=await gateway.catalog.of_tenant(principal.tenant_id),
-        fleet=gateway.fleet.current,
-    )
 
 
 def subject_of(

@@ -11,6 +11,8 @@ BYTES_AROUND_A_MESSAGE = 24
 BYTES_OF_AN_IMAGE = 4500
 """Usual models make up to 1,500 tokens of an image, whatever its file's size."""
 BYTES_OF_A_TOKEN = 3
+NOTHING = Demand(prompt_bytes=0, answers=0, context_length=1)
+"""Of an answer that no model gives."""
 
 
 def demand_of_chat(request: ChatRequest, route: Route) -> Demand:

@@ -3,14 +3,20 @@
 import msgspec
 
 from agents.runtime.catalog import PublishedAgent
+from agents.runtime.variables import ensure_known, fill_in
 from inference.relay.parameters import ChatMessage, ChatRequest, Parameters
 
 PRESETS = Parameters.__struct_fields__
 
 
 def apply_agent(request: ChatRequest, agent: PublishedAgent | None) -> ChatRequest:
-    """What the engine is asked when `agent` is. What the client set itself stays."""
+    """What the engine is asked when `agent` is. What the client set itself stays.
+
+    Raises InvalidParameter for variables that the agent, or a plain route, does not have.
+    """
     if agent is None:
+        if request.variables:
+            ensure_known(request.variables, known=())
         return request
     presets = {
         name: value
@@ -22,6 +28,12 @@ def apply_agent(request: ChatRequest, agent: PublishedAgent | None) -> ChatReque
     if "max_tokens" in presets and request.max_completion_tokens is not None:
         del presets["max_tokens"]
     messages = request.messages
-    if agent.instructions:
-        messages = [ChatMessage(role="system", content=agent.instructions), *messages]
-    return msgspec.structs.replace(request, messages=messages, **presets)
+    text = instructions_of(agent, request)
+    if text:
+        messages = [ChatMessage(role="system", content=text), *messages]
+    return msgspec.structs.replace(request, messages=messages, variables=None, **presets)
+
+
+def instructions_of(agent: PublishedAgent, request: ChatRequest) -> str:
+    """What the model is told first, with the client's texts in the places of the variables."""
+    return fill_in(agent.instructions, defaults=agent.variables, given=request.variables)

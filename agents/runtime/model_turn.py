@@ -1,14 +1,14 @@
-"""One turn of a model: what it says, piece by piece, as text instead of bytes."""
+"""One turn of a model: what it says and calls, piece by piece, as values instead of bytes."""
 
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from agents.runtime.journeys import encode_for
 from agents.runtime.metering import Meter
+from agents.runtime.ports import CallPiece, Said
 from inference.errors import UpstreamBroken
 from inference.relay.event_stream import EventStream, events_of
 from inference.relay.journey import Journey
@@ -20,8 +20,21 @@ from inference.relay.usage import UNREADABLE
 PATH: Final[Path] = "/v1/chat/completions"
 
 
+class FunctionDelta(msgspec.Struct, frozen=True):
+    name: str | None = None
+    arguments: Any = None
+    """A piece of text; some engines send a whole object."""
+
+
+class ToolCallDelta(msgspec.Struct, frozen=True):
+    index: int | None = None
+    id: str | None = None
+    function: FunctionDelta | None = None
+
+
 class Delta(msgspec.Struct, frozen=True):
     content: str | None = None
+    tool_calls: tuple[ToolCallDelta, ...] | None = None
 
 
 class Choice(msgspec.Struct):
@@ -35,18 +48,12 @@ class Chunk(msgspec.Struct):
     choices: list[Choice] = []
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
-    """A piece of the answer; the last one has a `finish_reason`."""
-
-    text: str
-    finish_reason: str | None = None
-
-
 async def model_turn(
     relay: Opener, journey: Journey, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[Said]:
     """Ask the model and yield what it says; pieces that arrive together are one.
+
+    The last piece has the usage, estimated if the engine told none.
 
     Raises UpstreamBroken if the engine stops before it is done, and what `relay` raises.
     """
@@ -63,23 +70,36 @@ async def model_turn(
                 yield read_block(block)
             if stream.finished:
                 await exchange.finish()
+                yield Said(usage=meter.usage())
                 return
             if meter.cramped and not await meter.make_room():
                 # Leaving the exchange unfinished makes the engine stop.
-                yield Said(text="", finish_reason="length")
+                yield Said(finish_reason="length", usage=meter.usage())
                 return
         raise UpstreamBroken
 
 
 def read_block(block: bytes) -> Said:
-    """The text of all chunks in `block`. Raises UpstreamBroken for what is no chunk."""
+    """The pieces of all chunks in `block`, as one. Raises UpstreamBroken for what is no chunk."""
     texts: list[str] = []
+    calls: list[CallPiece] = []
     finish_reason = None
     for event in events_of(block):
         for choice in chunk_of(event).choices[:1]:
             texts.append(choice.delta.content or "")
+            calls.extend(map(call_piece, choice.delta.tool_calls or ()))
             finish_reason = choice.finish_reason or finish_reason
-    return Said(text="".join(texts), finish_reason=finish_reason)
+    return Said(text="".join(texts), calls=tuple(calls), finish_reason=finish_reason)
+
+
+def call_piece(delta: ToolCallDelta) -> CallPiece:
+    function = delta.function or FunctionDelta()
+    arguments = function.arguments
+    if not isinstance(arguments, str):
+        arguments = "" if arguments is None else msgspec.json.encode(arguments).decode()
+    return CallPiece(
+        index=delta.index, id=delta.id or "", name=function.name or "", arguments=arguments
+    )
 
 
 def chunk_of(event: bytes) -> Chunk:

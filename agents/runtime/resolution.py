@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import msgspec
 
 from agents.runtime.catalog import PublishedAgent
+from agents.runtime.rollout import Sticky, choose_revision
 from inference.errors import ModelNotFound
 from inference.fleet.snapshot import Fleet, Route
 from tenants.admission.principal import Principal
@@ -26,10 +27,18 @@ def resolve(
     principal: Principal,
     agents: Mapping[str, PublishedAgent],
     fleet: Fleet,
+    sticky: Sticky | None = None,
+    pinned: PublishedAgent | None = None,
 ) -> Target:
-    """Raises ModelNotFound, the same for what does not exist and what is not this caller's."""
-    if principal.may_use(model):
-        agent = agents.get(model)
+    """`pinned` is the revision that `model` names by number; a key that may use an agent may use
+    each of its revisions. Without `sticky`, no rollout is taken part in.
+
+    Raises ModelNotFound, the same for what does not exist and what is not this caller's.
+    """
+    if principal.may_use(pinned.slug if pinned else model):
+        agent = pinned or agents.get(model)
+        if agent is not None and agent.candidate is not None and pinned is None:
+            agent = share_of_rollout(agent, sticky, fleet=fleet, purpose=purpose)
         route = fleet.routes.get(agent.route if agent else model)
         if route is not None and route.purpose == purpose:
             return Target(model=model, route=route, agent=agent)
@@ -38,3 +47,12 @@ def resolve(
         "`GET /v1/models` lists what it may.",
         param="model",
     )
+
+
+def share_of_rollout(
+    agent: PublishedAgent, sticky: Sticky | None, *, fleet: Fleet, purpose: str
+) -> PublishedAgent:
+    """The revision whose turn it is; never a candidate whose route could not serve it."""
+    chosen = choose_revision(agent, sticky) if sticky else agent
+    route = fleet.routes.get(chosen.route)
+    return chosen if route is not None and route.purpose == purpose else agent

@@ -40,6 +40,19 @@ class Known:
     turn: int = 0
 
 
+@dataclass(slots=True)
+class Demand:
+    """Requests for a pool in which nobody was: what wakes one that was scaled to zero."""
+
+    requests: int = 0
+    at: float = 0.0
+    """When the last one came, in seconds since 1970."""
+
+    def count(self, now: float) -> None:
+        self.requests += 1
+        self.at = now
+
+
 class Board:
     """Candidates by endpoint, and the fields of pools that are made of them."""
 
@@ -55,6 +68,7 @@ class Board:
         self._clock = clock
         self._candidates: dict[str, Candidate] = {}
         self._pools: dict[str, Known] = {}
+        self._demand: dict[str, Demand] = {}
 
     def choose(self, pool: Pool, wish: Wish, *, visited: Iterable[str]) -> Candidate:
         """The endpoint for a request; none of those that it has been to.
@@ -67,6 +81,8 @@ class Board:
         if visited:
             field = field.without(set(visited))
         if not field.candidates:
+            if not known.field.candidates:
+                self._demand.setdefault(pool.name, Demand()).count(self._clock())
             raise nobody_there(pool)
         if len(field) == 1:
             return field.candidates[0]
@@ -229,6 +245,12 @@ class Board:
                 "failures": each.total_failures,
             }
             for name, each in self._candidates.items()
+        }
+
+    def demand(self) -> dict[str, dict[str, float]]:
+        """What was asked in vain, by pool."""
+        return {
+            pool: {"requests": each.requests, "at": each.at} for pool, each in self._demand.items()
         }
 
     def hear(self, reports: Iterable[Mapping[str, Any]]) -> None:

@@ -47,7 +47,11 @@ class Gossip:
 
     async def talk(self) -> None:
         """Tell and hear once. Raises RedisError."""
-        report = {"endpoints": self._board.report(), "queues": dict(self._queues())}
+        report = {
+            "endpoints": self._board.report(),
+            "queues": dict(self._queues()),
+            "demand": self._board.demand(),
+        }
         async with self._redis.pipeline(transaction=False) as pipe:
             pipe.set(WORKER + self._name, msgspec.json.encode(report), ex=REMEMBERED_SECONDS)
             pipe.sadd(WORKERS, self._name)

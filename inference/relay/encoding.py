@@ -23,6 +23,9 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
         stream_options=options,
         max_tokens=request.max_completion_tokens or request.max_tokens,
         max_completion_tokens=None,
+        # Ours alone: no engine learns of them.
+        user=None,
+        variables=None,
     )
     body = msgspec.json.encode(asked)
     if request.stream and engine in TIMED:

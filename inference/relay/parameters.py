@@ -18,6 +18,11 @@ Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
 Tokens = Annotated[int, Meta(ge=1, le=10_000_000)]
 Stop = Annotated[str, Meta(min_length=1, max_length=200)]
+Variables = Annotated[
+    dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=4_000)]],
+    Meta(max_length=64),
+]
+"""Texts for the `{{names}}` in an agent's instructions."""
 
 
 class Parameters(msgspec.Struct, omit_defaults=True, kw_only=True):
@@ -102,6 +107,9 @@ class ChatRequest(Parameters, omit_defaults=True, kw_only=True):
     tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
+    user: Annotated[str, Meta(max_length=256)] | None = None
+    """Whom the client serves: the same user stays with one revision of an agent. Not passed on."""
+    variables: Variables | None = None
 
     @property
     def wants_usage(self) -> bool:

@@ -31,10 +31,25 @@ class ConsoleSite(UnfoldAdminSite):
         # Not before: this module is imported while Django still looks for the apps.
         from inference.admin.explain_page import explain
         from inference.admin.fleet_page import fleet
+        from inference.admin.manifest_page import manifest
+        from inference.admin.rehearse_page import rehearse_pool
+        from inference.admin.scaling_page import scaling, scaling_pool
 
         pages: list[URLPattern | URLResolver] = [
             path("fleet/", self.admin_view(fleet), name="fleet"),
             path("fleet/<slug:pool>/", self.admin_view(fleet), name="fleet_pool"),
+            path("scaling/", self.admin_view(scaling), name="scaling"),
+            path("scaling/<slug:pool>/", self.admin_view(scaling_pool), name="scaling_pool"),
+            path(
+                "scaling/<slug:pool>/rehearse/",
+                self.admin_view(rehearse_pool),
+                name="scaling_rehearse",
+            ),
+            path(
+                "scaling/<slug:pool>/manifest/",
+                self.admin_view(manifest),
+                name="scaling_manifest",
+            ),
             path("explain/", self.admin_view(explain), name="explain"),
         ]
         return [*pages, *super().get_urls()]

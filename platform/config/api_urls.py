@@ -4,11 +4,15 @@ from django.urls import re_path
 from rest_framework.routers import SimpleRouter
 
 from agents.api.agents import AgentsViewSet
+from agents.api.conversations import ConversationsViewSet, ErasuresViewSet
+from agents.api.runs import ApprovalsViewSet, RunsViewSet
+from agents.api.tools import ToolsViewSet
 from config.api import answer_unknown
 from config.audit_api import AuditViewSet
 from inference.api.endpoints import EndpointsViewSet, JoinTokensViewSet
 from inference.api.pools import PoolsViewSet
 from inference.api.routes import RoutesViewSet
+from inference.api.scaling import ScalingPoliciesViewSet
 from tenants.api.alert_recipients import AlertRecipientsViewSet
 from tenants.api.keys import KeysViewSet
 from tenants.api.members import MembersViewSet
@@ -31,8 +35,14 @@ router.register("alert-recipients", AlertRecipientsViewSet, basename="alert-reci
 router.register("usage", UsageViewSet, basename="usage")
 router.register("tokens", TokensViewSet, basename="token")
 router.register("agents", AgentsViewSet, basename="agent")
+router.register("conversations", ConversationsViewSet, basename="conversation")
+router.register("runs", RunsViewSet, basename="run")
+router.register("approvals", ApprovalsViewSet, basename="approval")
+router.register("erasures", ErasuresViewSet, basename="erasure")
+router.register("tools", ToolsViewSet, basename="tool")
 router.register("routes", RoutesViewSet, basename="route")
 router.register("pools", PoolsViewSet, basename="pool")
+router.register("scaling-policies", ScalingPoliciesViewSet, basename="scaling-policy")
 router.register("endpoints", EndpointsViewSet, basename="endpoint")
 router.register("join-tokens", JoinTokensViewSet, basename="join-token")
 router.register("audit", AuditViewSet, basename="audit")

@@ -19,9 +19,11 @@ class ConfigConfig(AppConfig):
         import inference.auditing
         import tenants.auditing
         from config import celery  # noqa: F401 - binds `shared_task.delay` to our broker
+        from inference.scaling import measurements
 
         for context in (tenants, inference, agents):
             context.auditing.register()
+        measurements.register()
 
 
 class ConsoleAdminConfig(AdminConfig):

@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable
 from types import FrameType
 from typing import Any
@@ -29,6 +30,7 @@ class Departure:
     def __init__(self, *, seconds: float) -> None:
         self.has_begun = False
         self._seconds = seconds
+        self._stops_at: float | None = None
 
     def hear_signals(self) -> None:
         """Stand in front of the server's own handler of SIGTERM. Call it in the running loop.
@@ -54,7 +56,14 @@ class Departure:
     def begin(self) -> None:
         """From now on this worker is not ready."""
         self.has_begun = True
+        self._stops_at = time.monotonic() + self._seconds
         log.info("leaving; serving for %g s more", self._seconds)
+
+    def patience_left(self, seconds: float) -> float:
+        """How much is left of `seconds` that began when the server stopped listening."""
+        if self._stops_at is None:
+            return seconds
+        return max(0.0, seconds - max(0.0, time.monotonic() - self._stops_at))
 
     def at_once(self) -> None:
         """End this worker without serving any longer: something that it needs is broken."""

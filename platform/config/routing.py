@@ -7,6 +7,10 @@ from channels.routing import ProtocolTypeRouter, URLRouter
 from django.http import HttpResponseBase
 from django.urls import URLPattern, re_path
 
+from agents.doors import conversations
+from agents.doors.approvals import resolve_approval
+from agents.doors.chat import NAME as SIMPLE_CHAT
+from agents.doors.chat import chat
 from agents.doors.chat_completions import NAME as CHAT
 from agents.doors.chat_completions import chat_completions
 from agents.doors.door import Door, Handler, UnknownAddress
@@ -14,8 +18,16 @@ from agents.doors.embeddings import NAME as EMBEDDINGS
 from agents.doors.embeddings import embeddings
 from agents.doors.gateway import Gateway
 from agents.doors.models import list_models, show_model
+from agents.doors.responses import NAME as RESPONSES
+from agents.doors.responses import create_response
 from agents.doors.socket import ResponsesSocket
 from agents.doors.socket_tickets import issue_socket_ticket
+from agents.doors.stored_responses import (
+    cancel_response,
+    delete_response,
+    list_input_items,
+    show_response,
+)
 from agents.doors.usage import show_usage
 from config.gateway_health import GatewayHealth
 from config.lifespan import Lifespan
@@ -49,15 +61,50 @@ def http_routes(worker: Worker) -> list[URLPattern]:
 
     return [
         at(r"^v1/chat/completions\Z", door(CHAT, POST=chat_completions)),
+        at(r"^v1/chat\Z", door(SIMPLE_CHAT, POST=chat)),
+        *conversation_routes(door),
         at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
+        at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
+        at(r"^v1/responses/[^/]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)),
+        at(r"^v1/responses/[^/]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
+        at(r"^v1/responses/[^/]+/approvals/[^/]+\Z", door(RESPONSES, POST=resolve_approval)),
+        at(r"^v1/responses/[^/]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
         at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),
         at(r"^(?:readyz|ready)\Z", door("ready", GET=health.ready)),
         at(r"^metrics\Z", door("metrics", GET=health.metrics)),
         at(r"", UnknownAddress(gateway)),
+    ]
+
+
+def conversation_routes(door: Callable[..., Door]) -> list[URLPattern]:
+    name = "conversations"
+    one = r"^v1/conversations/(?P<conversation>[^/\x00]+)"
+    all_items = door(name, GET=conversations.list_items, POST=conversations.add_items)
+    one_item = door(name, GET=conversations.show_item, DELETE=conversations.delete_item)
+    return [
+        at(
+            r"^v1/conversations\Z",
+            door(
+                name,
+                GET=conversations.list_conversations,
+                POST=conversations.create_conversation,
+            ),
+        ),
+        at(
+            rf"{one}\Z",
+            door(
+                name,
+                GET=conversations.show_conversation,
+                POST=conversations.change_conversation,
+                DELETE=conversations.erase_conversation,
+            ),
+        ),
+        at(rf"{one}/items\Z", all_items),
+        at(rf"{one}/items/(?P<item>[^/\x00]+)\Z", one_item),
     ]
 
 

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -16,11 +16,27 @@ import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
+from agents import run_store, waiting_runs
 from agents.doors.gateway import Gateway
 from agents.errors import AgentsUnavailable
-from agents.runtime.catalog import AgentCatalog, PublishedAgent
-from agents.selectors import load_published_agents
+from agents.events.bell import Bell
+from agents.events.event import Json
+from agents.events.log import BLOCK_SECONDS, EventLog
+from agents.events.rebuilt import end_frame
+from agents.runtime.answer_shelf import RedisShelf
+from agents.runtime.catalog import AgentCatalog, Pin, PublishedAgent
+from agents.runtime.machinery import Machinery
+from agents.runtime.response_cache import ResponseCache
+from agents.runtime.run_rows import RunStore
+from agents.runtime.runner import Runner
+from agents.runtime.tool_catalog import ToolCatalog
+from agents.runtime.tool_spec import ToolSpec
+from agents.runtime.tools.kinds import every_kind
+from agents.runtime.workshop import Workshop
+from agents.selectors import load_published_agents, load_revision
+from agents.tool_store import load_tools_by_name
 from config.background import Background
+from config.conversations import DatabaseConversations
 from config.departure import Departure
 from inference.engine_names import EngineResolver
 from inference.fleet.board import Board
@@ -36,6 +52,7 @@ from inference.relay.watch import Watch
 from inference.topics import FLEET
 from kernel.cache import LoadingCache
 from kernel.database import DatabaseThreads
+from kernel.egress import configured_egress
 from kernel.errors import Overloaded
 from kernel.following import Follower
 from kernel.publishing import CHANNEL, latest_revision, revisions_after
@@ -69,6 +86,9 @@ T = TypeVar("T")
 
 DATABASE_THREADS = 4
 DATABASE_PATIENCE_SECONDS = 3.0
+EVENTS_PATIENCE_SECONDS = 1.0
+SHELF_PATIENCE_SECONDS = 0.25
+"""For kept answers: after that a model is asked."""
 LEDGER_PATIENCE_SECONDS = 30.0
 """At the end, for PostgreSQL; what it does not take then is in the spool."""
 USAGE_SECONDS = 5.0
@@ -97,6 +117,10 @@ class Worker:
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
+        # Not the server of limits: events are many, and decisions must not wait for them.
+        self._events = connect_async(settings.REDIS_URL, timeout=EVENTS_PATIENCE_SECONDS)
+        self._tails = connect_async(settings.REDIS_URL, timeout=BLOCK_SECONDS + 5)
+        self._shelf = connect_async(settings.REDIS_URL, timeout=SHELF_PATIENCE_SECONDS)
         self._spool = FolderSpool(Path(settings.SPOOL_DIR))
         self.counters = Counters(self.redis, self._load_counters)
         self.holds = Holds(self.counters)
@@ -119,26 +143,94 @@ class Worker:
         self._gossip = Gossip(
             self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
         )
+        self._conversations = DatabaseConversations(self._ask, redis=self._events)
+        self._runs = self._assemble_run_store()
+        self._bell = Bell(self._events, self._subscriber)
+        self.event_log = EventLog(
+            self._events, self._tails, find_end=self._find_end, ttl=settings.RUN_LOG_SECONDS
+        )
+        self._tools = ToolCatalog(self._load_tools)
         self.gateway = self._assemble()
         self.follower = Follower(
             poll=self._poll, handle=self._handle, redis=self._subscriber, channel=CHANNEL
         )
 
     def _assemble(self) -> Gateway:
-        return Gateway(
-            keyring=Keyring(self._load_principal, peppers=settings.KEY_PEPPERS),
-            gate=self._assemble_gate(),
-            catalog=AgentCatalog(self._load_agents),
+        gate = self._assemble_gate()
+        relay = Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget)
+        catalog = AgentCatalog(self._load_agents, self._load_revision)
+        answers = ResponseCache(RedisShelf(self._shelf))
+        keyring = Keyring(self._load_principal, peppers=settings.KEY_PEPPERS)
+        machinery = Machinery(
+            worker=self._workers.name,
+            gate=gate,
+            relay=relay,
+            catalog=catalog,
             fleet=self.fleet,
-            relay=Fallbacks(self.dispatcher, board=self.board, budget=self._relay.budget),
+            store=self._runs,
+            log=self.event_log,
+            bell=self._bell,
+            workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
+            answers=answers,
+            find_principal=keyring.find,
+        )
+        self.runner = Runner(machinery)
+        return Gateway(
+            keyring=keyring,
+            gate=gate,
+            catalog=catalog,
+            conversations=self._conversations,
+            fleet=self.fleet,
+            relay=relay,
+            runner=self.runner,
+            runs=self._runs,
             watch=self._watch,
             quotas=self._load_quotas,
             redis=self.redis,
+            answers=answers,
             usage=LoadingCache(self._load_usage, ttl=USAGE_SECONDS, size=USAGE_ANSWERS),
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
         )
+
+    def _assemble_run_store(self) -> RunStore:
+        return RunStore(
+            begin=self._asking(run_store.begin_run),
+            claim=self._asking(run_store.claim_run),
+            renew=self._asking(run_store.renew_runs),
+            finish=self._asking(run_store.finish_run),
+            discard=self._asking(run_store.discard_run),
+            ask_cancel=self._asking(run_store.ask_cancel),
+            load=self._asking(run_store.load_run),
+            load_ended=self._asking(run_store.load_ended),
+            load_input=self._asking(run_store.load_input),
+            delete=self._asking(run_store.delete_run),
+            history=self._conversations.history,
+            keep_summary=self._conversations.keep_summary,
+            save=self._asking(waiting_runs.save_progress),
+            ask_people=self._asking(waiting_runs.ask_people),
+            pause=self._asking(waiting_runs.pause_run),
+            find_decided=self._asking(waiting_runs.find_decided),
+            load_decided=self._asking(waiting_runs.load_decided),
+            take_up=self._asking(waiting_runs.take_up),
+            decide=self._asking(waiting_runs.decide),
+            begun_with=self._asking(run_store.begun_with),
+            begun_since=self._asking(run_store.begun_since),
+            last_begun=self._asking(run_store.last_begun),
+        )
+
+    def _asking(self, function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
+        """`function` for callers that wait for it in the event loop."""
+
+        async def ask(*args: P.args, **kwargs: P.kwargs) -> T:
+            return await self._ask(function, *args, **kwargs)
+
+        return ask
+
+    async def _find_end(self, run_id: str) -> Json | None:
+        known = await self._runs.load_ended(run_id)
+        return None if known is None else end_frame(known)
 
     def _assemble_dispatcher(self) -> Dispatcher:
         return Dispatcher(
@@ -179,6 +271,11 @@ class Worker:
         self._background.start("the talk of workers about endpoints", self._gossip.run())
         self._background.start("the queues in front of pools", self.dispatcher.run())
         self._background.start("the watch over streams", self._watch.run())
+        self._background.start("the event logs", self.event_log.writer.run())
+        self._background.start("the bell between workers", self._bell.run())
+        self._background.start("the leases of runs", self.runner.run())
+        decided = self.runner.go_on_with_decided()
+        self._background.start("the runs that waited for people", decided)
         spare_the_collector()
         return self
 
@@ -194,7 +291,13 @@ class Worker:
             closing.push_async_callback(self.redis.aclose)
             closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
+            closing.push_async_callback(self._shelf.aclose)
             closing.push_async_callback(self._upstream.close)
+            closing.push_async_callback(self._events.aclose)
+            closing.push_async_callback(self._tails.aclose)
+            patience = self.departure.patience_left(settings.DRAIN_SECONDS)
+            await self.runner.drain(seconds=patience)
+            await self.event_log.close_readers()
             await self._background.stop()
             await self._sign_off()
             await self.ledger.close(patience=min(settings.DRAIN_SECONDS, LEDGER_PATIENCE_SECONDS))
@@ -241,6 +344,22 @@ class Worker:
         except DatabaseAway as error:
             raise AgentsUnavailable from error
 
+    async def _load_tools(self, tenant_id: int) -> Mapping[str, ToolSpec]:
+        try:
+            return await self._ask(load_tools_by_name, tenant_id)
+        except DatabaseAway as error:
+            raise AgentsUnavailable from error
+
+    def _forget_agents(self, tenant_id: int) -> None:
+        self.gateway.catalog.forget_tenant(tenant_id)
+        self._tools.forget_tenant(tenant_id)
+
+    async def _load_revision(self, pin: Pin) -> PublishedAgent | None:
+        try:
+            return await self._ask(load_revision, pin)
+        except DatabaseAway as error:
+            raise AgentsUnavailable from error
+
     async def _load_limits(self, tenant_id: int) -> TenantLimits:
         try:
             return await self._ask(load_limits, tenant_id, now=datetime.now(UTC))
@@ -280,7 +399,8 @@ class Worker:
             FLEET: self._load_fleet,
             "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
             "limits": lambda: self._book.forget(int(owner)),
-            "agents": lambda: self.gateway.catalog.forget_tenant(int(owner)),
+            "agents": lambda: self._forget_agents(int(owner)),
+            "answers": lambda: self.gateway.answers.forget_tenant(int(owner)),
         }
         handler = handlers.get(name)
         outcome = handler() if handler else None

@@ -7,7 +7,7 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
-from django.core.exceptions import PermissionDenied
+from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
@@ -208,6 +208,19 @@ class ReadOnlyAdmin(ConsoleAdmin):
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return False
+
+
+def add_refusals(form: Any, ensure: Callable[[Any], None], row: models.Model) -> None:
+    """What `ensure` says against `row`, at the fields of `form` that are meant."""
+    try:
+        ensure(row)
+    except PlatformError as refusal:
+        form.add_error(refusal.param if refusal.param in form.fields else None, refusal.message)
+    except ValidationError as refusal:
+        found = refusal.message_dict if hasattr(refusal, "error_dict") else {"": refusal.messages}
+        for field, messages_of_field in found.items():
+            for message in messages_of_field:
+                form.add_error(field if field in form.fields else None, message)
 
 
 def with_refusal(form: type[forms.ModelForm[Any]], refusal: PlatformError) -> Any:

@@ -16,6 +16,14 @@ BADGES = {
     "hard": "info",
     "shadow": "warning",
     "open": "info",
+    "approved": "success",
+    "denied": "danger",
+    "pending": "warning",
+    "waits for an approval": "warning",
+    "in progress": "info",
+    "under way": "info",
+    "incomplete": "warning",
+    "cancelled": "warning",
 }
 """The colour of every state that a list shows."""
 

@@ -75,6 +75,9 @@ def logging_config(*, form: str, level: str) -> dict[str, Any]:
             "uvicorn.access": {"level": "WARNING"},
             "daphne.http_protocol": {"level": "WARNING"},
             "django.channels.server": {"level": "WARNING"},
+            # These would write down addresses and answers of tenants' tools.
+            "httpx2": {"level": "WARNING"},
+            "mcp": {"level": "CRITICAL"},
             # A 4xx is the caller's business, not ours to be warned of.
             "django.request": {"level": "ERROR"},
         },

@@ -74,9 +74,12 @@ breaker_state = Gauge(
     ["pool", "endpoint"],
     multiprocess_mode="livemax",
 )
-active_runs = Gauge(
-    "tenantry_active_runs", "Runs on sockets that go on now.", multiprocess_mode="livesum"
+cache_hits = Counter(
+    "tenantry_cache_hits_total",
+    "Answers that were given again without asking a model; the tier is memory or redis.",
+    ["route", "tier"],
 )
+active_runs = Gauge("tenantry_active_runs", "Runs that go on now.", multiprocess_mode="livesum")
 sockets = Gauge("tenantry_sockets", "Open sockets.", multiprocess_mode="livesum")
 ledger_lag = Gauge(
     "tenantry_ledger_lag_seconds",

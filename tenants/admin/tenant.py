@@ -59,7 +59,7 @@ class TenantAdmin(LimitsPage):
     list_select_related = ("plan",)
     autocomplete_fields = ("plan",)
     search_fields = ("slug", "name")
-    fields = ("name", "slug", "plan", "time_zone", "state", "created_at", "see")
+    fields = ("name", "slug", "plan", "time_zone", "retention_days", "state", "created_at", "see")
     actions = ("suspend_selected", "resume_selected")
     actions_detail = ("limits", "suspend", "resume")
     when_empty = "Make your first tenant: a customer with its own keys, agents and usage."
@@ -69,7 +69,7 @@ class TenantAdmin(LimitsPage):
         return rows.annotate(key_count=rows_of_tenant(ApiKey), people=rows_of_tenant(Membership))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        return self.fields if obj else ("name", "slug", "plan", "time_zone")
+        return self.fields if obj else ("name", "slug", "plan", "time_zone", "retention_days")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # The short name is in URLs, dashboards and exports: it stays what it was.
@@ -105,7 +105,12 @@ class TenantAdmin(LimitsPage):
         )
 
     def store(self, *, row: Any, form: Any) -> Tenant:
-        tenant = services.create_tenant(slug=row.slug, name=row.name, time_zone=row.time_zone)
+        tenant = services.create_tenant(
+            slug=row.slug,
+            name=row.name,
+            time_zone=row.time_zone,
+            retention_days=row.retention_days,
+        )
         if row.plan:
             limit_services.set_plan(tenant=tenant, plan=row.plan, now=timezone.now())
         return tenant

@@ -40,6 +40,9 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     agent: str = ""
     agent_revision: int | None = None
     client_request_id: str = ""
+    free: bool = False
+    """Whether it takes no tokens whatever it answers: no rate or quota of tokens or cost counts
+    it, those of requests do."""
 
     @property
     def caller(self) -> Caller:
@@ -51,6 +54,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             route=self.route,
             door=self.kind,
             price=self.price,
+            free=self.free,
         )
 
 
@@ -169,6 +173,10 @@ class Gate:
         return measure(
             demand, checks, prompt_tokens=prompt, longest_answer=page.limits.longest_answer
         )
+
+    def estimate_prompt(self, route: str, prompt_bytes: int) -> int:
+        """Tokens that a prompt of so many bytes will hardly exceed on this route."""
+        return self._sizes.estimate(route=route, prompt_bytes=prompt_bytes)
 
     async def extend(self, admission: Admission) -> bool:
         """Hold twice the answer, or what is left. False if there is no more than before."""

@@ -34,6 +34,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
     route: str
     door: str
     price: Price
+    free: bool = False
+    """Whether it takes no tokens, so that only requests are counted."""
 
     def owner(self, rule: Rule) -> str | None:
         """As whom this caller is counted by `rule`; None if the rule does not concern it."""
@@ -51,10 +53,14 @@ def checks_for(limits: TenantLimits, caller: Caller, *, now: float) -> Checks:
     """Everything that a request of `caller` must pass. `now`: seconds since 1970."""
     moment = datetime.fromtimestamp(now, UTC)
     rates = dict(applicable(limits.rates, caller))
+    if caller.free:
+        rates = {scope: without_tokens(rule) for scope, rule in rates.items()}
     quotas: dict[str, dict[str, QuotaCheck]] = {}
     for scope, rule in applicable(limits.quotas, caller):
         window = window_at(moment, rule.calendar, pinned=rule.pinned)
         check = quota_check(rule, scope, window, caller.price)
+        if caller.free:
+            check = untouched(check)
         known = quotas.setdefault(scope, {})
         # Calendars of two kinds may agree on a window, which then is one counter: the tighter.
         known[check.field] = tighter(check, known.get(check.field))
@@ -70,6 +76,21 @@ def checks_for(limits: TenantLimits, caller: Caller, *, now: float) -> Checks:
         packed=msgspec.msgpack.encode(scopes),
         valid_until=min(ends, default=FOREVER),
     )
+
+
+def untouched(check: QuotaCheck) -> QuotaCheck:
+    """For a request without tokens: a quota of tokens or cost stays in sight, but counts nothing
+    and refuses nothing. It is not left out, because a scope's counters live as long as its quotas.
+    """
+    if check.unit == "requests":
+        return check
+    return msgspec.structs.replace(
+        check, hard=False, per_request=0, per_prompt=0, per_cached=0, per_completion=0
+    )
+
+
+def without_tokens(rule: RateRule) -> RateRule:
+    return msgspec.structs.replace(rule, tokens_per_minute=None, token_burst=None)
 
 
 def applicable(rules: Iterable[AnyRule], caller: Caller) -> list[tuple[str, AnyRule]]:

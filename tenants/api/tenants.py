@@ -22,19 +22,28 @@ from tenants.models import Plan, Tenant
 from tenants.models.limit_rules import validate_time_zone
 from tenants.selectors import tenant_ids_of
 
+LONGEST_RETENTION = 36_500
+
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
     plan = serializers.SlugRelatedField[Tenant](slug_field="name", read_only=True)
 
     class Meta:
         model = Tenant
-        fields = ("slug", "name", "status", "plan", "time_zone", "created_at")
+        fields = ("slug", "name", "status", "plan", "time_zone", "retention_days", "created_at")
 
 
 class TenantChangesSerializer(serializers.Serializer[Tenant]):
     name = serializers.CharField(max_length=200, required=False)
     time_zone = serializers.CharField(
         max_length=50, validators=[validate_time_zone], required=False
+    )
+    retention_days = serializers.IntegerField(
+        min_value=1,
+        max_value=LONGEST_RETENTION,
+        allow_null=True,
+        required=False,
+        help_text="After which conversations that nobody wrote to are erased; null: never.",
     )
     plan = serializers.SlugRelatedField[Plan](
         slug_field="name",
@@ -79,7 +88,7 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
     @extend_schema(request=TenantChangesSerializer)
     @transaction.atomic
     def partial_update(self, request: Request, slug: str) -> Response:
-        """Change a tenant's name, time zone or plan."""
+        """Change a tenant's name, time zone, plan or retention."""
         tenant = self.get_object()
         told = self.told(TenantChangesSerializer)
         if "plan" in told:

@@ -1,5 +1,6 @@
 """A tenant: a customer whose keys, agents, limits and data are its own."""
 
+from django.core.validators import MinValueValidator
 from django.db import models
 
 from tenants.models.limit_rules import validate_time_zone
@@ -41,6 +42,13 @@ class Tenant(models.Model):
         blank=True,
         related_name="tenants",
         help_text="Its limits apply unless the tenant has its own. Empty: none but its own.",
+    )
+    retention_days = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(1)],
+        help_text="Conversations are erased when nobody wrote to them for so many days. "
+        "Empty: they are kept.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

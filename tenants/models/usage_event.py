@@ -103,6 +103,11 @@ class UsageEvent(TenantOwned):
                 fields=("kind", "-started_at"), condition=~Q(kind="final"), name="usage_by_kind"
             ),
             models.Index(
+                fields=("tenant", "agent", "agent_revision", "-started_at"),
+                condition=~Q(agent=""),
+                name="usage_by_revision",
+            ),
+            models.Index(
                 fields=("client_request_id",),
                 condition=~Q(client_request_id=""),
                 name="usage_by_client_id",

@@ -7,8 +7,8 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, connection, transaction
 
 from agents import services
-from agents.errors import AgentSlugTaken, NothingToPublish
-from agents.models import Agent, AgentRevision
+from agents.errors import AgentSlugTaken, NothingToPublish, UnknownTools
+from agents.models import Agent, AgentRevision, Tool
 from agents.selectors import load_published_agents
 from inference import services as inference
 from kernel.errors import NotFound
@@ -202,6 +202,11 @@ def test_the_database_refuses_to_rewrite_a_revision(agent):
         {"parameters": {"n": 2}},
         {"parameters": {"max_tokens": "many"}},
         {"parameters": [1]},
+        {"instructions": "In {{city}}."},
+        {"variables": {"city": 1}},
+        {"variables": ["city"]},
+        {"max_steps": 0},
+        {"cache_seconds": 0},
     ],
 )
 def test_an_impossible_draft_is_not_made(acme, route, facts):
@@ -245,11 +250,11 @@ def test_agents_are_behind_the_fence(acme, rival, agent):
         assert not Agent.objects.exists()
 
 
-def test_what_is_served_is_read_in_one_query(acme, route, django_assert_num_queries):
+def test_what_is_served_is_read_in_two_queries(acme, route, django_assert_num_queries):
     for number in range(5):
         services.publish(agent=draft(acme, route, slug=f"agent-{number}"))
 
-    with django_assert_num_queries(1):
+    with django_assert_num_queries(2):
         assert len(load_published_agents(acme.pk)) == 5
 
 
@@ -294,3 +299,49 @@ def in_threads(work, arguments):
         each.start()
     for each in threads:
         each.join(20)
+
+
+def test_a_variable_without_a_default_is_named_when_the_draft_is_saved(agent):
+    with pytest.raises(ValidationError, match=r"\{\{city\}\}"):
+        change(agent, "In {{city}}.")
+
+    agent.variables = {"city": "Riga"}
+    change(agent, "In {{city}}.")
+
+
+def test_a_draft_whose_variables_are_gone_is_not_published(acme, agent):
+    with tenant_scope(acme.pk):
+        Agent.objects.filter(pk=agent.pk).update(instructions="In {{city}}.")
+
+    with pytest.raises(ValidationError, match=r"\{\{city\}\}"):
+        services.publish(agent=agent)
+
+    assert served(acme) == {}
+
+
+def make_tool(tenant, name="clock"):
+    with tenant_scope(tenant.pk):
+        return Tool.objects.create(tenant=tenant, name=name, kind="builtin", description="Time.")
+
+
+def test_only_the_tenants_own_tools_can_be_named(acme, rival, agent):
+    make_tool(acme)
+    make_tool(rival, "secret_tool")
+
+    agent.tools = ["clock", "secret_tool", "nothing"]
+    with pytest.raises(UnknownTools, match="no tool named secret_tool, nothing"):
+        services.save_draft(agent=agent)
+
+    agent.tools = ["clock"]
+    services.save_draft(agent=agent)
+
+
+def test_a_draft_whose_tool_was_deleted_is_not_published(acme, agent):
+    tool = make_tool(acme)
+    agent.tools = ["clock"]
+    services.save_draft(agent=agent)
+    with tenant_scope(acme.pk):
+        tool.delete()
+
+    with pytest.raises(UnknownTools):
+        services.publish(agent=agent)

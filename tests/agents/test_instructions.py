@@ -1,5 +1,7 @@
 """Instructions and presets: what an agent adds, and what the client's own word overrules."""
 
+from dataclasses import replace
+
 import pytest
 
 from agents.runtime.catalog import PublishedAgent
@@ -7,6 +9,7 @@ from agents.runtime.instructions import apply_agent
 from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import encode_chat
 from inference.relay.parameters import ChatMessage, ChatRequest, parse
+from kernel.errors import InvalidParameter
 
 HELLO = ChatMessage(role="user", content="hello")
 
@@ -104,3 +107,39 @@ def test_the_engine_is_asked_by_its_own_name_of_the_model():
     request = sent(asked())
 
     assert (request.model, request.stream_options) == ("m", None)
+
+
+def with_variables(instructions, **variables):
+    return replace(agent(instructions), variables=variables)
+
+
+def test_variables_are_filled_in_before_the_model_reads_them():
+    request = apply_agent(
+        asked(variables={"city": "Oslo"}),
+        with_variables("In {{city}}, {{tone}}.", city="", tone="?"),
+    )
+
+    assert request.messages[0].content == "In Oslo, ?."
+
+
+def test_what_the_client_writes_is_not_searched_for_variables():
+    request = ChatRequest(model="helper", messages=[ChatMessage(role="user", content="{{city}}")])
+
+    told = apply_agent(request, with_variables("{{city}}", city="Riga"))
+
+    assert [each.content for each in told.messages] == ["Riga", "{{city}}"]
+
+
+@pytest.mark.parametrize("to", [None, agent("Be brief.")])
+def test_a_variable_that_is_not_there_is_refused_for_agents_and_routes(to):
+    with pytest.raises(InvalidParameter, match="It has none") as caught:
+        apply_agent(asked(variables={"city": "Oslo"}), to)
+
+    assert caught.value.param == "variables.city"
+
+
+@pytest.mark.parametrize("to", [None, agent("Be brief.")])
+def test_engines_are_told_neither_users_nor_variables(to):
+    request = sent(apply_agent(asked(user="u1", variables={}), to))
+
+    assert (request.user, request.variables) == (None, None)

@@ -237,7 +237,7 @@ async def test_a_wrong_method_names_the_right_one(gateway, acme):
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/v1", "/v1/chat", "/v1/chat/completions/x", "/admin/", "//"]
+    "path", ["/", "/v1", "/v1/nothing", "/v1/chat/completions/x", "/admin/", "//"]
 )
 async def test_an_address_that_is_none(gateway, acme, path):
     answer = await gateway.post(acme, path, json={})

@@ -6,6 +6,7 @@ from agents.doors.models import describe_models
 from agents.errors import AgentsUnavailable
 from agents.runtime.catalog import FRESH_SECONDS, STALE_SECONDS, AgentCatalog, PublishedAgent
 from agents.runtime.resolution import resolve
+from agents.runtime.rollout import Sticky
 from inference.errors import ModelNotFound
 from inference.fleet.snapshot import Fleet, Pool, Route
 from kernel.errors import Overloaded
@@ -19,9 +20,8 @@ def route(name, purpose="chat") -> Route:
 
 
 def agent(slug="helper", route="tiny", **facts) -> PublishedAgent:
-    return PublishedAgent(
-        slug=slug, name=slug, revision=1, instructions="", route=route, created=6, **facts
-    )
+    usual = {"revision": 1, "instructions": "", "created": 6}
+    return PublishedAgent(slug=slug, name=slug, route=route, **usual | facts)
 
 
 FLEET = Fleet(
@@ -30,8 +30,11 @@ FLEET = Fleet(
 AGENTS = {each.slug: each for each in (agent(), agent("lost", "gone"), agent("huge", "tiny"))}
 
 
-def find(model, *, purpose="chat", agents=AGENTS, **key):
-    return resolve(model, purpose=purpose, principal=principal(**key), agents=agents, fleet=FLEET)
+def find(model, *, purpose="chat", agents=AGENTS, sticky=None, pinned=None, **key):
+    return resolve(
+        model, purpose=purpose, principal=principal(**key), agents=agents, fleet=FLEET,
+        sticky=sticky, pinned=pinned,
+    )  # fmt: skip
 
 
 def described(*, agents=AGENTS, **key):
@@ -131,10 +134,14 @@ class Agents:
         self.asked.append(tenant_id)
         if self.failing:
             raise self.failing
-        return {f"of-{tenant_id}": agent()}
+        return {f"of-{tenant_id}": agent(latest=9)}
+
+    async def load_revision(self, pin):
+        self.asked.append(pin)
+        return agent(instructions=f"revision {pin.number}")
 
     def catalog(self):
-        catalog = AgentCatalog(self.load)
+        catalog = AgentCatalog(self.load, self.load_revision)
         catalog._agents._clock = lambda: self.now
         return catalog
 
@@ -176,3 +183,97 @@ async def test_unknown_agents_are_not_taken_for_none():
 
     with pytest.raises(Overloaded):
         await agents.catalog().of_tenant(1)
+
+
+async def test_an_earlier_revision_is_loaded_once():
+    agents = Agents()
+    catalog = agents.catalog()
+
+    first = await catalog.pinned(1, "of-1@7")
+
+    assert first.instructions == "revision 7"
+    assert await catalog.pinned(1, "of-1@7") is first
+    assert agents.asked == [1, (1, "of-1", 7)]
+
+
+async def test_the_served_revision_by_its_number_is_not_loaded_again():
+    agents = Agents()
+    catalog = agents.catalog()
+
+    assert await catalog.pinned(1, "of-1@1") is (await catalog.of_tenant(1))["of-1"]
+    assert agents.asked == [1]
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        *("of-1@0", "of-1@10", "of-1@07", "of-1@+7", "of-1@", "of-1@7@7", "of-1@-1", "of-1@7 "),
+        *("@7", "of-2@7", "nobody@7", "of-1@" + "9" * 5000, "of-1@\u0667", "of-1@1_0", "of-1@7.0"),
+    ],
+)
+async def test_a_number_that_no_revision_has_costs_no_query(model):
+    agents = Agents()
+
+    assert await agents.catalog().pinned(1, model) is None
+    assert agents.asked == [1]
+
+
+async def test_earlier_revisions_are_forgotten_with_their_tenant():
+    agents = Agents()
+    catalog = agents.catalog()
+    for tenant in (1, 2):
+        await catalog.pinned(tenant, f"of-{tenant}@7")
+
+    catalog.forget_tenant(1)
+    for tenant in (1, 2):
+        await catalog.pinned(tenant, f"of-{tenant}@7")
+
+    assert agents.asked == [1, (1, "of-1", 7), 2, (2, "of-2", 7), 1, (1, "of-1", 7)]
+
+
+def test_a_key_for_an_agent_may_use_each_of_its_revisions():
+    pinned = agent(revision=7)
+
+    target = find("helper@7", pinned=pinned, allowed_models=frozenset({"helper"}))
+
+    assert (target.model, target.agent) == ("helper@7", pinned)
+
+
+def test_a_key_for_another_agent_may_use_none_of_its_revisions():
+    with pytest.raises(ModelNotFound):
+        find("helper@7", pinned=agent(revision=7), allowed_models=frozenset({"huge", "helper@7"}))
+
+
+def rolled_out(*, share, route="tiny"):
+    return {"helper": agent(share=share, candidate=agent(route=route, revision=2))}
+
+
+def test_a_share_is_served_the_candidate():
+    served = {
+        find("helper", agents=rolled_out(share=50), sticky=Sticky(key=str(n))).agent.revision
+        for n in range(50)
+    }
+
+    assert served == {1, 2}
+
+
+@pytest.mark.parametrize("route", ["gone", "e"])
+def test_a_candidate_that_no_route_could_serve_is_passed_over(route):
+    agents = rolled_out(share=99, route=route)
+
+    served = {
+        find("helper", agents=agents, sticky=Sticky(key=str(n))).agent.revision for n in range(50)
+    }
+
+    assert served == {1}
+
+
+def test_a_pinned_revision_takes_no_part_in_a_rollout():
+    agents = rolled_out(share=99)
+
+    served = [
+        find("helper@1", agents=agents, pinned=agents["helper"], sticky=Sticky(key=str(n)))
+        for n in range(50)
+    ]
+
+    assert {each.agent.revision for each in served} == {1}

@@ -4,7 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.events.responses import ResponseEvents, RunSettings
+from agents.events.responses import ResponseEvents
+from agents.events.run_settings import RunSettings
+from agents.runtime.items import FunctionCall, Message, OutputText
+from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta
 from inference.errors import UpstreamBroken
 from tenants.admission.usage import Usage
 
@@ -27,14 +30,41 @@ ENDS = {
 }
 
 
+MESSAGE = Message(id="msg_1", role="assistant", content=())
+
+
 def run(texts=("a", "b"), *, end="completed", **settings):
     """The frames of a whole run."""
-    ids = {"response_id": "resp_1", "item_id": "msg_1", "model": "m", "created_at": 10}
-    events = ResponseEvents(RunSettings(**ids, **settings))
+    events = ResponseEvents(RunSettings(response_id="resp_1", model="m", created_at=10, **settings))
     frames = events.created()
+    if texts:
+        frames += events.told(ItemStarted(item=MESSAGE))
     for text in texts:
-        frames += events.delta(text)
+        frames += events.told(TextDelta(item_id="msg_1", text=text))
+    if texts and end in {"completed", "incomplete"}:
+        status = {"completed": "completed"}.get(end, "incomplete")
+        content = (OutputText(text="".join(texts)),)
+        item = Message(id="msg_1", role="assistant", content=content, status=status)
+        frames += events.told(ItemDone(item=item))
     return frames + ENDS[end](events)
+
+
+def test_a_call_is_told_like_a_message():
+    events = ResponseEvents(RunSettings(response_id="resp_1", model="m", created_at=10))
+    call = FunctionCall(id="fc_1", call_id="c", name="f", arguments="{}")
+
+    frames = events.told(ItemStarted(item=call))
+    frames += events.told(ArgumentsDelta(item_id="fc_1", arguments="{}"))
+    frames += events.told(ItemDone(item=call))
+
+    assert kinds(frames) == [
+        "output_item.added",
+        "function_call_arguments.delta",
+        "function_call_arguments.done",
+        "output_item.done",
+    ]
+    assert {frame["output_index"] for frame in frames} == {0}
+    assert events.output() == (call,)
 
 
 def kinds(frames):

@@ -13,6 +13,7 @@ from tenants.models import ApiKey
 from tests.fakes.model_server import Behaviour, Fault, Outcome
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import eventually, in_database, ledger
+from tests.fixtures.runs import run_reaches
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -28,8 +29,8 @@ class Socket:
     async def say(self, frame):
         await self.connection.send(json.dumps(frame))
 
-    async def hear(self):
-        async with asyncio.timeout(5):
+    async def hear(self, *, seconds=5):
+        async with asyncio.timeout(seconds):
             return json.loads(await self.connection.recv())
 
     async def hear_until(self, *kinds):
@@ -127,29 +128,60 @@ async def test_input_may_be_messages(gateway, acme, engine):
     assert roles == ["user", "assistant", "user"]
 
 
-async def test_responses_are_given_one_after_the_other(gateway, acme):
-    async with socket(gateway, acme) as client:
-        for lane in ("a", "b", "c"):
-            await client.say({**CREATE, "stream_id": lane, "client_id": f"mine-{lane}"})
-        frames = []
-        while sum(frame["type"] == "response.completed" for frame in frames) < 3:
-            frames += await client.hear_until("response.completed")
+async def test_responses_of_a_lane_are_given_one_after_the_other(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=5, token_seconds=0.02))
 
-    lanes = [frame["stream_id"] for frame in frames if "stream_id" in frame]
-    acks = [frame["client_id"] for frame in frames if frame["type"] == "ack"]
-    assert lanes == sorted(lanes)
-    assert acks == ["mine-a", "mine-b", "mine-c"]
+    async with socket(gateway, acme) as client:
+        for number in range(3):
+            await client.say({**CREATE, "stream_id": "a", "client_id": f"mine-{number}"})
+        frames = await hear_ends(client, 3)
+
+    acks = {frame["response_id"]: frame["client_id"] for frame in frames if "client_id" in frame}
+    begun = [frame["response"]["id"] for frame in frames if begins(frame)]
+    ended = [frame["response"]["id"] for frame in frames if frame["type"] in TERMINAL]
+    assert list(acks.values()) == ["mine-0", "mine-1", "mine-2"]
+    assert begun == ended == list(acks)
+    assert [first for pair in zip(begun, ended, strict=True) for first in pair] == [
+        frame["response"]["id"] for frame in frames if begins(frame) or frame["type"] in TERMINAL
+    ]
+
+
+async def test_lanes_do_not_wait_for_each_other(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=200, token_seconds=0.02), Behaviour(tokens=2))
+
+    async with socket(gateway, acme) as client:
+        await client.say({**CREATE, "stream_id": "slow"})
+        slow = await client.hear_until("response.output_text.delta")
+        await client.say({**CREATE, "stream_id": "quick"})
+        *_, last = await client.hear_until(*TERMINAL)
+        await client.say({"type": "response.cancel", "response_id": slow[0]["response"]["id"]})
+        await client.hear_until(*TERMINAL)
+
+    assert (last["type"], last["stream_id"]) == ("response.completed", "quick")
+
+
+def begins(frame):
+    return frame["type"] == "response.in_progress"
+
+
+async def hear_ends(client, count):
+    frames = []
+    while sum(frame["type"] in TERMINAL for frame in frames) < count:
+        frames += await client.hear_until(*TERMINAL)
+    return frames
 
 
 async def test_too_many_waiting_responses_are_refused(gateway, acme, engine):
-    engine.behave(Behaviour(tokens=100, token_seconds=0.05))
+    engine.behave(Behaviour(tokens=100, token_seconds=0.05), Behaviour(tokens=1))
 
     async with socket(gateway, acme) as client:
         for _ in range(20):
             await client.say(CREATE)
-        *_, error = await client.hear_until("error")
+        frames = await client.hear_until("error")
+        first = frames[0]["response"]["id"]
+        await client.say({"type": "response.cancel", "response_id": first})
 
-    assert (error["status"], error["error"]["code"]) == (429, "too_many_runs")
+    assert (frames[-1]["status"], frames[-1]["error"]["code"]) == (429, "too_many_runs")
 
 
 async def test_a_limit_of_tokens_makes_it_incomplete(gateway, acme):
@@ -166,12 +198,12 @@ async def test_a_failing_engine_is_told_and_the_socket_goes_on(gateway, acme, en
 
     async with socket(gateway, acme) as client:
         await client.say(CREATE)
-        failed = await client.hear_until("error")
+        failed = await client.hear_until(*TERMINAL)
         await client.say(CREATE)
-        *_, last = await client.hear_until("response.completed", "error")
+        *_, last = await client.hear_until(*TERMINAL)
 
-    assert failed[-2]["type"] == "response.failed"
-    assert failed[-1]["error"]["type"] == "upstream_error"
+    assert failed[-1]["type"] == "response.failed"
+    assert failed[-1]["response"]["error"]["code"] == "upstream_broken"
     assert last["type"] == "response.completed"
 
 
@@ -193,18 +225,17 @@ async def test_cancelling_stops_the_engine_and_bills_what_was_said(gateway, acme
     assert 0 <= record.tokens_produced - event.completion_tokens <= 100
 
 
-async def test_leaving_stops_the_engine_and_bills_what_was_said(gateway, acme, engine):
-    engine.behave(Behaviour(tokens=1000, token_seconds=0.01))
+async def test_leaving_does_not_stop_the_run(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=20, token_seconds=0.02))
 
     async with socket(gateway, acme) as client:
         await client.say(CREATE)
-        await client.hear_until("response.output_text.delta")
+        frames = await client.hear_until("response.output_text.delta")
 
-    record = engine.records.rows[0]
-    await eventually(lambda: record.outcome is Outcome.ABORTED, within=1)
+    await run_reaches(frames[0]["response"]["id"], "completed")
     (event,) = await ledger()
-    assert event.status == "client_left"
-    assert gateway.worker.in_flight.total() == 0
+    assert event.status == "completed"
+    assert engine.records.rows[0].outcome is Outcome.FINISHED
 
 
 async def test_cancelling_what_is_not_there_is_an_error(gateway, acme):
@@ -232,7 +263,19 @@ WRONG = {
         "invalid_parameter",
     ),
     "a number": ('{"type": "response.create", "model": 7, "input": "x"}', "invalid_parameter"),
-    "state we lack": (json.dumps({**CREATE, "previous_response_id": "r"}), "invalid_parameter"),
+    "no such state": (json.dumps({**CREATE, "previous_response_id": "r"}), "not_found"),
+    "two states": (
+        json.dumps({**CREATE, "previous_response_id": "r", "conversation": "c"}),
+        "invalid_parameter",
+    ),
+    "no such conversation": (
+        json.dumps({"type": "conversation.subscribe", "conversation": "c"}),
+        "not_found",
+    ),
+    "nothing to resume": (
+        json.dumps({"type": "response.resume", "response_id": "r"}),
+        "not_found",
+    ),
     "too deep": ('{"type":"ping","x":' + "[" * 5000 + "]" * 5000 + "}", "invalid_json"),
     "an unknown model": (json.dumps({**CREATE, "model": "nobody"}), "model_not_found"),
     "a binary frame": (b"\x00\x01", "binary_frame"),

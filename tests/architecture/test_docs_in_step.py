@@ -14,7 +14,7 @@ READERS = {
     *("text", "secret", "required_secret", "integer", "port", "seconds", "boolean"),
     *("choice", "listed", "url"),
 }
-METRICS = {"Counter", "Gauge", "Histogram", "Summary"}
+METRICS = {"Counter", "Gauge", "Histogram", "Summary", "GaugeMetricFamily"}
 
 PRODUCT = product()
 

@@ -13,7 +13,7 @@ NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"
 
 CATCHES_EVERYTHING = {
     "agents/doors/door.py": "the outermost edge of a request: a bug becomes a 500 and a log line",
-    "agents/doors/socket_run.py": "a bug must end its run, not the socket and its other runs",
+    "agents/runtime/live_run.py": "a bug must end its run with an event, and nothing else",
     "inference/relay/relay.py": "accounts for the exchange whatever ends it, and raises it again",
     "platform/config/lifespan.py": "the protocol wants a failed start reported, not raised",
 }

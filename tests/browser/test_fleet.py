@@ -26,7 +26,7 @@ def endpoint(small):
 
 
 def row(page, endpoint):
-    return page.inner_text(f"[data-endpoint={endpoint.public_id}]").lower()
+    return page.inner_text(f'[data-endpoint="{endpoint.public_id}"]').lower()
 
 
 def test_an_endpoint_is_drained_and_seen_to_be(endpoint, page):

@@ -163,14 +163,13 @@ async def chunks(planned: wire.Plan) -> AsyncIterator[tuple[dict[str, Any], int]
         for choice in range(planned.choices):
             yield wire.chunk(planned, choice=choice, opens=True), 0
     made = 0
-    for index in range(planned.tokens):
+    for index, delta in enumerate(wire.deltas(planned)):
         if index and behaviour.token_seconds:
             await asyncio.sleep(behaviour.token_seconds)
         is_last = index == planned.tokens - 1
         for choice in range(planned.choices):
             made += 1
             finish = planned.finish_reason if is_last else None
-            said = wire.word(planned, index)
-            yield wire.chunk(planned, choice=choice, content=said, finish=finish, made=made), made
+            yield wire.chunk(planned, choice=choice, delta=delta, finish=finish, made=made), made
     if planned.include_usage:
         yield wire.usage_chunk(planned), made

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, fields, replace
 from enum import StrEnum
 from typing import Any, Self
 
+from tests.fakes.script import CallStyle, Turn
+
 
 class Fault(StrEnum):
     """What goes wrong with the answer. All but REFUSES leave the status at 200."""
@@ -45,6 +47,11 @@ class Behaviour:
     tokens: int = 8
     """Tokens of an answer that no `max_tokens` cuts short."""
     word: str = "tok"
+    script: tuple[Turn, ...] = ()
+    """What is said instead, turn by turn (`tests.fakes.script`); a token is a word or a piece."""
+    call_style: CallStyle = CallStyle.PIECES
+    calls_finish: str = "tool_calls"
+    """The finish_reason of an answer that calls tools; some engines say "stop"."""
     first_token_seconds: float = 0.0
     token_seconds: float = 0.0
     """Pause between two tokens of a stream; a complete answer takes as long as its stream would."""

@@ -6,6 +6,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from tests.fakes import script
 from tests.fakes.behaviour import Behaviour, UsageForm
 
 CREATED = 1_700_000_000
@@ -27,6 +28,8 @@ class Plan:
     finish_reason: str
     include_usage: bool
     continuous_usage: bool
+    turn: script.Turn | None = None
+    """The scripted one, if there is a script."""
 
     @property
     def pause(self) -> float:
@@ -44,7 +47,9 @@ def plan(body: dict[str, Any], *, behaviour: Behaviour, number: int, chat: bool)
     """The answer to `body`. As in vLLM, `continuous_usage_stats` needs `include_usage`."""
     options = body.get("stream_options") or {}
     cap = body.get("max_completion_tokens") or body.get("max_tokens")
-    is_cut = cap is not None and cap < behaviour.tokens
+    turn = script.turn_of(behaviour.script, body) if behaviour.script and chat else None
+    wanted = behaviour.tokens if turn is None else len(script.deltas(turn, behaviour.call_style))
+    is_cut = cap is not None and cap < wanted
     include_usage = bool(options.get("include_usage"))
     return Plan(
         id=f"{'chatcmpl' if chat else 'cmpl'}-{number}",
@@ -52,12 +57,18 @@ def plan(body: dict[str, Any], *, behaviour: Behaviour, number: int, chat: bool)
         chat=chat,
         behaviour=behaviour,
         prompt_tokens=count_tokens(prompt_of(body)),
-        tokens=cap if is_cut else behaviour.tokens,
+        tokens=cap if is_cut else wanted,
         choices=body.get("n") or 1,
-        finish_reason="length" if is_cut else "stop",
+        finish_reason="length" if is_cut else finish_of(turn, behaviour),
         include_usage=include_usage,
         continuous_usage=include_usage and bool(options.get("continuous_usage_stats")),
+        turn=turn,
     )
+
+
+def finish_of(turn: script.Turn | None, behaviour: Behaviour) -> str:
+    calls = turn is not None and script.parts(turn)[1]
+    return behaviour.calls_finish if calls else "stop"
 
 
 def prompt_of(body: dict[str, Any]) -> str:
@@ -90,6 +101,13 @@ def word(answer: Plan, index: int) -> str:
     return f"{' ' if index else ''}{answer.behaviour.word}{index}"
 
 
+def deltas(answer: Plan) -> list[dict[str, Any]]:
+    """What each token of the answer adds to it."""
+    if answer.turn is None:
+        return [{"content": word(answer, index)} for index in range(answer.tokens)]
+    return script.deltas(answer.turn, answer.behaviour.call_style)[: answer.tokens]
+
+
 def text(answer: Plan) -> str:
     return "".join(word(answer, index) for index in range(answer.tokens))
 
@@ -98,7 +116,7 @@ def chunk(
     answer: Plan,
     *,
     choice: int = 0,
-    content: str = "",
+    delta: dict[str, Any] | None = None,
     opens: bool = False,
     finish: str | None = None,
     made: int = 0,
@@ -107,9 +125,11 @@ def chunk(
     entry: dict[str, Any] = {"index": choice}
     if answer.chat:
         role = {"role": "assistant"} if opens else {}
-        entry |= {"delta": {**role, "content": content}, "logprobs": None, "finish_reason": finish}
+        said = {"content": ""} if delta is None else delta
+        entry |= {"delta": {**role, **said}, "logprobs": None, "finish_reason": finish}
     else:
-        entry |= {"text": content, "logprobs": None, "finish_reason": finish}
+        said = delta or {"content": ""}
+        entry |= {"text": said["content"], "logprobs": None, "finish_reason": finish}
     if finish is not None:
         entry["stop_reason"] = None
     return {
@@ -153,6 +173,8 @@ def complete_choice(answer: Plan, index: int) -> dict[str, Any]:
         body = {
             "message": {"role": "assistant", "content": said, "refusal": None, "tool_calls": []}
         }
+        if answer.turn is not None:
+            body["message"] |= script.message(answer.turn)
     return {
         "index": index,
         **body,

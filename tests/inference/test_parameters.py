@@ -81,7 +81,7 @@ def test_a_preset_from_hell_is_refused(name, number):
 
 
 def test_what_is_not_listed_is_dropped():
-    asked = ask(priority=-5, chat_template="x", cache_salt="y", user="z", top_p=0.5)
+    asked = ask(priority=-5, chat_template="x", cache_salt="y", best_of=3, top_p=0.5)
 
     sent = json.loads(msgspec.json.encode(asked))
     assert sent == {"model": "tiny", "messages": MESSAGES, "top_p": 0.5}

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from tests.load import load, servers, stack
 from tests.load.picking import PickCost, measure_picking, worst
+from tests.load.rehearsals import report_rehearsals
 from tests.load.report import Figure, save, show
 from tests.load.script_cost import Cost, measure_admissions
 
@@ -252,6 +253,7 @@ def main() -> None:
     parser.add_argument("--without-gateway", action="store_true", help="the baseline only")
     given = parser.parse_args()
     length = Length(rounds=given.rounds, seconds=given.seconds, streams=given.streams)
+    report_rehearsals()
     sys.exit(bench(length, with_gateway=not given.without_gateway))
 
 

@@ -164,6 +164,12 @@ ENDPOINT_EXPIRY_SECONDS = env.seconds(
     default=30,
     says="Silence after which a registered endpoint is taken out.",
 )
+RUN_LOG_SECONDS = env.integer(
+    "TENANTRY_RUN_LOG_SECONDS",
+    default=3600,
+    at_least=1,
+    says="How long the events of a response can be read again after its end.",
+)
 
 EGRESS_ALLOW = env.targets(
     "TENANTRY_EGRESS_ALLOW",

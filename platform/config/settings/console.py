@@ -6,7 +6,7 @@ from django.urls import reverse_lazy
 
 from config import unfold
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
-from config.settings.base import BASE_DIR, CONSOLE_URL, IS_LOCAL, REDIS_URL
+from config.settings.base import BASE_DIR, CONSOLE_URL, IS_LOCAL, REDIS_URL, env
 
 PLANE = "console"
 
@@ -143,6 +143,9 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "MemberRole": "tenants.models.Membership.Role",
+        "RolloutState": "agents.models.choices.RolloutState",
+        "ToolKind": "agents.models.choices.ToolKind",
+        "ScalingSelect": "inference.models.scaling_policy.Select",
         "TargetRole": "inference.models.RouteTarget.Role",
         "TenantStatus": "tenants.models.Tenant.Status",
         "RecipientKind": "tenants.models.AlertRecipient.Kind",
@@ -154,6 +157,19 @@ SPECTACULAR_SETTINGS = {
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "REDOC_DIST": "SIDECAR",
 }
+
+PROMETHEUS_URL = env.url(
+    "TENANTRY_PROMETHEUS_URL",
+    default="",
+    schemes=("http", "https"),
+    says="A Prometheus that scaling policies ask for CPU, memory and GPU.",
+)
+SAMPLE_DAYS = env.integer(
+    "TENANTRY_SAMPLE_DAYS",
+    default=8,
+    at_least=1,
+    says="Days for which what pools did is kept for each 15 seconds.",
+)
 
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_IGNORE_RESULT = True

@@ -1,5 +1,7 @@
 """How the console's templates write numbers and colour states."""
 
+import json
+
 from django import template
 
 from kernel.display import BADGES
@@ -18,3 +20,9 @@ def separated(number: int | None) -> str:
 def badge(state: str) -> str:
     """The colour of a state's badge."""
     return BADGES.get(state.lower(), "")
+
+
+@register.filter
+def as_json(value: object) -> str:
+    """A value as people read JSON. The template escapes it."""
+    return json.dumps(value, indent=2, ensure_ascii=False)

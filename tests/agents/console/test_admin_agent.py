@@ -20,7 +20,12 @@ def agent(acme, route):
 
 @pytest.fixture
 def form(route):
-    return {"name": "Helper", "route": route.pk, "instructions": "Be kind.", "parameters": "{}"}
+    return {
+        "name": "Helper", "route": route.pk, "instructions": "Be kind.", "parameters": "{}",
+        "variables": "{}", "max_steps": 8, "max_tool_calls": 16, "max_run_seconds": 600,
+        "busy_policy": "", "overflow": "drop", "response_cache": "off", "cache_seconds": 3600,
+        "revisions-TOTAL_FORMS": 0, "revisions-INITIAL_FORMS": 0,
+    }  # fmt: skip
 
 
 def test_a_draft_is_made(console, acme, form):
@@ -49,7 +54,8 @@ def test_parameters_that_no_request_could_have_are_refused(console, agent, form,
 @pytest.mark.parametrize("nothing", ["", "[]", "null", '""'])
 def test_every_emptiness_means_no_presets(console, agent, form, nothing):
     console.post(page("agent_change", agent.pk), {**form, "parameters": nothing})
-    assert rows(Agent).get().parameters == {}
+    agent = rows(Agent).get()
+    assert (agent.parameters, agent.instructions) == ({}, "Be kind.")
 
 
 def test_the_list_says_what_is_not_published(console, agent):

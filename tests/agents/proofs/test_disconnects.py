@@ -6,10 +6,10 @@ import random
 import aiohttp
 import pytest
 
-from tests.agents.test_socket import CREATE, TERMINAL, socket
 from tests.fakes.model_server import Behaviour, Outcome
 from tests.fixtures.books import assert_balance
 from tests.fixtures.gateway import eventually, in_database, ledger
+from tests.fixtures.runs import TERMINAL, next_frame, open_stream
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -32,16 +32,17 @@ async def hang_up_over_http(gateway, member, *, text, after):
         answer.close()
 
 
-async def hang_up_on_a_socket(gateway, member, *, text, after):
-    async with socket(gateway, member) as connected:
-        await connected.say({**CREATE, "input": text})
-        for _ in range(after + 1):
-            frame = await connected.hear()
+async def hang_up_on_a_response(gateway, member, *, text, after):
+    """The same with a response that nobody could find again."""
+    async with aiohttp.ClientSession() as session:
+        answer = await open_stream(session, gateway.url, member, input=text, store=False)
+        for _ in range(after // 3 + 2):
+            frame = await next_frame(answer)
             assert frame["type"] not in TERMINAL
-        connected.connection.transport.abort()
+        answer.close()
 
 
-@pytest.mark.parametrize("hang_up", [hang_up_over_http, hang_up_on_a_socket])
+@pytest.mark.parametrize("hang_up", [hang_up_over_http, hang_up_on_a_response])
 async def test_a_hundred_disconnects_are_billed_as_the_engine_counted(
     gateway, acme, engine, hang_up
 ):

@@ -3,6 +3,8 @@
 A route that is not in the table fails, so that nobody adds one without saying who may use it.
 """
 
+from datetime import timedelta
+
 import pytest
 from django.db import transaction
 from django.test import Client
@@ -16,7 +18,10 @@ from tenants import services as tenants
 from tenants.limits_report import report_limits
 from tenants.models import AlertRecipient
 from tests.fixtures.console import make_event, make_person
+from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits import make_plan, own_quota, own_rate
+from tests.fixtures.scaling import make_policy
+from tests.fixtures.tools import make_tool
 
 PREFIX = "api/v1/"
 CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operator")
@@ -24,6 +29,8 @@ CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operato
 EVERYBODY = (401, 200, 200, 200, 200, 200)
 """Lists: people of other tenants get a list too, of their own things."""
 MEMBERS = (401, 404, 200, 200, 200, 200)
+ADMINS = (401, 403, 403, 403, 200, 200)
+"""What people said: a viewer is refused for the role, whatever the tenant."""
 OPERATORS = (401, 403, 403, 403, 403, 200)
 
 # (method, route): the answers to CAST, in its order, about the things of acme.
@@ -79,6 +86,31 @@ ACCESS = {
     ("post", "agents/{pk}/publish"): (401, 403, 403, 201, 201, 201),
     ("post", "agents/{pk}/rollback"): (401, 403, 403, 200, 200, 200),
     ("get", "agents/{pk}/revisions"): MEMBERS,
+    ("get", "conversations"): ADMINS,
+    ("get", "conversations/{public_id}"): ADMINS,
+    ("get", "conversations/{public_id}/items"): ADMINS,
+    ("delete", "conversations/{public_id}"): ADMINS,
+    ("get", "runs"): ADMINS,
+    ("get", "runs/{public_id}"): ADMINS,
+    ("post", "runs/{public_id}/cancel"): ADMINS,
+    ("get", "approvals"): ADMINS,
+    ("get", "approvals/{public_id}"): ADMINS,
+    ("post", "approvals/{public_id}/resolve"): ADMINS,
+    ("get", "erasures"): ADMINS,
+    ("post", "erasures"): (401, 404, 403, 403, 202, 202),
+    ("get", "erasures/{public_id}"): ADMINS,
+    ("get", "agents/{pk}/revisions/{number}"): MEMBERS,
+    ("get", "agents/{pk}/differences"): MEMBERS,
+    ("get", "agents/{pk}/rollouts"): MEMBERS,
+    ("get", "agents/{pk}/rollout"): (401, 404, 409, 409, 409, 409),
+    ("post", "agents/{pk}/rollout"): (401, 403, 403, 201, 201, 201),
+    ("post", "agents/{pk}/rollout/stop"): (401, 403, 403, 409, 409, 409),
+    ("post", "agents/{pk}/rollout/promote"): (401, 403, 403, 409, 409, 409),
+    ("get", "tools"): EVERYBODY,
+    ("post", "tools"): (401, 404, 403, 201, 201, 201),
+    ("get", "tools/{pk}"): MEMBERS,
+    ("patch", "tools/{pk}"): (401, 403, 403, 200, 200, 200),
+    ("delete", "tools/{pk}"): (401, 403, 403, 204, 204, 204),
     ("get", "usage"): EVERYBODY,
     ("get", "usage/{request_id}"): MEMBERS,
     ("get", "usage/summary"): MEMBERS,
@@ -95,6 +127,17 @@ ACCESS = {
     ("get", "pools/{pk}"): OPERATORS,
     ("patch", "pools/{pk}"): OPERATORS,
     ("delete", "pools/{pk}"): (401, 403, 403, 403, 403, 409),
+    ("get", "scaling-policies"): OPERATORS,
+    ("post", "scaling-policies"): (401, 403, 403, 403, 403, 409),
+    ("get", "scaling-policies/{pk}"): OPERATORS,
+    ("patch", "scaling-policies/{pk}"): OPERATORS,
+    ("delete", "scaling-policies/{pk}"): (401, 403, 403, 403, 403, 204),
+    ("post", "scaling-policies/{pk}/pause"): OPERATORS,
+    ("post", "scaling-policies/{pk}/resume"): OPERATORS,
+    ("post", "scaling-policies/{pk}/override"): OPERATORS,
+    ("delete", "scaling-policies/{pk}/override"): OPERATORS,
+    ("get", "scaling-policies/{pk}/decisions"): OPERATORS,
+    ("post", "scaling-policies/{pk}/rehearse"): OPERATORS,
     ("get", "endpoints"): OPERATORS,
     ("post", "endpoints"): (401, 403, 403, 403, 403, 201),
     ("get", "endpoints/{public_id}"): OPERATORS,
@@ -112,12 +155,27 @@ ACCESS = {
     ("get", "audit/{pk}"): OPERATORS,
 }
 BODIES = {
+    ("post", "scaling-policies"): {"pool": "small", "signals": [{"kind": "waiting", "target": 1}]},
+    ("post", "scaling-policies/{pk}/override"): {
+        "replicas": 2,
+        "until": (timezone.now() + timedelta(hours=1)).isoformat(),
+    },
+    ("post", "scaling-policies/{pk}/rehearse"): {"load": "sale", "drafts": [{}]},
     ("post", "tenants"): {"slug": "third", "name": "Third"},
     ("post", "members"): {"user": "olga", "role": "viewer"},
     ("patch", "members/{pk}"): {"role": "viewer"},
     ("post", "api-keys"): {"name": "second"},
     ("post", "agents"): {"slug": "second", "name": "Second", "route": "smollm2"},
     ("post", "agents/{pk}/rollback"): {"revision": 1},
+    ("post", "approvals/{public_id}/resolve"): {"decision": "approved"},
+    ("post", "erasures"): {"everything_of": "acme"},
+    ("post", "agents/{pk}/rollout"): {"share": 5},
+    ("post", "tools"): {
+        "name": "second",
+        "kind": "builtin",
+        "description": "The time.",
+        "settings": {"function": "time"},
+    },
     ("post", "plans"): {"name": "Second"},
     ("post", "rate-limits"): {"requests_per_minute": 5, "per": "key"},
     ("post", "quotas"): {"limit": 5, "per": "key"},
@@ -129,7 +187,7 @@ BODIES = {
     ("post", "join-tokens"): {"pool": "small", "name": "rack 2"},
 }
 FOR_A_NEW_ROW = {
-    *("members", "api-keys", "agents"),
+    *("members", "api-keys", "agents", "tools", "erasures"),
     *("rate-limits", "quotas", "top-ups", "alert-recipients"),
 }
 """Where `?tenant=acme` says for whom."""
@@ -184,13 +242,16 @@ def things(acme, rival, route, pool, operator):
         "people": people,
         "tenants": "acme",
         **limits,
+        **said_in(acme),
         "members": members.pk,
         "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
         "agents": agent.pk,
+        "tools": make_tool(acme).pk,
         "usage": make_event(acme).request_id,
         "tokens": "tno_nobodys",
         "routes": route.pk,
         "pools": pool.pk,
+        "scaling-policies": make_policy(pool).pk,
         "endpoints": endpoint.public_id,
         "join-tokens": join_tokens.issue_join_token(pool=pool, name="rack 1")[0].pk,
         "audit": newest_audit_entry(),
@@ -216,6 +277,17 @@ def limits_of(tenant, *, owner):
         "top-ups": top_up.pk,
         "alert-recipients": recipient.pk,
         "top-up": told,
+    }
+
+
+def said_in(tenant):
+    """A conversation with a run that waits for a person, and one that is gone."""
+    approval = make_approval(tenant)
+    return {
+        "conversations": approval.run.conversation.public_id,
+        "runs": approval.run.public_id,
+        "approvals": approval.public_id,
+        "erasures": erase_another(tenant).public_id,
     }
 
 
@@ -245,7 +317,7 @@ def ask_as(user, ask, things):
 def send(client, ask, things):
     method, route = ask
     kind, _, rest = route.partition("/")
-    tail = rest.partition("/")[2]
+    tail = rest.partition("/")[2].replace("{number}", "1")
     parts = [kind, things[kind] if rest else "", tail]
     address = f"/{PREFIX}" + "/".join(str(part) for part in parts if part)
     if method == "get":

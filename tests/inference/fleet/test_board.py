@@ -231,3 +231,18 @@ def test_never_more_than_a_fifth_is_tried_again_from_the_first_request_on(asked)
             taken += 1
 
     assert min(FLOOR, asked) <= taken <= max(FLOOR, 0.2 * asked + 1e-6)
+
+
+def test_what_is_asked_of_an_empty_pool_is_counted(board, clock):
+    for _ in range(3):
+        clock.now += 1
+        with pytest.raises(Starting):
+            board.choose(pool(), Wish(), visited=())
+    (asked,) = board.demand().values()
+    assert asked == {"requests": 3, "at": clock.now}
+
+
+def test_where_all_were_visited_nothing_is_missing(board):
+    with pytest.raises(NoEndpointAvailable):
+        board.choose(pool("a"), Wish(), visited=["a"])
+    assert board.demand() == {}

@@ -3,6 +3,7 @@
 import asyncio
 
 from tests.agents.test_socket import CREATE, TERMINAL, socket
+from tests.fakes.model_server import Behaviour
 from tests.fixtures.gateway import eventually, in_database, ledger
 from tests.inference.queue.test_waiting import drop, fill, limit, running, waiting
 
@@ -29,7 +30,7 @@ async def test_it_answers_pings_while_it_waits_and_can_be_cancelled(gateway, acm
     await drop(tasks)
 
 
-async def test_a_socket_that_closes_takes_what_waits_along(gateway, acme, engine, tiny):
+async def test_what_waits_outlives_its_socket(gateway, acme, engine, tiny):
     await in_database(limit)
     await gateway.worker.follower.catch_up()
     tasks = await fill(gateway, engine, acme)
@@ -38,8 +39,9 @@ async def test_a_socket_that_closes_takes_what_waits_along(gateway, acme, engine
         await client.say(CREATE)
         await eventually(lambda: waiting(gateway) == 1)
 
-    await eventually(lambda: waiting(gateway) == 0)
+    await asyncio.sleep(0.3)
+    assert waiting(gateway) == 1
+    engine.behave(Behaviour(tokens=2))
     await drop(tasks)
+    await eventually(lambda: len(engine.records) == 3)
     await eventually(lambda: running(gateway) == 0)
-    await asyncio.sleep(0.1)
-    assert len(engine.records) == 2

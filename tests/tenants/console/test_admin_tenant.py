@@ -38,6 +38,20 @@ def test_a_change_tells_the_gateways(console, acme):
     assert Publication.objects.filter(topic=f"principals:{acme.pk}").exists()
 
 
+def test_how_long_conversations_are_kept_is_set_and_lifted(console, acme):
+    form = {"name": "Acme", "time_zone": "UTC"}
+    console.post(page("tenant_change", acme.pk), {**form, "retention_days": "30"})
+    assert Tenant.objects.get().retention_days == 30
+
+    console.post(page("tenant_change", acme.pk), {**form, "retention_days": ""})
+    assert Tenant.objects.get().retention_days is None
+
+
+def test_a_new_tenant_may_keep_conversations_for_a_while(console):
+    console.post(page("tenant_add"), {**NEW, "retention_days": "7"})
+    assert Tenant.objects.get().retention_days == 7
+
+
 def test_a_late_form_does_not_undo_a_suspension(acme):
     form = Tenant.objects.get(pk=acme.pk)
     services.suspend_tenant(tenant_id=acme.pk)

@@ -1,0 +1,96 @@
+"""Approvals: the tool calls that wait for a person, decided here."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import Case, Value, When
+from django.http import HttpRequest, HttpResponse
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminTextInputWidget
+
+from agents import approvals
+from agents.errors import ApprovalResolved
+from agents.models import Approval
+from agents.models.choices import ApprovalState
+from kernel.console import Question, ReadOnlyAdmin
+from kernel.display import BADGES
+
+SHORT = 80
+APPROVE = Question(
+    title="Allow this call?",
+    explains="The tool is called with these arguments, and the run goes on.",
+    verb="Allow it",
+)
+DENY = Question(
+    title="Deny this call?",
+    explains="The tool is not called. The model is told so, with your reason, and goes on.",
+    verb="Deny it",
+    dangerous=True,
+)
+
+
+class ReasonForm(forms.Form):
+    reason = forms.CharField(
+        max_length=approvals.LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget
+    )
+
+
+@admin.register(Approval)
+class ApprovalAdmin(ReadOnlyAdmin):
+    list_display = ("tool", "status", "called_with", "tenant", "run", "resolved_by", "created_at")
+    list_filter = ("state", ("tenant", AutocompleteSelectFilter))
+    list_select_related = ("tenant", "run")
+    search_fields = ("public_id__exact", "run__public_id__exact", "tool__exact")
+    search_help_text = "The whole id of an approval or a run, or a tool's name."
+    paginator = InfinitePaginator
+    fields = (
+        *("public_id", "tenant", "run", "tool", "arguments", "state", "resolved_by", "reason"),
+        *("created_at", "resolved_at"),
+    )
+    actions_detail = ("approve", "deny")
+    actions_row = ("approve", "deny")
+    when_empty = "Nothing waits for you. Tools that need an approval ask for it here."
+
+    def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
+        pending = When(state=ApprovalState.PENDING, then=Value(0))
+        return (Case(pending, default=Value(1)).asc(), "-created_at")
+
+    @display(description="Status", label=BADGES, ordering="state")
+    def status(self, approval: Approval) -> str:
+        return str(approval.get_state_display())
+
+    @display(description="Arguments")
+    def called_with(self, approval: Approval) -> str:
+        text = json.dumps(approval.arguments, ensure_ascii=False)
+        return text if len(text) <= SHORT else f"{text[:SHORT]}…"
+
+    @action(description="Allow", icon="check_circle", url_path="approve")
+    def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.decide(request, object_id, question=APPROVE, decision="approved")
+
+    @action(description="Deny", icon="block", url_path="deny")
+    def deny(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        return self.decide(request, object_id, question=DENY, decision="denied")
+
+    def decide(
+        self,
+        request: HttpRequest,
+        object_id: str,
+        *,
+        question: Question,
+        decision: approvals.Decision,
+    ) -> HttpResponse:
+        def act(approval: Approval, *, reason: str) -> HttpResponse:
+            by = request.user.get_username()
+            if not approvals.resolve(approval=approval, by=by, decision=decision, reason=reason):
+                raise ApprovalResolved
+            return self.done(request, approval, f"The call of {approval.tool} is {decision}.")
+
+        context: dict[str, Any] = {"approval": self.find(request, object_id)}
+        return self.ask_first(
+            request, object_id, question=question, act=act, form=ReasonForm, context=context
+        )

@@ -1,0 +1,101 @@
+"""Receipts of what was erased, and the way to erase everything of a tenant."""
+
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.paginator import InfinitePaginator
+from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
+
+from agents.erasure import begin_to_erase_tenant
+from agents.models import ErasureReceipt
+from agents.tasks import finish_erasures
+from kernel.console import Question, ReadOnlyAdmin
+from kernel.display import BADGES
+from tenants.models import Tenant
+
+ERASE = Question(
+    title="Erase everything that a tenant's conversations hold?",
+    explains="All of its conversations, responses, runs and approvals up to now, and what Redis "
+    "holds of them. Keys, agents and limits stay, and the ledger keeps its counts. "
+    "Nobody can undo this.",
+    verb="Erase all of it",
+    dangerous=True,
+)
+
+
+class TenantForm(forms.Form):
+    tenant = forms.ModelChoiceField(
+        queryset=Tenant.objects.order_by("slug"), widget=UnfoldAdminSelectWidget
+    )
+    short_name = forms.CharField(
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The tenant's short name once more, so that nobody erases by mistake.",
+    )
+
+    def clean(self) -> dict[str, Any]:
+        told: dict[str, Any] = super().clean() or {}
+        tenant = told.get("tenant")
+        if tenant is not None and told.get("short_name") != tenant.slug:
+            self.add_error("short_name", "This is not the tenant's short name.")
+        return told
+
+
+@admin.register(ErasureReceipt)
+class ErasureReceiptAdmin(ReadOnlyAdmin):
+    list_display = ("erased_at", "status", "kind", "target", "tenant", "gone", "requested_by")
+    list_filter = ("kind", ("tenant", AutocompleteSelectFilter))
+    list_select_related = ("tenant",)
+    search_fields = ("public_id__exact", "target__exact", "requested_by__exact")
+    search_help_text = "A whole id, of the receipt or of what was erased, or who asked."
+    fields = (
+        *("public_id", "status", "kind", "target", "tenant_name", "gone", "requested_by"),
+        *("erased_at", "finished_at"),
+    )
+    paginator = InfinitePaginator
+    list_fullwidth = True
+    actions_list = ("erase_tenant",)
+    when_empty = "Nothing was erased yet. Receipts hold counts, and nothing of what was said."
+
+    @display(description="Status", label=BADGES)
+    def status(self, receipt: ErasureReceipt) -> str:
+        return "completed" if receipt.finished_at else "under way"
+
+    @display(description="Tenant", empty_value="deleted")
+    def tenant_name(self, receipt: ErasureReceipt) -> str | None:
+        tenant = Tenant.objects.filter(pk=receipt.tenant_id).first()
+        return tenant.name if tenant else None
+
+    @display(description="Erased")
+    def gone(self, receipt: ErasureReceipt) -> str:
+        counts = sorted(receipt.counts.items())
+        words = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts if count]
+        return ", ".join(words) or "nothing was there"
+
+    @action(description="Erase a tenant's data", icon="delete_forever")
+    def erase_tenant(self, request: HttpRequest) -> HttpResponse:
+        form = TenantForm(request.POST if request.method == "POST" else None)
+        if form.is_bound and form.is_valid():
+            receipt = begin_to_erase_tenant(
+                form.cleaned_data["tenant"].pk, by=request.user.get_username()
+            )
+            finish_erasures.apply_async(expires=60)
+            self.message_user(request, "It is being erased. This is the receipt.")
+            return HttpResponseRedirect(self.address_of(receipt))
+        return TemplateResponse(
+            request,
+            "console/ask_first.html",
+            {
+                **self.admin_site.each_context(request),
+                "opts": self.opts,
+                "title": ERASE.title,
+                "question": ERASE,
+                "form": form,
+                "back": reverse("admin:agents_erasurereceipt_changelist"),
+            },
+        )

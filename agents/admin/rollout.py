@@ -1,0 +1,35 @@
+"""Rollouts: what was tried with whom, how it ended, and why."""
+
+from django.contrib import admin
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import display
+
+from agents.models import Rollout
+from kernel.console import ReadOnlyAdmin
+
+STATES = {"running": "info", "promoted": "success", "stopped": "warning", "rolled back": "danger"}
+
+
+@admin.register(Rollout)
+class RolloutAdmin(ReadOnlyAdmin):
+    list_display = ("agent", "tenant", "tried", "share", "status", "reason", "started_at")
+    list_filter = (
+        "state",
+        ("tenant", AutocompleteSelectFilter),
+        ("agent", AutocompleteSelectFilter),
+    )
+    list_select_related = ("agent", "tenant", "revision")
+    search_fields = ("agent__slug", "reason")
+    fields = (
+        *("agent", "tenant", "tried", "share", "status", "reason"),
+        *("least_runs", "most_errors", "most_latency", "started_at", "ended_at"),
+    )
+    when_empty = "Try a revision with a share of conversations on its agent's page."
+
+    @display(description="Revision", ordering="revision__number")
+    def tried(self, rollout: Rollout) -> int:
+        return rollout.revision.number
+
+    @display(description="Status", label=STATES, ordering="state")
+    def status(self, rollout: Rollout) -> str:
+        return rollout.state.replace("_", " ")

@@ -1,0 +1,131 @@
+"""Runs: how each stands, what it said and used, and where to read more about it."""
+
+from typing import Any
+from urllib.parse import urlencode
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.template.response import TemplateResponse
+from django.urls import reverse
+from django.utils import timezone
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.paginator import InfinitePaginator
+
+from agents.admin.conversation import as_key
+from agents.admin.recent_agents import AgentFilter
+from agents.admin.said import shown_items
+from agents.models import Approval, Item, Run
+from agents.models.choices import TERMINAL
+from agents.run_control import cancel_run
+from kernel.console import Question, ReadOnlyAdmin
+from kernel.display import BADGES, separated
+
+CANCEL = Question(
+    title="Cancel this run?",
+    explains="The model is stopped within a second, wherever it runs. What it said so far is kept.",
+    verb="Cancel the run",
+)
+
+
+@admin.register(Run)
+class RunAdmin(ReadOnlyAdmin):
+    list_display = (
+        *("public_id", "status", "tenant", "asked", "tokens", "duration"),
+        *("problem", "created_at"),
+    )
+    list_filter = ("state", ("tenant", AutocompleteSelectFilter), AgentFilter)
+    list_select_related = ("tenant",)
+    search_fields = ("public_id__startswith", "conversation__public_id__exact")
+    search_help_text = "The beginning of a run's id, or the whole id of a conversation."
+    paginator = InfinitePaginator
+    list_fullwidth = True
+    fields = (
+        *("public_id", "tenant", "conversation", "previous", "door", "model", "agent"),
+        *("agent_revision", "route", "request"),
+    )
+    actions_detail = ("cancel", "usage", "explain")
+    change_form_before_template = "agents/run.html"
+    change_form_after_template = "agents/transcript.html"
+    when_empty = "No run yet. Send `POST /v1/responses` or `POST /v1/chat`, and it appears here."
+
+    @display(description="Status", label=BADGES, ordering="state")
+    def status(self, run: Run) -> str:
+        return str(run.get_state_display())
+
+    @display(description="Agent or model", ordering="agent")
+    def asked(self, run: Run) -> str:
+        if not run.agent:
+            return run.model
+        return f"{run.agent}@{run.agent_revision}" if run.agent_revision else run.agent
+
+    @display(description="Tokens")
+    def tokens(self, run: Run) -> str:
+        return separated(run.prompt_tokens + run.completion_tokens)
+
+    @display(description="Duration", empty_value="-")
+    def duration(self, run: Run) -> str | None:
+        return duration_of(run)
+
+    @display(description="Problem", empty_value="-")
+    def problem(self, run: Run) -> str | None:
+        return (run.error or {}).get("code") or run.incomplete_reason or None
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """As Django's, with the run's facts, which a page in view asks for again."""
+        if request.headers.get("HX-Request"):
+            shown = facts_of(self.find(request, object_id))
+            return TemplateResponse(request, "agents/run_facts.html", shown)
+        run = Run.objects.filter(pk=as_key(object_id)).first()
+        shown = {} if run is None else facts_of(run)
+        rows = Item.objects.filter(run_id=as_key(object_id))
+        kwargs["extra_context"] = {
+            **(kwargs.get("extra_context") or {}),
+            **shown,
+            **shown_items(rows, request),
+        }
+        return super().change_view(request, object_id, *args, **kwargs)
+
+    @action(description="Cancel", icon="cancel")
+    def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        def act(run: Run) -> HttpResponse:
+            asked = cancel_run(run.tenant_id, run.public_id)
+            told = "It is being cancelled." if asked else "It has ended, or is being cancelled."
+            return self.done(request, run, told)
+
+        return self.ask_first(request, object_id, question=CANCEL, act=act)
+
+    @action(description="Usage events", icon="receipt_long")
+    def usage(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        run = self.find(request, object_id)
+        ledger = reverse("admin:tenants_usageevent_changelist")
+        return HttpResponseRedirect(f"{ledger}?{urlencode({'q': run.public_id})}")
+
+    @action(description="Explain", icon="manage_search")
+    def explain(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        run = self.find(request, object_id)
+        return HttpResponseRedirect(
+            f"{reverse('admin:explain')}?{urlencode({'id': run.public_id})}"
+        )
+
+
+def facts_of(run: Run) -> dict[str, Any]:
+    """What changes while a run is under way."""
+    return {
+        "run": run,
+        "state": str(run.get_state_display()),
+        "is_over": run.state in TERMINAL,
+        "waited": seconds_between(run.created_at, run.started_at),
+        "took": duration_of(run),
+        "waiting": list(Approval.objects.filter(run=run, state="pending")),
+    }
+
+
+def duration_of(run: Run) -> str | None:
+    return seconds_between(run.started_at, run.ended_at or timezone.now())
+
+
+def seconds_between(start: Any, end: Any) -> str | None:
+    if start is None or end is None:
+        return None
+    return f"{max(0.0, (end - start).total_seconds()):,.1f} s"

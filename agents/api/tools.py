@@ -1,0 +1,90 @@
+"""`/tools`: what a tenant's agents may call. A credential goes in and never comes out."""
+
+from typing import Any
+
+from django.db.models import BooleanField, Case, QuerySet, Value, When
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.models import Tool
+from agents.models.choices import ToolKind
+from agents.tool_store import delete_tool, save_tool
+from tenants.api.access import WHICH_TENANT, TenantViewSet
+
+
+class ToolSerializer(serializers.ModelSerializer[Tool]):
+    """What may be known of a tool. Not its credential."""
+
+    tenant = serializers.SlugRelatedField[Tool](slug_field="slug", read_only=True)
+    has_credential = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = Tool
+        fields = (
+            *("id", "tenant", "name", "kind", "description", "schema", "settings"),
+            *("has_credential", "timeout_seconds", "needs_approval", "enabled"),
+            *("created_at", "changed_at"),
+        )
+        read_only_fields = fields
+
+
+class ToolChangesSerializer(serializers.Serializer[Tool]):
+    description = serializers.CharField(max_length=4000, required=False, allow_blank=True)
+    schema = serializers.DictField(required=False)
+    settings = serializers.DictField(required=False)
+    credential = serializers.CharField(
+        max_length=10_000,
+        required=False,
+        allow_blank=True,
+        write_only=True,
+        help_text="Sent along with each call; empty: none. Never shown again.",
+    )
+    timeout_seconds = serializers.IntegerField(min_value=1, max_value=600, required=False)
+    needs_approval = serializers.BooleanField(
+        required=False, help_text="A person must allow each call before it is made."
+    )
+    enabled = serializers.BooleanField(required=False)
+
+
+class NewToolSerializer(ToolChangesSerializer):
+    name = serializers.CharField(max_length=64, help_text="The model calls it so.")
+    kind = serializers.ChoiceField(choices=ToolKind.choices)
+
+
+@extend_schema(parameters=[WHICH_TENANT])
+class ToolsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Tool]):
+    serializer_class = ToolSerializer
+
+    def get_queryset(self) -> QuerySet[Tool]:
+        has_one: Any = Case(
+            When(credential="", then=Value(value=False)),
+            default=Value(value=True),
+            output_field=BooleanField(),
+        )
+        rows = Tool.objects.select_related("tenant").defer("credential")
+        return rows.annotate(has_credential=has_one)
+
+    @extend_schema(request=NewToolSerializer, responses={201: ToolSerializer})
+    def create(self, request: Request) -> Response:
+        """Make a tool. Agents call it once their tools name it and they are published."""
+        tool = Tool(tenant=self.tenant_meant(), **self.told(NewToolSerializer))
+        save_tool(tool=tool)
+        return self.show(self.get_queryset().get(pk=tool.pk), code=status.HTTP_201_CREATED)
+
+    @extend_schema(request=ToolChangesSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change what a tool does, for all agents that name it, from the next call on."""
+        tool = self.get_object()
+        for name, value in self.told(ToolChangesSerializer).items():
+            setattr(tool, name, value)
+        save_tool(tool=tool)
+        return self.show(self.get_queryset().get(pk=tool.pk))
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a tool. Agents that name it go on without it."""
+        delete_tool(tool=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,0 +1,184 @@
+"""`POST /v1/chat`: the simplest door. A text in, a text out; the server keeps the session.
+
+A session is a conversation: `/v1/conversations/{session_id}` reads it, and erases it.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from agents.doors.call import Call
+from agents.doors.chat_answer import ChatAnswer, answer_of, chat_events
+from agents.doors.event_sink import EventSink
+from agents.doors.rendering import error_event
+from agents.runtime.create_run import CreateRun
+from agents.runtime.items import user_message
+from agents.runtime.run_port import ActiveRun
+from inference.relay.parameters import Parameters, Variables, check_parameters, parse
+from kernel.asgi import ClientLeft, ClientWatch
+from kernel.errors import MissingParameter, PlatformError
+from tenants.admission.principal import Principal
+
+NAME = "chat"
+DONE = b"data: [DONE]\n\n"
+LONGEST_AGENT = 50
+"""Characters of a name that a conversation remembers."""
+
+Label = Annotated[str, Meta(min_length=1, max_length=200)]
+
+
+class ChatBody(msgspec.Struct, kw_only=True):
+    """What is asked."""
+
+    input_text: Annotated[str, Meta(min_length=1)]
+    session_id: Label | None = None
+    agent: Label | None = None
+    parameters: dict[str, Any] | None = None
+    variables: Variables | None = None
+    stream: bool | None = None
+
+
+class Session(msgspec.Struct, frozen=True, kw_only=True):
+    """Where it is said, and to whom."""
+
+    id: str
+    agent: str
+    is_new: bool = False
+
+
+async def chat(call: Call) -> None:
+    """Find or begin the session, start a run in it, and tell what it says."""
+    principal = await call.authenticate("chat")
+    body = parse(await call.body(), ChatBody)
+    parameters = check_parameters(body.parameters or {})
+    session = await find_session(call, principal, body)
+    create = create_run(body, parameters, session)
+    try:
+        run = await call.gateway.runner.start(principal, create)
+        call.route = run.route
+        await tell(call, run, session, wants_stream=bool(body.stream))
+    except (PlatformError, ClientLeft):
+        if session.is_new:
+            # Nobody knows of it; if nothing was said in it there is nothing to keep.
+            await call.gateway.conversations.discard_empty(
+                principal.tenant_id, conversation=session.id
+            )
+        raise
+
+
+async def find_session(call: Call, principal: Principal, body: ChatBody) -> Session:
+    """Raises NotFound for a session that is not the tenant's, and ModelNotFound."""
+    conversations = call.gateway.conversations
+    if body.session_id is not None:
+        facts = await conversations.read(principal.tenant_id, conversation=body.session_id)
+        agent = body.agent or facts.agent or await only_agent(call, principal)
+        await call.find_target(principal, agent, purpose="chat")
+        return Session(id=facts.id, agent=agent)
+    agent = body.agent or await only_agent(call, principal)
+    await call.find_target(principal, agent, purpose="chat")
+    facts = await conversations.create(
+        principal.tenant_id,
+        metadata={},
+        items=(),
+        agent=agent if len(agent) <= LONGEST_AGENT else "",
+    )
+    return Session(id=facts.id, agent=agent, is_new=True)
+
+
+async def only_agent(call: Call, principal: Principal) -> str:
+    """The agent that is meant if nobody says which. Raises MissingParameter if it is not clear."""
+    agents = await call.gateway.catalog.of_tenant(principal.tenant_id)
+    usable = [slug for slug in agents if principal.may_use(slug)]
+    if len(usable) == 1:
+        return usable[0]
+    known = "`GET /v1/models` lists them." if usable else "None is published yet."
+    raise MissingParameter(f"Say which `agent` is meant. {known}", param="agent")
+
+
+def create_run(body: ChatBody, parameters: Parameters, session: Session) -> CreateRun:
+    return CreateRun(
+        door=NAME,
+        model=session.agent,
+        input=(user_message(body.input_text),),
+        temperature=parameters.temperature,
+        top_p=parameters.top_p,
+        max_output_tokens=parameters.max_completion_tokens or parameters.max_tokens,
+        parameters={
+            name: value
+            for name, value in msgspec.structs.asdict(parameters).items()
+            if value is not None and name not in {"max_tokens", "max_completion_tokens"}
+        },
+        conversation=session.id,
+        variables=body.variables,
+        # A stream names its session first, so that its client finds the answer again.
+        goes_on=bool(body.stream),
+    )
+
+
+async def tell(call: Call, run: ActiveRun, session: Session, *, wants_stream: bool) -> None:
+    client = ClientWatch(call.receive)
+    try:
+        async with client:
+            started = await asyncio.shield(run.started)
+            call.limit_headers = list(started.headers)
+            follow = chat_events(
+                call.gateway.runner.follow(run.principal.tenant_id, started.run_id)
+            )
+            if wants_stream:
+                await stream_answer(call, client, follow, session)
+            else:
+                await send_answer(call, run, follow, session)
+    except ClientLeft:
+        run.leave()
+        raise
+
+
+Pieces = AsyncGenerator[str | ChatAnswer]
+
+
+async def send_answer(call: Call, run: ActiveRun, follow: Pieces, session: Session) -> None:
+    """Wait for the end. A run that failed is answered with its error."""
+    answer = None
+    async for piece in follow:
+        if isinstance(piece, ChatAnswer):
+            answer = piece
+    call.waited = call.elapsed()
+    if run.error is not None:
+        raise run.error
+    assert answer is not None, "a log has an end"
+    await call.respond_json(answer_of(answer, session.id))
+
+
+async def stream_answer(call: Call, client: ClientWatch, follow: Pieces, session: Session) -> None:
+    """The session, the text piece by piece, the answer as a whole, and `[DONE]`."""
+    sink = EventSink(call, client=client)
+    call.gateway.watch.join(sink)
+    try:
+        await sink.send(as_event({"session_id": session.id}))
+        async for piece in follow:
+            if isinstance(piece, str):
+                await sink.send(as_event({"delta": piece}))
+                continue
+            client.dismiss()
+            call.waited = call.elapsed()
+            await sink.end(ending(piece, session))
+    except PlatformError as error:
+        if sink.started:
+            await sink.end(error_event(error))
+        raise
+    finally:
+        call.gateway.watch.leave(sink)
+
+
+def ending(answer: ChatAnswer, session: Session) -> bytes:
+    if answer.error is not None:
+        told = msgspec.json.encode({"error": answer.error})
+        return b"event: error\ndata: %b\n\n" % told + DONE
+    return as_event(answer_of(answer, session.id)) + DONE
+
+
+def as_event(value: object) -> bytes:
+    return b"data: %b\n\n" % msgspec.json.encode(value)

@@ -1,0 +1,76 @@
+"""`POST /v1/responses`: a run over REST, as a whole, as a stream, or in the background."""
+
+import asyncio
+from contextlib import aclosing
+
+import msgspec
+
+from agents.doors.call import Call
+from agents.doors.create_response import RestBody, as_create_run
+from agents.doors.event_sink import EventSink
+from agents.doors.response_stream import stream_events
+from agents.runtime.run_port import ActiveRun, Started
+from inference.relay.parameters import parse
+from kernel.asgi import ClientLeft, ClientWatch
+
+NAME = "responses"
+
+
+class LastFrame(msgspec.Struct):
+    """The last event of a run, of which a whole answer is the response."""
+
+    response: msgspec.Raw
+
+
+async def create_response(call: Call) -> None:
+    """Parse, start a run, and tell of it. The run belongs to the worker, not to this request."""
+    principal = await call.authenticate("chat")
+    body = parse(await call.body(), RestBody)
+    # Who may read the answer later may leave now: streams name it in their first event.
+    is_found_again = body.store is not False and bool(body.stream)
+    goes_on = bool(body.background) or is_found_again
+    create = as_create_run(body, door=NAME, busy="reject", goes_on=goes_on)
+    run = await call.gateway.runner.start(principal, create)
+    call.route = run.route
+    client = ClientWatch(call.receive)
+    try:
+        async with client:
+            started = await asyncio.shield(run.started)
+            call.limit_headers = list(started.headers)
+            await tell(call, client, run, started, wants_stream=bool(body.stream))
+    except ClientLeft:
+        run.leave()
+        raise
+
+
+async def tell(
+    call: Call, client: ClientWatch, run: ActiveRun, started: Started, *, wants_stream: bool
+) -> None:
+    """Answer with the run's events, with what it is now, or with what it came to."""
+    tenant_id = run.principal.tenant_id
+    if wants_stream:
+        sink = EventSink(call, client=client)
+        await stream_events(
+            call, sink, call.gateway.runner.follow(tenant_id, started.run_id), client
+        )
+    elif run.create.background and not started.joined:
+        await call.respond_json(run.response("in_progress"))
+    else:
+        await send_whole(call, run, started)
+
+
+async def send_whole(call: Call, run: ActiveRun, started: Started) -> None:
+    """Wait for the end. A run that failed is answered with its error."""
+    last = None
+    follow = call.gateway.runner.follow(run.principal.tenant_id, started.run_id)
+    async with aclosing(follow):
+        async for events in follow:
+            last = events[-1]
+            if last.is_pause:
+                # Nobody waits on a connection for people: it says `approval_required`.
+                break
+    call.waited = call.elapsed()
+    if run.error is not None:
+        raise run.error
+    assert last is not None, "a log has an end"
+    await call.respond(bytes(msgspec.json.decode(last.data, type=LastFrame).response))

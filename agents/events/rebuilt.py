@@ -1,0 +1,42 @@
+"""The events of a run whose log is gone, made anew from what the table keeps. Never generated."""
+
+from agents.events.event import Event, Json, as_event
+from agents.events.response_object import KIND_OF_END, known_response, settings_of
+from agents.events.responses import ResponseEvents
+from agents.runtime.items import FunctionCall, Message
+from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta
+from agents.runtime.run_rows import KnownRun
+
+
+def end_frame(run: KnownRun) -> Json:
+    """The last event of a run that has ended, still without a number."""
+    frame: Json = {"type": KIND_OF_END[run.state], "response": known_response(run)}
+    lane = settings_of(run).stream_id
+    return frame if lane is None else {**frame, "stream_id": lane}
+
+
+def rebuilt_events(run: KnownRun, *, after: int) -> list[Event]:
+    """All events, each text in one piece. The old numbers are not known any more, so that a reader
+    who has seen some gets the last event only, which holds the whole response.
+    """
+    if after >= 0:
+        return [numbered_end(run, number=after + 1)]
+    events = ResponseEvents(settings_of(run))
+    frames = events.created()
+    for item in run.output:
+        match item:
+            case Message():
+                frames += events.told(ItemStarted(item=item))
+                frames += events.told(TextDelta(item_id=item.id, text=item.text))
+            case FunctionCall():
+                frames += events.told(ItemStarted(item=item))
+                frames += events.told(ArgumentsDelta(item_id=item.id, arguments=item.arguments))
+            case _:
+                pass
+        frames += events.told(ItemDone(item=item))
+    return [*map(as_event, frames), numbered_end(run, number=len(frames))]
+
+
+def numbered_end(run: KnownRun, *, number: int) -> Event:
+    frame = end_frame(run)
+    return as_event({"type": frame["type"], "sequence_number": number, **frame})

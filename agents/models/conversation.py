@@ -1,0 +1,164 @@
+"""Conversations, what is in them, and the runs that answered."""
+
+from django.db import models
+from django.db.models import Q
+
+from agents.models.choices import ACTIVE, ApprovalState, ItemKind, RunState
+from agents.models.run_rows import RunQuerySet
+from tenants.scoping import TenantManager, TenantOwned
+
+
+class Conversation(TenantOwned):
+    """A sequence of items. Its row is the lock under which they get their positions."""
+
+    public_id = models.CharField(max_length=40, unique=True)
+    agent = models.CharField(
+        max_length=50, blank=True, help_text="The slug of the agent it was begun with."
+    )
+    revision = models.PositiveIntegerField(
+        null=True, help_text="Of that agent: a conversation stays with it during a rollout."
+    )
+    metadata = models.JSONField(default=dict, blank=True)
+    next_position = models.PositiveBigIntegerField(default=0)
+    created_at = models.DateTimeField(auto_now_add=True)
+    changed_at = models.DateTimeField(auto_now=True)
+
+    objects = TenantManager["Conversation"]()
+
+    class Meta:
+        ordering = ("-changed_at",)
+        indexes = (models.Index(fields=("tenant", "-changed_at"), name="conversation_recent"),)
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+RunManager = TenantManager.from_queryset(RunQuerySet)
+
+
+class Run(TenantOwned):
+    """One execution: what was asked, by whom, how it stands, and how it ended."""
+
+    public_id = models.CharField(max_length=40, unique=True)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, null=True, related_name="runs"
+    )
+    previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
+    door = models.CharField(max_length=40)
+    model = models.CharField(max_length=200, help_text="As the client wrote it.")
+    agent = models.CharField(max_length=50, blank=True)
+    agent_revision = models.PositiveIntegerField(null=True)
+    route = models.CharField(max_length=100, blank=True)
+    api_key_id = models.BigIntegerField(null=True)
+    member_id = models.BigIntegerField(null=True)
+    client_id = models.CharField(
+        max_length=128, blank=True, help_text="The client's own name: once per conversation or key."
+    )
+    request = models.JSONField(default=dict, help_text="The settings that a response echoes.")
+    background = models.BooleanField(default=False)
+    store = models.BooleanField(default=True)
+    state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
+    error = models.JSONField(null=True)
+    incomplete_reason = models.CharField(max_length=40, blank=True)
+    prompt_tokens = models.PositiveBigIntegerField(default=0)
+    cached_tokens = models.PositiveBigIntegerField(default=0)
+    completion_tokens = models.PositiveBigIntegerField(default=0)
+    steps = models.PositiveIntegerField(default=0)
+    tool_calls = models.PositiveIntegerField(default=0)
+    cache_hit = models.BooleanField(default=False)
+    checkpoint = models.TextField(
+        blank=True, help_text="What it has come to, as JSON; emptied when its end is kept."
+    )
+    worker = models.CharField(max_length=100, blank=True)
+    lease_until = models.DateTimeField(null=True)
+    cancel_requested_at = models.DateTimeField(null=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    started_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField(null=True)
+
+    objects = RunManager()
+
+    class Meta:
+        ordering = ("-created_at",)
+        indexes = (
+            models.Index(fields=("tenant", "-created_at"), name="run_recent"),
+            models.Index(fields=("lease_until",), name="run_leases", condition=Q(state__in=ACTIVE)),
+            models.Index(
+                fields=("id",),
+                name="run_waiting",
+                condition=Q(state=RunState.REQUIRES_APPROVAL),
+            ),
+        )
+        constraints = (
+            models.UniqueConstraint(
+                fields=("conversation",),
+                condition=Q(state__in=(RunState.IN_PROGRESS, RunState.REQUIRES_APPROVAL)),
+                name="one_running_run_per_conversation",
+            ),
+            models.UniqueConstraint(
+                fields=("conversation", "client_id"),
+                condition=~Q(client_id=""),
+                name="client_id_once_per_conversation",
+            ),
+            models.UniqueConstraint(
+                fields=("tenant", "api_key_id", "client_id"),
+                condition=Q(conversation=None) & ~Q(client_id=""),
+                name="client_id_once_per_key",
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class Item(TenantOwned):
+    """One thing said, called or answered. Positions order a conversation, or a run without one."""
+
+    public_id = models.CharField(max_length=40, unique=True)
+    conversation = models.ForeignKey(
+        Conversation, on_delete=models.CASCADE, null=True, related_name="items"
+    )
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="items")
+    is_input = models.BooleanField(default=False, help_text="Brought by the client.")
+    position = models.PositiveBigIntegerField()
+    kind = models.CharField(max_length=30, choices=ItemKind)
+    body = models.JSONField(help_text="The item as Open Responses writes it, without its id.")
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    objects = TenantManager["Item"]()
+
+    class Meta:
+        ordering = ("position",)
+        indexes = (
+            models.Index(fields=("conversation", "position"), name="item_order"),
+            models.Index(fields=("run", "position"), name="item_order_of_run"),
+        )
+
+    def __str__(self) -> str:
+        return self.public_id
+
+
+class Approval(TenantOwned):
+    """A tool call that waits for a person."""
+
+    public_id = models.CharField(max_length=40, unique=True)
+    run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="approvals")
+    call_id = models.CharField(max_length=100)
+    tool = models.CharField(max_length=64)
+    arguments = models.JSONField()
+    state = models.CharField(max_length=10, choices=ApprovalState, default=ApprovalState.PENDING)
+    resolved_by = models.CharField(max_length=200, blank=True)
+    reason = models.CharField(max_length=500, blank=True)
+    created_at = models.DateTimeField(auto_now_add=True)
+    resolved_at = models.DateTimeField(null=True)
+
+    objects = TenantManager["Approval"]()
+
+    class Meta:
+        ordering = ("-created_at",)
+        constraints = (
+            models.UniqueConstraint(fields=("run", "call_id"), name="approval_once_per_call"),
+        )
+
+    def __str__(self) -> str:
+        return self.public_id

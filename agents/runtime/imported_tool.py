@@ -1,0 +1,24 @@
+"""A tool that was found elsewhere, ready to be stored: of an OpenAPI document or an MCP server."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+LONGEST_NAME = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportedTool:
+    """The fields of a `Tool` that are known; who imports it adds the credential."""
+
+    name: str
+    """As it is called there; `tool_name` makes one of it that models can call."""
+    description: str
+    schema: Mapping[str, Any] = field(default_factory=dict)
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def tool_name(self) -> str:
+        """The name with letters, digits, - and _ only, of at most 64 characters."""
+        return re.sub(r"[^A-Za-z0-9_-]+", "_", self.name).strip("_")[:LONGEST_NAME] or "tool"

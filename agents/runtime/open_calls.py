@@ -1,0 +1,95 @@
+"""Calls without a result: what is left to do of a run, as its items tell. Pure."""
+
+from collections.abc import Iterable, Sequence
+
+from agents.runtime.items import (
+    ApprovalRequest,
+    ApprovalResponse,
+    FunctionCall,
+    FunctionCallOutput,
+    Item,
+    StoredItem,
+    new_item_id,
+)
+from agents.runtime.limits import RunLimits
+from agents.runtime.ports import Plan, Progress, Verdict
+from inference.relay.parameters import ChatRequest
+
+
+def open_calls(items: Iterable[Item]) -> tuple[FunctionCall, ...]:
+    """Calls that nothing answers yet, in order."""
+    calls: dict[str, FunctionCall] = {}
+    for item in items:
+        if isinstance(item, FunctionCall):
+            calls[item.call_id] = item
+        elif isinstance(item, FunctionCallOutput):
+            calls.pop(item.call_id, None)
+    return tuple(calls.values())
+
+
+def answered(items: Iterable[Item], *, note: str) -> tuple[FunctionCallOutput, ...]:
+    """An output with `note` for each open call: engines refuse a history that lacks one."""
+    return tuple(output_of(call, note) for call in open_calls(items))
+
+
+def output_of(call: FunctionCall, text: str) -> FunctionCallOutput:
+    return FunctionCallOutput(
+        id=new_item_id("function_call_output"), call_id=call.call_id, output=text
+    )
+
+
+def requests_of(items: Iterable[Item]) -> dict[str, ApprovalRequest]:
+    """What was asked of people, by the call that it is about."""
+    return {item.call_id: item for item in items if isinstance(item, ApprovalRequest)}
+
+
+def verdicts_of(items: Iterable[Item]) -> dict[str, Verdict]:
+    """What people said, by the request that they answered. The first answer counts."""
+    verdicts: dict[str, Verdict] = {}
+    for item in items:
+        if isinstance(item, ApprovalResponse):
+            verdict = Verdict(approve=item.approve, reason=item.reason)
+            verdicts.setdefault(item.approval_request_id, verdict)
+    return verdicts
+
+
+def waiting(items: Sequence[Item]) -> tuple[ApprovalRequest, ...]:
+    """Approvals that a run needs before it can go on."""
+    verdicts, open_ids = verdicts_of(items), {call.call_id for call in open_calls(items)}
+    return tuple(
+        request
+        for request in requests_of(items).values()
+        if request.id not in verdicts and request.call_id in open_ids
+    )
+
+
+def plan_from_items(
+    items: Iterable[StoredItem | Item],
+    *,
+    request: ChatRequest,
+    limits: RunLimits,
+    done: Progress,
+    client_tools: frozenset[str] = frozenset(),
+    agents: tuple[str, ...] = (),
+) -> Plan:
+    """The plan by which a run goes on, from its own items as they are stored, oldest first.
+
+    `request` is made as at the beginning, from what came before the run and its input. Open calls
+    are carried out before the model is asked again; those that a person must allow are, if
+    the items or the `Approvals` port say so by now, and else the run is paused anew.
+    """
+    own = []
+    for each in items:
+        item = each.item if isinstance(each, StoredItem) else each
+        brought = isinstance(each, StoredItem) and each.is_input
+        # A person's answer may come through a request: it is the one input that a run takes in.
+        if not brought or isinstance(item, ApprovalResponse):
+            own.append(item)
+    return Plan(
+        request=request,
+        limits=limits,
+        done=done,
+        items=tuple(own),
+        client_tools=client_tools,
+        agents=agents,
+    )

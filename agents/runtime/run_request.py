@@ -1,0 +1,88 @@
+"""What a run that is asked for becomes: a request to a model, an echo in the response, a row."""
+
+import time
+
+import msgspec
+
+from agents.events.run_settings import RunSettings
+from agents.runtime.create_run import CreateRun
+from agents.runtime.items import Item, chat_messages
+from agents.runtime.resolution import Target
+from agents.runtime.run_rows import NewRun
+from inference.relay.parameters import ChatMessage, ChatRequest
+from tenants.admission.principal import Principal
+
+
+def settings_for(create: CreateRun, *, run_id: str) -> RunSettings:
+    """What the response of this run echoes."""
+    return RunSettings(
+        response_id=run_id,
+        model=create.model,
+        created_at=int(time.time()),
+        instructions=create.instructions,
+        temperature=create.temperature,
+        top_p=create.top_p,
+        max_output_tokens=create.max_output_tokens,
+        metadata=create.metadata,
+        previous_response_id=create.previous_response,
+        conversation=create.conversation,
+        store=create.store,
+        background=create.background,
+        stream_id=create.stream_id,
+        fingerprint=create.fingerprint if create.client_id else "",
+        **create.echo,
+    )
+
+
+def chat_of(create: CreateRun, history: tuple[Item, ...]) -> ChatRequest:
+    """The request as engines understand it: instructions, what was said before, the input."""
+    instructions = (
+        [ChatMessage(role="system", content=create.instructions)] if create.instructions else []
+    )
+    asked = ChatRequest(
+        model=create.model,
+        messages=[*instructions, *chat_messages((*history, *create.input))],
+        stream=True,
+        temperature=create.temperature,
+        top_p=create.top_p,
+        max_tokens=create.max_output_tokens,
+        tools=list(create.tools) or None,
+        tool_choice=create.tool_choice if create.tools else None,  # type: ignore[arg-type]
+        parallel_tool_calls=create.parallel_tool_calls if create.tools else None,
+        response_format=create.response_format,
+        variables=create.variables,
+    )
+    return msgspec.structs.replace(asked, **create.parameters) if create.parameters else asked
+
+
+def row_of(
+    create: CreateRun,
+    settings: RunSettings,
+    *,
+    principal: Principal,
+    target: Target,
+    worker: str,
+    waits: bool,
+) -> NewRun:
+    """The run as the table gets it."""
+    kept = settings if create.store else settings.without_text()
+    return NewRun(
+        id=settings.response_id,
+        tenant_id=principal.tenant_id,
+        worker=worker,
+        door=create.door,
+        model=create.model,
+        agent=target.agent.slug if target.agent else "",
+        agent_revision=target.agent.revision if target.agent else None,
+        route=target.route.name,
+        api_key_id=principal.key_id,
+        member_id=principal.member_id,
+        conversation=create.conversation,
+        previous=create.previous_response,
+        client_id=create.client_id,
+        fingerprint=settings.fingerprint,
+        request=msgspec.to_builtins(kept),
+        background=create.background,
+        store=create.store,
+        waits=waits,
+    )

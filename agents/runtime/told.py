@@ -1,0 +1,93 @@
+"""What a run tells the model of what was said before: as much as its route's context takes."""
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+
+import msgspec
+
+from agents.runtime.context_window import least, room_for_items
+from agents.runtime.create_run import CreateRun
+from agents.runtime.demand import prompt_bytes
+from agents.runtime.history import History
+from agents.runtime.instructions import apply_agent
+from agents.runtime.items import Item
+from agents.runtime.ports import AskModel
+from agents.runtime.resolution import Target
+from agents.runtime.run_request import chat_of
+from agents.runtime.summaries import SUMMARY_SHARE, Context, Summarise, fit_context
+from inference.errors import ContextLengthExceeded
+from inference.relay.parameters import ChatMessage, ChatRequest
+from kernel.errors import Overloaded
+
+log = logging.getLogger(__name__)
+
+Estimate = Callable[[int], int]
+"""Tokens that a prompt of so many bytes will hardly exceed on this route."""
+KeepSummary = Callable[..., Awaitable[None]]
+
+
+async def items_to_tell(
+    create: CreateRun,
+    history: History,
+    *,
+    target: Target,
+    estimate: Estimate,
+    ask: AskModel,
+    keep_summary: KeepSummary,
+) -> Sequence[Item]:
+    """History and input, without what does not fit; summed up, where the agent wants that.
+
+    Estimates are cautious: if not even the newest fits by them, it is sent alone, and the engine,
+    which knows its own tokens, has the last word (`context_length_exceeded`).
+    """
+    room = room_of(create, target=target, estimate=estimate)
+    agent = target.agent
+    sums_up = agent is not None and agent.overflow == "summarise" and history.conversation
+    summarise = summariser(create, room=room, ask=ask) if sums_up else None
+    try:
+        context = await fit_context(
+            history=history.items, brought=create.input, room=room, summarise=summarise
+        )
+    except ContextLengthExceeded:
+        return least([*history.items, *create.input])
+    await keep(context, history, keep_summary)
+    return context.items
+
+
+def room_of(create: CreateRun, *, target: Target, estimate: Estimate) -> int:
+    """Tokens for what was said: what instructions, tools and the answer leave of the context."""
+    bare = apply_agent(chat_of(msgspec.structs.replace(create, input=()), ()), target.agent)
+    return room_for_items(
+        context_length=target.route.context_length,
+        around=estimate(prompt_bytes(bare)),
+        answer=bare.max_tokens or bare.max_completion_tokens,
+    )
+
+
+def summariser(create: CreateRun, *, room: int, ask: AskModel) -> Summarise:
+    """A model call of this run: admitted, counted and stopped as any other of it."""
+
+    async def summarise(messages: list[ChatMessage]) -> str:
+        request = ChatRequest(
+            model=create.model,
+            messages=messages,
+            stream=True,
+            max_tokens=max(1, room // SUMMARY_SHARE),
+        )
+        async with aclosing(ask(request)) as said:
+            return "".join([piece.text async for piece in said])
+
+    return summarise
+
+
+async def keep(context: Context, history: History, keep_summary: KeepSummary) -> None:
+    """A summary that is not kept is made again by the next run: that is no reason to fail."""
+    if context.summary is None:
+        return
+    try:
+        await keep_summary(
+            conversation=history.conversation, summary=context.summary, through=context.through
+        )
+    except Overloaded as error:
+        log.warning("a summary was not kept: %s", error.code)

@@ -1,0 +1,35 @@
+"""What a tool said, as the model may read it and a table may keep it. Pure."""
+
+import re
+
+LONGEST_OUTPUT = 32_000
+"""Characters, some 8,000 tokens: more than that drowns the conversation."""
+UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+"""PostgreSQL keeps no NUL, UTF-8 no half of a surrogate pair; JSON can spell both."""
+REPLACEMENT = "\ufffd"
+TEXTS = re.compile(r"(text/.*|application/(.*\+)?(json|xml|yaml|x-yaml|javascript|x-ndjson).*)?")
+CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
+
+
+def storable(text: str) -> str:
+    """`text` with a replacement for each character that cannot be kept."""
+    return UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def cut(text: str, *, longest: int = LONGEST_OUTPUT) -> str:
+    """`text`, and a note where it was cut, so that the model knows."""
+    if len(text) <= longest:
+        return text
+    return f"{text[:longest]}\n[cut: the first {longest} of {len(text)} characters]"
+
+
+def readable(body: bytes, content_type: str) -> str:
+    """A body as text, whatever bytes it holds; a note in place of what is no text."""
+    kind = content_type.split(";", maxsplit=1)[0].strip().lower()
+    if TEXTS.fullmatch(kind) is None:
+        return f"[{len(body)} bytes of {kind[:100]}, which is no text]"
+    named = CHARSET.search(content_type)
+    try:
+        return body.decode(named[1] if named else "utf-8", errors="replace")
+    except LookupError:
+        return body.decode("utf-8", errors="replace")

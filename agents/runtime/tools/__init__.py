@@ -1,0 +1,1 @@
+"""The kinds of tools, one module or folder each."""

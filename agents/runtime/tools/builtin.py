@@ -1,0 +1,48 @@
+"""Tools that are built in: the time somewhere, and arithmetic."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.tools.builtin_settings import BuiltinSettings
+from agents.runtime.tools.calculator import WrongExpression, calculate
+from agents.runtime.tools.settings import read_settings
+
+Now = Callable[[], datetime]
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class BuiltinTools:
+    """Implements `Kind`."""
+
+    def __init__(self, *, now: Now = utc_now) -> None:
+        self._now = now
+
+    async def call(
+        self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
+    ) -> ToolResult:
+        match read_settings(tool.settings, BuiltinSettings).function:
+            case "time":
+                return time_in(str(arguments.get("zone", "UTC")), now=self._now())
+            case "calculator":
+                return calculated(str(arguments.get("expression", "")))
+
+
+def time_in(zone: str, *, now: datetime) -> ToolResult:
+    try:
+        there = now.astimezone(ZoneInfo(zone))
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return ToolResult(text=f"There is no time zone {zone[:100]!r}.", is_error=True)
+    return ToolResult(text=f"{there.isoformat(timespec='seconds')} ({there:%A}, {zone})")
+
+
+def calculated(expression: str) -> ToolResult:
+    try:
+        return ToolResult(text=str(calculate(expression)))
+    except WrongExpression as error:
+        return ToolResult(text=str(error), is_error=True)

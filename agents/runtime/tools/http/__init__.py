@@ -1,0 +1,1 @@
+"""HTTP requests as tools: entered by hand, or imported from an OpenAPI document."""

@@ -1,0 +1,46 @@
+"""Carries out HTTP tools through the one client for addresses that people typed."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from agents.runtime.arguments import WrongArguments
+from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.tool_output import readable
+from agents.runtime.tools.http.request import build
+from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
+from agents.runtime.tools.settings import read_settings
+from kernel.egress import Answer, Egress
+
+MOST_BYTES = 4 * 1024 * 1024
+"""Of an answer. The model reads its beginning only."""
+
+
+class HttpTools:
+    """Implements `Kind`."""
+
+    def __init__(self, egress: Egress) -> None:
+        self._egress = egress
+
+    async def call(
+        self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
+    ) -> ToolResult:
+        """Raises TargetRefused and EgressFailed."""
+        settings = read_settings(tool.settings, HttpSettings)
+        ensure_makeable(settings)
+        try:
+            request = build(settings, arguments, tool.credential)
+        except WrongArguments as error:
+            return ToolResult(text=str(error), is_error=True)
+        answer = await self._egress.fetch(
+            request, seconds=tool.timeout_seconds, most_bytes=MOST_BYTES
+        )
+        return result_of(answer)
+
+
+def result_of(answer: Answer) -> ToolResult:
+    """What the server said; a status that is no success is an error, told with what came along."""
+    text = readable(answer.body, answer.headers.get("content-type", "")) if answer.body else ""
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return ToolResult(text=text or f"[HTTP {answer.status}, no content]")
+    return ToolResult(text=f"HTTP {answer.status}. {text}".strip(), is_error=True)

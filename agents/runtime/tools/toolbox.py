@@ -1,0 +1,59 @@
+"""The toolbox of one run: its tools by name, each carried out by its kind."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.tools.kind import Kind
+from agents.runtime.tools.settings import WrongSettings
+from inference.relay.parameters import FunctionTool, Tool
+
+
+class KindToolbox:
+    """Implements `ports.Toolbox`."""
+
+    def __init__(self, tools: Iterable[ToolSpec], kinds: Mapping[str, Kind]) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._kinds = kinds
+
+    def find(self, name: str) -> ToolSpec | None:
+        return self._tools.get(name)
+
+    def offer(self) -> list[Tool]:
+        """The tools as an engine is told of them."""
+        return [offered(tool) for tool in self._tools.values()]
+
+    async def call(
+        self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
+    ) -> ToolResult:
+        kind = self._kinds.get(tool.kind)
+        if kind is None:
+            return ToolResult(text="Tools of this kind are not installed here.", is_error=True)
+        if not tool.is_readable:
+            return ToolResult(text="The tool's credential cannot be read.", is_error=True)
+        try:
+            result = await kind.call(tool, arguments, context)
+        except WrongSettings as error:
+            return ToolResult(text=f"The tool is not set up rightly: {error}", is_error=True)
+        return ToolResult(text=without(tool.credential, result.text), is_error=result.is_error)
+
+
+def offered(tool: ToolSpec) -> Tool:
+    parameters = dict(tool.schema) or {"type": "object", "properties": {}}
+    return Tool(
+        function=FunctionTool(
+            name=tool.name,
+            description=tool.description or msgspec.UNSET,
+            parameters=parameters,
+        )
+    )
+
+
+def without(credential: str, text: str) -> str:
+    """`text` without the credential, which servers like to repeat in what they answer."""
+    if not credential:
+        return text
+    in_json = msgspec.json.encode(credential).decode()[1:-1]
+    return text.replace(credential, "[credential]").replace(in_json, "[credential]")

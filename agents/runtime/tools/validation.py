@@ -1,0 +1,136 @@
+"""What is wrong with a tool before it is stored, in sentences for forms and the API. Pure."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from agents.runtime.arguments import WrongArguments, ensure_schema
+from agents.runtime.tools.agent_settings import AgentSettings
+from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
+from agents.runtime.tools.http.settings import CONTROL, HttpSettings, ensure_makeable
+from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
+from agents.runtime.tools.settings import WrongSettings, read_settings
+from kernel.egress_rules import EgressRules, TargetRefused
+
+LARGEST_SCHEMA = 64 * 1024
+"""Bytes: the model reads it with every question."""
+
+EnsureTarget = Callable[[str], None]
+Handoffs = Mapping[str, Collection[str]]
+"""To which agents each agent may hand over, by slug."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing to mend."""
+
+    field: str
+    """Of the tool: `settings`, `schema`, `credential` or `kind`."""
+    message: str
+
+
+def validate_tool(
+    kind: str,
+    settings: object,
+    schema: object,
+    *,
+    ensure_target: EnsureTarget,
+    credential: str = "",
+) -> tuple[Problem, ...]:
+    """Everything that is wrong; empty if nothing is.
+
+    `ensure_target` raises TargetRefused for addresses that tools may not ask, as
+    `Egress.ensure_target` does.
+    """
+    problems = [*problems_of_schema(schema), *problems_of_credential(credential)]
+    if not isinstance(settings, dict):
+        return (*problems, Problem(field="settings", message="The settings are a JSON object."))
+    check = CHECKS.get(kind)
+    if check is None:
+        known = ", ".join(CHECKS)
+        return (*problems, Problem(field="kind", message=f"The kind is one of {known}."))
+    try:
+        check(settings, ensure_target)
+    except WrongSettings as error:
+        problems.append(Problem(field="settings", message=str(error)))
+    except TargetRefused as error:
+        problems.append(Problem(field="settings", message=f"url: {error.message}"))
+    return tuple(problems)
+
+
+def problems_of_schema(schema: object) -> Iterable[Problem]:
+    try:
+        ensure_schema(schema)
+    except WrongArguments as error:
+        yield Problem(field="schema", message=str(error))
+        return
+    if len(msgspec.json.encode(schema)) > LARGEST_SCHEMA:
+        yield Problem(
+            field="schema", message=f"A schema has at most {LARGEST_SCHEMA // 1024} KiB as JSON."
+        )
+
+
+def problems_of_credential(credential: str) -> Iterable[Problem]:
+    if CONTROL.search(credential):
+        yield Problem(
+            field="credential", message="A credential holds no line breaks or control characters."
+        )
+
+
+def check_http(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:
+    read = read_settings(settings, HttpSettings)
+    ensure_makeable(read)
+    ensure_target(read.url.replace("{", "").replace("}", ""))
+
+
+def check_mcp(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:
+    read = read_settings(settings, McpSettings)
+    ensure_askable(read)
+    ensure_target(read.url)
+
+
+def check_agent(settings: Mapping[str, Any], _: EnsureTarget) -> None:
+    read_settings(settings, AgentSettings)
+
+
+def check_builtin(settings: Mapping[str, Any], _: EnsureTarget) -> None:
+    function = read_settings(settings, BuiltinSettings).function
+    assert function in BUILTINS, "the settings name those that are there"
+
+
+CHECKS: dict[str, Callable[[Mapping[str, Any], EnsureTarget], None]] = {
+    "http": check_http,
+    "mcp": check_mcp,
+    "agent": check_agent,
+    "builtin": check_builtin,
+}
+
+
+def find_circle(handoffs: Handoffs, *, start: str) -> tuple[str, ...]:
+    """The agents of a circle that begins and ends at `start`; empty if there is none."""
+    paths: list[tuple[str, ...]] = [(start,)]
+    seen = {start}
+    for path in paths:
+        for slug in handoffs.get(path[-1], ()):
+            if slug == start:
+                return (*path, start)
+            if slug not in seen:
+                seen.add(slug)
+                paths.append((*path, slug))
+    return ()
+
+
+def circle_sentence(circle: tuple[str, ...]) -> str:
+    return f"These agents would hand over in a circle: {' → '.join(circle)}."
+
+
+def rules_check(rules: EgressRules) -> EnsureTarget:
+    """`ensure_target` of `validate_tool` from rules alone."""
+
+    def ensure(url: str) -> None:
+        target = rules.target(url)
+        rules.ensure_allowed(target, [target.literal] if target.literal else [])
+
+    return ensure

@@ -1,0 +1,152 @@
+"""The page of a pool's scaling: what it sees, what it wants, what it did and why not more."""
+
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.template.response import TemplateResponse
+from django.utils import timezone
+
+from inference.admin.chart import Chart, Series, draw_chart
+from inference.models import (
+    ModelPool,
+    PoolSample,
+    ScalingDecision,
+    ScalingPolicy,
+    ScalingState,
+)
+from inference.models.scaling_record import SLOT_SECONDS
+from inference.scaling.measures import MEASURES
+from inference.scaling.policies import is_overridden
+from inference.scaling.policy_rules import stored_hours
+from inference.scaling.presets import PRESETS
+from inference.scaling.schedules import next_span
+
+HTMX = "HX-Request"
+DRAWN = timedelta(hours=3)
+SHOWN_DECISIONS = 20
+STALE_SECONDS = 4 * SLOT_SECONDS
+HELD = {
+    "window": "It waits until the whole window agrees.",
+    "limit": "It may not change more at once.",
+    "cooldown": "It rests after the last change.",
+    "disabled": "The policy switches this direction off.",
+    "bounds": "Its bounds end here.",
+    "paused": "Somebody paused it.",
+    "override": "Somebody set it by hand.",
+    "actuator": "Its actuator cannot be asked.",
+}
+
+
+def scaling(request: HttpRequest) -> HttpResponse:
+    """Every pool with its policy, or the presets for it."""
+    stored = {policy.pool_id: policy for policy in ScalingPolicy.objects.all()}
+    shown = {state.pool_id: state.shown for state in ScalingState.objects.all()}
+    rows = [
+        {
+            "pool": pool,
+            "policy": stored.get(pool.pk),
+            "reason": shown.get(pool.pk, {}).get("reason", ""),
+            "replicas": shown.get(pool.pk, {}).get("replicas", "-"),
+            "desired": shown.get(pool.pk, {}).get("desired", "-"),
+        }
+        for pool in ModelPool.objects.all()
+    ]
+    context = {**admin.site.each_context(request), "title": "Scaling", "rows": rows}
+    return TemplateResponse(request, "inference/scaling.html", context)
+
+
+def scaling_pool(request: HttpRequest, pool: str) -> HttpResponse:
+    """One pool. Raises Http404 if there is none of that name."""
+    context = shown_of(get_object_or_404(ModelPool, name=pool), now=timezone.now())
+    if HTMX in request.headers:
+        return TemplateResponse(request, "inference/scaling_live.html", context)
+    whole = {**admin.site.each_context(request), "title": f"Scaling of {pool}", **context}
+    return TemplateResponse(request, "inference/scaling_pool.html", whole)
+
+
+def shown_of(pool: ModelPool, *, now: datetime) -> dict[str, Any]:
+    """What the part of the page that refreshes itself shows."""
+    policy = find_policy(pool)
+    state = ScalingState.objects.filter(pool=pool).first()
+    shown = state.shown if state else {}
+    samples = list(
+        PoolSample.objects.filter(
+            pool=pool, stretch=PoolSample.Stretch.SLOT, at__gte=now - DRAWN
+        ).order_by("at")
+    )
+    decisions = ScalingDecision.objects.filter(pool=pool)[:SHOWN_DECISIONS]
+    hours = stored_hours(policy) if policy else ()
+    return {
+        "pool": pool,
+        "policy": policy,
+        "now": now,
+        "shown": shown,
+        "numbers": {name: shown.get(name, "-") for name in ("replicas", "desired", "proposed")},
+        "is_stale": not shown or now.timestamp() - shown["at"] > STALE_SECONDS,
+        "is_overridden": bool(policy) and is_overridden(policy, now=now),
+        "next_schedule": next_span(hours, after=now),
+        "charts": charts_of(samples, policy, now=now),
+        "decisions": decisions,
+        "signals": signals_of(shown, policy),
+        "held": HELD.get(shown.get("held_by", ""), ""),
+        "presets": PRESETS,
+    }
+
+
+def find_policy(pool: ModelPool) -> Any:
+    rows = ScalingPolicy.objects.filter(pool=pool).select_related("pool")
+    return rows.prefetch_related("signals", "schedules").first()
+
+
+def signals_of(shown: dict[str, Any], policy: ScalingPolicy | None) -> list[dict[str, Any]]:
+    """Every signal as it was last seen, those of the policy first."""
+    wanted = {row.kind: row for row in policy.signals.all()} if policy else {}
+    told, notes = shown.get("signals", {}), shown.get("notes", {})
+    kinds = sorted(MEASURES, key=lambda kind: (kind not in wanted, list(MEASURES).index(kind)))
+    return [
+        {
+            "measure": MEASURES[kind],
+            "value": told.get(kind),
+            "note": notes.get(kind, ""),
+            "wanted": wanted.get(kind),
+        }
+        for kind in kinds
+        if kind in told or kind in wanted
+    ]
+
+
+def charts_of(
+    samples: list[PoolSample], policy: ScalingPolicy | None, *, now: datetime
+) -> list[Chart]:
+    """Replicas with their bounds, what came, and what waited."""
+
+    def line(css: str, label: str, name: str, *, is_stepped: bool = False) -> Series:
+        points = [(each.at.timestamp(), getattr(each, name)) for each in samples]
+        return Series(css=css, label=label, points=points, is_stepped=is_stepped)
+
+    since, until = (now - DRAWN).timestamp(), now.timestamp()
+    replicas = [
+        line("bound", "bounds", "most", is_stepped=True),
+        line("bound", "", "least", is_stepped=True),
+        line("desired", "wanted", "desired", is_stepped=True),
+        line("running", "there", "replicas", is_stepped=True),
+        line("tokens", "ready", "ready", is_stepped=True),
+    ]
+    load = [
+        line("running", "in flight", "in_flight"),
+        line("waiting", "waiting", "waiting"),
+    ]
+    others = [
+        draw_chart(MEASURES[kind].label, [line("tokens", "", kind)], since=since, until=until)
+        for kind in ("request_rate", "kv_cache", "ttft_p95", "cpu", "memory", "gpu")
+        if policy and any(row.kind == kind for row in policy.signals.all())
+    ]
+    charts = [
+        draw_chart("Replicas", replicas, since=since, until=until),
+        draw_chart("Requests", load, since=since, until=until),
+        *others,
+    ]
+    return [chart for chart in charts if chart]

@@ -1,0 +1,116 @@
+"""`/scaling-policies`: how pools scale, what was decided, and rehearsals. For operators."""
+
+from dataclasses import asdict
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema
+from rest_framework import status
+from rest_framework.decorators import action
+from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from inference.api.scaling_fields import (
+    DecisionSerializer,
+    NewPolicySerializer,
+    OutcomeSerializer,
+    OverrideSerializer,
+    PolicyChangesSerializer,
+    PolicySerializer,
+    RehearsalSerializer,
+    edits_told,
+    hours_told,
+    signals_told,
+)
+from inference.models import ScalingDecision, ScalingPolicy
+from inference.scaling import policies
+from inference.scaling.drafts import draft_of, find_load, try_out
+from tenants.api.access import OperatorViewSet
+
+SHOWN_DECISIONS = 100
+
+
+class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ScalingPolicy]):
+    serializer_class = PolicySerializer
+    queryset = ScalingPolicy.objects.select_related("pool").prefetch_related("signals", "schedules")
+
+    @extend_schema(request=NewPolicySerializer, responses={201: PolicySerializer})
+    def create(self, request: Request) -> Response:
+        """Make the policy of a pool."""
+        told = self.told(NewPolicySerializer)
+        policy = self.save(ScalingPolicy(pool=told.pop("pool")), told)
+        return self.show_new(policy)
+
+    @extend_schema(request=PolicyChangesSerializer)
+    def partial_update(self, request: Request, pk: str) -> Response:
+        """Change a policy; it is in force from the next quarter of a minute on."""
+        return self.show(self.save(self.get_object(), self.told(PolicyChangesSerializer)))
+
+    def save(self, policy: ScalingPolicy, told: dict[str, object]) -> ScalingPolicy:
+        signals, schedules = signals_told(told), hours_told(told)
+        is_confirmed = bool(told.pop("is_confirmed", False))
+        for name, value in told.items():
+            setattr(policy, name, value)
+        policies.save_policy(
+            policy=policy,
+            signals=signals,
+            schedules=schedules,
+            is_confirmed=is_confirmed,
+            now=timezone.now(),
+        )
+        return self.queryset.get(pk=policy.pk)
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Delete a policy; its pool stays as it is."""
+        policies.delete_policy(policy=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses=PolicySerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Leave the pool alone until it is resumed."""
+        policies.pause(policy=self.get_object())
+        return self.show(self.get_object())
+
+    @extend_schema(request=None, responses=PolicySerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Let the policy decide again."""
+        policies.resume(policy=self.get_object())
+        return self.show(self.get_object())
+
+    @extend_schema(request=OverrideSerializer, responses=PolicySerializer)
+    @action(detail=True, methods=["post", "delete"])
+    def override(self, request: Request, pk: str) -> Response:
+        """Set the replicas by hand for a while, or (DELETE) end that."""
+        policy = self.get_object()
+        if request.method == "DELETE":
+            policies.end_override(policy=policy)
+        else:
+            policies.override(policy=policy, now=timezone.now(), **self.told(OverrideSerializer))
+        return self.show(self.get_object())
+
+    @extend_schema(responses=DecisionSerializer(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None)
+    def decisions(self, request: Request, pk: str) -> Response:
+        """The last hundred, the newest first."""
+        rows = ScalingDecision.objects.filter(pool=self.get_object().pool_id)
+        return Response(DecisionSerializer(rows[:SHOWN_DECISIONS], many=True).data)
+
+    @extend_schema(request=RehearsalSerializer, responses=OutcomeSerializer(many=True))
+    @action(detail=True, methods=["post"])
+    def rehearse(self, request: Request, pk: str) -> Response:
+        """What one or two drafts would have done. Changes nothing."""
+        pool, now = self.get_object().pool, timezone.now()
+        told = self.told(RehearsalSerializer)
+        load = find_load(pool, name=told["load"], ordinary=told.get("ordinary"), now=now)
+        drafts = [
+            draft_of(pool, basis=each["basis"], edits=edits_told(each), now=now)
+            for each in told["drafts"]
+        ]
+        found = [
+            {**asdict(try_out(draft, load)), "oracle_replica_hours": load.oracle_hours}
+            for draft in drafts
+        ]
+        return Response(OutcomeSerializer(found, many=True).data)

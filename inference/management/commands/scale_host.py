@@ -1,0 +1,93 @@
+"""`manage.py scale_host`: keep as many engines on this machine as the pool's policy wants.
+
+Runs where the GPUs are, with what `serve_model` needs: the console's address and a join token.
+"""
+
+import asyncio
+import os
+import socket
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from inference.engines.host import Host, HostRefused, Slot, python_command, run
+from inference.management.commands.serve_model import read_join_token
+
+MOST_SLOTS = 64
+
+
+class Command(BaseCommand):
+    help = "Keep as many engines on this machine as the pool's scaling policy wants."
+    requires_system_checks = []
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("route", help="As for serve_model, whose options follow behind `--`.")
+        parser.add_argument("--slots", type=int, help="Most engines; else one for each GPU.")
+        parser.add_argument("--port", type=int, default=8100, help="Of the first; then upwards.")
+        parser.add_argument("--host", default="127.0.0.1", help="Address that engines listen on.")
+        parser.add_argument("--gpus", default="", help="Device indices to share out, as in 0,1,2.")
+        parser.add_argument("--gpus-each", type=int, default=1, help="Devices of one engine.")
+        parser.add_argument(
+            "--console", default=os.environ.get("TENANTRY_CONSOLE_URL") or "http://127.0.0.1:8000"
+        )
+        parser.add_argument("--option", action="append", default=[], dest="passed")
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        end = [*argv, "--"].index("--")
+        # As one word each: they look like options of ours, and may hold a `--` of their own.
+        passed = [f"--option={option}" for option in argv[end + 1 :]]
+        super().run_from_argv([*argv[:end], *passed])
+
+    def handle(self, **given: Any) -> None:
+        host = Host(read_slots(given, environ=os.environ))
+        token = read_join_token(os.environ)
+        try:
+            asyncio.run(run(host, url=given["console"], token=token, name=socket.gethostname()))
+        except HostRefused as error:
+            sys.exit(str(error))
+
+
+def read_slots(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> list[Slot]:
+    """Room for each engine. Raises CommandError."""
+    groups = share_out(given["gpus"], each=given["gpus_each"])
+    count = given["slots"] or len(groups) or 1
+    if not 1 <= count <= MOST_SLOTS:
+        raise CommandError(f"--slots lies between 1 and {MOST_SLOTS}.")
+    if groups and count > len(groups):
+        raise CommandError(
+            f"--slots {count}, but the GPUs are enough for {len(groups)}: leave it out, or name "
+            "more of them."
+        )
+    return [slot_of(number, given, groups, environ=environ) for number in range(count)]
+
+
+def slot_of(
+    number: int,
+    given: Mapping[str, Any],
+    groups: Sequence[Sequence[str]],
+    *,
+    environ: Mapping[str, str],
+) -> Slot:
+    port = given["port"] + number
+    devices = {"CUDA_VISIBLE_DEVICES": ",".join(groups[number])} if groups else {}
+    return Slot(
+        number=number,
+        address=f"http://{given['host']}:{port}",
+        arguments=python_command(
+            *("serve_model", given["route"], "--host", given["host"], "--port", str(port)),
+            *("--console", given["console"], *given["passed"]),
+        ),
+        environment={**environ, **devices},
+    )
+
+
+def share_out(devices: str, *, each: int) -> list[list[str]]:
+    """The device indices in groups of `each`. Raises CommandError."""
+    indices = [part.strip() for part in devices.split(",") if part.strip()]
+    if not all(index.isdigit() for index in indices) or len(set(indices)) != len(indices):
+        raise CommandError("--gpus is a list of different device indices, such as 0,1,2.")
+    if each < 1 or len(indices) % each:
+        raise CommandError(f"{len(indices)} GPUs cannot be shared out in groups of {each}.")
+    return [indices[start : start + each] for start in range(0, len(indices), each)]

@@ -1,0 +1,160 @@
+"""Scaling policies: how a pool grows and shrinks, by which signals, and when otherwise."""
+
+from django.contrib.postgres.fields import ArrayField
+from django.core.validators import MaxValueValidator, MinValueValidator
+from django.db import models
+from django.db.models import F, Q
+
+from inference.scaling.measures import MEASURES
+
+MOST_REPLICAS = 1000
+LONGEST_WINDOW = 3600
+REPLICAS = (MinValueValidator(1), MaxValueValidator(MOST_REPLICAS))
+PERIOD = (MinValueValidator(15), MaxValueValidator(LONGEST_WINDOW))
+UP_TO_AN_HOUR = (MaxValueValidator(LONGEST_WINDOW),)
+
+
+class Mode(models.TextChoices):
+    OFF = "off", "off: only records what the pool does"
+    RECOMMEND = "recommend", "recommend: says what it would do"
+    APPLY = "apply", "apply: does it"
+
+
+class Algorithm(models.TextChoices):
+    TARGET_TRACKING = "target_tracking", "Target tracking: as much per replica as wanted"
+    THRESHOLDS = "thresholds", "Thresholds: a step out when any is above, in when all are below"
+    STEP = "step", "Doubling: double when any is above, halve when all are below"
+
+
+class Select(models.TextChoices):
+    MAX = "max", "the limit that allows most"
+    MIN = "min", "the limit that allows least"
+    DISABLED = "disabled", "not at all"
+
+
+class Actuator(models.TextChoices):
+    NONE = "none", "none: people follow the recommendations"
+    PROCESS = "process", "process: engines on one machine"
+    KUBERNETES = "kubernetes", "Kubernetes: the scale of a Deployment, StatefulSet or the like"
+    HPA = "hpa", "HPA: Kubernetes decides, by this policy"
+
+
+class ScalingPolicy(models.Model):
+    """How many replicas a pool has. Times are in seconds."""
+
+    pool = models.OneToOneField(
+        "inference.ModelPool", on_delete=models.CASCADE, related_name="scaling"
+    )
+    mode = models.CharField(max_length=10, choices=Mode, default=Mode.RECOMMEND)
+    algorithm = models.CharField(
+        max_length=20, choices=Algorithm, default=Algorithm.TARGET_TRACKING
+    )
+    min_replicas = models.PositiveIntegerField(default=1, validators=REPLICAS)
+    max_replicas = models.PositiveIntegerField(default=4, validators=REPLICAS)
+    tolerance = models.FloatField(
+        default=0.1,
+        validators=[MinValueValidator(0), MaxValueValidator(0.9)],
+        help_text="Share by which a signal may miss its target before anything happens.",
+    )
+    step_replicas = models.PositiveIntegerField(
+        default=1, validators=REPLICAS, help_text="What thresholds add or take away."
+    )
+    up_window = models.PositiveIntegerField(default=0, validators=UP_TO_AN_HOUR)
+    up_percent = models.PositiveIntegerField(null=True, blank=True, default=100)
+    up_percent_seconds = models.PositiveIntegerField(default=15, validators=PERIOD)
+    up_replicas = models.PositiveIntegerField(null=True, blank=True, default=4)
+    up_replicas_seconds = models.PositiveIntegerField(default=15, validators=PERIOD)
+    up_select = models.CharField(max_length=10, choices=Select, default=Select.MAX)
+    up_cooldown = models.PositiveIntegerField(default=0, validators=UP_TO_AN_HOUR)
+    down_window = models.PositiveIntegerField(default=300, validators=UP_TO_AN_HOUR)
+    down_percent = models.PositiveIntegerField(
+        null=True, blank=True, default=100, validators=[MaxValueValidator(100)]
+    )
+    down_percent_seconds = models.PositiveIntegerField(default=15, validators=PERIOD)
+    down_replicas = models.PositiveIntegerField(null=True, blank=True)
+    down_replicas_seconds = models.PositiveIntegerField(default=60, validators=PERIOD)
+    down_select = models.CharField(max_length=10, choices=Select, default=Select.MAX)
+    down_cooldown = models.PositiveIntegerField(default=0, validators=UP_TO_AN_HOUR)
+    idle_seconds = models.PositiveIntegerField(
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(60), MaxValueValidator(7 * 86_400)],
+        help_text="Without a request for so long, the pool goes to zero. Empty: never.",
+    )
+    actuator = models.CharField(max_length=12, choices=Actuator, default=Actuator.NONE)
+    actuator_settings = models.JSONField(default=dict, blank=True)
+    replica_cost = models.FloatField(
+        default=0,
+        validators=[MinValueValidator(0)],
+        help_text="What a replica costs in an hour, for rehearsals.",
+    )
+    paused = models.BooleanField(default=False, editable=False)
+    override_replicas = models.PositiveIntegerField(null=True, editable=False)
+    override_until = models.DateTimeField(null=True, editable=False)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("pool__name",)
+        verbose_name_plural = "scaling policies"
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(min_replicas__lte=F("max_replicas")), name="policy_min_up_to_max"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return f"scaling of {self.pool}"
+
+
+class ScalingSignal(models.Model):
+    """What a policy goes by."""
+
+    policy = models.ForeignKey(ScalingPolicy, on_delete=models.CASCADE, related_name="signals")
+    kind = models.CharField(
+        max_length=20, choices=[(name, each.label) for name, each in MEASURES.items()]
+    )
+    target = models.FloatField(null=True, blank=True, help_text="For target tracking.")
+    up = models.FloatField(null=True, blank=True, help_text="For the others: grow above it.")
+    down = models.FloatField(null=True, blank=True, help_text="Shrink below it.")
+    query = models.CharField(
+        max_length=1000, blank=True, help_text="PromQL, for CPU, memory and GPU: one number."
+    )
+
+    class Meta:
+        ordering = ("kind",)
+        constraints = (
+            models.UniqueConstraint(fields=("policy", "kind"), name="signal_once_per_policy"),
+        )
+
+    def __str__(self) -> str:
+        return self.get_kind_display()
+
+
+class ScalingSchedule(models.Model):
+    """Other bounds on some days, from one time to another."""
+
+    policy = models.ForeignKey(ScalingPolicy, on_delete=models.CASCADE, related_name="schedules")
+    name = models.CharField(max_length=60)
+    zone = models.CharField(max_length=60, default="UTC", help_text="Such as Europe/Berlin.")
+    weekdays = ArrayField(
+        models.PositiveSmallIntegerField(validators=[MaxValueValidator(6)]),
+        size=7,
+        help_text="0 is Monday. The day on which it begins.",
+    )
+    starts = models.TimeField()
+    ends = models.TimeField(help_text="At or before its start: on the next day.")
+    min_replicas = models.PositiveIntegerField(validators=[MaxValueValidator(MOST_REPLICAS)])
+    max_replicas = models.PositiveIntegerField(validators=REPLICAS)
+    first_day = models.DateField(null=True, blank=True)
+    last_day = models.DateField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("policy", "starts", "name")
+        constraints = (
+            models.CheckConstraint(
+                condition=Q(min_replicas__lte=F("max_replicas")), name="schedule_min_up_to_max"
+            ),
+        )
+
+    def __str__(self) -> str:
+        return self.name

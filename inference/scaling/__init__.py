@@ -1,0 +1,1 @@
+"""How a pool grows and shrinks: decided by policy, rehearsed, and carried out by an actuator."""

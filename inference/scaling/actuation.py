@@ -1,0 +1,125 @@
+"""Asking actuators how many replicas there are, and having them changed."""
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeVar
+
+from django.db import transaction
+
+from inference.errors import ActuatorFailed
+from inference.models import ScalingDecision, ScalingPolicy, ScalingState
+from inference.scaling.actuators.actuator import Order
+from inference.scaling.actuators.registry import ACTUATORS
+from kernel.audit import note_transition
+
+log = logging.getLogger(__name__)
+
+Outcome = ScalingDecision.Outcome
+AT_ONCE = 16
+LONGEST_NOTE = 300
+Asked = TypeVar("Asked")
+Answer = TypeVar("Answer")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """A decision that is to be carried out."""
+
+    policy: ScalingPolicy
+    pool: str
+    slot: int
+    at: datetime
+    before: int
+    after: int
+    reason: str
+    idlest: Sequence[str] = ()
+
+
+def read_replicas(
+    policies: Mapping[int, ScalingPolicy],
+) -> tuple[dict[int, int], dict[int, str]]:
+    """What actuators say, and what went wrong with the others, by pool."""
+    asked = list(policies.values())
+    counts: dict[int, int] = {}
+    troubles: dict[int, str] = {}
+    for policy, answer in zip(asked, all_at_once(ask_one, asked), strict=True):
+        if isinstance(answer, ActuatorFailed):
+            troubles[policy.pool_id] = answer.message
+        elif answer is not None:
+            counts[policy.pool_id] = answer
+    return counts, troubles
+
+
+def ask_one(policy: ScalingPolicy) -> int | ActuatorFailed | None:
+    try:
+        return ACTUATORS[policy.actuator].read(order_of(policy))
+    except ActuatorFailed as failure:
+        return failure
+
+
+def order_of(policy: ScalingPolicy, *, idlest: Sequence[str] = ()) -> Order:
+    return Order(
+        pool_id=policy.pool_id,
+        pool=policy.pool.name,
+        settings=policy.actuator_settings,
+        idlest=idlest,
+    )
+
+
+def carry_out(changes: Sequence[Change]) -> None:
+    """Have them done, and write down what came of each. A pool that fails stays as it is."""
+    for change, failure in zip(changes, all_at_once(carry_out_one, changes), strict=True):
+        note_outcome(change, failure)
+
+
+def carry_out_one(change: Change) -> str | ActuatorFailed:
+    order = order_of(change.policy, idlest=change.idlest)
+    try:
+        return ACTUATORS[change.policy.actuator].scale(
+            order, before=change.before, after=change.after
+        )
+    except ActuatorFailed as failure:
+        return failure
+
+
+def all_at_once(function: Callable[[Asked], Answer], asked: Sequence[Asked]) -> list[Answer]:
+    """On some threads: most of the time is spent waiting for others."""
+    if not asked:
+        return []
+    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(asked))) as threads:
+        return list(threads.map(function, asked))
+
+
+@transaction.atomic
+def note_outcome(change: Change, answer: str | ActuatorFailed) -> None:
+    """In the decision's row and, where it was carried out, in the audit log and the memory."""
+    failed = isinstance(answer, ActuatorFailed)
+    note = answer.message if isinstance(answer, ActuatorFailed) else answer
+    rows = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, slot=change.slot)
+    outcome = Outcome.FAILED if failed else Outcome.APPLIED
+    rows.update(outcome=outcome, note=note[:LONGEST_NOTE])
+    if failed:
+        log.warning("the pool %s was not scaled: %s", change.pool, note)
+        return
+    remember(change)
+    note_transition(
+        change.policy,
+        field="replicas",
+        before=change.before,
+        after=change.after,
+        reason=change.reason,
+    )
+
+
+def remember(change: Change) -> None:
+    """For the limits of how much may change in a period. A failure does not count against them."""
+    rows = ScalingState.objects.select_for_update().filter(pool_id=change.policy.pool_id)
+    state = rows.first()
+    if state is None:
+        return
+    made = [change.at.timestamp(), change.after - change.before]
+    state.memory["changes"] = [*state.memory.get("changes", ()), made]
+    state.save(update_fields=["memory"])

@@ -1,0 +1,20 @@
+"""No actuator: people follow the recommendations."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from inference.errors import ActuatorFailed
+from inference.scaling.actuators.actuator import Order
+
+
+class Nobody:
+    """Changes nothing."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """Whatever the settings are, nobody reads them."""
+
+    def read(self, order: Order) -> int | None:
+        return None
+
+    def scale(self, order: Order, *, before: int, after: int) -> str:
+        raise ActuatorFailed("This pool has no actuator: choose one in its policy.")

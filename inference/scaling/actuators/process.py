@@ -1,0 +1,85 @@
+"""Engines on one machine: its `manage.py scale_host` comes by and asks how many it is to keep.
+
+The machine asks, so that it needs no open port and survives the restart of everything else: while
+nobody answers, it keeps what it has. The order lies in Redis; a Redis that was emptied only means
+that the next evaluation gives it again.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import redis
+
+from inference.errors import ActuatorFailed, HostTaken
+from inference.fleet.redis_names import SCALE_HOST, SCALE_ORDER
+from inference.scaling import words
+from inference.scaling.actuators.actuator import Order
+from tenants.live_redis import limits
+
+HOST_SECONDS = 20
+"""After so long without a word the machine counts as gone."""
+NO_HOST = (
+    "No machine keeps this pool's replicas: start `manage.py scale_host` where its engines are "
+    "to run."
+)
+NO_REDIS = "Redis does not answer, where the machine of this pool leaves its word."
+
+
+class Host(msgspec.Struct, frozen=True):
+    """What the machine of a pool says."""
+
+    name: str
+    running: int
+    """Replicas that it keeps, those that start included."""
+    slots: int
+    """How many it has room for."""
+
+
+class Processes:
+    """Replicas that `scale_host` keeps."""
+
+    def check(self, settings: Mapping[str, Any]) -> None:
+        """It has no settings: the machine knows its devices and its model."""
+
+    def read(self, order: Order) -> int | None:
+        return find_host(order.pool_id).running
+
+    def scale(self, order: Order, *, before: int, after: int) -> str:
+        host = find_host(order.pool_id)
+        wanted = min(after, host.slots)
+        try:
+            limits().set(f"{SCALE_ORDER}{order.pool_id}", wanted)
+        except redis.RedisError as error:
+            raise ActuatorFailed(NO_REDIS) from error
+        if wanted < after and before >= wanted:
+            raise ActuatorFailed(f"{host.name} has room for {words.replicas(host.slots)} only.")
+        return f"{host.name} keeps {words.replicas(wanted)} from now on."
+
+
+def find_host(pool_id: int) -> Host:
+    """Raises ActuatorFailed."""
+    try:
+        told: bytes | None = limits().get(f"{SCALE_HOST}{pool_id}")  # type: ignore[assignment]
+    except redis.RedisError as error:
+        raise ActuatorFailed(NO_REDIS) from error
+    if told is None:
+        raise ActuatorFailed(NO_HOST)
+    return msgspec.json.decode(told, type=Host)
+
+
+def check_in(*, pool_id: int, host: Host) -> int | None:
+    """Note what the machine of a pool says. Returns how many it is to keep; None: as it does.
+
+    Raises HostTaken while another machine keeps the pool, and ActuatorFailed without Redis.
+    """
+    key = f"{SCALE_HOST}{pool_id}"
+    try:
+        known: bytes | None = limits().get(key)  # type: ignore[assignment]
+        if known and msgspec.json.decode(known, type=Host).name != host.name:
+            raise HostTaken
+        limits().set(key, msgspec.json.encode(host), ex=HOST_SECONDS)
+        order: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
+    except redis.RedisError as error:
+        raise ActuatorFailed(NO_REDIS) from error
+    return int(order) if order is not None else None

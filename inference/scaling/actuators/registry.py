@@ -1,0 +1,17 @@
+"""The actuators by name."""
+
+from collections.abc import Mapping
+
+from inference.scaling.actuators.actuator import Actuator
+from inference.scaling.actuators.hpa import Autoscaler
+from inference.scaling.actuators.kubernetes import Kubernetes
+from inference.scaling.actuators.none import Nobody
+from inference.scaling.actuators.process import Processes
+
+ACTUATORS: Mapping[str, Actuator] = {
+    "none": Nobody(),
+    "process": Processes(),
+    "kubernetes": Kubernetes(),
+    "hpa": Autoscaler(),
+}
+"""As `ScalingPolicy.actuator` calls them."""

@@ -1,0 +1,282 @@
+"""What a policy would have done: its decisions over a load, and what requests would have met. Pure.
+
+Requests are a stream, not single ones: in each quarter of a minute so many come, the replicas that
+are ready serve what they can, and the rest waits for its turn. A replica that is ordered takes its
+time to start.
+"""
+
+from bisect import bisect_left
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from inference.scaling.algorithm import decide, with_change
+from inference.scaling.rules import Memory, Reading, Rules, Seen
+
+SECONDS = 15.0
+"""Of one step, as in life."""
+DRAWN = 240
+"""Points of a chart."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capacity:
+    """What one replica can do, and how long it takes to start."""
+
+    requests_per_second: float
+    slots: float
+    """Requests that it works on at once when it is full."""
+    start_seconds: float = 60.0
+    first_token_ms: float = 200.0
+    """With nobody in front."""
+
+    @property
+    def request_seconds(self) -> float:
+        """How long a request is worked on."""
+        return self.slots / self.requests_per_second
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """The load in one step, and what there really was."""
+
+    at: float
+    """Seconds since 1970."""
+    arrivals: float
+    """Requests a second."""
+    replicas: float | None = None
+    shares: Mapping[str, float] = field(default_factory=dict)
+    """CPU, memory and GPU in per cent, of the replicas that there were."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Point:
+    """A stretch of the rehearsal, for a chart."""
+
+    at: float
+    arrivals: float
+    replicas: float
+    ready: float
+    then: float | None
+    wait: float
+    """The longest in the stretch, in seconds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rehearsal:
+    """What came of it."""
+
+    hours: float
+    requests: float
+    replica_hours: float
+    replica_hours_then: float | None
+    cost: float
+    cost_then: float | None
+    changes: int
+    most: int
+    wait_p50: float
+    wait_p95: float
+    wait_most: float
+    """In seconds: how long requests waited for their turn."""
+    points: tuple[Point, ...] = ()
+
+
+@dataclass(slots=True)
+class Pool:
+    """The pool in the rehearsal, as it changes."""
+
+    replicas: int
+    ready: int
+    backlog: float = 0.0
+    starting: deque[tuple[float, int]] = field(default_factory=deque)
+    """When how many will be ready."""
+    idle_since: float | None = None
+    in_flight: float = 0.0
+    served: float = 0.0
+    """Requests a second."""
+    wait: float = 0.0
+
+    def scale(self, wanted: int, *, ready_at: float) -> None:
+        """Those that still start are the first to go."""
+        change = wanted - self.replicas
+        self.replicas = wanted
+        if change > 0:
+            self.starting.append((ready_at, change))
+        while change < 0 and self.starting:
+            at, count = self.starting.pop()
+            left = count + change
+            change = min(0, left)
+            if left > 0:
+                self.starting.append((at, left))
+        self.ready = min(self.ready, wanted)
+
+    def serve(self, moment: Moment, capacity: Capacity) -> None:
+        """One step's requests."""
+        while self.starting and self.starting[0][0] <= moment.at:
+            self.ready += self.starting.popleft()[1]
+        power = self.ready * capacity.requests_per_second
+        waiting = self.backlog + moment.arrivals * SECONDS
+        served = min(waiting, power * SECONDS)
+        self.backlog = waiting - served
+        self.served = served / SECONDS
+        # Who comes now waits for all that is in front. Without a replica: until one is there.
+        until = self.starting[0][0] - moment.at if self.starting else capacity.start_seconds
+        self.wait = self.backlog / power if power else until if waiting else 0.0
+        full = self.ready * capacity.slots
+        busy = full if self.backlog else self.served * capacity.request_seconds
+        self.in_flight = min(full, busy)
+
+
+RulesAt = Callable[[float], Rules]
+"""The policy at a moment: its schedules change its bounds."""
+
+
+def rehearse(
+    rules_at: RulesAt,
+    moments: Sequence[Moment],
+    *,
+    capacity: Capacity,
+    replica_cost: float = 0.0,
+    begins_with: int | None = None,
+) -> Rehearsal:
+    """Go through `moments`, which are `SECONDS` apart. `replica_cost` is for an hour."""
+    if not moments:
+        return nothing()
+    begins = begins_with if begins_with is not None else round(moments[0].replicas or 1)
+    pool = Pool(replicas=begins, ready=begins)
+    memory, changes = Memory(), 0
+    replicas: list[int] = []
+    ready: list[int] = []
+    waits: list[float] = []
+    for moment in moments:
+        pool.serve(moment, capacity)
+        replicas.append(pool.replicas)
+        ready.append(pool.ready)
+        waits.append(pool.wait)
+        verdict = decide(rules_at(moment.at), see(pool, moment, capacity), memory)
+        memory = verdict.memory
+        if verdict.desired != pool.replicas:
+            changes += 1
+            memory = with_change(memory, verdict.desired - pool.replicas, now=moment.at)
+            pool.scale(verdict.desired, ready_at=moment.at + capacity.start_seconds)
+    return summed_up(moments, replicas, ready, waits, changes=changes, replica_cost=replica_cost)
+
+
+def see(pool: Pool, moment: Moment, capacity: Capacity) -> Seen:
+    """What the signals would have said."""
+    is_quiet = not pool.backlog and not pool.in_flight
+    pool.idle_since = (pool.idle_since or moment.at) if is_quiet else None
+    told = max(1, pool.ready)
+    full = 100 * pool.in_flight / (told * capacity.slots)
+    values = {
+        "waiting": pool.backlog,
+        "in_flight": pool.in_flight,
+        "request_rate": pool.served,
+        "ttft_p95": 1000 * pool.wait + capacity.first_token_ms if pool.in_flight else 0.0,
+        "kv_cache": full,
+    }
+    readings = {kind: Reading(value=value, telling=told) for kind, value in values.items()}
+    for kind, share in moment.shares.items():
+        # The same work on fewer replicas keeps each of them busier; memory is not work.
+        work = 1.0 if kind == "memory" else (moment.replicas or told) / told
+        readings[kind] = Reading(value=min(100.0, share * work), telling=told)
+    return Seen(
+        now=moment.at,
+        replicas=pool.replicas,
+        ready=pool.ready,
+        readings=readings,
+        idle_since=pool.idle_since,
+        is_wanted=pool.ready == 0 and pool.backlog > 0,
+    )
+
+
+def summed_up(
+    moments: Sequence[Moment],
+    replicas: Sequence[int],
+    ready: Sequence[int],
+    waits: Sequence[float],
+    *,
+    changes: int,
+    replica_cost: float,
+) -> Rehearsal:
+    hours = sum(replicas) * SECONDS / 3600
+    then = [moment.replicas for moment in moments if moment.replicas is not None]
+    hours_then = sum(then) * SECONDS / 3600 if len(then) == len(moments) else None
+    p50, p95 = quantiles(waits, [moment.arrivals for moment in moments], at=(0.5, 0.95))
+    return Rehearsal(
+        hours=len(moments) * SECONDS / 3600,
+        requests=sum(moment.arrivals for moment in moments) * SECONDS,
+        replica_hours=hours,
+        replica_hours_then=hours_then,
+        cost=hours * replica_cost,
+        cost_then=None if hours_then is None else hours_then * replica_cost,
+        changes=changes,
+        most=max(replicas),
+        wait_p50=p50,
+        wait_p95=p95,
+        wait_most=max(waits),
+        points=points_of(moments, replicas, ready, waits),
+    )
+
+
+def nothing() -> Rehearsal:
+    return Rehearsal(
+        hours=0,
+        requests=0,
+        replica_hours=0,
+        replica_hours_then=None,
+        cost=0,
+        cost_then=None,
+        changes=0,
+        most=0,
+        wait_p50=0,
+        wait_p95=0,
+        wait_most=0,
+    )
+
+
+def quantiles(
+    values: Sequence[float], weights: Sequence[float], *, at: Sequence[float]
+) -> list[float]:
+    """Of values that count by their weights. 0 where nothing weighs anything."""
+    pairs = sorted(zip(values, weights, strict=True))
+    sums = list(accumulate(weight for _, weight in pairs))
+    if not sums or not sums[-1]:
+        return [0.0 for _ in at]
+    return [pairs[min(bisect_left(sums, share * sums[-1]), len(pairs) - 1)][0] for share in at]
+
+
+def points_of(
+    moments: Sequence[Moment],
+    replicas: Sequence[int],
+    ready: Sequence[int],
+    waits: Sequence[float],
+) -> tuple[Point, ...]:
+    """Few enough to be drawn; of waits the longest, so that no bad moment is hidden."""
+    size = max(1, -(-len(moments) // DRAWN))
+    points = []
+    for start in range(0, len(moments), size):
+        part = slice(start, start + size)
+        count = len(moments[part])
+        then = [each.replicas for each in moments[part] if each.replicas is not None]
+        points.append(
+            Point(
+                at=moments[start].at,
+                arrivals=sum(each.arrivals for each in moments[part]) / count,
+                replicas=sum(replicas[part]) / count,
+                ready=sum(ready[part]) / count,
+                then=sum(then) / len(then) if then else None,
+                wait=max(waits[part]),
+            )
+        )
+    return tuple(points)
+
+
+def oracle_hours(moments: Sequence[Moment], *, capacity: Capacity, least: int = 1) -> float:
+    """The replica-hours of somebody who knew the load beforehand: no request ever waits, and no
+    replica is there that is not needed.
+    """
+    power = capacity.requests_per_second
+    needed = (max(least, -int(-moment.arrivals // power)) for moment in moments)
+    return sum(needed) * SECONDS / 3600

@@ -1,0 +1,83 @@
+"""The console's pages of rollouts and of what revisions differ in."""
+
+import pytest
+from django.urls import reverse
+
+from agents.models import Rollout
+from tests.fixtures.console import rows
+from tests.fixtures.rollouts import make_revisions, note_runs, start
+
+
+def page(name, *args):
+    return reverse(f"admin:agents_{name}", args=args)
+
+
+@pytest.fixture
+def agent(acme, route):
+    return make_revisions(acme, route, of=3)
+
+
+FORM = {"what": "2", "share": 20, "least_runs": 50, "most_errors": 5, "most_latency": 50}
+
+
+def test_a_rollout_is_begun(console, agent):
+    answer = console.post(page("agent_rollout", agent.pk), FORM)
+    assert answer.url == page("agent_rollout", agent.pk)
+    rollout = rows(Rollout).get()
+    assert (rollout.revision.number, rollout.share, rollout.state) == (2, 20, "running")
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"share": 0}, {"share": 100}, {"what": "1"}, {"what": "9"}, {"what": ""}]
+)
+def test_an_impossible_rollout_is_an_error_of_the_form(console, agent, wrong):
+    assert console.post(page("agent_rollout", agent.pk), {**FORM, **wrong}).status_code == 200
+    assert not rows(Rollout).exists()
+
+
+def test_a_running_rollout_shows_what_both_did(console, agent):
+    rollout = start(agent, least_runs=5)
+    note_runs(rollout, revision=1, runs=4)
+    note_runs(rollout, revision=2, runs=3, status="failed", error_code="upstream_failed")
+    shown = console.get(page("agent_rollout", agent.pk)).content.decode()
+    assert "3 (100.0 %)" in shown
+    assert "Too little is known yet" in shown
+
+
+def test_the_numbers_come_alone_when_the_page_follows(console, agent):
+    start(agent)
+    answer = console.get(page("agent_rollout", agent.pk), headers={"hx-request": "true"})
+    assert "<html" not in answer.content.decode()
+
+
+@pytest.mark.parametrize(("verb", "state"), [("promote", "promoted"), ("stop", "stopped")])
+def test_a_rollout_is_ended_after_a_question(console, agent, verb, state):
+    start(agent)
+    console.get(page(f"agent_{verb}", agent.pk))
+    assert rows(Rollout).get().state == "running"
+    console.post(page(f"agent_{verb}", agent.pk), {"reason": ""})
+    assert rows(Rollout).get().state == state
+
+
+def test_any_two_revisions_are_compared(console, agent):
+    shown = console.get(page("agent_compare", agent.pk), {"old": 3, "new": 2}).content.decode()
+    assert "-  revision 3" in shown
+    assert "+  revision 2" in shown
+
+
+@pytest.mark.parametrize("side", ["9", "x", "", "-1"])
+def test_a_revision_that_is_not_there_is_not_compared(console, agent, side):
+    answer = console.get(page("agent_compare", agent.pk), {"old": side, "new": side})
+    assert answer.status_code == 200
+
+
+def test_every_part_of_a_configuration_is_compared(console, agent):
+    agent.variables, agent.max_steps = {"city": "Riga"}, 3
+    agent.response_cache = "always"
+    from agents import services
+
+    services.save_draft(agent=agent)
+    shown = console.get(page("agent_compare", agent.pk)).content.decode()
+    assert "+max steps: 3" in shown
+    assert "+response cache: always" in shown
+    assert "&quot;city&quot;: &quot;Riga&quot;" in shown

@@ -1,0 +1,120 @@
+"""Everything around the agent loop, kept in lists: what it told, saved, and asked people."""
+
+import asyncio
+from dataclasses import replace
+
+from agents.runtime.catalog import RunLimits
+from agents.runtime.items import item_json, read_item
+from agents.runtime.loop import run_agent
+from agents.runtime.ports import ItemDone, Plan, TextDelta, ToolResult, ToolSpec, Verdict
+from inference.relay.parameters import ChatMessage, ChatRequest, FunctionTool, Tool
+
+ANY = {"type": "object"}
+
+
+class PythonTools:
+    """A toolbox of coroutine functions: `async def name(arguments) -> str`."""
+
+    def __init__(self, *functions, **changed):
+        self.functions = {function.__name__: function for function in functions}
+        self.specs = {
+            name: ToolSpec(
+                name=name,
+                kind="builtin",
+                schema=getattr(function, "schema", ANY),
+                **changed.get(name, {}),
+            )
+            for name, function in self.functions.items()
+        }
+        self.called = []
+        self.contexts = []
+
+    def find(self, name):
+        return self.specs.get(name)
+
+    async def call(self, tool, arguments, context):
+        self.called.append((tool.name, arguments))
+        self.contexts.append(context)
+        answer = await self.functions[tool.name](arguments)
+        return answer if isinstance(answer, ToolResult) else ToolResult(text=answer)
+
+
+class Stage:
+    """Runs the loop with a scripted model and keeps what comes out."""
+
+    def __init__(self, model, *functions, verdict=None, **changed):
+        self.model = model
+        self.tools = PythonTools(*functions, **changed)
+        self.verdict = verdict
+        self.facts = []
+        self.saves = []
+        self.requests = []
+        self.telling = 0
+
+    async def tell(self, fact):
+        assert not self.telling, "facts are told one at a time"
+        self.telling += 1
+        await asyncio.sleep(0)
+        self.telling -= 1
+        self.facts.append(fact)
+
+    async def checkpoint(self, progress, items):
+        self.saves.append((progress, tuple(items)))
+
+    async def approvals(self, requests):
+        self.requests.append(tuple(requests))
+        if self.verdict is None:
+            return {}
+        return {request.id: Verdict(approve=self.verdict, reason="so") for request in requests}
+
+    def plan(self, *, text="Hi", limits=None, client_tools=(), done=None, **changed):
+        names = [*self.tools.specs, *client_tools]
+        request = ChatRequest(
+            model="tiny",
+            messages=[ChatMessage(role="user", content=text)],
+            tools=[Tool(function=FunctionTool(name=name)) for name in names] or None,
+            **changed,
+        )
+        plan = Plan(
+            request=request,
+            limits=limits or RunLimits(),
+            client_tools=frozenset(client_tools),
+            agents=("desk",),
+        )
+        return plan if done is None else replace(plan, done=done)
+
+    async def run(self, plan=None, *, above=None, **changed):
+        ended = await run_agent(
+            plan or self.plan(**changed),
+            ask=self.model,
+            tools=self.tools,
+            tell=self.tell,
+            approvals=self.approvals,
+            checkpoint=self.checkpoint,
+            above=above,
+        )
+        self.check(ended)
+        return ended
+
+    def check(self, ended):
+        """What holds however a run ends."""
+        told = [fact.item for fact in self.facts if isinstance(fact, ItemDone)]
+        assert list(ended.items)[-len(told) :] == told if told else True
+        assert all(read_item(item_json(item)) == item for item in ended.items)
+        new = [item for _, items in self.saves for item in items]
+        assert [*new, *ended.unsaved] == told
+
+    def told(self, kind):
+        return [fact for fact in self.facts if isinstance(fact, kind)]
+
+    @property
+    def text(self):
+        return "".join(fact.text for fact in self.told(TextDelta))
+
+
+def outputs(ended):
+    return [item.output for item in ended.items if hasattr(item, "output")]
+
+
+def kinds(ended):
+    return [item.__struct_config__.tag for item in ended.items]

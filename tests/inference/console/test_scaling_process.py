@@ -1,0 +1,140 @@
+"""The process actuator: the machine asks, is told, and what comes of it is written down."""
+
+import pytest
+from auditlog.models import LogEntry
+from django.urls import reverse
+
+from inference import join_tokens, services
+from inference.fleet.redis_names import SCALE_HOST, SCALE_ORDER
+from inference.models import ScalingDecision, ScalingState
+from inference.scaling.evaluation import evaluate_pools
+from tenants import live_redis
+from tests.fixtures.fleet_state import redis, report
+from tests.fixtures.scaling import NOON, at, beat, engine, load, make_policy
+from tests.fixtures.valkey import free_port
+
+__all__ = ["load", "redis", "report"]
+
+
+@pytest.fixture
+def machine(client, db):
+    """A machine that comes by: `machine(pool, running=1)` is what it hears."""
+
+    def come_by(pool, *, running=0, slots=4, name="gpu-1"):
+        _, secret = join_tokens.issue_join_token(pool=pool, name="t")
+        answer = client.post(
+            reverse("scale-host"),
+            {"name": name, "running": running, "slots": slots},
+            content_type="application/json",
+            headers={"Authorization": f"Bearer {secret}"},
+        )
+        return answer.status_code, answer.json()
+
+    ours = live_redis.limits()
+    yield come_by
+    for pattern in (SCALE_HOST, SCALE_ORDER):
+        for key in ours.scan_iter(f"{pattern}*"):
+            ours.delete(key)
+
+
+@pytest.fixture
+def policy(pool):
+    return make_policy(pool, mode="apply", actuator="process")
+
+
+def last(pool):
+    return ScalingDecision.objects.filter(pool=pool).first()
+
+
+def test_a_machine_is_told_how_many_it_is_to_keep(policy, pool, machine, load):
+    assert machine(pool, running=1)[1]["replicas"] is None
+    load(pool, 30, engine(pool))
+    evaluate_pools(now=NOON)
+    assert machine(pool, running=1)[1]["replicas"] == 3
+    decision = last(pool)
+    assert (decision.outcome, decision.note) == ("applied", "gpu-1 keeps 3 replicas from now on.")
+
+
+def test_what_was_carried_out_is_audited_with_its_reason(policy, pool, machine, load):
+    machine(pool, running=1)
+    load(pool, 30, engine(pool))
+    evaluate_pools(now=NOON)
+    rows = LogEntry.objects.get_for_object(policy).filter(changes__has_key="replicas")
+    assert rows.get().changes["replicas"] == ["1", "3"]
+    assert "30 in all" in rows.get().changes["reason"][1]
+
+
+def test_replicas_that_still_start_are_not_ordered_again(policy, pool, machine, load):
+    machine(pool, running=1)
+    one = engine(pool)
+    load(pool, 30, one)
+    evaluate_pools(now=NOON)
+    machine(pool, running=3)
+    beat(one, now=at(15))
+    evaluate_pools(now=at(15))
+    assert ScalingState.objects.get(pool=pool).shown["replicas"] == 3
+    assert ScalingDecision.objects.filter(outcome="applied").count() == 1
+
+
+def test_the_idlest_are_named_first(policy, pool, machine, load):
+    machine(pool, running=2)
+    engine(pool, 1, running=5)
+    engine(pool, 2, running=0)
+    load(pool, 0)
+    evaluate_pools(now=NOON)
+    assert machine(pool, running=2)[1]["idlest"] == ["http://10.0.0.2:8000", "http://10.0.0.1:8000"]
+
+
+def test_without_a_machine_nothing_is_changed_and_the_page_says_what_to_do(policy, pool, load):
+    load(pool, 30, engine(pool))
+    evaluate_pools(now=NOON)
+    decision = last(pool)
+    assert (decision.outcome, decision.desired) == ("kept", 1)
+    assert "start `manage.py scale_host`" in decision.reason
+
+
+def test_more_than_the_machine_has_room_for_is_told(policy, pool, machine, load):
+    machine(pool, running=2, slots=2)
+    load(pool, 90, engine(pool))
+    evaluate_pools(now=NOON)
+    assert last(pool).outcome == "failed"
+    assert last(pool).note == "gpu-1 has room for 2 replicas only."
+
+
+def test_a_second_machine_is_turned_away(policy, pool, machine):
+    machine(pool)
+    status, body = machine(pool, name="gpu-2")
+    assert (status, body["error"]["code"]) == (409, "scale_host_taken")
+
+
+def test_another_pools_machine_hears_of_its_own_pool_only(policy, pool, machine, load):
+    other = services.create_pool(name="other", engine="vllm")
+    machine(pool, running=1)
+    load(pool, 30, engine(pool))
+    evaluate_pools(now=NOON)
+    assert machine(other, running=1)[1] == {
+        "replicas": None,
+        "idlest": [],
+        "ask_again_seconds": 3.0,
+    }
+
+
+def test_a_machine_without_a_token_is_turned_away(client, db):
+    assert client.post(reverse("scale-host"), {}).status_code == 401
+
+
+def test_without_redis_it_is_told_to_ask_again(policy, pool, machine, settings):
+    settings.REDIS_LIMITS_URL = f"redis://127.0.0.1:{free_port()}/0"
+    assert machine(pool)[0] == 502
+
+
+def test_an_order_that_redis_forgot_is_given_again(policy, pool, machine, load):
+    machine(pool, running=1)
+    one = engine(pool)
+    load(pool, 30, one)
+    evaluate_pools(now=NOON)
+    live_redis.limits().delete(f"{SCALE_ORDER}{pool.pk}")
+    assert machine(pool, running=1)[1]["replicas"] is None
+    beat(one, now=at(15))
+    evaluate_pools(now=at(15))
+    assert machine(pool, running=1)[1]["replicas"] == 3

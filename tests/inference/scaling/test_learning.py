@@ -1,0 +1,78 @@
+"""What history teaches: the load, what a replica can do, how long it takes to start."""
+
+import pytest
+
+from inference.scaling.learning import Recorded, learn, moments_from
+
+NOW = 1_795_250_000.0
+
+
+def recorded(step, **facts):
+    usual = {"at": NOW + 15 * step, "seconds": 15, "replicas": 1, "ready": 1}
+    return Recorded(**{**usual, **facts})
+
+
+def arrivals(samples):
+    return [moment.arrivals for moment in moments_from(samples)]
+
+
+def test_a_replica_can_do_what_it_did_under_full_load():
+    full = [recorded(n, request_rate=5, waiting=9, in_flight=16) for n in range(20)]
+    learned = learn(full, slots=16)
+    assert learned.is_measured
+    assert learned.capacity.requests_per_second == 5
+
+
+def test_otherwise_it_is_reckoned_from_how_long_requests_take():
+    calm = [recorded(n, request_rate=2, waiting=0, in_flight=4) for n in range(20)]
+    learned = learn(calm, slots=16)
+    assert not learned.is_measured
+    assert learned.capacity.requests_per_second == 8
+    assert learned.capacity.request_seconds == 2
+
+
+def test_without_any_history_there_are_usual_values():
+    assert learn([], slots=16).capacity.start_seconds == 60
+
+
+def test_the_start_is_learned_from_when_new_replicas_were_ready():
+    samples = [
+        *(recorded(n) for n in range(3)),
+        *(recorded(n, replicas=3) for n in range(3, 9)),
+        *(recorded(n, replicas=3, ready=3) for n in range(9, 12)),
+    ]
+    learned = learn(samples, slots=16)
+    assert (learned.starts, learned.capacity.start_seconds) == (1, 90)
+
+
+def test_a_start_that_was_called_off_teaches_nothing():
+    samples = [recorded(0), recorded(1, replicas=3), recorded(2, replicas=1)]
+    assert learn(samples, slots=16).starts == 0
+
+
+def test_what_began_to_wait_came_too():
+    samples = [recorded(0, request_rate=4, waiting=0), recorded(1, request_rate=4, waiting=30)]
+    assert arrivals(samples) == [4, 6]
+
+
+def test_what_stopped_waiting_does_not_come_again():
+    samples = [recorded(0, request_rate=4, waiting=60), recorded(1, request_rate=4, waiting=0)]
+    assert arrivals(samples) == [8, 0]
+
+
+def test_a_gap_is_filled_for_a_while_only():
+    samples = [recorded(0, request_rate=4, waiting=0), recorded(100, request_rate=4, waiting=0)]
+    found = arrivals(samples)
+    assert len(found) == 101
+    assert found[:21] == [4] * 21
+    assert set(found[21:100]) == {0}
+
+
+def test_what_is_not_known_goes_on_as_before():
+    assert arrivals([recorded(0, request_rate=4), recorded(1)]) == [4, 4]
+
+
+@pytest.mark.parametrize("seconds", [300, 3600])
+def test_summed_up_samples_are_as_many_steps_as_they_stand_for(seconds):
+    samples = [recorded(0, seconds=seconds, request_rate=2)]
+    assert arrivals(samples) == [2] * (seconds // 15)

@@ -1,0 +1,129 @@
+"""A rehearsal says what a policy would have done, quickly and without flattery."""
+
+import time
+
+import pytest
+
+from inference.scaling.policy_rules import Signal
+from inference.scaling.presets import DEFAULT, PRESETS, signals_for
+from inference.scaling.rehearsal import Capacity, Moment, oracle_hours, quantiles, rehearse
+from inference.scaling.rules import Bounds, Direction, Rules, Target
+from inference.scaling.shapes import SHAPES, moments_of
+
+NOW = 1_795_250_000.0
+CAPACITY = Capacity(requests_per_second=4, slots=16, start_seconds=60)
+WAIT_TARGET_SECONDS = 5
+
+
+def steady(rate, *, steps=240, **facts):
+    return [Moment(at=NOW + 15 * step, arrivals=rate, **facts) for step in range(steps)]
+
+
+def policy(preset=DEFAULT, **facts):
+    signals = (Signal(**each) for each in signals_for(PRESETS[preset], slots=CAPACITY.slots))
+    usual = {"targets": tuple(each.as_target() for each in signals)}
+    usual |= {"bounds": Bounds(least=1, most=500)}
+    rules = Rules(**{**usual, **facts})
+    return lambda _: rules
+
+
+def test_enough_replicas_never_make_anybody_wait():
+    found = rehearse(policy(), steady(8), capacity=CAPACITY, begins_with=3)
+    assert (found.wait_p95, found.wait_most, found.changes) == (0, 0, 0)
+    assert found.replica_hours == 3
+    assert found.requests == 8 * 3600
+
+
+def test_too_few_make_them_wait_until_more_have_started():
+    found = rehearse(policy(), steady(40, steps=480), capacity=CAPACITY, begins_with=1)
+    assert found.wait_most > 60
+    assert found.most >= 10
+    waits = [point.wait for point in found.points]
+    assert waits[-1] == 0
+
+
+def test_a_longer_start_is_a_longer_wait():
+    slow = Capacity(requests_per_second=4, slots=16, start_seconds=600)
+    quick, long = (
+        rehearse(policy(), steady(40, steps=480), capacity=each, begins_with=1)
+        for each in (CAPACITY, slow)
+    )
+    assert long.wait_p95 > quick.wait_p95
+
+
+def test_bounds_that_are_too_tight_show_in_the_wait():
+    tight = policy(bounds=Bounds(least=1, most=2))
+    found = rehearse(tight, steady(40), capacity=CAPACITY, begins_with=1)
+    assert found.most == 2
+    assert found.wait_p50 > 600
+
+
+def test_a_pool_that_rests_costs_nothing_and_wakes():
+    quiet = steady(0, steps=200) + [
+        Moment(at=NOW + 15 * step, arrivals=2) for step in range(200, 240)
+    ]
+    found = rehearse(policy(idle_seconds=900), quiet, capacity=CAPACITY, begins_with=1)
+    asleep = [point for point in found.points if NOW + 915 < point.at < NOW + 2990]
+    assert {point.replicas for point in asleep} == {0}
+    assert 0 < found.wait_most <= 75
+    assert found.points[-1].wait == 0
+
+
+def test_what_there_was_then_is_compared():
+    found = rehearse(
+        policy(), steady(8, replicas=6), capacity=CAPACITY, replica_cost=2.5, begins_with=3
+    )
+    assert (found.replica_hours_then, found.cost_then, found.cost) == (6, 15, 7.5)
+
+
+def test_waits_count_by_how_many_waited():
+    assert quantiles([0, 10], [99, 1], at=(0.5, 0.95, 0.995)) == [0, 0, 10]
+    assert quantiles([], [], at=(0.5,)) == [0]
+
+
+def test_an_empty_span_is_nothing():
+    assert rehearse(policy(), [], capacity=CAPACITY).changes == 0
+
+
+@pytest.mark.parametrize("name", SHAPES)
+def test_every_shape_can_be_rehearsed(name):
+    load = moments_of(SHAPES[name], ordinary=8, begins=NOW)
+    found = rehearse(policy(), load, capacity=CAPACITY, begins_with=3)
+    assert found.hours == SHAPES[name].seconds / 3600
+    assert len(found.points) <= 240
+    assert all(moment.arrivals > 0 for moment in load)
+
+
+@pytest.mark.parametrize("ordinary", [7, 8, 40])
+def test_the_default_preset_survives_a_tenfold_sale_at_little_cost(ordinary):
+    """Under the target for 95 of 100 requests, with at most 1.3 times the oracle's hours."""
+    load = moments_of(SHAPES["sale"], ordinary=ordinary, begins=NOW)
+    found = rehearse(policy(), load, capacity=CAPACITY, begins_with=-(-ordinary // 4) + 1)
+    assert found.wait_p95 < WAIT_TARGET_SECONDS
+    assert found.replica_hours <= 1.3 * oracle_hours(load, capacity=CAPACITY)
+
+
+def test_a_cautious_policy_costs_more_and_a_hasty_one_changes_more():
+    load = moments_of(SHAPES["wave"], ordinary=40, begins=NOW)
+    hasty = policy(down=Direction(), tolerance=0.0)
+    cautious = policy(down=Direction(window=3600))
+    one, two = (
+        rehearse(each, load, capacity=CAPACITY, begins_with=10) for each in (hasty, cautious)
+    )
+    assert one.replica_hours < two.replica_hours
+    assert one.changes > two.changes
+
+
+def test_seven_days_take_less_than_two_seconds():
+    load = moments_of(SHAPES["wave"]._replace(seconds=7 * 86_400), ordinary=8, begins=NOW)
+    assert len(load) == 40_320
+    began = time.perf_counter()
+    rehearse(policy(), load, capacity=CAPACITY, begins_with=3)
+    assert time.perf_counter() - began < 2
+
+
+def test_signals_that_nobody_recorded_take_nothing_away():
+    blind = policy(targets=(Target(kind="gpu", target=50), Target(kind="waiting", target=4)))
+    assert rehearse(blind, steady(1), capacity=CAPACITY, begins_with=5).most == 5
+    seen = steady(1, replicas=5, shares={"gpu": 5.0})
+    assert rehearse(blind, seen, capacity=CAPACITY, begins_with=5).replica_hours < 5
