@@ -72,7 +72,6 @@ class EventLog:
         self._ours[run_id] = run_log
         if tail is not None:
             tail.cancel()
-            await asyncio.wait((tail,))
         with contextlib.suppress(redis.RedisError, OSError):
             await self._recall(run_log, told)
         if len(run_log.feed.events) == told:
@@ -167,19 +166,27 @@ class EventLog:
             await self._read_on(run_id, feed)
         except (redis.RedisError, OSError) as error:
             log.debug("a log cannot be read: %s", error.__class__.__name__)
-            feed.fail(NotResumable())
+            if self._is_tail_of(run_id):
+                feed.fail(NotResumable())
         finally:
             # Whoever comes later begins anew.
-            if self._feeds.get(run_id) is feed:
+            if self._is_tail_of(run_id):
                 del self._feeds[run_id]
                 del self._tasks[run_id]
 
+    def _is_tail_of(self, run_id: str) -> bool:
+        """Whether the running task still reads this log. Cancelling alone does not tell: the client
+        of Redis has been seen to swallow it, and to go on.
+        """
+        return self._tasks.get(run_id) is asyncio.current_task()
+
     async def _read_on(self, run_id: str, feed: Feed) -> None:
-        while not feed.is_over:
+        while not feed.is_over and self._is_tail_of(run_id):
             # Before the wait: what was added meanwhile must not come again under a new number.
             first = len(feed.events)
             entries = await self._entries(run_id, after=first - 1)
-            if not entries and not await self._redis.exists(key_of(run_id)):
+            is_lost = not entries and not await self._redis.exists(key_of(run_id))
+            if is_lost and self._is_tail_of(run_id):
                 feed.fail(NotResumable())
                 return
             feed.add(read_entries(entries, first=first))
@@ -210,6 +217,8 @@ class EventLog:
     async def close_readers(self) -> None:
         """At the end of the worker."""
         tasks = list(self._tasks.values())
+        self._tasks.clear()
+        self._feeds.clear()
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
