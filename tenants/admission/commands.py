@@ -21,6 +21,11 @@ def bulk(value: bytes) -> bytes:
     return b"$%d\r\n%b\r\n" % (len(value), value)
 
 
+def packed_text(text: bytes) -> bytes:
+    """A text of up to 64 KiB as MessagePack, so that Redis need not pack it (format `str 16`)."""
+    return b"\xda%b%b" % (len(text).to_bytes(2), text)
+
+
 def by_name(script: Script) -> bytes:
     return bulk(b"FCALL") + bulk(script.function.encode())
 

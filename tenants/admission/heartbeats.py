@@ -6,7 +6,7 @@ from typing import TypeVar
 
 import msgspec
 
-from tenants.admission.commands import Call, pack_call
+from tenants.admission.commands import Call, pack_call, packed_text
 from tenants.admission.limits import CounterState
 from tenants.admission.redis_keys import tenant_key
 from tenants.admission.scripts import ENDED, RENEW, RUNNING, SETTLE
@@ -50,7 +50,7 @@ def renewal_call(tenant_id: int, progress: Sequence[Progress], *, deadline: int)
     for each in progress:
         ask = each.ask
         arguments += (ask.request_id.encode(), encode(numbers(each)))
-        arguments += (ask.checks.packed, ask.facts)
+        arguments += (ask.checks.packed, packed_text(ask.facts))
     return pack_call(RENEW, keys, b"renew", arguments)
 
 

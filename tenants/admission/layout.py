@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tenants.admission.checks import Checks, ScopeCheck
-from tenants.admission.commands import Call, bulk, call_head
+from tenants.admission.commands import Call, bulk, call_head, packed_text
 from tenants.admission.errors import CountersAway
 from tenants.admission.redis_keys import scope_key, tenant_key
 from tenants.admission.scripts import ADMIT
@@ -40,9 +40,10 @@ class Layout:
 
     def call(self, request_id: bytes, numbers: bytes, facts: bytes) -> Call:
         """The call for one request; `numbers` packed as the script wants them."""
+        told = packed_text(facts)
         packed = b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
             *(self._head, len(request_id), request_id, len(numbers), numbers),
-            *(len(facts), facts),
+            *(len(told), told),
         )
         return Call(ADMIT, request_id, packed)
 

@@ -1,7 +1,7 @@
 -- Admit one request: all scopes are checked before any is written (ADMISSION, "Admit").
 --
 -- KEYS  holds, expiries, orphans, denied, scopes, then the hash of each scope
--- ARGV  checks, request id, numbers, facts
+-- ARGV  checks, request id, numbers, facts (packed)
 -- Answers [id, OK, now, granted, standings…, breaches in shadow mode…],
 --   [id, REFUSED, now, standings…, breach], [id, WINDOW, now], [id, LATE, now],
 --   or [id, COLD, now, (scope, quota)…] with places in the checks.
@@ -198,7 +198,7 @@ end
 put_hold(
   id,
   {RUNNING, granted, prompt, rate_tokens, 0, 0, 0, true},
-  pack(amounts) .. pack(taken) .. ARGV[1] .. pack(facts)
+  pack(amounts) .. pack(taken) .. ARGV[1] .. facts
 )
 call('ZADD', expiries, now + lease, id)
 

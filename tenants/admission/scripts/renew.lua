@@ -1,7 +1,7 @@
 -- The heartbeat of one worker for many requests of one tenant.
 --
 -- KEYS  holds, expiries, scopes
--- ARGV  tag, numbers, then for each request: id, numbers, checks, facts
+-- ARGV  tag, numbers, then for each request: id, numbers, checks, facts (packed)
 -- Answers [tag, OK, now, how many holds were created anew] or [tag, LATE, now].
 local expiries, scopes_key, tag = KEYS[2], KEYS[3], ARGV[1]
 local lease, ended_lease, deadline = unpack(open(ARGV[2]))
@@ -54,7 +54,7 @@ local function restore(id, progress, packed_checks, facts)
   for i = 1, #checks do keep_alive(scope_prefix .. checks[i][SCOPE], checks[i][QUOTAS]) end
   put_hold(
     id, progress,
-    pack(amounts) .. pack(taken) .. packed_checks .. pack(facts)
+    pack(amounts) .. pack(taken) .. packed_checks .. facts
   )
 end
 
