@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Q
+from django.db.models import Count, Q
 from django.db.models.functions import Now
 
 from agents.conversation_store import append_items, as_rows
@@ -167,11 +167,11 @@ def keep_items(ended: EndedRun) -> None:
             ended.tenant_id, conversation=ended.conversation, run=ended.id, items=ended.items
         )
     elif ended.items:
-        run = Run.objects.only("pk").get(public_id=ended.id)
-        known = Item.objects.filter(run=run).count()
+        counted = Run.objects.annotate(known=Count("items")).values_list("pk", "known")
+        run_id, known = counted.get(public_id=ended.id)
         rows = as_rows(ended.items, first=known)
         for row in rows:
-            row.tenant_id, row.run = ended.tenant_id, run
+            row.tenant_id, row.run_id = ended.tenant_id, run_id
         Item.objects.bulk_create(rows, ignore_conflicts=True)
 
 
