@@ -10,6 +10,7 @@ from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_object
 from agents.runtime.resolution import Target
 from agents.runtime.rollout import sticky_to
+from inference.relay.watch import Watch
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
 from kernel.errors import PlatformError, RateLimited
@@ -68,6 +69,11 @@ class Call:
     def elapsed(self) -> float:
         """Seconds since it came in."""
         return time.monotonic() - self.started
+
+    @property
+    def watch(self) -> Watch:
+        """Looks at streams once a second."""
+        return self.gateway.watch
 
     async def authenticate(self, scope: str | None) -> Principal:
         """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.

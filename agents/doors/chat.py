@@ -13,7 +13,6 @@ from msgspec import Meta
 from agents.doors.call import Call
 from agents.doors.chat_answer import ChatAnswer, answer_of, chat_events
 from agents.doors.event_sink import EventSink
-from agents.doors.rendering import error_event
 from agents.runtime.create_run import CreateRun
 from agents.runtime.items import user_message
 from agents.runtime.run_port import ActiveRun
@@ -155,8 +154,7 @@ async def send_answer(call: Call, run: ActiveRun, follow: Pieces, session: Sessi
 async def stream_answer(call: Call, client: ClientWatch, follow: Pieces, session: Session) -> None:
     """The session, the text piece by piece, the answer as a whole, and `[DONE]`."""
     sink = EventSink(call, client=client)
-    call.gateway.watch.join(sink)
-    try:
+    async with sink:
         await sink.send(as_event({"session_id": session.id}))
         async for piece in follow:
             if isinstance(piece, str):
@@ -165,12 +163,6 @@ async def stream_answer(call: Call, client: ClientWatch, follow: Pieces, session
             client.dismiss()
             call.waited = call.elapsed()
             await sink.end(ending(piece, session))
-    except PlatformError as error:
-        if sink.started:
-            await sink.end(error_event(error))
-        raise
-    finally:
-        call.gateway.watch.leave(sink)
 
 
 def ending(answer: ChatAnswer, session: Session) -> bytes:

@@ -10,7 +10,6 @@ import msgspec
 from agents.doors.call import Call
 from agents.doors.event_sink import STREAM_HEADERS, CopyingSink, EventSink
 from agents.doors.kept_answers import AnswerCopy, answer_again
-from agents.doors.rendering import error_event
 from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_chat, limited
 from agents.runtime.instructions import apply_agent
@@ -26,7 +25,6 @@ from inference.relay.parameters import ChatRequest, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
 from kernel.asgi import ClientWatch
-from kernel.errors import PlatformError
 from tenants.admission.gate import Subject
 
 NAME = "chat_completions"
@@ -129,19 +127,11 @@ async def stream_answer(
     sink = (
         CopyingSink(call, client=client, listener=copy) if copy else EventSink(call, client=client)
     )
-    call.gateway.watch.join(sink)
-    try:
-        async with client, await connect() as exchange:
-            is_complete = await relay_events(exchange, request, meter=meter, sink=sink)
-            client.dismiss()
-            if is_complete:
-                await exchange.finish()
-    except PlatformError as error:
-        if sink.started:
-            await sink.end(error_event(error))
-        raise
-    finally:
-        call.gateway.watch.leave(sink)
+    async with sink, client, await connect() as exchange:
+        is_complete = await relay_events(exchange, request, meter=meter, sink=sink)
+        client.dismiss()
+        if is_complete:
+            await exchange.finish()
     call.waited = exchange.waited
 
 

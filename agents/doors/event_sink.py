@@ -1,9 +1,13 @@
 """The client's end of an event stream: started late, never silent for long, cut when it stalls."""
 
 import asyncio
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
+from agents.doors.rendering import error_event
+from inference.relay.watch import Watch
 from kernel.asgi import ClientWatch, Headers, Send
+from kernel.errors import PlatformError
 
 SILENCE_SECONDS = 8.0
 """Looked at once a second, so that a comment is sent at least every ten (CONTRACT §2)."""
@@ -26,19 +30,44 @@ class Answering(Protocol):
     def headers(self) -> Headers:
         """What every answer carries."""
 
+    @property
+    def watch(self) -> Watch:
+        """Looks at streams once a second."""
+
 
 class EventSink:
-    """Sends events. The status is committed by the first event, or by the first silence."""
+    """Sends events. The status is committed by the first event, or by the first silence.
+
+    Watched over inside its block, which tells a failure that comes after the first byte as the
+    stream's last event; before that, the failure still chooses the status.
+    """
 
     def __init__(self, call: Answering, *, client: ClientWatch) -> None:
         self._call = call
         self._send = call.send
+        self._watch = call.watch
         self._client = client
         self._loop = asyncio.get_running_loop()
         self._touched = self._loop.time()
         self._comment: asyncio.Task[None] | None = None
         self._is_sending = False
         self.started = False
+
+    async def __aenter__(self) -> Self:
+        self._watch.join(self)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if isinstance(error, PlatformError) and self.started:
+                await self.end(error_event(error))
+        finally:
+            self._watch.leave(self)
 
     async def send(self, block: bytes) -> None:
         """Send complete events. Waits while the client does not read."""

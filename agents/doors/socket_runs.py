@@ -24,7 +24,6 @@ from tenants.admission.principal import Principal
 NAME = "responses_socket"
 MOST_WAITING = 16
 MOST_SUBSCRIPTIONS = 16
-STATUS_OF_CANCELLED = 499
 
 Tell = Callable[[list[dict[str, Any]]], Awaitable[None]]
 TellEvents = Callable[[list[bytes]], Awaitable[None]]
