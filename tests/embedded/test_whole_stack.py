@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -139,6 +140,16 @@ def metered(stack: Stack, *, rows: int) -> list[tuple[int, int]]:
         return database.execute(query).fetchall()
 
 
+def what_it_says(stack: Stack) -> str:
+    """The answer to one more request, and the end of the output: why others were refused."""
+    demo = read_env_file(stack.home / "demo.env")
+    try:
+        answer = str(ask({**demo, "TENANTRY_API_KEY": demo["TENANTRY_BUDGET_KEY"]}))
+    except urllib.error.HTTPError as refusal:
+        answer = refusal.read().decode()
+    return f"{answer}\n{stack.output.read_text()[-5000:]}"
+
+
 def test_a_real_model_streams_and_is_metered_as_it_counts_itself(stack: Stack):
     demo = stack.wait_until_ready()
 
@@ -165,7 +176,9 @@ def test_the_budget_of_the_readme_holds(stack: Stack, tmp_path: Path):
     ).stdout
 
     *counts, usage = printed.strip().split("\n")
-    assert [count.split() for count in counts] == [["50", "200"], ["150", "429"]]
+    assert [count.split() for count in counts] == [["50", "200"], ["150", "429"]], what_it_says(
+        stack
+    )
     wait_until(lambda: len(metered(stack, rows=50)) == 50, seconds=10)
     assert json.loads(usage)["quotas"][0]["limit"] == 50
 
