@@ -5,12 +5,12 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self
 
-import aiohttp
 import msgspec
 
 from inference.errors import ContextLengthExceeded, UpstreamBroken, UpstreamTimeout
 from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.connection import Answer
 from inference.relay.usage import UNREADABLE
 from inference.relay.watch import Watch
 from kernel.errors import InvalidParameter, Overloaded, PlatformError, UpstreamError
@@ -20,6 +20,7 @@ LONGEST_ANSWER = 32 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
 LONGEST_MESSAGE = 500
 NEVER = float("inf")
+OK = 200
 
 
 def nobody_minds() -> None:
@@ -34,7 +35,7 @@ class Exchange:
 
     def __init__(
         self,
-        response: aiohttp.ClientResponse,
+        answer: Answer,
         *,
         pool: Pool,
         endpoint: Endpoint,
@@ -45,7 +46,7 @@ class Exchange:
         """`broke` is told if the engine stops in the middle."""
         self._broke = broke
         self._first: bytes | None = None
-        self._response = response
+        self._answer = answer
         self._lease = lease
         self._watch = watch
         self._loop = asyncio.get_running_loop()
@@ -54,15 +55,20 @@ class Exchange:
         self.pool = pool
         self.endpoint = endpoint
         self.waited = 0.0
-        """Seconds spent waiting for the engine's body, and before that for its turn."""
+        """Seconds spent waiting for the engine, and before that for its turn."""
         self._when_ended: Callable[[], None] | None = None
+        watch.join(self)
+
+    @property
+    def status(self) -> int:
+        """HTTP's; 0 before the first part of the answer is there."""
+        return self._answer.status
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call this when the block is left. One caller only."""
         self._when_ended = call
 
     async def __aenter__(self) -> Self:
-        self._watch.join(self)
         return self
 
     async def __aexit__(
@@ -71,29 +77,25 @@ class Exchange:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._watch.leave(self)
         if isinstance(error, UpstreamError):
             self._broke()
-        if self._response.content.at_eof():
-            self._response.release()
-        else:
-            self._response.close()
-        self._lease.release()
+        self.abandon()
         if self._when_ended is not None:
             self._when_ended()
 
     def look(self, now: float) -> None:
         """Give up on an engine that is silent for longer than its pool allows."""
         if now - self._reading_since > self._patience:
-            self._response.content.set_exception(UpstreamTimeout())
+            self._answer.fail(UpstreamTimeout())
 
     async def fetch_first(self) -> None:
-        """Wait for the first part of the answer. Raises UpstreamBroken."""
+        """Wait for the first part of the answer. Raises UpstreamError, as `read` does."""
         self._first = await self.read()
 
     def abandon(self) -> None:
-        """Cut an answer off that nobody will read. Harmless on one that was left."""
-        self._response.close()
+        """Free what it holds. Harmless on one that was left."""
+        self._watch.leave(self)
+        self._answer.leave()
         self._lease.release()
 
     async def read(self) -> bytes:
@@ -106,9 +108,7 @@ class Exchange:
             return first
         started = self._reading_since = self._loop.time()
         try:
-            data = await self._response.content.readany()
-        except (aiohttp.ClientError, ConnectionError) as error:
-            raise UpstreamBroken from error
+            data = await self._answer.read()
         finally:
             # How long the client takes to be written to is not the engine's fault.
             self._reading_since = NEVER
@@ -119,7 +119,7 @@ class Exchange:
     async def answer(self) -> bytes:
         """The whole body. Raises UpstreamTimeout, and UpstreamBroken beyond LONGEST_ANSWER."""
         data = await self.read()
-        if self._response.content.at_eof():
+        if self._answer.is_read:
             return data
         parts = await self._read_up_to(LONGEST_ANSWER, data)
         # Not put together first: what is too long is long enough once.
@@ -138,22 +138,24 @@ class Exchange:
 
     async def finish(self) -> None:
         """Read to the end, so that the connection can serve another request."""
+        if self._answer.is_read:
+            return
         try:
             async with asyncio.timeout(1):
-                while not self._response.content.at_eof():
-                    await self.read()
+                while await self.read():
+                    continue
         except (TimeoutError, PlatformError):
             return  # the client has its answer; only the connection is lost
 
     async def ensure_success(self, *, content_type: str) -> None:
         """Raises the caller's or the engine's failure if this is not the answer we asked for."""
-        if self._response.status != 200:  # noqa: PLR2004 - HTTP's OK
+        if self.status != OK:
             said = await self._read_up_to(LONGEST_ERROR, await self.read())
-            raise failure_of(self._response.status, b"".join(said))
-        headers = self._response.headers
-        if headers.get("content-encoding", "identity") != "identity":
+            raise failure_of(self.status, b"".join(said))
+        headers = self._answer.headers
+        if headers.get(b"content-encoding", b"identity") != b"identity":
             raise UpstreamError
-        if not headers.get("content-type", "").startswith(content_type):
+        if not headers.get(b"content-type", b"").startswith(content_type.encode()):
             raise UpstreamError
 
 

@@ -89,21 +89,44 @@ class Relay:
     async def _attempt(
         self, pool: Pool, candidate: Candidate, path: Path, encode: Encode
     ) -> Exchange:
+        """Ask one endpoint. The first part of its answer is there, and is no passing failure."""
         lease = self._board.begin(pool, candidate)
+        started = time.monotonic()
+        exchange = None
         try:
-            return await self._send(pool, candidate, path, encode, lease)
-        except (UpstreamError, Overloaded) as error:
+            exchange = await self._send(pool, candidate, path, encode, lease)
+            await exchange.fetch_first()
+            if exchange.status in TRANSIENT:
+                raise failure_of(exchange.status, b"")
+        except BaseException as error:
             lease.release()
+            if exchange is not None:
+                exchange.abandon()
             self._note(pool, candidate, error)
             raise
-        except BaseException:
-            # Cancelled: the client left, another endpoint was faster, or the worker stops.
-            lease.release()
-            self._board.said_nothing(pool, candidate)
-            raise
+        self._board.answered(pool, candidate, seconds=time.monotonic() - started)
+        return exchange
 
-    def _note(self, pool: Pool, candidate: Candidate, error: PlatformError) -> None:
+    async def _send(
+        self, pool: Pool, candidate: Candidate, path: Path, encode: Encode, lease: Lease
+    ) -> Exchange:
+        endpoint = candidate.endpoint
+        answer = await self._upstream.post(endpoint, path, encode(endpoint), pool=pool)
+        return Exchange(
+            answer,
+            pool=pool,
+            endpoint=endpoint,
+            lease=lease,
+            watch=self._watch,
+            broke=partial(self._board.failed, pool, candidate),
+        )
+
+    def _note(self, pool: Pool, candidate: Candidate, error: BaseException) -> None:
         """Whose fault it was: an engine that has too much to do is in good health."""
+        if not isinstance(error, UpstreamError | Overloaded):
+            # Cancelled: the client left, another endpoint was faster, or the worker stops.
+            self._board.said_nothing(pool, candidate)
+            return
         name = candidate.endpoint.id
         metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
         if isinstance(error, Overloaded):
@@ -112,35 +135,6 @@ class Relay:
             self._board.refused(pool, candidate)
         else:
             self._board.failed(pool, candidate)
-
-    async def _send(
-        self, pool: Pool, candidate: Candidate, path: Path, encode: Encode, lease: Lease
-    ) -> Exchange:
-        endpoint = candidate.endpoint
-        started = time.monotonic()
-        exchange = None
-        try:
-            async with asyncio.timeout(pool.first_token_timeout):
-                response = await self._upstream.post(endpoint, path, encode(endpoint), pool=pool)
-                exchange = Exchange(
-                    response,
-                    pool=pool,
-                    endpoint=endpoint,
-                    lease=lease,
-                    watch=self._watch,
-                    broke=partial(self._board.failed, pool, candidate),
-                )
-                await exchange.fetch_first()
-            if response.status in TRANSIENT:
-                raise failure_of(response.status, b"")
-        except BaseException as error:
-            if exchange is not None:
-                exchange.abandon()
-            if isinstance(error, TimeoutError):
-                raise UpstreamTimeout from error
-            raise
-        self._board.answered(pool, candidate, seconds=time.monotonic() - started)
-        return exchange
 
     async def _open_hedged(
         self, journey: Journey, path: Path, encode: Encode, *, after: float

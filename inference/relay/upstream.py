@@ -1,26 +1,26 @@
 """The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
 
-import io
+import re
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final, Literal
+from typing import Literal
 
-import aiohttp
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
-from inference.errors import UpstreamTimeout
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.connection import Answer, Origin
+from inference.relay.connections import Connections
 from kernel.errors import UpstreamError
 
 Path = Literal["/v1/chat/completions", "/v1/embeddings"]
 
 NewResolver = Callable[[], AbstractResolver]
 
-READ_BUFFER: Final = 64 * 1024
-LARGE_BODY: Final = 1024 * 1024
-"""From here on a body is written in pieces, between which other requests have their turn."""
+UNSPEAKABLE = re.compile(r"[^\x20-\x7e]")
+"""What would end a header, or is no ASCII."""
 
 
 class ConnectFailed(UpstreamError):
@@ -31,18 +31,32 @@ class ConnectFailed(UpstreamError):
     """Nobody listens there, which is known at once."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Destination:
+    """Where a request goes, and how it begins."""
+
+    origin: Origin
+    head: bytes
+    """Up to the length of the body."""
+
+
 @lru_cache(maxsize=4096)
-def url_of(address: str, path: Path) -> URL:
-    return URL(address + path)
-
-
-@lru_cache(maxsize=256)
-def timeout_of(connect: float) -> aiohttp.ClientTimeout:
-    return aiohttp.ClientTimeout(total=None, sock_connect=connect)
-
-
-def headers_for(credential: str) -> dict[str, str] | None:
-    return {"authorization": f"Bearer {credential}"} if credential else None
+def destination_of(address: str, credential: str, path: Path) -> Destination:
+    """Raises UpstreamError for a credential that no header can hold."""
+    url = URL(address + path)
+    if UNSPEAKABLE.search(credential):
+        raise UpstreamError
+    lines = [
+        f"POST {url.raw_path} HTTP/1.1",
+        f"host: {url.host_port_subcomponent}",
+        # A body is relayed as it came; a compressed one would hide its size and its usage.
+        "accept-encoding: identity",
+        "content-type: application/json",
+        *([f"authorization: Bearer {credential}"] if credential else []),
+        "content-length: ",
+    ]
+    origin = Origin(host=url.host or "", port=url.port or 80, is_tls=url.scheme == "https")
+    return Destination(origin=origin, head="\r\n".join(lines).encode("ascii"))
 
 
 class Upstream:
@@ -50,60 +64,28 @@ class Upstream:
 
     def __init__(self, *, connections: int, resolver: NewResolver = ThreadedResolver) -> None:
         """`resolver` makes what finds out which addresses the names of engines stand for."""
-        self._connections = connections
+        self._most = connections
         self._resolver = resolver
-        self._session: aiohttp.ClientSession | None = None
+        self._connections: Connections | None = None
 
     async def open(self) -> None:
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
-                limit=self._connections,
-                keepalive_timeout=30,
-                ttl_dns_cache=30,
-                resolver=self._resolver(),
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            # A body is relayed as it came; a compressed one would hide its size and its usage.
-            auto_decompress=False,
-            headers={"accept-encoding": "identity", "content-type": "application/json"},
-            skip_auto_headers={"user-agent", "accept"},
-            timeout=aiohttp.ClientTimeout(total=None),
-            read_bufsize=READ_BUFFER,
-            trust_env=False,
-        )
+        self._connections = Connections(most=self._most, resolver=self._resolver())
 
     async def close(self) -> None:
-        if self._session is not None:
-            await self._session.close()
+        if self._connections is not None:
+            await self._connections.aclose()
 
-    async def post(
-        self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool
-    ) -> aiohttp.ClientResponse:
-        """The engine's answer from its headers on; whoever takes it must release or close it.
+    async def post(self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool) -> Answer:
+        """Send a request. The answer arrives by and by; whoever takes it must leave it.
 
-        Raises ConnectFailed if the engine has certainly not seen the request, UpstreamError if it
-        may have.
+        Raises ConnectFailed if the engine has certainly not seen the request.
         """
-        assert self._session is not None, "open() comes first"
+        assert self._connections is not None, "open() comes first"
+        to = destination_of(endpoint.address, endpoint.credential, path)
         try:
-            return await self._session.post(
-                url_of(endpoint.address, path),
-                data=body if len(body) < LARGE_BODY else io.BytesIO(body),
-                headers=headers_for(endpoint.credential),
-                allow_redirects=False,
-                timeout=timeout_of(pool.connect_timeout),
-            )
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+            connection = await self._connections.take(to.origin, patience=pool.connect_timeout)
+        except OSError as error:
             failure = ConnectFailed()
-            failure.was_refused = is_refusal(error)
+            failure.was_refused = isinstance(error, ConnectionRefusedError)
             raise failure from error
-        except TimeoutError as error:
-            raise UpstreamTimeout from error
-        except aiohttp.ClientError as error:
-            raise UpstreamError from error
-
-
-def is_refusal(error: aiohttp.ClientError) -> bool:
-    return isinstance(error, aiohttp.ClientConnectorError) and isinstance(
-        error.os_error, ConnectionRefusedError
-    )
+        return connection.ask(b"%b%d\r\n\r\n%b" % (to.head, len(body), body))

@@ -1,9 +1,9 @@
-"""Looks after everything that runs, once a second, instead of arming a timer per token."""
+"""Looks after everything that runs now and then, instead of arming a timer per token."""
 
 import asyncio
 from typing import Protocol
 
-SECONDS_BETWEEN_LOOKS = 1.0
+SECONDS_BETWEEN_LOOKS = 0.25
 
 
 class Watched(Protocol):

@@ -73,8 +73,9 @@ async def test_a_request_goes_by_it(stands_for, allow_loopback):
             path = "/v1/chat/completions"
             body = b'{"model":"tiny","messages":[]}'
             answer = await upstream.post(endpoint, path, body, pool=pool)
+            await answer.read()
             assert answer.status == 200
-            answer.release()
+            answer.leave()
         except ConnectFailed:
             assert not allow_loopback
         finally:

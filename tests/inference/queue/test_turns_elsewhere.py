@@ -37,10 +37,10 @@ def pool(name, *addresses, **facts):
 class Rig:
     """A worker's way from a door to the engines."""
 
-    def __init__(self, upstream):
+    def __init__(self, upstream, watch):
         self.in_flight = InFlight()
         self.board = Board(self.in_flight, rng=random.Random(7))
-        relay = Relay(upstream=upstream, board=self.board, watch=Watch(), rng=random.Random(7))
+        relay = Relay(upstream=upstream, board=self.board, watch=watch, rng=random.Random(7))
         self.dispatcher = Dispatcher(relay, fleet=FleetReference())
         self.opener = Fallbacks(self.dispatcher, board=self.board, budget=relay.budget)
 
@@ -86,7 +86,10 @@ async def rig(servers):
         upstream = Upstream(connections=100)
         await upstream.open()
         stack.push_async_callback(upstream.close)
-        yield Rig(upstream), [await stack.enter_async_context(each) for each in servers]
+        watch = Watch()
+        looking = asyncio.create_task(watch.run())
+        stack.callback(looking.cancel)
+        yield Rig(upstream, watch), [await stack.enter_async_context(each) for each in servers]
 
 
 @pytest.fixture

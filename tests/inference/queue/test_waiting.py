@@ -109,7 +109,7 @@ async def test_a_full_queue_refuses_with_the_time_in_which_it_moves(gateway, acm
     assert (answer.status, answer.error["code"]) == (503, "overloaded")
     assert answer.error["type"] == "overloaded_error"
     assert int(answer.headers["retry-after-ms"]) / 1000 == pytest.approx(drained, rel=0.35)
-    assert refused < 0.1
+    assert refused < 0.4, "at once: no turn comes before half a second"
     assert {each.status for each in answers} == {200}
 
 

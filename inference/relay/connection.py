@@ -1,0 +1,246 @@
+"""One connection to an engine: a request goes out, its answer comes in as it arrives.
+
+HTTP/1.1 (RFC 9112) as a gateway speaks it to engines: the parser is httptools', in its strict mode;
+transport and TLS are the event loop's. ADR 0015 says why no general client stands here.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import cast
+
+import httptools
+
+from inference.errors import UpstreamBroken
+from kernel.errors import UpstreamError
+
+MOST_BUFFERED = 64 * 1024
+"""Bytes of an answer that nobody has read, beyond which its engine has to wait."""
+MOST_UNHEARD = 64 * 1024
+"""Bytes without any of the answer's body: heads, informational answers, chunk extensions."""
+FINAL = 200
+"""Lower statuses announce an answer, and are none."""
+BODILESS = frozenset({204, 304})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where connections lead."""
+
+    host: str
+    port: int
+    is_tls: bool
+
+
+class Answer:
+    """An engine's answer. Whoever got it must leave it."""
+
+    __slots__ = ("_connection", "_error", "_parts", "_waiting", "ended", "headers", "status")
+
+    def __init__(self, connection: "Connection") -> None:
+        self._connection: Connection | None = connection
+        self._parts: list[bytes] = []
+        self._waiting: asyncio.Future[None] | None = None
+        self._error: UpstreamError | None = None
+        self.status = 0
+        """0 until its head has come."""
+        self.headers: dict[bytes, bytes] = {}
+        """By name in small letters."""
+        self.ended = False
+        """Whether all of it has arrived."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether it has been read to its end."""
+        return self.ended and not self._parts
+
+    async def read(self) -> bytes:
+        """What of the body has arrived since the last call; empty at its end.
+
+        Raises UpstreamError without a head, UpstreamBroken after one, and what it failed with.
+        """
+        while not self._parts:
+            if self._error is not None:
+                raise self._error
+            if self.ended:
+                return b""
+            await self._news()
+        parts, self._parts = self._parts, []
+        if self._connection is not None:
+            self._connection.was_read()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def _news(self) -> None:
+        self._waiting = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiting
+        finally:
+            self._waiting = None
+
+    def arrived(self, part: bytes) -> None:
+        self._parts.append(part)
+
+    def fail(self, error: UpstreamError) -> None:
+        """Let whoever reads have this after what has arrived, unless all of it has."""
+        if not self.ended and self._error is None:
+            self._error = error
+            self.wake()
+
+    def wake(self) -> None:
+        """Something has changed."""
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def leave(self) -> None:
+        """Nobody reads on. If it has not ended, its engine learns to stop. May be said again."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.leave(self)
+
+
+class Connection(asyncio.Protocol):
+    """Carries one request at a time."""
+
+    _transport: asyncio.Transport
+
+    def __init__(
+        self,
+        *,
+        origin: Origin,
+        left: Callable[["Connection"], None],
+        lost: Callable[["Connection"], None],
+    ) -> None:
+        """`left` hears when a request is over, whether the connection is still good or not; `lost`
+        hears when it is closed.
+        """
+        self.origin = origin
+        self.idle_since = 0.0
+        """The event loop's time."""
+        self._left = left
+        self._lost = lost
+        self._parser = httptools.HttpResponseParser(self)
+        self._answer: Answer | None = None
+        self._is_framed = False
+        """Whether the answer says itself where it ends."""
+        self._is_good = True
+        self._is_paused = False
+        self._unread = 0
+        self._unheard = 0
+        self._head = 0
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it can carry another request."""
+        return self._is_good and not self._transport.is_closing()
+
+    def ask(self, request: bytes) -> Answer:
+        """Send a whole request. The answer is there at once, and arrives by and by."""
+        self._answer = answer = Answer(self)
+        self._is_good = False  # until the answer has ended, and says that more may follow
+        self._unheard = self._head = 0
+        self._transport.write(request)
+        return answer
+
+    def leave(self, answer: Answer) -> None:
+        if not (answer.ended and self.is_good):
+            self.close()
+        self.was_read()
+        self._left(self)
+
+    def was_read(self) -> None:
+        """Nothing of the answer is buffered any more."""
+        self._unread = 0
+        if self._is_paused and not self._transport.is_closing():
+            self._is_paused = False
+            self._transport.resume_reading()
+
+    def close(self) -> None:
+        """At once: whoever is at the other end shall not go on."""
+        self._is_good = False
+        self._transport.abort()
+
+    # What the event loop says.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:
+            self.close()  # nobody has asked
+            return
+        self._unheard += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserCallbackError:
+            raise  # a bug of ours, no fault of the engine
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
+            self._break()
+            return
+        if self._unheard > MOST_UNHEARD or self._head > MOST_UNHEARD:
+            self._break()
+            return
+        if self._unread > MOST_BUFFERED and not self._is_paused:
+            self._is_paused = True
+            self._transport.pause_reading()
+        answer.wake()
+
+    def _break(self) -> None:
+        """What came is no answer, or no end of one."""
+        self._give_up()
+        self.close()
+
+    def _give_up(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            answer.fail(UpstreamBroken() if answer.status else UpstreamError())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        answer = self._answer
+        if error is None and answer is not None and answer.status and not self._is_framed:
+            # RFC 9112 §6.3: without a length the answer ends with its connection.
+            self._answer, answer.ended = None, True
+            answer.wake()
+        self._is_good = False
+        self._give_up()
+        self._lost(self)
+
+    # What the parser says.
+
+    def on_message_begin(self) -> None:
+        self._is_good = False
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._answer is not None and not self._answer.status:
+            self._answer.headers[name.lower()] = value
+            self._head += len(name) + len(value)
+
+    def on_headers_complete(self) -> None:
+        answer = self._answer
+        if answer is None:
+            return
+        status = self._parser.get_status_code()
+        if status < FINAL:
+            answer.headers.clear()
+            return
+        if self._head > MOST_UNHEARD:
+            self._give_up()
+            return
+        answer.status = status
+        self._is_framed = (
+            b"content-length" in answer.headers
+            or b"transfer-encoding" in answer.headers
+            or status in BODILESS
+        )
+
+    def on_body(self, body: bytes) -> None:
+        self._unheard = 0
+        if self._answer is not None:
+            self._unread += len(body)
+            self._answer.arrived(body)
+
+    def on_message_complete(self) -> None:
+        answer = self._answer
+        if answer is not None and answer.status:
+            self._answer, answer.ended = None, True
+            self._is_good = self._parser.should_keep_alive()
