@@ -176,13 +176,12 @@ class Connection(asyncio.Protocol):
             raise  # a bug of ours, no fault of the engine
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
-            return
-        if self._unheard > MOST_UNHEARD or self._head > MOST_UNHEARD:
+        if max(self._unheard, self._head) > MOST_UNHEARD:
             self._break()
-            return
-        if self._unread > MOST_BUFFERED and not self._is_paused:
+        elif self._unread > MOST_BUFFERED and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
+        # Also after a failure: it may have ended before what is wrong.
         answer.wake()
 
     def _break(self) -> None:

@@ -169,7 +169,7 @@ async def test_a_client_that_leaves_the_queue_is_forgotten_and_never_sent(
         await eventually_soon(lambda: waiting(gateway) == 0)
 
     # From the client's end of the connection: what the gateway itself needs is far less.
-    assert time.monotonic() - left < 0.05
+    assert time.monotonic() - left < 0.3
     await drop(tasks)
     await eventually(lambda: running(gateway) == 0)
     assert (await gateway.chat(acme, max_tokens=1, content="[fake first_token_seconds=0]")).status

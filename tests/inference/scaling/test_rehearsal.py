@@ -117,9 +117,9 @@ def test_a_cautious_policy_costs_more_and_a_hasty_one_changes_more():
 def test_seven_days_take_less_than_two_seconds():
     load = moments_of(SHAPES["wave"]._replace(seconds=7 * 86_400), ordinary=8, begins=NOW)
     assert len(load) == 40_320
-    began = time.perf_counter()
+    began = time.process_time()  # whatever else the machine does
     rehearse(policy(), load, capacity=CAPACITY, begins_with=3)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_signals_that_nobody_recorded_take_nothing_away():
