@@ -1,13 +1,16 @@
 """`manage.py up` as a person sees it: everything answers, nothing stays behind."""
 
 import json
+import logging
 import os
 import signal
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,6 +26,9 @@ from tests.embedded.watching import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 90
+BUDGET = 50
+
+log = logging.getLogger(__name__)
 
 pytestmark = [pytest.mark.model, pytest.mark.timeout(240), pytest.mark.xdist_group("stack")]
 
@@ -163,24 +169,39 @@ def test_a_real_model_streams_and_is_metered_as_it_counts_itself(stack: Stack):
     assert all(completion > 0 for _, completion in told)
 
 
-def test_the_budget_of_the_readme_holds(stack: Stack, tmp_path: Path):
-    """Its script as it stands there, on the real model: fifty answers, and the rest refused."""
-    stack.wait_until_ready()
+def fire_as_in_the_readme(stack: Stack) -> tuple[Counter[str], dict]:
+    """Its script as it stands there: how many answers had which status, and what usage it tells."""
     readme = (CHECKOUT / "README.md").read_text()
     section = readme[readme.index("## A quota that holds") :]
     script = section[section.index("```sh\n") + 6 : section.index("\n```\n")]
     script = script.replace(".tenantry/demo.env", str(stack.home / "demo.env"))
-
     printed = subprocess.run(
         ["bash", "-c", script], capture_output=True, text=True, check=True, timeout=120
     ).stdout
-
     *counts, usage = printed.strip().split("\n")
-    assert [count.split() for count in counts] == [["50", "200"], ["150", "429"]], what_it_says(
-        stack
-    )
-    wait_until(lambda: len(metered(stack, rows=50)) == 50, seconds=10)
-    assert json.loads(usage)["quotas"][0]["limit"] == 50
+    statuses = {status: int(count) for count, status in map(str.split, counts)}
+    return Counter(statuses), json.loads(usage)
+
+
+def test_the_budget_of_the_readme_holds(stack: Stack):
+    """On the real model: fifty answers, and the rest refused. Not one more, if it is fired again
+    because a machine that is starved of processor time said for a moment that it cannot tell (503).
+    """
+    stack.wait_until_ready()
+
+    fired, usage = fire_as_in_the_readme(stack)
+    for _ in range(2):
+        if fired["503"] and fired["200"] < BUDGET:
+            log.warning("%s: %s", dict(fired), what_it_says(stack))
+            time.sleep(3)
+            more, usage = fire_as_in_the_readme(stack)
+            fired += more
+
+    assert fired["200"] == BUDGET, what_it_says(stack)
+    assert fired["429"] >= 200 - BUDGET
+    assert set(fired) <= {"200", "429", "503"}
+    wait_until(lambda: len(metered(stack, rows=BUDGET)) == BUDGET, seconds=10)
+    assert usage["quotas"][0]["limit"] == BUDGET
 
 
 def test_it_starts_answers_stops_and_starts_again_with_the_same_data(
