@@ -11,9 +11,10 @@ import msgspec
 from inference.errors import ContextLengthExceeded, UpstreamBroken, UpstreamTimeout
 from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.line import Line
 from inference.relay.usage import UNREADABLE
 from inference.relay.watch import Watch
-from kernel.errors import InvalidParameter, Overloaded, PlatformError, UpstreamError
+from kernel.errors import InvalidParameter, Overloaded, PlatformError, Rejected, UpstreamError
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
@@ -22,7 +23,7 @@ LONGEST_MESSAGE = 500
 NEVER = float("inf")
 
 
-def nobody_minds() -> None:
+def nobody_minds(*_: object) -> None:
     """For an exchange whose engine nobody keeps a record of."""
 
 
@@ -40,10 +41,12 @@ class Exchange:
         endpoint: Endpoint,
         lease: Lease,
         watch: Watch,
-        broke: Callable[[], None] = nobody_minds,
+        broke: Callable[[UpstreamError], None] = nobody_minds,
+        ended: Callable[[], None] = nobody_minds,
     ) -> None:
-        """`broke` is told if the engine stops in the middle."""
+        """`broke` is told what the engine did wrong, `ended` that it did nothing wrong at all."""
         self._broke = broke
+        self._ended = ended
         self._first: bytes | None = None
         self._response = response
         self._lease = lease
@@ -56,6 +59,7 @@ class Exchange:
         self.waited = 0.0
         """Seconds spent waiting for the engine's body, and before that for its turn."""
         self._when_ended: Callable[[], None] | None = None
+        self._line = Line(response)
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call this when the block is left. One caller only."""
@@ -72,8 +76,11 @@ class Exchange:
         trace: TracebackType | None,
     ) -> None:
         self._watch.leave(self)
+        self._line.leave()
         if isinstance(error, UpstreamError):
-            self._broke()
+            self._broke(error)
+        elif error is None or isinstance(error, Rejected):
+            self._ended()
         if self._response.content.at_eof():
             self._response.release()
         else:
@@ -93,6 +100,7 @@ class Exchange:
 
     def abandon(self) -> None:
         """Cut an answer off that nobody will read. Harmless on one that was left."""
+        self._line.leave()
         self._response.close()
         self._lease.release()
 

@@ -12,6 +12,7 @@ from yarl import URL
 
 from inference.errors import UpstreamTimeout
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.line import Connector
 from kernel.errors import UpstreamError
 
 Path = Literal["/v1/chat/completions", "/v1/embeddings"]
@@ -56,7 +57,7 @@ class Upstream:
 
     async def open(self) -> None:
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(
+            connector=Connector(
                 limit=self._connections,
                 keepalive_timeout=30,
                 ttl_dns_cache=30,
