@@ -1,14 +1,11 @@
 """Limits in words, as lists, pages and messages say them."""
 
 from collections.abc import Iterable
-from decimal import Decimal
 
-from kernel.display import separated
+from kernel.display import currency_words, separated
 from tenants.admission.limits import RateRule
 from tenants.models.limit_rules import QuotaRule, RateLimitRule
 from tenants.windows import window_of_id
-
-MILLION = 1_000_000
 
 PERIODS = {
     "hour": "an hour",
@@ -28,8 +25,8 @@ def amount_words(amount: int, unit: str) -> str:
 
 
 def number_words(amount: int, unit: str) -> str:
-    """`2,000,000`; cost in the currency unit: `12.50`."""
-    return f"{Decimal(amount) / MILLION:,.2f}" if unit == "cost" else separated(amount)
+    """`2,000,000`; cost in the currency unit: `12.50`, `0.000045`."""
+    return currency_words(amount) if unit == "cost" else separated(amount)
 
 
 def period_words(period: str, every: int = 1) -> str:

@@ -108,8 +108,10 @@ async def send_answer(
         async with await connect() as exchange:
             await exchange.ensure_success(content_type="application/json")
             answer = await exchange.answer()
+            # Here, because what cannot be read is the engine's fault.
+            usage = read_usage_of_answer(answer)
         call.waited = exchange.waited
-        meter.answered(read_usage_of_answer(answer))
+        meter.answered(usage)
         if copy is not None:
             copy.whole(answer)
         await call.respond(renamed(answer, exchange.endpoint, request.model))

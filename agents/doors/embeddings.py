@@ -40,6 +40,7 @@ async def embeddings(call: Call) -> None:
             async with await call.gateway.relay.open(journey, PATH, encode) as exchange:
                 await exchange.ensure_success(content_type="application/json")
                 answer = await exchange.answer()
+                usage = read_usage_of_answer(answer)
             call.waited = exchange.waited
-            meter.answered(read_usage_of_answer(answer))
+            meter.answered(usage)
             await call.respond(renamed(answer, exchange.endpoint, target.model))

@@ -25,16 +25,17 @@ class PriceField(forms.Field):
         if value in self.empty_values:
             return 0
         try:
-            price = Decimal(str(value).strip()) * MILLION
+            price = Decimal(str(value).strip())
         except InvalidOperation as error:
             raise forms.ValidationError("Write a number such as 0.15.") from error
-        if not price.is_finite() or price < 0 or price > self.most:
+        if not price.is_finite() or not 0 <= price <= self.most // MILLION:
             raise forms.ValidationError(
                 f"A price lies between 0 and {self.most // MILLION} per million tokens."
             )
-        if price != int(price):
+        micro = price * MILLION
+        if micro != int(micro):
             raise forms.ValidationError("A price has at most six digits after the point.")
-        return int(price)
+        return int(micro)
 
 
 def price_text(micro: int) -> str:

@@ -160,9 +160,14 @@ class Board:
     def answered(self, pool: Pool, candidate: Candidate, *, seconds: float) -> None:
         """The first part of its answer has come, so long after it was asked."""
         candidate.saw_first_token(seconds)
-        breaker = candidate.breaker
-        if breaker.failures or breaker.open_until is not None:
-            breaker.succeeded()
+        if candidate.breaker.open_until is not None:
+            candidate.breaker.passed()
+            self._changed(pool, candidate)
+
+    def ended_well(self, pool: Pool, candidate: Candidate) -> None:
+        """It answered to the end. To have begun proves little: an engine may always break off."""
+        if candidate.breaker.failures:
+            candidate.breaker.succeeded()
             candidate.failing_until = 0.0
             self._changed(pool, candidate)
 

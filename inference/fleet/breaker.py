@@ -44,11 +44,15 @@ class Breaker:
         if self.state(now) == "half_open":
             self.trying = True
 
+    def passed(self) -> None:
+        """The endpoint has begun to answer: others may try as well, and one failure ejects it."""
+        self.trying = False
+        self.open_until = None
+
     def succeeded(self) -> None:
         """The endpoint answered as it should."""
         self.failures = 0
-        self.trying = False
-        self.open_until = None
+        self.passed()
 
     def gave_up(self) -> None:
         """A request ended without saying anything about the endpoint."""

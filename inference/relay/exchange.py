@@ -13,7 +13,7 @@ from inference.fleet.snapshot import Endpoint, Pool
 from inference.relay.connection import Answer
 from inference.relay.usage import UNREADABLE
 from inference.relay.watch import Watch
-from kernel.errors import InvalidParameter, Overloaded, PlatformError, UpstreamError
+from kernel.errors import InvalidParameter, Overloaded, PlatformError, Rejected, UpstreamError
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
@@ -23,7 +23,7 @@ NEVER = float("inf")
 OK = 200
 
 
-def nobody_minds() -> None:
+def nobody_minds(*_: object) -> None:
     """For an exchange whose engine nobody keeps a record of."""
 
 
@@ -41,10 +41,12 @@ class Exchange:
         endpoint: Endpoint,
         lease: Lease,
         watch: Watch,
-        broke: Callable[[], None] = nobody_minds,
+        broke: Callable[[UpstreamError], None] = nobody_minds,
+        ended: Callable[[], None] = nobody_minds,
     ) -> None:
-        """`broke` is told if the engine stops in the middle."""
+        """`broke` is told what the engine did wrong, `ended` that it did nothing wrong at all."""
         self._broke = broke
+        self._ended = ended
         self._first: bytes | None = None
         self._answer = answer
         self._lease = lease
@@ -78,7 +80,9 @@ class Exchange:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, UpstreamError):
-            self._broke()
+            self._broke(error)
+        elif error is None or isinstance(error, Rejected):
+            self._ended()
         self.abandon()
         if self._when_ended is not None:
             self._when_ended()

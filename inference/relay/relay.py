@@ -118,7 +118,8 @@ class Relay:
             endpoint=endpoint,
             lease=lease,
             watch=self._watch,
-            broke=partial(self._board.failed, pool, candidate),
+            broke=partial(self._note, pool, candidate),
+            ended=partial(self._board.ended_well, pool, candidate),
         )
 
     def _note(self, pool: Pool, candidate: Candidate, error: BaseException) -> None:

@@ -1,5 +1,9 @@
 """How the console shows numbers and states."""
 
+from decimal import Decimal
+
+MILLION = 1_000_000
+
 BADGES = {
     "active": "success",
     "ready": "success",
@@ -31,3 +35,9 @@ BADGES = {
 def separated(number: int | None) -> str:
     """A count as people read it: 1,234,567."""
     return "-" if number is None else f"{number:,}"
+
+
+def currency_words(micro: int) -> str:
+    """Millionths in the currency unit: `12.50`, `0.000045`, `1,200.00`."""
+    whole, _, part = f"{Decimal(micro) / MILLION:,.6f}".partition(".")
+    return f"{whole}.{part.rstrip('0'):0<2}"

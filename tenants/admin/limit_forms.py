@@ -7,6 +7,7 @@ from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import NON_FIELD_ERRORS
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from tenants.amounts import read_amount, typed_amount
 from tenants.models.limit_rules import Per, QuotaRule, default_thresholds
 from tenants.route_names import route_names
 
@@ -28,6 +29,8 @@ QUOTA_FIELDS = (
     ("when_redis_is_away", "outage_cap"),
 )
 """In rows, as both kinds of pages show them."""
+AMOUNTS = ("limit", "outage_cap")
+"""In the unit of the quota."""
 
 
 class RouteField(forms.ChoiceField):
@@ -64,10 +67,26 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
             self.add_error(self.says_at, whole.as_data())
 
 
+class AmountField(forms.CharField):
+    """How much of a unit that the form knows; its value is what was typed."""
+
+    widget = UnfoldAdminTextInputWidget
+
+    def widget_attrs(self, widget: forms.Widget) -> dict[str, Any]:
+        return {**super().widget_attrs(widget), "inputmode": "decimal"}
+
+
 class QuotaRuleForm(RuleForm):
     """A quota. What does not go with its period is put back to nothing, as its field is hidden."""
 
     says_at = "limit"
+    limit = AmountField(
+        help_text="For each window. Of cost in the currency, to the millionth: 12.50."
+    )
+    outage_cap = AmountField(
+        required=False,
+        help_text="The most that is served while Redis is away, in the same unit. Empty: a tenth.",
+    )
     # Checked by the form: of the model's own check Django would drop the sentence.
     alert_at = SimpleArrayField(
         forms.IntegerField(min_value=1, max_value=1000),
@@ -78,12 +97,31 @@ class QuotaRuleForm(RuleForm):
         help_text="Percent of the limit, comma-separated. Empty: tell nobody.",
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in AMOUNTS:
+            stored = getattr(self.instance, name)
+            if stored is not None:
+                self.initial[name] = typed_amount(stored, unit=self.instance.unit)
+
     def clean(self) -> Any:
         answers = super().clean() or {}
+        for name in AMOUNTS:
+            self._read_amount(name, answers)
         if answers.get("period") not in {*ANCHORED, None}:
             answers["every"], answers["anchor"] = 1, None
         answers["alert_at"] = sorted(set(answers.get("alert_at") or ()))
         return answers
+
+    def _read_amount(self, name: str, answers: dict[str, Any]) -> None:
+        typed = answers.pop(name, "")
+        if not typed:
+            answers[name] = None
+            return
+        try:
+            answers[name] = read_amount(typed, unit=answers.get("unit", ""))
+        except ValueError as error:
+            self.add_error(name, str(error))
 
 
 class OnceFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]

@@ -10,18 +10,19 @@ from django.template.response import TemplateResponse
 from django.urls import path, reverse
 from django.utils import timezone
 from unfold.decorators import action
-from unfold.widgets import UnfoldAdminBigIntegerFieldWidget, UnfoldAdminTextInputWidget
+from unfold.widgets import UnfoldAdminTextInputWidget
 
 from kernel.console import ConsoleAdmin, Question
 from kernel.errors import NotFound
 from tenants import limit_services
+from tenants.admin.limit_forms import AmountField
 from tenants.admin.limits_links import limits_address
 from tenants.admin.limits_view import owners_of, view_limits
+from tenants.amounts import read_amount
 from tenants.limit_words import amount_words, quota_words, scope_words, with_reach
 from tenants.limits_report import QuotaLine, find_quota_line, report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Tenant
-from tenants.models.limit_rules import MOST
 from tenants.owner_names import owner_names
 
 HTMX = "HX-Request"
@@ -30,12 +31,9 @@ HTMX = "HX-Request"
 class TopUpForm(forms.Form):
     """How much more, and why. The key makes a second click grant nothing."""
 
-    amount = forms.IntegerField(
-        min_value=1,
-        max_value=MOST,
-        widget=UnfoldAdminBigIntegerFieldWidget,
-        help_text="In the unit of the quota; of cost, in millionths of the currency unit.",
-    )
+    unit = ""
+    """Of the quota; of each page's own class."""
+    amount = AmountField(help_text="In the unit of the quota; of cost in the currency: 12.50.")
     reason = forms.CharField(
         max_length=200,
         widget=UnfoldAdminTextInputWidget,
@@ -44,6 +42,16 @@ class TopUpForm(forms.Form):
     key = forms.CharField(
         max_length=100, widget=forms.HiddenInput, initial=lambda: f"console-{uuid4()}"
     )
+
+    def clean_amount(self) -> int:
+        try:
+            return read_amount(self.cleaned_data["amount"], unit=self.unit)
+        except ValueError as error:
+            raise forms.ValidationError(str(error)) from error
+
+
+def top_up_form(unit: str) -> type[TopUpForm]:
+    return type("TopUpForm", (TopUpForm,), {"unit": unit})
 
 
 class LimitsPage(ConsoleAdmin):
@@ -92,7 +100,7 @@ class LimitsPage(ConsoleAdmin):
             str(object_id),
             question=question,
             act=act,
-            form=TopUpForm,
+            form=top_up_form(line.rule.unit),
             context={"back": limits_address(tenant.pk)},
         )
 

@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo
 from django.urls import reverse
 
 from kernel.display import separated
-from tenants.admin.limit_forms import QUOTA_FIELDS, RATE_FIELDS
+from tenants.admin.limit_forms import AMOUNTS, QUOTA_FIELDS, RATE_FIELDS
 from tenants.admin.limits_links import FROM
 from tenants.admission.limits import QuotaRule, RateRule
+from tenants.amounts import typed_amount
 from tenants.limit_words import number_words, quota_words, rate_words, reach_words, time_left
 from tenants.limits_in_force import Origin
 from tenants.limits_report import LimitsReport, QuotaLine, RateLine
@@ -195,9 +196,17 @@ def override_address(origin: Origin, tenant_id: int) -> str:
     page, fields = (
         ("quota", QUOTA_FIELDS) if isinstance(row, PlanQuota) else ("ratelimit", RATE_FIELDS)
     )
-    filled = {name: as_parameter(getattr(row, name)) for line in fields for name in line}
+    filled = {name: as_parameter(shown(row, name)) for line in fields for name in line}
     asked = urlencode({"tenant": tenant_id, FROM: "limits", **filled})
     return f"{reverse(f'admin:tenants_{page}_add')}?{asked}"
+
+
+def shown(row: PlanRateLimit | PlanQuota, name: str) -> Any:
+    """A value as its form shows it."""
+    value = getattr(row, name)
+    if name in AMOUNTS and value is not None and isinstance(row, PlanQuota):
+        return typed_amount(value, unit=row.unit)
+    return value
 
 
 def as_parameter(value: Any) -> str:

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+from kernel.display import MILLION
 from tenants.usage_report import UsageStacks, UsageSums
 
 Measure = Literal["tokens", "requests", "cost"]
@@ -49,5 +50,7 @@ def colour(number: int) -> str:
     return COLOURS[min(number, len(COLOURS) - 1)]
 
 
-def amount(sums: UsageSums, measure: Measure) -> int:
-    return {"tokens": sums.tokens, "requests": sums.requests, "cost": sums.cost_micro}[measure]
+def amount(sums: UsageSums, measure: Measure) -> float:
+    """Of cost, in the currency unit."""
+    cost = sums.cost_micro / MILLION
+    return {"tokens": sums.tokens, "requests": sums.requests, "cost": cost}[measure]

@@ -12,7 +12,7 @@ from django.utils import timezone
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget
 
 from kernel.console import ReadOnlyAdmin
-from kernel.display import separated
+from kernel.display import currency_words, separated
 from kernel.errors import InvalidParameter
 from tenants.admin.usage_charts import Measure, draw_chart, has_any, legend
 from tenants.models import Tenant, UsageHour
@@ -93,7 +93,7 @@ def describe_report(report: UsageReport) -> dict[str, Any]:
                 f"{separated(totals.cached_tokens)} cached; "
                 f"{separated(totals.completion_tokens)} out",
             },
-            {"title": "Cost (µ)", "value": separated(totals.cost_micro)},
+            {"title": "Cost", "value": currency_words(totals.cost_micro)},
         ],
         "charts": [
             {"title": measure.capitalize(), "data": json.dumps(draw_chart(stacks, measure=measure))}

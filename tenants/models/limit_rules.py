@@ -7,8 +7,10 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
+from tenants import amounts
+
 POSITIVE = (MinValueValidator(1),)
-MOST = 1_000_000_000_000_000
+MOST = amounts.MOST
 """Numbers in Redis' scripts are exact below 2^53, about 9 times this."""
 
 
@@ -115,7 +117,7 @@ class QuotaRule(LimitRule):
     class Unit(models.TextChoices):
         TOKENS = "tokens", "Tokens"
         REQUESTS = "requests", "Requests"
-        COST = "cost", "Cost (µ: millionths of the currency unit)"
+        COST = "cost", "Cost (in the currency of the prices)"
 
     class Period(models.TextChoices):
         HOUR = "hour", "Hour"

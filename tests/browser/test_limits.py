@@ -62,3 +62,28 @@ def test_the_page_refreshes_itself(page):
         pass
     assert refreshed.value.status == 200
     assert "No quota" in page.inner_text("#limits-live")
+
+
+def test_a_cost_is_typed_and_read_in_the_currency(page):
+    sign_in(page)
+    make_tenant(page, "Acme")
+    page.goto("/admin/tenants/plan/add/")
+    page.fill("#id_name", "Starter")
+    page.click("#quotas-group >> text=/Add another/")
+    page.select_option("#id_quotas-0-unit", "cost")
+    page.fill("#id_quotas-0-limit", "12.5")
+    page.fill("#id_quotas-0-outage_cap", "0.000045")
+    page.click("[name=_continue]")
+    page.wait_for_load_state("networkidle")
+    assert page.input_value("#id_quotas-0-limit") == "12.50"
+    assert page.input_value("#id_quotas-0-outage_cap") == "0.000045"
+    choose_plan(page, "Acme", "Starter")
+    page.click("a[href*='/limits'] >> visible=true")
+    page.wait_for_url("**/limits/")
+    assert "cost of 12.50 a month" in page.inner_text("#limits-live")
+    page.click("text=Grant top-up")
+    page.fill("#id_amount", "0.25")
+    page.fill("#id_reason", "Launch day")
+    page.click("#ask-first button[type=submit]")
+    page.wait_for_url("**/limits/")
+    assert "0.25 granted on top" in page.inner_text("#limits-live")

@@ -9,6 +9,7 @@ import argparse
 import os
 import statistics
 import sys
+import time
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.load import load, servers, stack
+from tests.load.first_token import HalfLoad, measure_first_tokens
 from tests.load.picking import PickCost, measure_picking, worst
 from tests.load.rehearsals import report_rehearsals
 from tests.load.report import Figure, save, show
@@ -31,6 +33,10 @@ TOKENS_PER_SECOND = 50
 RATE = 100
 SHARE = 0.35
 """Of the relay's rate, which the gateway is to reach with four scopes of every kind of limit."""
+MOST_TTFT_MS = 10
+"""That the gateway adds at p99 to the time to the first token, at half load."""
+MOST_WAITING = 0.05
+"""Of the time, for a core that others use: then a time to first token is theirs, not ours."""
 CALM = 0.25
 """If the relay's own rounds differ by more than this share, something else used the machine."""
 
@@ -100,6 +106,17 @@ def measure_streams(subject: Subject, *, streams: int) -> None:
     subject.streams.append(measured)
     used = subject.server.cpu_seconds() - before
     subject.stream_cpu.append(used / max(1, measured.events) * streams * TOKENS_PER_SECOND)
+
+
+def measure_half_load(subjects: list[Subject], *, length: Length) -> tuple[HalfLoad, float]:
+    """First tokens, and for what share of that time others had the core."""
+    say("first tokens at half load")
+    server, started = subjects[-1].server, time.monotonic()
+    before = server.seconds_kept_waiting()
+    targets = [subject.target for subject in subjects]
+    half = measure_first_tokens(targets, rounds=length.rounds, seconds=length.seconds)
+    waited = server.seconds_kept_waiting() - before
+    return half, waited / (time.monotonic() - started)
 
 
 def ratio(subject: Subject, relay: Subject) -> float:
@@ -177,6 +194,36 @@ def gateway_figures(direct: Subject, relay: Subject, gateway: Subject | None) ->
     ]
 
 
+def first_token_figures(half: HalfLoad, *, kept_waiting: float) -> list[Figure]:
+    """At the same rate for all: half of the short streams that the last one can.
+
+    `kept_waiting`: the share of the time in which others had the last one's core.
+    """
+    name = list(half.subjects)[-1]
+    rate = f"at half load ({half.per_second} streams/s)"
+    p50, p99 = half.added(name)
+    refused = sum(each.refused for each in half.subjects.values())
+    return [
+        Figure(name=f"{name}, short streams per second", measured=half.most_per_second),
+        Figure(name=f"engine, TTFT p99 {rate}", measured=half.subjects["engine"].p99_ms, unit="ms"),
+        Figure(name=f"relay, added TTFT p99 {rate}", measured=half.added("relay")[1], unit="ms"),
+        Figure(name=f"{name}, added TTFT p50 {rate}", measured=p50, unit="ms"),
+        Figure(
+            name=f"{name}, added TTFT p99 {rate}",
+            measured=p99,
+            unit="ms",
+            at_most=MOST_TTFT_MS,
+        ),
+        Figure(name="streams refused at half load", measured=refused, at_most=0),
+        Figure(
+            name=f"{name} kept waiting for its core meanwhile",
+            measured=100 * kept_waiting,
+            unit="%",
+            at_most=100 * MOST_WAITING,
+        ),
+    ]
+
+
 def admission_figures(cost: Cost, *, revoked_ms: float | None) -> list[Figure]:
     return [
         Figure(
@@ -228,13 +275,16 @@ def bench(length: Length, *, with_gateway: bool) -> int:
         picking = [measure_picking(endpoints=endpoints) for endpoints in (100, 1000)]
         subjects = [direct, relay, *([gateway] if gateway else [])]
         measure(subjects, length=length)
+        half, kept_waiting = measure_half_load(subjects, length=length)
     figures = [
         *baseline_figures(direct, relay),
         *gateway_figures(direct, relay, gateway),
+        *first_token_figures(half, kept_waiting=kept_waiting),
         *admission_figures(cost, revoked_ms=revoked_ms),
         *picking_figures(*picking),
     ]
     raw = {subject.target.name: subject.as_json() for subject in subjects}
+    raw["half_load"] = half.as_json()
     path = save(servers.ROOT / ".tenantry" / "bench", "bench", figures=figures, raw=raw)
     print(show("One worker on one core, beside a bare relay", figures))
     if unrest(relay) > CALM:

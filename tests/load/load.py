@@ -27,9 +27,12 @@ class Target:
     port: int
     model: str = "bench"
     headers: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, object] = field(default_factory=dict)
+    """Of every request."""
 
     def body(self, **more: object) -> str:
-        request = {"model": self.model, "messages": MESSAGES, "max_tokens": 16, **more}
+        always = {"model": self.model, "messages": MESSAGES, "max_tokens": 16}
+        request = {**always, **self.options, **more}
         return json.dumps(request, separators=(",", ":"))
 
     def request(self, **more: object) -> bytes:
@@ -103,6 +106,18 @@ class Client:
         else:
             await self._reader.readuntil(b"\r\n0\r\n\r\n")
         return int(head.split(b" ", 2)[1])
+
+    async def first_event(self, request: bytes) -> float | None:
+        """When the first event of a streamed answer came; None if it was refused."""
+        self._writer.write(request)
+        head = await self._reader.readuntil(b"\r\n\r\n")
+        if b" 200 " not in head[:16]:
+            self.close()
+            return None
+        await self._reader.readuntil(b"data: ")
+        came = time.perf_counter()
+        await self._reader.readuntil(b"\r\n0\r\n\r\n")
+        return came
 
     def close(self) -> None:
         self._writer.close()

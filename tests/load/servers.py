@@ -61,6 +61,11 @@ class Server:
         times = [process.cpu_times() for process in self.family]
         return sum(each.user + each.system for each in times)
 
+    def seconds_kept_waiting(self) -> float:
+        """For its core, because others had it. Linux only; elsewhere 0."""
+        stats = (Path(f"/proc/{process.pid}/schedstat") for process in self.family)
+        return sum(int(stat.read_text().split()[1]) / 1e9 for stat in stats if stat.exists())
+
     def rss_mb(self) -> float:
         return sum(process.memory_info().rss for process in self.family) / 1e6
 

@@ -2,11 +2,13 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.load import load, servers
+from tests.load.first_token import measure_first_tokens
 from tests.load.report import Figure, show
 
 
@@ -47,6 +49,19 @@ def test_the_open_loop_keeps_its_rate(engine):
 
     assert measured.requests == 25
     assert measured.refused == 0
+
+
+def test_first_tokens_are_counted_at_half_of_what_goes(engine, relay):
+    targets = [load.Target(name=each.name, port=each.port) for each in (engine, relay)]
+    targets[0] = replace(targets[0], name="engine")
+
+    half = measure_first_tokens(targets, rounds=1, seconds=1)
+
+    assert half.per_second == int(half.most_per_second / 2)
+    for subject in half.subjects.values():
+        assert subject.refused == 0
+        assert subject.rounds[0].requests == pytest.approx(half.per_second, abs=2)
+        assert 0 < subject.p50_ms <= subject.p99_ms
 
 
 def test_a_server_that_does_not_start_says_why():

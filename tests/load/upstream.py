@@ -150,6 +150,10 @@ class Connection(asyncio.Protocol):
         elif STREAM.search(body):
             limit = TOKEN_LIMIT.search(body)
             self.tokens = min(TOKENS, int(limit[1])) if limit else TOKENS
+            if self.tokens == 1:
+                # Nothing to pace: this one asks how long the first token is on the way.
+                self.transport.write(STREAM_HEAD + TOKEN_EVENTS[0] + ending(1))
+                return
             self.transport.write(STREAM_HEAD)
             self._clock.add(self)
         else:

@@ -217,3 +217,9 @@ def mail(url: str) -> dict[str, Any]:
 
 
 globals().update(mail(EMAIL_URL))
+
+TRUSTED_PROXIES = env.text(
+    "TENANTRY_TRUSTED_PROXIES",
+    default="127.0.0.1",
+    says="Proxies whose X-Forwarded-For is believed, comma-separated addresses or networks.",
+)

@@ -33,11 +33,6 @@ ALLOWED_ORIGINS = env.listed(
     says="Browser origins that may open sockets, comma-separated; loopback origins always may "
     "in the embedded stack.",
 )
-TRUSTED_PROXIES = env.text(
-    "TENANTRY_TRUSTED_PROXIES",
-    default="127.0.0.1",
-    says="Proxies whose X-Forwarded-For is believed, comma-separated addresses or networks.",
-)
 MAX_BODY_BYTES = env.integer(
     "TENANTRY_MAX_BODY_BYTES", default=4 * 1024 * 1024, says="Largest request body, in bytes."
 )

@@ -4,7 +4,7 @@ import json
 
 from django import template
 
-from kernel.display import BADGES
+from kernel.display import BADGES, currency_words
 from kernel.display import separated as with_separators
 
 register = template.Library()
@@ -14,6 +14,12 @@ register = template.Library()
 def separated(number: int | None) -> str:
     """1,234,567"""
     return with_separators(number)
+
+
+@register.filter
+def currency(micro: int) -> str:
+    """Millionths of the currency unit as 12.50"""
+    return currency_words(micro)
 
 
 @register.filter

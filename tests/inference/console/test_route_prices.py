@@ -39,6 +39,7 @@ def test_a_route_without_prices_is_free(console, new):
         ("401", "A price lies between 0 and 400"),
         ("NaN", "A price lies between 0 and 400"),
         ("0.0000001", "at most six digits"),
+        ("1e999999999", "between 0 and"),
         ("cheap", "Write a number such as 0.15"),
     ],
 )

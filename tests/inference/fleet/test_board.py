@@ -200,12 +200,14 @@ def test_a_pool_that_has_too_much_to_do_is_out_for_a_moment(board, clock):
     assert not board.is_out(asked)
 
 
-def test_an_answer_brings_a_pool_back_at_once(board):
+def test_a_whole_answer_brings_a_pool_back_at_once(board):
     asked = pool("a")
     only = fail(board, asked, "a")
     assert board.is_out(asked)
 
     board.answered(asked, only, seconds=0.1)
+    assert board.is_out(asked), "it may break off again"
+    board.ended_well(asked, only)
 
     assert not board.is_out(asked)
 

@@ -97,11 +97,11 @@ GARBAGE = {
 
 
 @asynccontextmanager
-async def served(home):
+async def served(home, *, patience=PATIENCE):
     """A gateway process, an engine that answers with garbage, and one that is well."""
     async with garbled_engine() as garbled, ModelServer() as engine:
-        patience = {"first_token_timeout": PATIENCE, "token_timeout": PATIENCE}
-        await in_database(serve, garbled.url, model="garbled", **patience)
+        timeouts = {"first_token_timeout": patience, "token_timeout": patience}
+        await in_database(serve, garbled.url, model="garbled", **timeouts)
         await in_database(serve, engine.url)
         with gateway_process(home) as process:
             async with aiohttp.ClientSession() as session:

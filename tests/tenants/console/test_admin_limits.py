@@ -118,3 +118,22 @@ def test_a_tenant_gets_a_plan_on_its_page(console, acme):
     console.post(page("tenant_change", acme.pk), body)
     acme.refresh_from_db()
     assert acme.plan == plan
+
+
+def test_a_cost_is_typed_and_shown_in_the_currency(add_quota, console):
+    add_quota(unit="cost", limit="12.50", outage_cap="0.000045")
+    quota = rows(Quota).get()
+    assert (quota.limit, quota.outage_cap) == (12_500_000, 45)
+
+    shown = console.get(page("quota_change", quota.pk)).content.decode()
+    assert 'value="12.50"' in shown
+    assert 'value="0.000045"' in shown
+    assert "cost of 12.50 a month" in console.get(page("quota_changelist")).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"), [({"limit": "1.5"}, "whole number"), ({"limit": ""}, "required")]
+)
+def test_what_is_no_amount_is_an_error_of_its_field(add_quota, typed, told):
+    assert told in sentences(add_quota(**typed))
+    assert not rows(Quota).exists()

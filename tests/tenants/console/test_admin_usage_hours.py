@@ -65,7 +65,7 @@ def test_it_is_stacked_by_others_too(console, used, stack):
 def test_it_sums_up_what_it_draws(console, used):
     context = ask(console)
 
-    assert [card["value"] for card in context["cards"]] == ["3", "1", "2,470", "5"]
+    assert [card["value"] for card in context["cards"]] == ["3", "1", "2,470", "0.000005"]
     assert [(name, sums.requests) for name, _, sums in context["groups"]] == [
         ("smollm2", 2),
         ("qwen", 1),

@@ -1,0 +1,27 @@
+"""What of an engine tenants can reach: what the gateway asks for itself, and nothing beside it."""
+
+PATHS = [
+    "/tokenize",
+    "/v1/load_lora_adapter",
+    "/v1/unload_lora_adapter",
+    "/sleep",
+    "/reset_prefix_cache",
+    "/invocations",
+    "/collective_rpc",
+    "/v1/score",
+    "/v1/chat/completions/../../tokenize",
+    "/v1/chat/completions/%2e%2e/tokenize",
+    "/v1/models/..%2f..%2ftokenize",
+    "//tokenize",
+]
+
+
+async def test_no_other_path_of_an_engine_is_ever_called(gateway, acme, engine, tiny):
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "path": "/tokenize"}
+
+    for path in PATHS:
+        answer = await gateway.post(acme, path, json=body)
+        assert answer.status in {400, 404, 405} or path.startswith("/v1/chat/completions"), path
+    await gateway.post(acme, "/v1/chat/completions?path=/tokenize", json=body)
+
+    assert {record.path for record in engine.records} == {"/v1/chat/completions"}
