@@ -41,7 +41,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
 
     async def send(self, message: "ASGISendEvent") -> None:
-        """Raises ClientDisconnected also for what comes after the close, or waited while it came."""
+        """Raises ClientDisconnected also for what waited while the socket was closed."""
         if message["type"] == "websocket.close":
             # Whoever waits for the client wakes up as well, and finds the socket closed.
             self.writable.set()
@@ -100,5 +100,3 @@ def is_utf8(parts: list[bytes]) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-

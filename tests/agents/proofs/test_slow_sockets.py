@@ -127,8 +127,8 @@ class Seen:
 
     def __str__(self):
         return (
-            f"dropped after {self.dropped:.1f} s, {self.in_kernel} B in the kernel, {self.grown:.1f}"
-            f" MB; gaps {median(self.gaps):.3f} s, p99 {p99(self.gaps):.3f} s;"
+            f"dropped after {self.dropped:.1f} s, {self.in_kernel} B in the kernel,"
+            f" {self.grown:.1f} MB; gaps {median(self.gaps):.3f} s, p99 {p99(self.gaps):.3f} s;"
             f" pongs {median(self.pongs):.4f} s, p99 {p99(self.pongs):.4f} s"
         )
 
