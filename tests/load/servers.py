@@ -61,6 +61,10 @@ class Server:
         times = [process.cpu_times() for process in self.family]
         return sum(each.user + each.system for each in times)
 
+    def own_kb(self) -> float:
+        """Memory that is nobody else's (USS), in KB of 1024 bytes."""
+        return sum(process.memory_full_info().uss for process in self.family) / 1024
+
     def rss_mb(self) -> float:
         return sum(process.memory_info().rss for process in self.family) / 1e6
 
