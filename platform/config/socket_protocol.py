@@ -51,7 +51,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         if self.close_sent:
             return  # closed already, by somebody else
         await super().send(message)
-        if self.close_sent:
+        if message["type"] == "websocket.close":
             self.end_soon()
 
     def end_soon(self) -> None:
