@@ -28,7 +28,7 @@ SECRET = "what rival said"
 PACED = Behaviour(tokens=3, token_seconds=0.005)
 POLITE = {1000, 1001, 1008, 3000, 4999}
 """What clients themselves close with."""
-EXPECTED = POLITE | {4401, 4403, 4413, 1009}
+EXPECTED = POLITE | {4401, 4403, 4408, 4413, 1009}
 BROKEN = EXPECTED | {1002, 1005, 1006, 1007}
 """With these end sockets whose client broke the protocol, or its connection."""
 
