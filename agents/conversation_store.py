@@ -5,6 +5,7 @@ the same NotFound for what is another tenant's as for what was never there.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -14,6 +15,7 @@ from agents.models import Conversation, Item, Run
 from agents.models.choices import ItemKind
 from agents.runtime.history import ConversationFacts
 from agents.runtime.items import StoredItem, Summary, item_json, kind_of
+from agents.runtime.tool_output import storable
 from kernel.errors import NotFound
 from kernel.ids import new_id
 from tenants.scoping import tenant_scope
@@ -144,10 +146,23 @@ def as_rows(items: Iterable[StoredItem], *, first: int) -> list[Item]:
             is_input=each.is_input,
             position=position,
             kind=kind_of(each.item),
-            body={k: v for k, v in item_json(each.item).items() if k != "id"},
+            body={k: keepable(v) for k, v in item_json(each.item).items() if k != "id"},
         )
         for position, each in enumerate(items, first)
     ]
+
+
+def keepable(value: Any) -> Any:
+    """The same without characters that PostgreSQL keeps in no text: models say anything."""
+    match value:
+        case str():
+            return storable(value)
+        case list() | tuple():
+            return [keepable(each) for each in value]
+        case dict():
+            return {keepable(name): keepable(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def find_run(public_id: str, *, lock: bool = False) -> Run:

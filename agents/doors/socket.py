@@ -25,6 +25,7 @@ from agents.doors.socket_frames import (
     SubscribeConversation,
     parse_frame,
 )
+from agents.doors.socket_outbox import Outbox
 from agents.doors.socket_runs import SocketRuns
 from agents.doors.socket_tickets import SUBPROTOCOL, redeem
 from agents.errors import (
@@ -49,7 +50,10 @@ Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversati
 AUTHENTICATION_SECONDS = 10.0
 SECONDS_BETWEEN_CHECKS = 1.0
 LONGEST_LIFE_SECONDS = 60 * 60.0
-SEND_SECONDS = 30.0
+SLOW_SECONDS = 20.0
+"""For a client to take one frame; as long as it has to answer a ping."""
+LAST_WORDS_SECONDS = 1.0
+"""For telling why a socket is closed to a client that may not read."""
 
 CLOSE_RESTARTING = 1012
 CLOSE_SLOW_READER = 1013
@@ -79,7 +83,8 @@ class ResponsesSocket(AsyncWebsocketConsumer):
     async def connect(self) -> None:
         self.principal: Principal | None = None
         gateway = self.gateway
-        self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.send_frames)
+        self.outbox = Outbox(self.send)
+        self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.outbox.send)
         self.tasks: list[asyncio.Task[None]] = []
         logs.request_id.set(new_id("sock"))
         metrics.sockets.inc()
@@ -94,7 +99,9 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         self.tasks = [asyncio.create_task(self.live())]
 
     async def live(self) -> None:
-        """End the socket when its time has come: no key in time, key revoked, or too old."""
+        """End the socket when its time has come: no key in time, key revoked, client that does
+        not read, or too old.
+        """
         with contextlib.suppress(ClientLeft):
             await self._live()
 
@@ -103,6 +110,10 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         born = loop.time()
         while loop.time() - born < LONGEST_LIFE_SECONDS:
             await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
+            if self.outbox.has_waited(now=loop.time()) > SLOW_SECONDS:
+                # Nothing waits for it, and it loses nothing: events stay in the log.
+                await self.close(code=CLOSE_SLOW_READER)
+                return
             try:
                 if self.principal is not None:
                     await self.check_key()
@@ -178,6 +189,10 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         except (Unauthenticated, FrameTooLarge, TenantSuspended) as error:
             await self.refuse(error)
         except PlatformError as error:
+            if self.principal is None and isinstance(error, Overloaded):
+                # The ticket may be spent: told again it would pass for a wrong one.
+                await self.refuse(error)
+                return
             await self.tell([error_frame(error)])
 
     async def handle(self, text: str) -> None:
@@ -213,26 +228,13 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def tell(self, frames: list[dict[str, Any]]) -> None:
         """Send frames. Raises ClientLeft."""
-        await self.send_frames([msgspec.json.encode(frame) for frame in frames])
-
-    async def send_frames(self, frames: list[bytes]) -> None:
-        """Send what is JSON already. A client that does not read loses its socket, and nothing
-        else waits for it: events stay in the log. Raises ClientLeft.
-        """
-        try:
-            async with asyncio.timeout(SEND_SECONDS):
-                for frame in frames:
-                    await self.send(text_data=frame.decode())
-        except TimeoutError:
-            await self.close(code=CLOSE_SLOW_READER)
-            raise ClientLeft from None
-        except OSError as error:
-            # What a server raises for a send to somebody who is gone (ASGI, "Disconnected Client").
-            raise ClientLeft from error
+        await self.outbox.send([msgspec.json.encode(frame) for frame in frames])
 
     async def refuse(self, error: PlatformError) -> None:
-        """Tell an error and close."""
-        await self.tell([error_frame(error)])
+        """Tell an error, if the client reads, and close."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self.tell([error_frame(error)])
         await self.close(code=close_code(error))
 
     async def disconnect(self, code: int) -> None:

@@ -8,7 +8,7 @@ from msgspec import Meta
 from agents.doors.create_response import Label, ResponseBody
 from agents.doors.decisions import Reason
 from agents.errors import UnknownFrame
-from inference.relay.parameters import explain
+from inference.relay.parameters import ensure_shallow, ensure_storable, explain
 from kernel.errors import InvalidJson
 
 LONGEST_FRAME = 1024 * 1024
@@ -79,11 +79,14 @@ class Typed(msgspec.Struct):
 
 def parse_frame(text: str) -> Frame:
     """Raises InvalidJson, UnknownFrame, MissingParameter or InvalidParameter."""
+    body = text.encode()
+    ensure_shallow(body)
+    ensure_storable(body)
     try:
-        kind = msgspec.json.decode(text, type=Typed).type
+        kind = msgspec.json.decode(body, type=Typed).type
         if kind not in TYPES:
             raise UnknownFrame(param="type")
-        frame: Frame = msgspec.json.decode(text, type=Frame)
+        frame: Frame = msgspec.json.decode(body, type=Frame)
     except msgspec.ValidationError as error:
         raise explain(error) from error
     except (msgspec.DecodeError, RecursionError) as error:

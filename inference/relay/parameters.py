@@ -13,6 +13,8 @@ from msgspec import UNSET, Meta, UnsetType
 from kernel.errors import InvalidJson, InvalidParameter, MissingParameter
 
 DEEPEST: Final = 64
+NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+"""As JSON spells it; after a backslash that is escaped itself it would be plain text."""
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -144,6 +146,7 @@ MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 def parse(body: bytes, request: type[Request]) -> Request:
     """The request in `body`. Raises InvalidJson, MissingParameter or InvalidParameter."""
     ensure_shallow(body)
+    ensure_storable(body)
     try:
         return msgspec.json.decode(body, type=request)
     except msgspec.ValidationError as error:
@@ -190,3 +193,9 @@ def ensure_shallow(body: bytes) -> None:
         depth += 1 if bracket[0] in b"[{" else -1
         if depth > DEEPEST:
             raise InvalidJson(f"The JSON is nested more than {DEEPEST} deep.")
+
+
+def ensure_storable(body: bytes) -> None:
+    """Raises InvalidParameter if a text in `body` holds a NUL: PostgreSQL keeps none."""
+    if b"\\u0000" in body and NUL.search(body):
+        raise InvalidParameter("A text may not hold the character U+0000. Leave it out.")

@@ -13,7 +13,15 @@ from config.edge import configuration_errors_as_sentences
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Where uvicorn itself hangs up; the socket refuses frames of a quarter of this with a reason."""
-MAX_QUEUED_FRAMES = 32
+SOCKET_OPTIONS: dict[str, Any] = {
+    "ws": "config.socket_protocol:SocketProtocol",
+    "ws_max_size": MAX_FRAME_BYTES,
+    # A client that does not answer, and so does not read, is gone 40 seconds later at most.
+    "ws_ping_interval": 20.0,
+    "ws_ping_timeout": 20.0,
+    # A compressor would cost each socket more memory than all the rest of it.
+    "ws_per_message_deflate": False,
+}
 
 
 def server_options(settings: Any) -> dict[str, Any]:
@@ -24,10 +32,7 @@ def server_options(settings: Any) -> dict[str, Any]:
         "workers": settings.GATEWAY_WORKERS,
         "loop": "uvloop",
         "http": "httptools",
-        # The only one of uvicorn's socket protocols with flow control towards slow readers.
-        "ws": "websockets-sansio",
-        "ws_max_size": MAX_FRAME_BYTES,
-        "ws_max_queue": MAX_QUEUED_FRAMES,
+        **SOCKET_OPTIONS,
         "lifespan": "on",
         "backlog": 4096,
         "timeout_graceful_shutdown": math.ceil(settings.DRAIN_SECONDS),

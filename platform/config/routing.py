@@ -67,10 +67,14 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
         at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
-        at(r"^v1/responses/[^/]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)),
-        at(r"^v1/responses/[^/]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
-        at(r"^v1/responses/[^/]+/approvals/[^/]+\Z", door(RESPONSES, POST=resolve_approval)),
-        at(r"^v1/responses/[^/]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
+        at(
+            r"^v1/responses/[^/\x00]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)
+        ),
+        at(r"^v1/responses/[^/\x00]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
+        at(
+            r"^v1/responses/[^/\x00]+/approvals/[^/\x00]+\Z", door(RESPONSES, POST=resolve_approval)
+        ),
+        at(r"^v1/responses/[^/\x00]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
         at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),

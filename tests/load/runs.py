@@ -1,6 +1,6 @@
 """What runs cost: a simple turn, many sockets at an engine's pace, and following a long run again.
 
-    python tests/load/runs.py [--sockets 300] [--turns 300]
+    python tests/load/runs.py [--sockets 300] [--turns 300] [--idle 1000]
 
 The gateway has one core; the load, the engine and the databases have the others.
 """
@@ -26,6 +26,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.load import load, servers, stack
+from tests.load.idle_sockets import measure_idle_sockets
 from tests.load.report import Figure, save, show
 
 TOKENS = 250
@@ -144,12 +145,13 @@ def lengthen(run_id, events):
             pipe.execute()
 
 
-async def measure(gateway, engine, server, *, turns, sockets):
+async def measure(gateway, engine, server, *, turns, sockets, idle):
     added, added_p99 = await measure_turns(gateway, engine, turns=turns)
     before = server.cpu_seconds()
     whole, seconds = await measure_sockets(gateway, sockets=sockets)
     cpu = (server.cpu_seconds() - before) / (sockets * TOKENS) * sockets * TOKENS_PER_SECOND
     resume_ms, events = await measure_resume(gateway, events=LONG_RUN_EVENTS)
+    idling = await measure_idle_sockets(gateway, server, sockets=idle)
     return [
         Figure(name="a simple turn, added p50", measured=added, unit="ms", at_most=5),
         Figure(name="a simple turn, added p99", measured=added_p99, unit="ms"),
@@ -162,6 +164,7 @@ async def measure(gateway, engine, server, *, turns, sockets):
         Figure(name="the same, seconds for 5 s of text", measured=seconds, unit="s"),
         Figure(name="the same, CPU of the worker", measured=100 * cpu, unit="%"),
         Figure(name=f"resume of {events} events, p50", measured=resume_ms, unit="ms", at_most=50),
+        *idling,
     ]
 
 
@@ -169,6 +172,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sockets", type=int, default=300)
     parser.add_argument("--turns", type=int, default=300)
+    parser.add_argument("--idle", type=int, default=1000)
     given = parser.parse_args()
     under_test, others = servers.cores()
     servers.pin(os.getpid(), others)
@@ -177,7 +181,9 @@ def main() -> None:
         server, gateway, _ = running.enter_context(stack.gateway(under_test, others, upstream))
         os.environ["BENCH_REDIS_URL"] = gateway_redis(server)
         engine = load.Target(name="engine", port=upstream.port)
-        work = measure(gateway, engine, server, turns=given.turns, sockets=given.sockets)
+        work = measure(
+            gateway, engine, server, turns=given.turns, sockets=given.sockets, idle=given.idle
+        )
         figures = uvloop.run(work)
     path = save(servers.ROOT / ".tenantry" / "bench", "runs", figures=figures, raw={})
     print(show("Runs on one worker on one core", figures))

@@ -66,6 +66,10 @@ class Server:
         stats = (Path(f"/proc/{process.pid}/schedstat") for process in self.family)
         return sum(int(stat.read_text().split()[1]) / 1e9 for stat in stats if stat.exists())
 
+    def own_kb(self) -> float:
+        """Memory that is nobody else's (USS), in KB of 1024 bytes."""
+        return sum(process.memory_full_info().uss for process in self.family) / 1024
+
     def rss_mb(self) -> float:
         return sum(process.memory_info().rss for process in self.family) / 1e6
 

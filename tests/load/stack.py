@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tests.load.load import Target
-from tests.load.servers import ROOT, UVICORN, Server, StartError, free_port, running
+from tests.load.servers import ROOT, Server, StartError, free_port, running
 
 
 @contextmanager
@@ -30,14 +30,14 @@ def gateway(
         manage(env, "migrate", "--verbosity", "0")
         seeded = seed(env, engine)
         port = free_port()
-        command = [*UVICORN, "--port", str(port), "config.gateway:application"]
+        command = [sys.executable, "-m", "config.gateway_server"]
         server = stack.enter_context(
             running(
                 "gateway",
                 command,
                 port=port,
                 where=where,
-                env={**env, "DJANGO_SETTINGS_MODULE": "config.settings.gateway"},
+                env={**env, **gateway_options(port)},
                 ready_path="/readyz",
                 patience=60.0,
             )
@@ -45,6 +45,16 @@ def gateway(
         headers = {"authorization": f"Bearer {seeded['api_key']}"}
         target = Target(name="gateway", port=port, model=seeded["model"], headers=headers)
         yield server, target, revocation_ms(env, port)
+
+
+def gateway_options(port: int) -> dict[str, str]:
+    """One worker as in production, which a person does not wait for when it leaves."""
+    return {
+        "DJANGO_SETTINGS_MODULE": "config.settings.gateway",
+        "TENANTRY_GATEWAY_PORT": str(port),
+        "TENANTRY_GATEWAY_WORKERS": "1",
+        "TENANTRY_LEAVE_SECONDS": "0.1",
+    }
 
 
 @contextmanager
