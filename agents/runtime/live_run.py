@@ -1,7 +1,6 @@
 """One run on its way through this worker: its turn, its work, and its one end."""
 
 import asyncio
-import contextlib
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -10,7 +9,7 @@ from typing import TypeVar
 
 import msgspec
 
-from agents.errors import NotResumable, RunNotKept
+from agents.errors import RunNotKept
 from agents.events.bell import bell_of_conversation
 from agents.events.event import Json
 from agents.events.feed import Feed
@@ -68,7 +67,6 @@ UNKEPT_LOG_SECONDS = 60
 """For which the events of a run that is not to be stored can still be resumed."""
 FINISH_PATIENCE_SECONDS = 10.0
 FINISH_PAUSE_SECONDS = 0.5
-LAST_EVENT_SECONDS = 5.0
 STOPPED = "Error: The run was stopped before the tool had answered."
 
 
@@ -337,9 +335,7 @@ class LiveRun:
         self._narrator.flush()
         self._narrator.say(self._narrator.events.paused(self._calls.used))
         # Nobody may go on with it before this log is written.
-        with contextlib.suppress(NotResumable):
-            async with asyncio.timeout(LAST_EVENT_SECONDS):
-                await self._log.feed.reached(self._narrator.events.number)
+        await self._log.written_down()
         assert self._kept is not None, "only runs that are stored wait"
         pause = Pause(
             id=self.id,
@@ -432,12 +428,8 @@ class LiveRun:
                 if not won:
                     await self._machinery.log.take_over(self._log)
                     return
-        self._log.release()
-        self._narrator.say(frames)
-        # The log of a run that waited may be lost: then it is rebuilt from the table.
-        with contextlib.suppress(NotResumable):
-            async with asyncio.timeout(LAST_EVENT_SECONDS):
-                await self._log.feed.whole()
+        self._narrator.end(frames)
+        await self._log.written_down()
         if self.create.conversation:
             await self._machinery.bell.ring(bell_of_conversation(self.create.conversation))
 
