@@ -9,15 +9,14 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, transaction
-from django.db.models import Count, Q
-from django.db.models.functions import Now
+from django.db.models import Q
 
-from agents.conversation_store import append_items, as_rows
 from agents.errors import RunIsActive
 from agents.history_store import as_item, find_conversation
 from agents.models import Conversation, Item, Run
-from agents.models.choices import ACTIVE, RunState
+from agents.models.choices import ACTIVE
 from agents.models.run_rows import RUNNING, RunQuerySet
+from agents.run_statements import end_run, insert_run, keep_items
 from agents.runtime.paused_run import read_paused
 from agents.runtime.run_rows import (
     LEASE_SECONDS,
@@ -48,7 +47,7 @@ def begin_run(new: NewRun) -> Begun | Busy | Joined:
     """
     with tenant_scope(new.tenant_id):
         if not (new.conversation or new.previous or new.client_id):
-            return insert_run(new)
+            return Begun(pk=insert_run(new))
         try:
             return begin_in_turn(new)
         except IntegrityError:
@@ -71,7 +70,13 @@ def begin_in_turn(new: NewRun) -> Begun | Busy | Joined:
     previous = find_stored(new.previous) if new.previous else None
     if place is not None:
         note_beginning(place, new)
-    return insert_run(new, conversation=place, previous=previous)
+    return Begun(
+        pk=insert_run(
+            new,
+            conversation_pk=place.pk if place else None,
+            previous_pk=previous.pk if previous else None,
+        )
+    )
 
 
 def note_beginning(place: Conversation, new: NewRun) -> None:
@@ -86,35 +91,6 @@ def find_twin(new: NewRun, place: Conversation | None) -> Run | None:
     if place is None:
         runs = runs.filter(api_key_id=new.api_key_id)
     return runs.first()
-
-
-def insert_run(
-    new: NewRun, *, conversation: Conversation | None = None, previous: Run | None = None
-) -> Begun:
-    run = Run(
-        tenant_id=new.tenant_id,
-        public_id=new.id,
-        conversation=conversation,
-        previous=previous,
-        door=new.door,
-        model=new.model,
-        agent=new.agent,
-        agent_revision=new.agent_revision,
-        route=new.route,
-        api_key_id=new.api_key_id,
-        member_id=new.member_id,
-        client_id=new.client_id,
-        request=new.request,
-        background=new.background,
-        store=new.store,
-        worker=new.worker,
-        state=RunState.QUEUED if new.waits else RunState.IN_PROGRESS,
-        # The database's clock, by which the runs of a conversation are ordered.
-        started_at=None if new.waits else Now(),
-        lease_until=Now() + LEASE,
-    )
-    run.save(force_insert=True)
-    return Begun(pk=run.pk)
 
 
 def claim_run(run_id: str, worker: str) -> bool:
@@ -135,44 +111,15 @@ def renew_runs(worker: str, run_ids: Sequence[str]) -> Mapping[str, str]:
         return {run: (why or "cancelled") if asked else "" for run, asked, why in rows}
 
 
-@transaction.atomic
 def finish_run(ended: EndedRun) -> bool:
-    """End a run, and keep what it made, in one step. False if it had ended: nothing is kept."""
-    with tenant_scope(ended.tenant_id):
-        won = Run.objects.finish(
-            public_id=ended.id,
-            worker=ended.worker,
-            state=ended.state,
-            error=ended.error,
-            prompt_tokens=ended.usage.prompt_tokens,
-            cached_tokens=ended.usage.cached_tokens,
-            completion_tokens=ended.usage.completion_tokens,
-            steps=ended.steps,
-            tool_calls=ended.tool_calls,
-            cache_hit=ended.cache_hit,
-            checkpoint="",
-            **({"incomplete_reason": ended.reason} if ended.reason else {}),
-        )
-        if won:
-            keep_items(ended)
-        return won
+    """End a run, and keep what it made, in one step. False if it had ended: nothing is kept.
 
-
-def keep_items(ended: EndedRun) -> None:
-    """In the conversation, if the run has one and is not to be forgotten; else with the run."""
+    In the conversation, if the run has one and did not fail; else with the run.
+    """
     if ended.reason == ROLLBACK:
-        Item.objects.filter(run__public_id=ended.id).delete()
-    elif ended.conversation is not None and ended.state != "failed":
-        append_items(
-            ended.tenant_id, conversation=ended.conversation, run=ended.id, items=ended.items
-        )
-    elif ended.items:
-        counted = Run.objects.annotate(known=Count("items")).values_list("pk", "known")
-        run_id, known = counted.get(public_id=ended.id)
-        rows = as_rows(ended.items, first=known)
-        for row in rows:
-            row.tenant_id, row.run_id = ended.tenant_id, run_id
-        Item.objects.bulk_create(rows, ignore_conflicts=True)
+        return end_run(ended, conversation=None, items=())
+    conversation = None if ended.state == "failed" else ended.conversation
+    return end_run(ended, conversation=conversation, items=ended.items)
 
 
 def keep_left_items(run_id: str) -> None:
@@ -180,18 +127,12 @@ def keep_left_items(run_id: str) -> None:
     run = find_run(run_id)
     paused = read_paused(run.checkpoint)
     Run.objects.filter(pk=run.pk).update(checkpoint="")
-    if paused is not None:
+    if paused is not None and run.incomplete_reason != ROLLBACK:
         keep_items(
-            EndedRun(
-                id=run_id,
-                tenant_id=run.tenant_id,
-                worker="",
-                state="cancelled",
-                usage=paused.used,
-                conversation=run.conversation.public_id if run.conversation else None,
-                reason=run.incomplete_reason,
-                items=paused.kept_items(note=UNDECIDED),
-            )
+            run.tenant_id,
+            run_id,
+            conversation=run.conversation.public_id if run.conversation else None,
+            items=paused.kept_items(note=UNDECIDED),
         )
 
 

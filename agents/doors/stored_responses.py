@@ -7,7 +7,7 @@ from urllib.parse import parse_qs
 from agents.doors.call import Call
 from agents.doors.event_sink import EventSink
 from agents.doors.response_stream import stream_events
-from agents.events.response_object import known_response
+from agents.events.known_response import known_response
 from agents.runtime.items import item_json
 from kernel.asgi import ClientWatch
 from kernel.errors import InvalidParameter, NotFound

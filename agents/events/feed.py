@@ -79,18 +79,3 @@ class Feed:
         waiter = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         await waiter
-
-    async def reached(self, number: int) -> None:
-        """Return when readers may see the event of this number. Raises NotResumable."""
-        while len(self.events) <= number:
-            if self._failure is not None:
-                raise self._failure
-            await self._grown()
-
-    async def whole(self) -> Sequence[Event]:
-        """All events, when the last one is there. Raises NotResumable."""
-        while not self.is_over:
-            if self._failure is not None:
-                raise self._failure
-            await self._grown()
-        return self.events

@@ -1,7 +1,7 @@
 """The event log: every run's events, written by its worker, read by anybody anywhere.
 
-A reader in the worker that runs it is fed from memory, after Redis has the event. Elsewhere one
-task a run reads Redis for all readers of that process.
+A reader in the worker that runs it is fed from memory, after Redis has the event, or the table the
+end. Elsewhere one task a run reads Redis for all readers of that process.
 """
 
 import asyncio

@@ -34,6 +34,10 @@ class Narrator:
         """Tell frames of `events`, after what waits."""
         self._log.append([as_event(frame) for frame in frames])
 
+    def end(self, frames: list[Frame]) -> None:
+        """Tell the last frames, when the table has the end."""
+        self._log.end([as_event(frame) for frame in frames])
+
     def _collect(self, delta: TextDelta) -> None:
         self._waiting.append(delta.text)
         self._item_id = delta.item_id

@@ -1,7 +1,7 @@
 """The events of a run whose log is gone, made anew from what the table keeps. Never generated."""
 
 from agents.events.event import Event, Json, as_event
-from agents.events.response_object import KIND_OF_END, known_response, settings_of
+from agents.events.known_response import KIND_OF_END, known_response, settings_of
 from agents.events.responses import ResponseEvents
 from agents.runtime.items import FunctionCall, Message
 from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta

@@ -1,14 +1,11 @@
-"""The response object of Open Responses 2026-04-24: what a run echoes and made, and its end."""
+"""The response object of Open Responses 2026-04-24: what a run echoes, and what it made."""
 
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from agents.events.event import Json
 from agents.events.run_settings import RunSettings
 from agents.runtime.items import Item, item_json
-from agents.runtime.run_rows import KnownRun
 from tenants.admission.usage import Usage
 
 # What the schema requires of every response and we do not vary.
@@ -73,34 +70,3 @@ def usage_object(usage: Usage) -> Json:
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.total_tokens,
     }
-
-
-STATUS = {"requires_approval": "incomplete"}
-"""States that Open Responses has no word for."""
-KIND_OF_END = {
-    "completed": "response.completed",
-    "failed": "response.failed",
-    "incomplete": "response.incomplete",
-    "cancelled": "response.incomplete",
-}
-
-
-def settings_of(run: KnownRun) -> RunSettings:
-    """What the table keeps of a request."""
-    return msgspec.convert(run.request, RunSettings)
-
-
-def known_response(run: KnownRun) -> Json:
-    """The response of a run as the table knows it."""
-    reasons = {"cancelled": "cancelled", "requires_approval": "approval_required"}
-    reason = reasons.get(run.state, run.reason)
-    details = {"reason": reason} if run.state in ("incomplete", *reasons) else None
-    return response_object(
-        settings_of(run),
-        STATUS.get(run.state, run.state),
-        output=run.output,
-        usage=run.usage if run.is_over else None,
-        completed_at=run.ended_at,
-        error=run.error,
-        incomplete_details=details,
-    )

@@ -15,11 +15,17 @@ log = logging.getLogger(__name__)
 
 AWAY_SECONDS = 1.0
 """For which Redis is not asked again after it failed."""
+LAST_EVENT_SECONDS = 5.0
+"""More than Redis' client waits for an answer."""
 AWAY = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 
 class RunLog:
-    """The writing end of one run's log. Readers see an event when Redis has it."""
+    """The writing end of one run's log.
+
+    Readers see an event when Redis has it, and the end as soon as the table has it: whoever reads
+    elsewhere, and finds a log without an end, asks the table too.
+    """
 
     def __init__(self, run_id: str, writer: "LogWriter", *, ttl: int) -> None:
         self.run_id = run_id
@@ -30,23 +36,50 @@ class RunLog:
         self.on_taken: Callable[[], None] = lambda: None
         """Called when somebody else has ended the log."""
         self._writer = writer
-        self._unwritten: list[Event] = []
+        self._pending: list[Event] = []
+        """Told, and not answered by Redis; the first `_taken` of them are on their way."""
+        self._taken = 0
         self._held = True
+        self._is_settled = False
+        self._quiet = asyncio.Event()
+        self._quiet.set()
 
     def append(self, events: Sequence[Event]) -> None:
         """Tell, in order. Not a coroutine: a run never waits for its log."""
-        self._unwritten += events
+        self._pending += events
+        self._quiet.clear()
         if not self._held:
             self._writer.wake(self)
 
     def release(self) -> None:
         """From now on write: the run is known, so that nobody hears of one that is not."""
         self._held = False
-        if self._unwritten:
+        if self._pending:
             self._writer.wake(self)
 
+    def end(self, events: Sequence[Event]) -> None:
+        """Tell the last events of a run whose end the table has: readers here need not wait until
+        Redis has them too.
+
+        Unless Redis has nothing of this log yet: it could be deleted now, and then begin anew.
+        """
+        if self.feed.events:
+            self._is_settled = True
+            self.feed.add((*self._pending, *events))
+        self._held = False
+        self.append(events)
+
+    async def written_down(self) -> None:
+        """Return when Redis has answered about everything that was told, or has had the time."""
+        try:
+            async with asyncio.timeout(LAST_EVENT_SECONDS):
+                await self._quiet.wait()
+        except TimeoutError:
+            log.warning("the log of a run is still unwritten")
+
     def take(self) -> list[Event]:
-        events, self._unwritten = self._unwritten, []
+        events = self._pending[self._taken :]
+        self._taken = len(self._pending)
         return events
 
     def written(self, events: Sequence[Event], *, kept: bool) -> None:
@@ -54,7 +87,22 @@ class RunLog:
         if self.is_kept and not kept:
             log.warning("the log of a run is not kept: it cannot be resumed elsewhere")
         self.is_kept = self.is_kept and kept
+        self._forget(events)
         self.feed.add(events)
+
+    def refused(self, events: Sequence[Event]) -> None:
+        """Ids only rise: somebody has ended this log. From the table, if that has the end; else
+        it was somebody who took the worker for dead.
+        """
+        self._forget(events)
+        if not self._is_settled:
+            self.on_taken()
+
+    def _forget(self, events: Sequence[Event]) -> None:
+        del self._pending[: len(events)]
+        self._taken -= len(events)
+        if not self._pending:
+            self._quiet.set()
 
 
 class LogWriter:
@@ -103,8 +151,7 @@ class LogWriter:
                 self._away_until = now + AWAY_SECONDS
         for (run_log, events), answer in zip(work, answers, strict=True):
             if any(isinstance(each, redis.ResponseError) for each in answer):
-                # Ids only rise: somebody has ended this log, who took the worker for dead.
-                run_log.on_taken()
+                run_log.refused(events)
             else:
                 run_log.written(events, kept=None not in answer)
 

@@ -1,7 +1,8 @@
 """The state machine of a run: each transition is one conditional update that tells who won.
 
 queued → in_progress → completed | failed | incomplete | cancelled, with requires_approval between
-two stretches of in_progress. Nothing follows a terminal state.
+two stretches of in_progress. Nothing follows a terminal state. Beginning and end, for which clients
+wait, are in `agents.run_statements`.
 """
 
 from collections.abc import Sequence
@@ -42,11 +43,6 @@ class RunQuerySet(models.QuerySet[Any]):
         """Keep a worker's runs from counting as dead."""
         mine = self.filter(worker=worker, public_id__in=public_ids, state__in=HELD)
         mine.update(lease_until=Now() + lease)
-
-    def finish(self, *, public_id: str, worker: str, **facts: Any) -> bool:
-        """End a run that this worker holds. False if it has ended or was taken away."""
-        rows = self.filter(public_id=public_id, worker=worker, state__in=HELD)
-        return rows.update(ended_at=Now(), lease_until=None, **facts) == 1
 
     def ask_cancel(self, *, public_id: str, why: str) -> bool:
         """Note that a run is to be cancelled. The first reason stays."""

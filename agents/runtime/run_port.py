@@ -34,9 +34,11 @@ class ActiveRun(Protocol):
     started: asyncio.Future[Started]
     """Comes true when it may be told of; else it says why not."""
     over: asyncio.Event
-    error: PlatformError | None
-    """Why it failed, once it is over."""
     task: asyncio.Task[None] | None
+
+    @property
+    def error(self) -> PlatformError | None:
+        """Why it failed, once it is over."""
 
     @property
     def route(self) -> str:

@@ -18,10 +18,11 @@ from agents.events.rebuilt import end_frame, rebuilt_events
 from agents.redis_keys import APPROVALS
 from agents.runtime.create_run import CreateRun
 from agents.runtime.going_on import principal_of, target_again
-from agents.runtime.live_run import Again, LiveRun
+from agents.runtime.live_run import LiveRun
 from agents.runtime.machinery import Machinery
 from agents.runtime.outcome import Stop
 from agents.runtime.paused_run import PausedRun, read_paused
+from agents.runtime.run_in_hand import Again
 from agents.runtime.run_port import ActiveRun
 from agents.runtime.run_rows import RENEW_SECONDS, ROLLBACK, UNDECIDED, EndedRun, KnownRun
 from agents.runtime.run_target import target_of

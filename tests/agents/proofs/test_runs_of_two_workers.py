@@ -104,6 +104,7 @@ async def test_a_run_is_cancelled_from_another_process_within_a_second(
         cancelled = await gateway.post(acme, f"/v1/responses/{run_id}/cancel")
         *_, end = await frames_until(answer, *TERMINAL)
         seconds = time.monotonic() - asked_at
+        answer.close()
 
     assert seconds < 1
     assert cancelled.json()["status"] == end["response"]["status"] == "cancelled"

@@ -86,6 +86,8 @@ async def test_readers_in_both_processes_hear_all_of_it_in_order(gateway, other,
         await decide(gateway, acme, waiting)
         frames_here += await frames_until(here, *TERMINAL)
         frames_there += await frames_until(there, *TERMINAL)
+        here.close()
+        there.close()
 
     assert frames_here == frames_there
     assert text_of(frames_here) == "It is 42."

@@ -1,0 +1,138 @@
+"""A run as its worker has it in hand: what is wanted, by whom, and where its story is told."""
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import msgspec
+
+from agents.events.narrator import Narrator
+from agents.events.responses import ResponseEvents
+from agents.events.run_settings import RunSettings
+from agents.events.writer import RunLog
+from agents.runtime.catalog import RunLimits
+from agents.runtime.create_run import CreateRun
+from agents.runtime.items import Item
+from agents.runtime.paused_run import PausedRun
+from agents.runtime.ports import AskModel, Plan, Progress, Said
+from agents.runtime.resolution import Target
+from agents.runtime.run_request import row_of
+from agents.runtime.run_rows import NewRun, RunStore
+from inference.relay.parameters import ChatRequest
+from kernel.errors import Overloaded
+from tenants.admission.gate import Subject
+from tenants.admission.principal import Principal
+from tenants.admission.usage import Usage
+
+T = TypeVar("T")
+
+PATIENCE_SECONDS = 10.0
+PAUSE_SECONDS = 0.5
+
+
+class Again(msgspec.Struct, frozen=True, kw_only=True):
+    """How a run goes on that has waited for a person."""
+
+    paused: PausedRun
+    log: RunLog
+
+
+class Calls(Protocol):
+    """The model calls of the run, and what they have used."""
+
+    subject: Subject
+    used: Usage
+    count: int
+
+    def __call__(self, request: ChatRequest) -> AsyncGenerator[Said]:
+        """Ask once."""
+
+    def asked_as(self, target: Target) -> AskModel:
+        """Another agent's model, for this run."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunInHand:
+    """The parts of one run. What happens to it, and when, is `LiveRun`'s."""
+
+    worker: str
+    store: RunStore
+    create: CreateRun
+    principal: Principal
+    target: Target
+    settings: RunSettings
+    log: RunLog
+    narrator: Narrator
+    calls: Calls
+    paused: PausedRun | None
+    """What it had come to before it waited for a person."""
+
+    @property
+    def id(self) -> str:
+        return self.log.run_id
+
+    @property
+    def tenant_id(self) -> int:
+        return self.principal.tenant_id
+
+    @property
+    def limits(self) -> RunLimits:
+        return self.target.agent.limits if self.target.agent else RunLimits()
+
+    @property
+    def seconds_left(self) -> float:
+        """Of the time that it may take; waiting for people does not count."""
+        spent = self.paused.progress.seconds if self.paused else 0.0
+        return max(0.0, self.limits.seconds - spent)
+
+    def as_new(self, *, waits: bool) -> NewRun:
+        """As the table gets it."""
+        return row_of(
+            self.create,
+            self.settings,
+            principal=self.principal,
+            target=self.target,
+            worker=self.worker,
+            waits=waits,
+        )
+
+    def as_paused(self, plan: Plan, progress: Progress, items: Sequence[Item]) -> PausedRun:
+        """All that another worker needs to go on from here."""
+        agent, request = self.target.agent, plan.request
+        return PausedRun(
+            create=self.create,
+            settings=self.settings,
+            key=self.principal.public_id,
+            agent=agent.slug if agent else "",
+            revision=agent.revision if agent else 0,
+            request=msgspec.structs.replace(request, messages=request.messages[:1], tools=None),
+            messages=tuple(request.messages),
+            tools=tuple(request.tools or ()),
+            client_tools=plan.client_tools,
+            items=tuple(items),
+            progress=progress,
+            used=self.calls.used,
+            calls=self.calls.count,
+            number=self.narrator.events.number,
+        )
+
+    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Ask the table again for a while, should it be away. Raises Overloaded."""
+        deadline = time.monotonic() + (PATIENCE_SECONDS if self.create.store else 0)
+        while True:
+            try:
+                return await ask()
+            except Overloaded:
+                if time.monotonic() >= deadline:
+                    raise
+            await asyncio.sleep(PAUSE_SECONDS)
+
+
+def narrate(run_log: RunLog, settings: RunSettings, paused: PausedRun | None) -> Narrator:
+    """Tells a run from its beginning, or from where it waited."""
+    if paused is None:
+        return Narrator(ResponseEvents(settings), run_log)
+    events = ResponseEvents(settings, number=paused.number, done=paused.items)
+    return Narrator(events, run_log)
