@@ -155,7 +155,8 @@ def expire_waiting(*, now: datetime, after: timedelta) -> list[KnownRun]:
             created_at__lt=now - after,
             run__state=RunState.REQUIRES_APPROVAL,
         )
-        runs = set(late.values_list("run__public_id", flat=True)[:MOST_AT_ONCE])
+        oldest = late.order_by("created_at")
+        runs = set(oldest.values_list("run__public_id", flat=True)[:MOST_AT_ONCE])
         return [ended for run_id in sorted(runs) if (ended := expire(run_id, now=now))]
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Case, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
@@ -15,7 +15,7 @@ from unfold.widgets import UnfoldAdminTextInputWidget
 from agents import approvals
 from agents.errors import ApprovalResolved
 from agents.models import Approval
-from agents.models.choices import ApprovalState
+from agents.models.conversation import PENDING_FIRST
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES
 
@@ -55,9 +55,13 @@ class ApprovalAdmin(ReadOnlyAdmin):
     actions_row = ("approve", "deny")
     when_empty = "Nothing waits for you. Tools that need an approval ask for it here."
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
+        # What a run has come to may be large, and no page shows it.
+        rows: QuerySet[Approval] = super().get_queryset(request).defer("run__checkpoint")
+        return rows
+
     def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
-        pending = When(state=ApprovalState.PENDING, then=Value(0))
-        return (Case(pending, default=Value(1)).asc(), "-created_at")
+        return (PENDING_FIRST.asc(), "-created_at")
 
     @display(description="Status", label=BADGES, ordering="state")
     def status(self, approval: Approval) -> str:
