@@ -16,10 +16,11 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from agents.admin.tool_trial import ToolTrials
 from agents.admin.tool_words import EXAMPLES, SCHEMA_EXAMPLE
 from agents.models import Tool
 from agents.tool_store import delete_tool, ensure_tool, own_description, save_tool
-from kernel.console import ConsoleAdmin, add_refusals
+from kernel.console import add_refusals
 from kernel.display import BADGES
 
 
@@ -75,7 +76,7 @@ def examples_of(tool: Tool) -> SafeString:
 
 
 @admin.register(Tool)
-class ToolAdmin(ConsoleAdmin):
+class ToolAdmin(ToolTrials):
     form = ToolForm
     list_display = ("name", "tenant", "kind", "state", "approval", "timeout", "changed_at")
     list_filter = (
@@ -94,6 +95,7 @@ class ToolAdmin(ConsoleAdmin):
         ("Credential", {"fields": ("credential_state", "new_credential", "forget_credential")}),
     )
     readonly_fields = ("credential_state",)
+    actions_detail = ("trial",)
     actions = ("enable_selected", "disable_selected")
     when_empty = "Make a tool: an HTTP request, an MCP server, another agent or a built-in one."
 

@@ -1,0 +1,98 @@
+"""One call of a tool by a person: made as a run makes it, timed, and noted in the audit log."""
+
+import asyncio
+import time
+from dataclasses import dataclass
+
+from django.core.exceptions import ValidationError
+from django.db import connection
+
+from agents.models import Tool
+from agents.runtime.arguments import WrongArguments, read_arguments
+from agents.runtime.carrying_out import Carrier
+from agents.runtime.items import FunctionCall
+from agents.runtime.limits import USUAL_LIMITS
+from agents.runtime.ports import Budget, CallContext, Fact, Progress, Ready, ToolEnded
+from agents.runtime.tool_spec import ToolSpec
+from agents.runtime.tools.kind import Delegate
+from agents.runtime.tools.kinds import every_kind
+from agents.runtime.tools.toolbox import KindToolbox
+from agents.tool_store import load_spec
+from kernel.audit import note_use
+from kernel.egress import configured_egress
+from kernel.errors import NotFound
+
+NO_AGENTS = "Another agent answers within a run only: ask the agent that hands over to it."
+CALL = "trial"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trial:
+    """What came of a call."""
+
+    output: str
+    """As the model would read it, without the credential."""
+    is_error: bool
+    seconds: float
+
+
+def try_tool(*, tool: Tool, arguments: str) -> Trial:
+    """Call `tool` with the JSON object `arguments`, which may have effects like any other call.
+
+    Takes at most as long as the tool may. A tool that is off, or needs an approval, is called
+    too: a person asks. Raises ValidationError for arguments that the tool does not take, and for
+    a kind that only runs can call; then nothing was called.
+    """
+    if tool.kind == "agent":
+        raise ValidationError(NO_AGENTS)
+    spec = load_spec(tool)
+    try:
+        ready = Ready(
+            call=FunctionCall(id=CALL, call_id=CALL, name=tool.name, arguments=arguments),
+            tool=spec,
+            arguments=read_arguments(arguments, spec.schema),
+        )
+    except WrongArguments as error:
+        raise ValidationError({"arguments": str(error)}) from error
+    named = ", ".join(sorted(ready.arguments)) or "nothing"
+    # Before it is made: it may have effects, whatever becomes of this process. Names only, for
+    # what is said in a call can be erased elsewhere, and not here.
+    note_use(tool, act="test call", told=f"with {named}")
+    let_go_of_database()
+    trial = asyncio.run(carry_out(ready))
+    outcome = "failed" if trial.is_error else "answered"
+    note_use(tool, act="test call", told=f"{outcome} after {trial.seconds:.2f} s")
+    return trial
+
+
+def let_go_of_database() -> None:
+    """Hold no connection while somebody else's server takes its time."""
+    if not connection.in_atomic_block:
+        connection.close()
+
+
+async def carry_out(ready: Ready) -> Trial:
+    ended: list[ToolEnded] = []
+
+    async def listen(fact: Fact) -> None:
+        if isinstance(fact, ToolEnded):
+            ended.append(fact)
+
+    carrier = Carrier(
+        toolbox_of(ready.tool),
+        tell=listen,
+        context=CallContext(budget=Budget(USUAL_LIMITS, Progress(), clock=time.monotonic)),
+        clock=time.monotonic,
+    )
+    # The tool's own limit ends it first.
+    outputs = await carrier.carry_out([ready], seconds=ready.tool.timeout_seconds + 5)
+    fact = ended[0]
+    return Trial(output=outputs[CALL], is_error=fact.is_error, seconds=fact.seconds)
+
+
+def toolbox_of(tool: ToolSpec) -> KindToolbox:
+    return KindToolbox([tool], every_kind(configured_egress(), no_delegates))
+
+
+async def no_delegates(slug: str, message: str) -> Delegate:
+    raise NotFound(NO_AGENTS)
