@@ -5,7 +5,6 @@ import time
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
-from django.db import connection
 
 from agents.models import Tool
 from agents.runtime.arguments import WrongArguments, read_arguments
@@ -19,6 +18,7 @@ from agents.runtime.tools.kinds import every_kind
 from agents.runtime.tools.toolbox import KindToolbox
 from agents.tool_store import load_spec
 from kernel.audit import note_use
+from kernel.database import let_go_of_database
 from kernel.egress import configured_egress
 from kernel.errors import NotFound
 
@@ -63,12 +63,6 @@ def try_tool(*, tool: Tool, arguments: str) -> Trial:
     outcome = "failed" if trial.is_error else "answered"
     note_use(tool, act="test call", told=f"{outcome} after {trial.seconds:.2f} s")
     return trial
-
-
-def let_go_of_database() -> None:
-    """Hold no connection while somebody else's server takes its time."""
-    if not connection.in_atomic_block:
-        connection.close()
 
 
 async def carry_out(ready: Ready) -> Trial:

@@ -16,6 +16,7 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from agents.admin.tool_imports import ToolImports
 from agents.admin.tool_trial import ToolTrials
 from agents.admin.tool_words import EXAMPLES, SCHEMA_EXAMPLE
 from agents.models import Tool
@@ -76,7 +77,7 @@ def examples_of(tool: Tool) -> SafeString:
 
 
 @admin.register(Tool)
-class ToolAdmin(ToolTrials):
+class ToolAdmin(ToolTrials, ToolImports):
     form = ToolForm
     list_display = ("name", "tenant", "kind", "state", "approval", "timeout", "changed_at")
     list_filter = (
@@ -96,8 +97,9 @@ class ToolAdmin(ToolTrials):
     )
     readonly_fields = ("credential_state",)
     actions_detail = ("trial",)
+    actions_list = ("openapi", "mcp")
     actions = ("enable_selected", "disable_selected")
-    when_empty = "Make a tool: an HTTP request, an MCP server, another agent or a built-in one."
+    when_empty = "Make a tool, or import some from an OpenAPI document or an MCP server."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tool]:
         # Not read, so that a lost encryption key does not take the whole page with it.

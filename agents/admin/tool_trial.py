@@ -17,7 +17,11 @@ from agents.tool_trial import NO_AGENTS, Trial, try_tool
 from kernel.console import ConsoleAdmin, add_refusals
 
 BLANKS: Mapping[Any, Any] = {
-    **{"integer": 0, "number": 0, "boolean": False, "array": [], "object": {}},
+    "integer": 0,
+    "number": 0,
+    "boolean": False,
+    "array": [],
+    "object": {},
 }
 
 

@@ -184,7 +184,10 @@ paths:
 def test_a_document_may_be_yaml():
     (tool,) = import_operations(read_document(YAML)).tools
 
-    assert (tool.tool_name, tool.settings["url"]) == ("pets_get", "https://pets.example/v2/pets/{id}")
+    assert (tool.tool_name, tool.settings["url"]) == (
+        "pets_get",
+        "https://pets.example/v2/pets/{id}",
+    )
     assert tool.schema["required"] == ["id"]
 
 

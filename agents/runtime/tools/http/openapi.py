@@ -6,12 +6,12 @@ said for each operation, so that the others can be imported.
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
 from agents.runtime.arguments import WrongArguments, ensure_schema
-from agents.runtime.imported_tool import ImportedTool
+from agents.runtime.imported_tool import ImportedTool, unique
 from agents.runtime.tools.http.openapi_schema import (
     Definitions,
     WrongReference,
@@ -147,9 +147,7 @@ def as_tool(operation: Operation, document: Mapping[str, Any], base: str) -> Imp
     )
 
 
-def parameters_of(
-    operation: Operation, document: Mapping[str, Any]
-) -> Iterable[Mapping[str, Any]]:
+def parameters_of(operation: Operation, document: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
     """One of the operation replaces one of its path. Raises WrongReference."""
     found = {}
     for each in (*operation.shared, *listed(operation.body.get("parameters"))):
@@ -222,14 +220,3 @@ def description_of(operation: Operation) -> str:
     texts = (operation.body.get("summary"), operation.body.get("description"))
     said = "\n".join(text for text in texts if isinstance(text, str) and text)
     return said[:LONGEST_DESCRIPTION] or f"{operation.method.upper()} {operation.path}"
-
-
-def unique(tools: list[ImportedTool]) -> tuple[ImportedTool, ...]:
-    """Under names that differ once models can call them."""
-    seen: dict[str, int] = {}
-    result = []
-    for tool in tools:
-        count = seen[tool.tool_name] = seen.get(tool.tool_name, 0) + 1
-        name = tool.name if count == 1 else f"{tool.tool_name[:60]}_{count}"
-        result.append(replace(tool, name=name))
-    return tuple(result)

@@ -89,12 +89,14 @@ def resolve(value: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
 
     Raises WrongReference for a reference to elsewhere, to nothing, or in a circle.
     """
+    target = ""
     for _ in range(DEEPEST):
         if not isinstance(value, dict):
             return {}
-        target = value.get("$ref")
-        if not isinstance(target, str):
+        told = value.get("$ref")
+        if not isinstance(told, str):
             return value
+        target = told
         value = at(document, target)
     raise WrongReference(f"The reference {target[:100]!r} goes round in a circle.")
 
@@ -103,7 +105,7 @@ def at(document: Mapping[str, Any], pointer: str) -> Any:
     """RFC 6901, inside the document only. Raises WrongReference."""
     if not pointer.startswith("#/"):
         raise WrongReference(
-            f"It refers to {pointer[:100]!r}, outside of the document. Nothing is fetched from there."
+            f"It refers to {pointer[:100]!r}, outside of the document: nothing is fetched."
         )
     place: Any = document
     for step in pointer.removeprefix("#/").split("/"):
