@@ -15,7 +15,7 @@ from django.urls import reverse
 from agents.kept_offers import find_offer
 from agents.models import Tool
 from agents.tool_imports import Terms, import_tools
-from tests.fixtures.console import PASSWORD, rows
+from tests.fixtures.console import rows
 from tests.fixtures.tool_servers import local
 from tests.fixtures.tools import make_tool
 
@@ -124,7 +124,7 @@ def test_an_uploaded_file_may_be_yaml(console, acme):
 
 WRONG = {
     "nothing": ({}, "Give an address"),
-    "no JSON": ({"document": "{"}, "not valid JSON"),
+    "no JSON": ({"document": "{"}, "neither JSON nor YAML"),
     "no YAML": ({"document": "a: [1"}, "neither JSON nor YAML"),
     "Swagger 2": ({"document": '{"swagger": "2.0"}'}, "no OpenAPI 3"),
     "no paths": ({"document": '{"openapi": "3.1.0", "paths": {}}'}, "no paths"),
@@ -175,8 +175,8 @@ def test_what_a_document_says_is_never_a_part_of_the_page(console, acme):
 
 def test_an_offer_is_for_who_asked_only(console, acme, django_user_model, client):
     offered = offer(console, acme, document=DOCUMENT, new_credential=SECRET)
-    django_user_model.objects.create_superuser("other", password=PASSWORD)
-    client.login(username="other", password=PASSWORD)
+    other = django_user_model.objects.create_superuser("other")
+    client.force_login(other)
 
     answer = choose(client, offered, "pets_get")
 

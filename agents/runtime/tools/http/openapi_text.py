@@ -28,17 +28,12 @@ def read_text(text: bytes) -> Any:
     """What is written there, as JSON knows it. Raises WrongDocument."""
     if len(text) > LONGEST_DOCUMENT:
         raise WrongDocument(f"The document is longer than {LONGEST_DOCUMENT // 2**20} MiB.")
-    if text.lstrip().startswith((b"{", b"[")):
-        return read_json(text)
-    return read_yaml(text)
-
-
-def read_json(text: bytes) -> Any:
     try:
         ensure_shallow(text)
         return msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidJson) as error:
-        raise WrongDocument("The document is not valid JSON, and no YAML either.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidJson):
+        # YAML in braces looks like JSON. Of what is neither, its parser knows the line.
+        return read_yaml(text)
 
 
 def read_yaml(text: bytes) -> Any:

@@ -1,0 +1,52 @@
+"""The brake on guessing passwords: from where somebody asks, and what who is locked out reads."""
+
+from ipaddress import IPv6Address, ip_address, ip_network
+from typing import Any
+
+from django.conf import settings
+from django.contrib import admin
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+TOO_MANY = 429
+OF_ONE_SITE = 64
+"""Bits of an IPv6 address that a provider gives out; the others are the visitor's to choose."""
+
+
+def client_address(request: HttpRequest) -> str | None:
+    """Whom the peer, or the outermost of the trusted proxies, is connected to.
+
+    What stands further left in `X-Forwarded-For` is the visitor's own invention. None if a local
+    socket tells no address.
+    """
+    peer = request.META.get("REMOTE_ADDR") or ""
+    hops = settings.TRUSTED_PROXIES
+    named = [each.strip() for each in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
+    seen = named[-hops] if 0 < hops <= len(named) else peer
+    return in_one_spelling(seen) or in_one_spelling(peer)
+
+
+def in_one_spelling(text: str) -> str | None:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return None
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return str(ip_network((address, OF_ONE_SITE), strict=False).network_address)
+
+
+def answer_locked_out(request: HttpRequest, _response: Any, _credentials: Any) -> HttpResponse:
+    """The page in place of the login: when to try again, and who can help before."""
+    seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
+    context = {
+        **admin.site.each_context(request),
+        "title": "Locked out",
+        "minutes": seconds // 60,
+        "most": settings.AXES_FAILURE_LIMIT,
+    }
+    answer = render(request, "console/locked_out.html", context, status=TOO_MANY)
+    answer["Retry-After"] = str(seconds)
+    return answer
