@@ -14,16 +14,32 @@ OF_ONE_SITE = 64
 
 
 def client_address(request: HttpRequest) -> str | None:
-    """Whom the peer, or the outermost of the trusted proxies, is connected to.
+    """From where a request came to the first of the trusted proxies, or to us.
 
     What stands further left in `X-Forwarded-For` is the visitor's own invention. None if a local
     socket tells no address.
     """
-    peer = request.META.get("REMOTE_ADDR") or ""
-    hops = settings.TRUSTED_PROXIES
-    named = [each.strip() for each in request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")]
-    seen = named[-hops] if 0 < hops <= len(named) else peer
-    return in_one_spelling(seen) or in_one_spelling(peer)
+    address = request.META.get("REMOTE_ADDR") or ""
+    hops = request.META.get("HTTP_X_FORWARDED_FOR", "").split(",")
+    while hops and is_trusted(address):
+        before = hops.pop().strip()
+        if in_one_spelling(before) is None:
+            break
+        address = before
+    return in_one_spelling(address)
+
+
+def is_trusted(address: str) -> bool:
+    """Whether it is a proxy of ours, or the local socket of one."""
+    trusted = settings.TRUSTED_PROXIES
+    return not address or "*" in trusted or any(is_within(address, each) for each in trusted)
+
+
+def is_within(address: str, network: str) -> bool:
+    try:
+        return ip_address(address) in ip_network(network)
+    except ValueError:
+        return False
 
 
 def in_one_spelling(text: str) -> str | None:

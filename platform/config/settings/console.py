@@ -84,11 +84,10 @@ AXES_COOLOFF_TIME = timedelta(
         says="For how long a name is locked out at an address.",
     )
 )
-TRUSTED_PROXIES = env.integer(
+TRUSTED_PROXIES = env.listed(
     "TENANTRY_TRUSTED_PROXIES",
-    default=0,
-    at_least=0,
-    says="How many proxies stand before the console and add to X-Forwarded-For.",
+    default="127.0.0.1",
+    says="Proxies whose X-Forwarded-For is believed, comma-separated addresses or networks.",
 )
 # It ends when it was said to, however often somebody tries meanwhile.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False

@@ -92,22 +92,26 @@ def test_who_runs_the_server_unlocks_from_there(client, capsys):
 
 
 @pytest.mark.parametrize(
-    ("proxies", "forwarded", "address"),
+    ("proxies", "peer", "forwarded", "address"),
     [
-        (0, "", "10.0.0.1"),
-        (0, "203.0.113.7", "10.0.0.1"),
-        (1, "203.0.113.7", "203.0.113.7"),
-        (1, "1.1.1.1, 203.0.113.7", "203.0.113.7"),
-        (2, "1.1.1.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
-        (2, "203.0.113.7", "10.0.0.1"),
-        (1, "", "10.0.0.1"),
-        (1, "unknown", "10.0.0.1"),
-        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
-        (1, "::ffff:203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "203.0.113.7", "", "203.0.113.7"),
+        ("127.0.0.1", "203.0.113.7", "1.1.1.1", "203.0.113.7"),
+        ("10.0.0.0/8", "10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("10.0.0.0/8", "10.0.0.1", "1.1.1.1, 203.0.113.7", "203.0.113.7"),
+        ("10.0.0.0/8", "10.0.0.1", "1.1.1.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
+        ("10.0.0.1", "10.0.0.1", "203.0.113.7, 10.0.0.9", "10.0.0.9"),
+        ("10.0.0.0/8", "10.0.0.1", "", "10.0.0.1"),
+        ("10.0.0.0/8", "10.0.0.1", "unknown", "10.0.0.1"),
+        ("*", "10.0.0.1", "203.0.113.7", "203.0.113.7"),
+        ("nonsense", "10.0.0.1", "203.0.113.7", "10.0.0.1"),
+        ("127.0.0.1", "", "203.0.113.7", "203.0.113.7"),
+        ("127.0.0.1", "", "", None),
+        ("10.0.0.1", "10.0.0.1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("10.0.0.1", "10.0.0.1", "::ffff:203.0.113.7", "203.0.113.7"),
     ],
 )
-def test_only_what_trusted_proxies_say_counts(settings, proxies, forwarded, address):
-    settings.TRUSTED_PROXIES = proxies
+def test_only_what_trusted_proxies_say_counts(settings, proxies, peer, forwarded, address):
+    settings.TRUSTED_PROXIES = [proxies]
     told = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
-    request = RequestFactory().get("/", REMOTE_ADDR="10.0.0.1", **told)
+    request = RequestFactory().get("/", REMOTE_ADDR=peer, **told)
     assert client_address(request) == address
