@@ -35,6 +35,14 @@ class Trial:
     is_error: bool
     seconds: float
 
+    @property
+    def took(self) -> str:
+        """0.4 ms, 120 ms, 1.52 s"""
+        if self.seconds >= 1:
+            return f"{self.seconds:.2f} s"
+        milliseconds = self.seconds * 1000
+        return f"{milliseconds:.1f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"  # noqa: PLR2004
+
 
 def try_tool(*, tool: Tool, arguments: str) -> Trial:
     """Call `tool` with the JSON object `arguments`, which may have effects like any other call.
@@ -61,7 +69,7 @@ def try_tool(*, tool: Tool, arguments: str) -> Trial:
     let_go_of_database()
     trial = asyncio.run(carry_out(ready))
     outcome = "failed" if trial.is_error else "answered"
-    note_use(tool, act="test call", told=f"{outcome} after {trial.seconds:.2f} s")
+    note_use(tool, act="test call", told=f"{outcome} after {trial.took}")
     return trial
 
 

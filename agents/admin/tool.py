@@ -1,5 +1,6 @@
 """Tools: what a tenant's agents may call, by kind. A credential goes in and never comes out."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -23,6 +24,13 @@ from agents.models import Tool
 from agents.tool_store import delete_tool, ensure_tool, own_description, save_tool
 from kernel.console import add_refusals
 from kernel.display import BADGES
+
+
+class IndentedJson(json.JSONEncoder):
+    """As people write it: a schema on one line is read by nobody."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
 
 
 class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -115,6 +123,7 @@ class ToolAdmin(ToolTrials, ToolImports):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name in {"schema", "settings"}:
             field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"})
+            field.encoder = IndentedJson
         elif db_field.name == "description":
             field.widget.attrs["rows"] = 3
         return field

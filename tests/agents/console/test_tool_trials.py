@@ -52,7 +52,7 @@ def test_the_call_is_made_as_a_run_makes_it(console, orders, tool_host):
     assert (tool_host.last[1], len(tool_host.seen)) == ("/orders/7", 1)
     assert tool_host.last[2]["Authorization"] == f"Bearer {SECRET}"
     assert answer.context["trial"].output == '{"ok": true}'
-    assert " s</span>" in text_of(answer)
+    assert "ms</span>" in text_of(answer)
 
 
 def test_what_a_server_repeats_of_the_credential_is_not_shown(console, orders, tool_host):
@@ -110,7 +110,7 @@ def test_who_called_what_is_noted_but_not_what_was_said(console, orders, operato
     before, after = LogEntry.objects.filter(action=LogEntry.Action.ACCESS).order_by("pk")
     assert (before.actor, before.object_repr) == (operator, "orders")
     assert before.changes_dict == {"test call": ["", "with number"]}
-    assert after.changes_dict["test call"][1].startswith("answered after 0.")
+    assert after.changes_dict["test call"][1].startswith("answered after ")
 
 
 def test_a_built_in_tool_can_be_tried(console, acme):
