@@ -51,9 +51,10 @@ def find_offer(name: str, *, user: int) -> KeptOffer | None:
     try:
         sealed = cache.get(key_of(name), "")
         text = decrypt(sealed)
-    except (redis.RedisError, SecretUnreadable):
+        kept = msgspec.json.decode(text, type=KeptOffer) if text else None
+    except (redis.RedisError, SecretUnreadable, msgspec.ValidationError):
+        # Away, or kept by another version: to who asks, it is not there any more.
         return None
-    kept = msgspec.json.decode(text, type=KeptOffer) if text else None
     return kept if kept is not None and kept.user == user else None
 
 

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from agents.runtime.imported_tool import ImportedTool, unique
+from agents.runtime.tool_output import without
 from agents.runtime.tools.http.openapi import (
     Skipped,
     WrongDocument,
@@ -20,7 +21,6 @@ from agents.runtime.tools.http.openapi_text import LONGEST_DOCUMENT
 from agents.runtime.tools.mcp.calling import McpTools
 from agents.runtime.tools.mcp.settings import McpSettings
 from agents.runtime.tools.settings import WrongSettings
-from agents.runtime.tools.toolbox import without
 from kernel.database import let_go_of_database
 from kernel.egress import Request, configured_egress, fetch_now
 from kernel.egress_rules import TargetRefused

@@ -12,15 +12,12 @@ from agents.runtime.carrying_out import Carrier
 from agents.runtime.items import FunctionCall
 from agents.runtime.limits import USUAL_LIMITS
 from agents.runtime.ports import Budget, CallContext, Fact, Progress, Ready, ToolEnded
-from agents.runtime.tool_spec import ToolSpec
-from agents.runtime.tools.kind import Delegate
-from agents.runtime.tools.kinds import every_kind
+from agents.runtime.tools.own_kinds import own_kinds
 from agents.runtime.tools.toolbox import KindToolbox
 from agents.tool_store import load_spec
 from kernel.audit import note_use
 from kernel.database import let_go_of_database
 from kernel.egress import configured_egress
-from kernel.errors import NotFound
 
 NO_AGENTS = "Another agent answers within a run only: ask the agent that hands over to it."
 CALL = "trial"
@@ -81,7 +78,7 @@ async def carry_out(ready: Ready) -> Trial:
             ended.append(fact)
 
     carrier = Carrier(
-        toolbox_of(ready.tool),
+        KindToolbox([ready.tool], own_kinds(configured_egress())),
         tell=listen,
         context=CallContext(budget=Budget(USUAL_LIMITS, Progress(), clock=time.monotonic)),
         clock=time.monotonic,
@@ -90,11 +87,3 @@ async def carry_out(ready: Ready) -> Trial:
     outputs = await carrier.carry_out([ready], seconds=ready.tool.timeout_seconds + 5)
     fact = ended[0]
     return Trial(output=outputs[CALL], is_error=fact.is_error, seconds=fact.seconds)
-
-
-def toolbox_of(tool: ToolSpec) -> KindToolbox:
-    return KindToolbox([tool], every_kind(configured_egress(), no_delegates))
-
-
-async def no_delegates(slug: str, message: str) -> Delegate:
-    raise NotFound(NO_AGENTS)

@@ -1,5 +1,6 @@
 """Forms of the pages that import tools."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
@@ -16,7 +17,6 @@ from unfold.widgets import (
 )
 
 from agents.runtime.tools.http.openapi_text import LONGEST_DOCUMENT
-from agents.tool_imports import Candidate
 from agents.tool_offers import Credential
 from tenants.models import Tenant
 
@@ -139,7 +139,7 @@ class ChooseForm(forms.Form):
         help_text="A person must allow each call before it is made.",
     )
 
-    def __init__(self, request: HttpRequest, candidates: tuple[Candidate, ...]) -> None:
+    def __init__(self, request: HttpRequest, possible: Iterable[str]) -> None:
         super().__init__(request.POST if request.method == "POST" else None)
         names: Any = self.fields["names"]
-        names.choices = [(each.name, each.name) for each in candidates if not each.problem]
+        names.choices = [(each, each) for each in possible]

@@ -86,7 +86,8 @@ class ToolImports(ConsoleAdmin):
             self.message_user(request, GONE, "warning")
             return self.back_to_list()
         candidates = candidates_of(kept.offer, tenant=tenant, prefix=kept.prefix)
-        form = ChooseForm(request, candidates)
+        possible = [each.name for each in candidates if not each.problem]
+        form = ChooseForm(request, possible)
         if form.is_bound and form.is_valid() and self.make(request, tenant, kept, form):
             forget_offer(name)
             return self.back_to_list()
@@ -99,7 +100,7 @@ class ToolImports(ConsoleAdmin):
             "again": reverse(
                 f"admin:agents_tool_{'mcp' if kept.offer.kind == 'mcp' else 'openapi'}"
             ),
-            "possible": sum(not each.problem for each in candidates),
+            "possible": len(possible),
         }
         return self.import_page(request, "agents/tool_choice.html", context)
 

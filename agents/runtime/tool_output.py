@@ -3,6 +3,8 @@
 import re
 from typing import Any
 
+import msgspec
+
 LONGEST_OUTPUT = 32_000
 """Characters, some 8,000 tokens: more than that drowns the conversation."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
@@ -47,3 +49,11 @@ def readable(body: bytes, content_type: str) -> str:
         return body.decode(named[1] if named else "utf-8", errors="replace")
     except LookupError:
         return body.decode("utf-8", errors="replace")
+
+
+def without(credential: str, text: str) -> str:
+    """`text` without the credential, which servers like to repeat in what they answer."""
+    if not credential:
+        return text
+    in_json = msgspec.json.encode(credential).decode()[1:-1]
+    return text.replace(credential, "[credential]").replace(in_json, "[credential]")
