@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from django.core.exceptions import ValidationError
 from django.db import InterfaceError, OperationalError, transaction
-from django.db.models import TextField
+from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from agents.errors import AgentsUnavailable
@@ -29,14 +29,23 @@ def load_tools(tenant_id: int, names: Collection[str] | None = None) -> tuple[To
     """
     try:
         with tenant_scope(tenant_id):
-            tools = Tool.objects.filter(enabled=True).defer("credential")
-            # As it is stored: the field would raise for one that no key fits any more.
-            tools = tools.annotate(sealed=Cast("credential", TextField())).order_by("name")
+            tools = sealed_tools().filter(enabled=True).order_by("name")
             if names is not None:
                 tools = tools.filter(name__in=names)
             return tuple(as_spec(tool) for tool in tools)
     except (OperationalError, InterfaceError) as error:
         raise AgentsUnavailable from error
+
+
+def sealed_tools() -> QuerySet[Tool]:
+    """With the credential as it is stored: the field would raise for one that no key fits."""
+    return Tool.objects.defer("credential").annotate(sealed=Cast("credential", TextField()))
+
+
+def load_spec(tool: Tool) -> ToolSpec:
+    """One tool as runs call it, enabled or not."""
+    with tenant_scope(tool.tenant_id):
+        return as_spec(sealed_tools().get(pk=tool.pk))
 
 
 def load_tools_by_name(tenant_id: int) -> Mapping[str, ToolSpec]:

@@ -5,7 +5,6 @@ Synchronous: the gateway calls these on its database threads.
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
 import msgspec
 from django.db import transaction
@@ -19,7 +18,7 @@ from agents.models.choices import ACTIVE, ApprovalState, RunState
 from agents.run_store import LEASE, find_run, keep_left_items, known_run
 from agents.runtime.items import ApprovalRequest
 from agents.runtime.run_rows import APPROVAL_EXPIRED, KnownRun, Pause
-from agents.runtime.tool_output import storable
+from agents.runtime.tool_output import storable, storable_json
 from agents.runtime.verdict import Verdict
 from kernel.errors import NotFound
 from tenants.scoping import every_tenant, tenant_scope
@@ -59,21 +58,8 @@ def approval_of(request: ApprovalRequest, run: Run) -> Approval:
         public_id=request.id,
         call_id=storable(request.call_id)[:100],
         tool=request.name[:64],
-        arguments=clean(msgspec.json.decode(request.arguments or "{}")),
+        arguments=storable_json(msgspec.json.decode(request.arguments or "{}")),
     )
-
-
-def clean(value: Any) -> Any:
-    """JSON without what a column of it cannot hold."""
-    match value:
-        case str():
-            return storable(value)
-        case list():
-            return [clean(each) for each in value]
-        case dict():
-            return {storable(name): clean(each) for name, each in value.items()}
-        case _:
-            return value
 
 
 def pause_run(pause: Pause) -> str | None:
@@ -155,7 +141,8 @@ def expire_waiting(*, now: datetime, after: timedelta) -> list[KnownRun]:
             created_at__lt=now - after,
             run__state=RunState.REQUIRES_APPROVAL,
         )
-        runs = set(late.values_list("run__public_id", flat=True)[:MOST_AT_ONCE])
+        oldest = late.order_by("created_at")
+        runs = set(oldest.values_list("run__public_id", flat=True)[:MOST_AT_ONCE])
         return [ended for run_id in sorted(runs) if (ended := expire(run_id, now=now))]
 
 

@@ -5,8 +5,10 @@ from typing import Any
 
 from django import forms
 from django.contrib import admin
-from django.db.models import Case, Value, When
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
@@ -16,6 +18,8 @@ from agents import approvals
 from agents.errors import ApprovalResolved
 from agents.models import Approval
 from agents.models.choices import ApprovalState
+from agents.models.conversation import PENDING_FIRST
+from agents.tasks import MOST_DAYS_TO_DECIDE
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES
 
@@ -48,16 +52,21 @@ class ApprovalAdmin(ReadOnlyAdmin):
     search_help_text = "The whole id of an approval or a run, or a tool's name."
     paginator = InfinitePaginator
     fields = (
-        *("public_id", "tenant", "run", "tool", "arguments", "state", "resolved_by", "reason"),
+        *("public_id", "tenant", "run", "tool", "whole_call", "status", "resolved_by", "reason"),
         *("created_at", "resolved_at"),
     )
     actions_detail = ("approve", "deny")
+    change_form_before_template = "agents/approval.html"
     actions_row = ("approve", "deny")
     when_empty = "Nothing waits for you. Tools that need an approval ask for it here."
 
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
+        # What a run has come to may be large, and no page shows it.
+        rows: QuerySet[Approval] = super().get_queryset(request).defer("run__checkpoint")
+        return rows
+
     def get_ordering(self, request: HttpRequest) -> tuple[Any, ...]:
-        pending = When(state=ApprovalState.PENDING, then=Value(0))
-        return (Case(pending, default=Value(1)).asc(), "-created_at")
+        return (PENDING_FIRST.asc(), "-created_at")
 
     @display(description="Status", label=BADGES, ordering="state")
     def status(self, approval: Approval) -> str:
@@ -67,6 +76,20 @@ class ApprovalAdmin(ReadOnlyAdmin):
     def called_with(self, approval: Approval) -> str:
         text = json.dumps(approval.arguments, ensure_ascii=False)
         return text if len(text) <= SHORT else f"{text[:SHORT]}…"
+
+    @display(description="Arguments")
+    def whole_call(self, approval: Approval) -> SafeString:
+        text = json.dumps(approval.arguments, indent=2, ensure_ascii=False)
+        return format_html('<pre class="console-code console-result">{}</pre>', text)
+
+    def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
+        """As Django's, with what can be decided, and until when."""
+        approval = self.get_object(request, object_id)
+        waits = approval is not None and approval.state == ApprovalState.PENDING
+        until = approval.created_at + MOST_DAYS_TO_DECIDE if waits else None
+        context = {**(kwargs.get("extra_context") or {}), "approval": approval, "until": until}
+        kwargs["extra_context"] = context
+        return super().change_view(request, object_id, *args, **kwargs)
 
     @action(description="Allow", icon="check_circle", url_path="approve")
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:

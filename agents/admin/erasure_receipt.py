@@ -74,7 +74,7 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
     @display(description="Erased")
     def gone(self, receipt: ErasureReceipt) -> str:
         counts = sorted(receipt.counts.items())
-        words = [f"{count:,} {kind.replace('_', ' ')}" for kind, count in counts if count]
+        words = [counted(kind.replace("_", " "), count) for kind, count in counts if count]
         return ", ".join(words) or "nothing was there"
 
     @action(description="Erase a tenant's data", icon="delete_forever")
@@ -99,3 +99,8 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
                 "back": reverse("admin:agents_erasurereceipt_changelist"),
             },
         )
+
+
+def counted(kind: str, count: int) -> str:
+    """1 run, 1,200 runs."""
+    return f"{count:,} {kind.removesuffix('s') if count == 1 else kind}"

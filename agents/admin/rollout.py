@@ -12,7 +12,7 @@ STATES = {"running": "info", "promoted": "success", "stopped": "warning", "rolle
 
 @admin.register(Rollout)
 class RolloutAdmin(ReadOnlyAdmin):
-    list_display = ("agent", "tenant", "tried", "share", "status", "reason", "started_at")
+    list_display = ("agent", "tenant", "tried", "part", "status", "reason", "started_at")
     list_filter = (
         "state",
         ("tenant", AutocompleteSelectFilter),
@@ -21,7 +21,7 @@ class RolloutAdmin(ReadOnlyAdmin):
     list_select_related = ("agent", "tenant", "revision")
     search_fields = ("agent__slug", "reason")
     fields = (
-        *("agent", "tenant", "tried", "share", "status", "reason"),
+        *("agent", "tenant", "tried", "part", "status", "reason"),
         *("least_runs", "most_errors", "most_latency", "started_at", "ended_at"),
     )
     when_empty = "Try a revision with a share of conversations on its agent's page."
@@ -29,6 +29,10 @@ class RolloutAdmin(ReadOnlyAdmin):
     @display(description="Revision", ordering="revision__number")
     def tried(self, rollout: Rollout) -> int:
         return rollout.revision.number
+
+    @display(description="Share", ordering="share")
+    def part(self, rollout: Rollout) -> str:
+        return f"{rollout.share} %"
 
     @display(description="Status", label=STATES, ordering="state")
     def status(self, rollout: Rollout) -> str:

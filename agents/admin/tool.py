@@ -1,5 +1,6 @@
 """Tools: what a tenant's agents may call, by kind. A credential goes in and never comes out."""
 
+import json
 from typing import Any
 
 from django import forms
@@ -16,11 +17,20 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from agents.admin.tool_imports import ToolImports
+from agents.admin.tool_trial import ToolTrials
 from agents.admin.tool_words import EXAMPLES, SCHEMA_EXAMPLE
 from agents.models import Tool
 from agents.tool_store import delete_tool, ensure_tool, own_description, save_tool
-from kernel.console import ConsoleAdmin, add_refusals
+from kernel.console import add_refusals
 from kernel.display import BADGES
+
+
+class IndentedJson(json.JSONEncoder):
+    """As people write it: a schema on one line is read by nobody."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
 
 
 class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -75,7 +85,7 @@ def examples_of(tool: Tool) -> SafeString:
 
 
 @admin.register(Tool)
-class ToolAdmin(ConsoleAdmin):
+class ToolAdmin(ToolTrials, ToolImports):
     form = ToolForm
     list_display = ("name", "tenant", "kind", "state", "approval", "timeout", "changed_at")
     list_filter = (
@@ -94,8 +104,10 @@ class ToolAdmin(ConsoleAdmin):
         ("Credential", {"fields": ("credential_state", "new_credential", "forget_credential")}),
     )
     readonly_fields = ("credential_state",)
+    actions_detail = ("trial",)
+    actions_list = ("openapi", "mcp")
     actions = ("enable_selected", "disable_selected")
-    when_empty = "Make a tool: an HTTP request, an MCP server, another agent or a built-in one."
+    when_empty = "Make a tool, or import some from an OpenAPI document or an MCP server."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tool]:
         # Not read, so that a lost encryption key does not take the whole page with it.
@@ -111,6 +123,7 @@ class ToolAdmin(ConsoleAdmin):
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if db_field.name in {"schema", "settings"}:
             field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"})
+            field.encoder = IndentedJson
         elif db_field.name == "description":
             field.widget.attrs["rows"] = 3
         return field

@@ -9,26 +9,12 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from agents.api.tool_imports import ToolImportsViewSet
+from agents.api.tool_serializers import ToolSerializer
 from agents.models import Tool
 from agents.models.choices import ToolKind
 from agents.tool_store import delete_tool, save_tool
-from tenants.api.access import WHICH_TENANT, TenantViewSet
-
-
-class ToolSerializer(serializers.ModelSerializer[Tool]):
-    """What may be known of a tool. Not its credential."""
-
-    tenant = serializers.SlugRelatedField[Tool](slug_field="slug", read_only=True)
-    has_credential = serializers.BooleanField(read_only=True)
-
-    class Meta:
-        model = Tool
-        fields = (
-            *("id", "tenant", "name", "kind", "description", "schema", "settings"),
-            *("has_credential", "timeout_seconds", "needs_approval", "enabled"),
-            *("created_at", "changed_at"),
-        )
-        read_only_fields = fields
+from tenants.api.access import WHICH_TENANT
 
 
 class ToolChangesSerializer(serializers.Serializer[Tool]):
@@ -55,7 +41,7 @@ class NewToolSerializer(ToolChangesSerializer):
 
 
 @extend_schema(parameters=[WHICH_TENANT])
-class ToolsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Tool]):
+class ToolsViewSet(ListModelMixin, RetrieveModelMixin, ToolImportsViewSet):
     serializer_class = ToolSerializer
 
     def get_queryset(self) -> QuerySet[Tool]:

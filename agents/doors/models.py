@@ -21,16 +21,32 @@ async def show_model(call: Call) -> None:
     """One model. Raises ModelNotFound, also for models that are there but not for this key."""
     # The name may hold slashes, so it is everything after the prefix.
     name = call.scope["path"].removeprefix(PREFIX)
-    models = await usable_models(call)
-    if name not in models:
+    principal = await call.authenticate("models")
+    model = (await models_of(call, principal)).get(name)
+    if model is None and "@" in name:
+        model = await pinned_model(call, principal, name)
+    if model is None:
         raise ModelNotFound(param="model")
-    await call.respond_json(models[name])
+    await call.respond_json(model)
 
 
 async def usable_models(call: Call) -> dict[str, dict[str, Any]]:
-    principal = await call.authenticate("models")
+    return await models_of(call, await call.authenticate("models"))
+
+
+async def models_of(call: Call, principal: Principal) -> dict[str, dict[str, Any]]:
     agents = await call.gateway.catalog.of_tenant(principal.tenant_id)
     return describe_models(principal=principal, agents=agents, fleet=call.gateway.fleet.current)
+
+
+async def pinned_model(call: Call, principal: Principal, name: str) -> dict[str, Any] | None:
+    """The revision that `name` names by number, where a request for it would be served."""
+    pinned = await call.gateway.catalog.pinned(principal.tenant_id, name)
+    if pinned is None or not principal.may_use(pinned.slug):
+        return None
+    if pinned.route not in call.gateway.fleet.current.routes:
+        return None
+    return model_object(name, created=pinned.created, owner=principal.tenant)
 
 
 def describe_models(

@@ -1,7 +1,7 @@
 """Conversations, what is in them, and the runs that answered."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Case, F, Q, Value, When
 
 from agents.models.choices import ACTIVE, ApprovalState, ItemKind, RunState
 from agents.models.run_rows import RunQuerySet
@@ -138,6 +138,9 @@ class Item(TenantOwned):
         return self.public_id
 
 
+PENDING_FIRST = Case(When(state=ApprovalState.PENDING, then=Value(0)), default=Value(1))
+
+
 class Approval(TenantOwned):
     """A tool call that waits for a person."""
 
@@ -156,6 +159,17 @@ class Approval(TenantOwned):
 
     class Meta:
         ordering = ("-created_at",)
+        indexes = (
+            models.Index(
+                fields=("created_at",),
+                name="approval_waiting",
+                condition=Q(state=ApprovalState.PENDING),
+            ),
+            # The inbox: an index of expressions serves exactly these, in this order.
+            models.Index(
+                PENDING_FIRST.asc(), F("created_at").desc(), F("id").desc(), name="approval_inbox"
+            ),
+        )
         constraints = (
             models.UniqueConstraint(fields=("run", "call_id"), name="approval_once_per_call"),
         )

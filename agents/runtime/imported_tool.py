@@ -1,8 +1,8 @@
 """A tool that was found elsewhere, ready to be stored: of an OpenAPI document or an MCP server."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 LONGEST_NAME = 64
@@ -22,3 +22,14 @@ class ImportedTool:
     def tool_name(self) -> str:
         """The name with letters, digits, - and _ only, of at most 64 characters."""
         return re.sub(r"[^A-Za-z0-9_-]+", "_", self.name).strip("_")[:LONGEST_NAME] or "tool"
+
+
+def unique(tools: Iterable[ImportedTool]) -> tuple[ImportedTool, ...]:
+    """Under names that differ once models can call them."""
+    seen: dict[str, int] = {}
+    result = []
+    for tool in tools:
+        count = seen[tool.tool_name] = seen.get(tool.tool_name, 0) + 1
+        name = tool.name if count == 1 else f"{tool.tool_name[:60]}_{count}"
+        result.append(replace(tool, name=name))
+    return tuple(result)

@@ -1,6 +1,9 @@
 """What a tool said, as the model may read it and a table may keep it. Pure."""
 
 import re
+from typing import Any
+
+import msgspec
 
 LONGEST_OUTPUT = 32_000
 """Characters, some 8,000 tokens: more than that drowns the conversation."""
@@ -14,6 +17,19 @@ CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
 def storable(text: str) -> str:
     """`text` with a replacement for each character that cannot be kept."""
     return UNSTORABLE.sub(REPLACEMENT, text)
+
+
+def storable_json(value: Any) -> Any:
+    """JSON with a replacement for each character that a column of it cannot hold."""
+    match value:
+        case str():
+            return storable(value)
+        case list():
+            return [storable_json(each) for each in value]
+        case dict():
+            return {storable(name): storable_json(each) for name, each in value.items()}
+        case _:
+            return value
 
 
 def cut(text: str, *, longest: int = LONGEST_OUTPUT) -> str:
@@ -33,3 +49,11 @@ def readable(body: bytes, content_type: str) -> str:
         return body.decode(named[1] if named else "utf-8", errors="replace")
     except LookupError:
         return body.decode("utf-8", errors="replace")
+
+
+def without(credential: str, text: str) -> str:
+    """`text` without the credential, which servers like to repeat in what they answer."""
+    if not credential:
+        return text
+    in_json = msgspec.json.encode(credential).decode()[1:-1]
+    return text.replace(credential, "[credential]").replace(in_json, "[credential]")

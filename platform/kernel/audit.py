@@ -1,4 +1,4 @@
-"""Transitions in the audit log: a conditional UPDATE sends no signal that could be heard."""
+"""What the audit log hears from no signal: conditional UPDATEs, and things that were used."""
 
 from django.db import models
 
@@ -15,3 +15,10 @@ def note_transition(
 
     changes = {field: [str(before), str(after)], **({"reason": ["", reason]} if reason else {})}
     LogEntry.objects.log_create(row, action=LogEntry.Action.UPDATE, changes=changes)
+
+
+def note_use(row: models.Model, *, act: str, told: str) -> None:
+    """Note that somebody used `row`, which changed nothing of it: what for, in a few words."""
+    from auditlog.models import LogEntry
+
+    LogEntry.objects.log_create(row, action=LogEntry.Action.ACCESS, changes={act: ["", told]})

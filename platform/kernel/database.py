@@ -36,3 +36,9 @@ class DatabaseThreads:
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+def let_go_of_database() -> None:
+    """Hold no connection while somebody else's server takes its time."""
+    if not connection.in_atomic_block:
+        connection.close()

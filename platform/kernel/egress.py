@@ -212,6 +212,9 @@ def configured_egress() -> Egress:
     )
 
 
-def fetch_now(request: Request, *, seconds: float = SECONDS) -> Answer:
+def fetch_now(
+    request: Request, *, seconds: float = SECONDS, most_bytes: int = MOST_BYTES
+) -> Answer:
     """`Egress.fetch` for code without an event loop, such as Celery's."""
-    return asyncio.run(configured_egress().fetch(request, seconds=seconds))
+    fetched = configured_egress().fetch(request, seconds=seconds, most_bytes=most_bytes)
+    return asyncio.run(fetched)

@@ -20,6 +20,11 @@ def cipher() -> MultiFernet:
     return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
 
 
+def encrypt(text: str) -> str:
+    """With the first key; empty stays empty."""
+    return cipher().encrypt(text.encode()).decode() if text else ""
+
+
 def decrypt(ciphertext: str) -> str:
     """Raises SecretUnreadable if no configured key fits."""
     if not ciphertext:
@@ -34,7 +39,7 @@ class EncryptedTextField(models.TextField[str, str]):
     """Holds a secret as ciphertext; reads and writes plain text. Cannot be searched."""
 
     def get_prep_value(self, value: Any) -> Any:
-        return cipher().encrypt(value.encode()).decode() if value else ""
+        return encrypt(value) if value else ""
 
     def from_db_value(self, value: str, *_: Any) -> str:
         return decrypt(value)

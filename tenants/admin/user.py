@@ -6,14 +6,16 @@ from django import forms
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
 from django.contrib.auth.models import Group
+from django.db.models import QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
-from unfold.decorators import display
+from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from kernel.display import BADGES
 from tenants import services
 from tenants.models import User
+from tenants.sign_in_locks import unlock_user
 
 # Rights come from being an operator or from memberships; a third way would confuse.
 admin.site.unregister(Group)
@@ -49,6 +51,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         ("Rights", {"fields": ("is_active", "is_superuser")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
+    actions = ("unlock",)
     list_per_page = 50
     show_full_result_count = False
     when_empty = "Add a person, then give them a role in a tenant, or make them an operator."
@@ -77,3 +80,9 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     @display(description="Status", label=BADGES, ordering="is_active")
     def state(self, user: User) -> str:
         return "active" if user.is_active else "blocked"
+
+    @action(description="Let sign in again")
+    def unlock(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        unlocked = [user.username for user in users if unlock_user(user=user)]
+        told = f"{', '.join(unlocked)}: may try again." if unlocked else "Nobody was locked out."
+        self.message_user(request, told)

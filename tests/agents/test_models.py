@@ -5,6 +5,7 @@ import pytest
 from tenants import services as tenants
 from tests.fixtures.cast import Member, hire
 from tests.fixtures.gateway import in_database
+from tests.fixtures.rollouts import make_revisions
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -58,3 +59,33 @@ async def test_a_model_that_is_not_there(gateway, acme, path):
     answer = await gateway.get(acme, path)
 
     assert (answer.status, answer.error["code"]) == (404, "model_not_found")
+
+
+async def test_a_revision_is_shown_by_its_number(gateway, acme, tiny):
+    await in_database(make_revisions, acme.tenant, tiny, of=3)
+
+    shown = [(await gateway.get(acme, f"/v1/models/helper@{number}")).json() for number in (1, 2)]
+
+    assert [each["id"] for each in shown] == ["helper@1", "helper@2"]
+    assert {each["owned_by"] for each in shown} == {"acme"}
+    assert await names(gateway, acme) == ["helper", "tiny"]
+
+
+async def test_a_revision_that_is_not_there_and_one_of_another_tenant_look_the_same(
+    gateway, acme, rival, tiny
+):
+    await in_database(make_revisions, acme.tenant, tiny)
+    await in_database(make_revisions, rival.tenant, tiny, slug="theirs")
+    narrow = await in_database(
+        tenants.issue_key, tenant=acme.tenant, name="narrow", allowed_models=["tiny"]
+    )
+    asked = [
+        *((acme, f"helper@{number}") for number in ("3", "0", "01", "x", "")),
+        *((acme, name) for name in ("theirs@1", "nobody@1", "tiny@1", "nobody")),
+        (Member(tenant=acme.tenant, key=narrow.secret), "helper@1"),
+    ]
+
+    answers = [await gateway.get(member, f"/v1/models/{name}") for member, name in asked]
+
+    assert {answer.status for answer in answers} == {404}
+    assert len({answer.body for answer in answers}) == 1

@@ -5,10 +5,8 @@ from collections.abc import Mapping
 
 from agents.runtime.ports import Clock
 from agents.runtime.tools.agent import AgentTools
-from agents.runtime.tools.builtin import BuiltinTools
-from agents.runtime.tools.http.calling import HttpTools
 from agents.runtime.tools.kind import Delegates, Kind
-from agents.runtime.tools.mcp.calling import McpTools
+from agents.runtime.tools.own_kinds import own_kinds
 from kernel.egress import Egress
 
 
@@ -16,9 +14,4 @@ def every_kind(
     egress: Egress, delegates: Delegates, *, clock: Clock = time.monotonic
 ) -> Mapping[str, Kind]:
     """By the names of `ToolKind`. `delegates` finds agents of the tenant whose run it is."""
-    return {
-        "builtin": BuiltinTools(),
-        "http": HttpTools(egress),
-        "mcp": McpTools(egress),
-        "agent": AgentTools(delegates, clock=clock),
-    }
+    return {**own_kinds(egress), "agent": AgentTools(delegates, clock=clock)}

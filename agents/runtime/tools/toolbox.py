@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.tool_output import without
 from agents.runtime.tools.kind import Kind
 from agents.runtime.tools.settings import WrongSettings
 from inference.relay.parameters import FunctionTool, Tool
@@ -49,11 +50,3 @@ def offered(tool: ToolSpec) -> Tool:
             parameters=parameters,
         )
     )
-
-
-def without(credential: str, text: str) -> str:
-    """`text` without the credential, which servers like to repeat in what they answer."""
-    if not credential:
-        return text
-    in_json = msgspec.json.encode(credential).decode()[1:-1]
-    return text.replace(credential, "[credential]").replace(in_json, "[credential]")

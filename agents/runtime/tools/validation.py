@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from agents.runtime.arguments import WrongArguments, ensure_schema
+from agents.runtime.tool_output import storable_json
 from agents.runtime.tools.agent_settings import AgentSettings
 from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
 from agents.runtime.tools.http.settings import CONTROL, HttpSettings, ensure_makeable
@@ -44,6 +45,9 @@ def validate_tool(
     `ensure_target` raises TargetRefused for addresses that tools may not ask, as
     `Egress.ensure_target` does.
     """
+    unstorable = tuple(problems_of_characters(settings=settings, schema=schema))
+    if unstorable:
+        return unstorable
     problems = [*problems_of_schema(schema), *problems_of_credential(credential)]
     if not isinstance(settings, dict):
         return (*problems, Problem(field="settings", message="The settings are a JSON object."))
@@ -58,6 +62,18 @@ def validate_tool(
     except TargetRefused as error:
         problems.append(Problem(field="settings", message=f"url: {error.message}"))
     return tuple(problems)
+
+
+def problems_of_characters(**fields: object) -> Iterable[Problem]:
+    for field, value in fields.items():
+        try:
+            is_storable = storable_json(value) == value
+        except RecursionError:
+            is_storable = False
+        if not is_storable:
+            yield Problem(
+                field=field, message="It holds characters that cannot be stored, or is too deep."
+            )
 
 
 def problems_of_schema(schema: object) -> Iterable[Problem]:

@@ -19,7 +19,7 @@ admin.site.unregister(get_token_model())
 SHOWN = 4
 """Fields that the list names."""
 
-VERBS = {"create": "success", "update": "info", "delete": "danger"}
+VERBS = {"create": "success", "update": "info", "delete": "danger", "access": "warning"}
 
 
 @admin.register(LogEntry)

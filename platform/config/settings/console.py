@@ -22,6 +22,7 @@ INSTALLED_APPS = [
     "config.apps.ConsoleAdminConfig",
     "channels",
     "auditlog",
+    "axes",
     "rest_framework",
     "knox",
     "drf_spectacular",
@@ -43,7 +44,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "config.audit_address.AuditMiddleware",
+    "config.client_address.AuditMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -62,6 +64,35 @@ TEMPLATES = [
         },
     }
 ]
+AUTHENTICATION_BACKENDS = [
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses before a password is looked at
+    "django.contrib.auth.backends.ModelBackend",
+]
+# By name and address together: a stranger elsewhere cannot lock an operator out.
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.integer(
+    "TENANTRY_SIGN_IN_ATTEMPTS",
+    default=5,
+    at_least=1,
+    says="Wrong passwords for one name from one address, after which it is locked out.",
+)
+AXES_COOLOFF_TIME = timedelta(
+    minutes=env.integer(
+        "TENANTRY_SIGN_IN_LOCKOUT_MINUTES",
+        default=15,
+        at_least=1,
+        says="For how long a name is locked out at an address.",
+    )
+)
+# It ends when it was said to, however often somebody tries meanwhile.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_RESET_ON_SUCCESS = True
+AXES_CLIENT_IP_CALLABLE = "config.sign_in.visitors_address"
+AXES_LOCKOUT_CALLABLE = "config.sign_in.answer_locked_out"
+# Sign-ins are kept nowhere else: only failures, until they are forgotten.
+AXES_DISABLE_ACCESS_LOG = True
+AXES_ENABLE_ADMIN = False
+AXES_VERBOSE = False
 AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in (

@@ -101,7 +101,7 @@ def test_a_conversation_is_erased_after_a_question(console, talk):
     receipt = rows(ErasureReceipt).get()
     assert not rows(Conversation).exists()
     assert (receipt.requested_by, receipt.counts["items"]) == ("olga", 1)
-    assert "1 items" in answered
+    assert "1 item" in answered
 
 
 def test_a_tenant_is_erased_by_its_name_only(console, acme, rival, talk):

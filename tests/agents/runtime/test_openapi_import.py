@@ -129,28 +129,86 @@ def test_a_document_without_server_or_operations_is_refused(changed):
 
 
 HOSTILE = {
-    "a reference to a file": {"$ref": "file:///etc/passwd"},
-    "a reference to another site": {"$ref": "https://example.org/x.json#/a"},
-    "a circle of references": {"$ref": "#/components/schemas/Loop"},
-    "a reference to nothing": {"$ref": "#/components/schemas/Gone"},
-    "no schema": "string",
+    "a reference to a file": ({"$ref": "file:///etc/passwd"}, "outside"),
+    "a reference to another site": ({"$ref": "https://example.org/x.json#/a"}, "outside"),
+    "a circle of references": ({"$ref": "#/components/schemas/Loop"}, "circle"),
+    "a reference to nothing": ({"$ref": "#/components/schemas/Gone"}, "not there"),
+    "a schema of ten thousand parts": ({"anyOf": [{"type": "string"}] * 10_000}, "length"),
 }
 
 
-@pytest.mark.parametrize("schema", HOSTILE.values(), ids=HOSTILE)
-def test_references_lead_nowhere_else(schema):
-    parameter = {"name": "q", "in": "query", "schema": schema}
-    document = {
+def asking(parameter):
+    """A document with one operation that has this parameter, and one without any."""
+    return {
         **PETS,
-        "paths": {"/": {"get": {"parameters": [parameter]}}},
+        "paths": {"/": {"get": {"parameters": [parameter]}, "post": {}}},
         "components": {"schemas": {"Loop": {"$ref": "#/components/schemas/Loop"}}},
     }
 
-    (tool,) = import_operations(document).tools
 
-    assert "http" not in json.dumps(tool.schema)
-    assert "file:" not in json.dumps(tool.schema)
+@pytest.mark.parametrize(("schema", "word"), HOSTILE.values(), ids=HOSTILE)
+def test_references_lead_nowhere_else(schema, word):
+    imported = import_operations(asking({"name": "q", "in": "query", "schema": schema}))
+
+    assert [tool.tool_name for tool in imported.tools] == ["post"]
+    assert word in imported.skipped[0].reason
+
+
+@pytest.mark.parametrize("target", ["#/components/schemas/Loop", "other.yaml#/a", "#/gone", ""])
+def test_a_parameter_that_leads_nowhere_is_not_left_out_in_silence(target):
+    imported = import_operations(asking({"$ref": target}))
+
+    assert [(each.name, bool(each.reason)) for each in imported.skipped] == [("get/", True)]
+
+
+def test_no_schema_allows_everything():
+    (tool, _) = import_operations(asking({"name": "q", "in": "query", "schema": "string"})).tools
+
     assert read_arguments('{"q": "x"}', tool.schema) == {"q": "x"}
+
+
+YAML = b"""
+openapi: 3.1.0
+servers: [{url: https://pets.example/v2}]
+paths:
+  /pets/{id}:
+    get:
+      operationId: pets.get
+      parameters:
+        - {name: id, in: path, required: true, schema: {type: integer}}
+      responses:
+        200: {description: One, x-since: 2024-02-30x, x-day: 2024-02-29, x-rate: .inf}
+"""
+
+
+def test_a_document_may_be_yaml():
+    (tool,) = import_operations(read_document(YAML)).tools
+
+    assert (tool.tool_name, tool.settings["url"]) == (
+        "pets_get",
+        "https://pets.example/v2/pets/{id}",
+    )
+    assert tool.schema["required"] == ["id"]
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        (YAML + b"  bad: [", "line"),
+        (b"a: &a [x]\nb: *a\n", "aliases"),
+        (b"openapi: 3.0.0\nx: " + b"[" * 5000, "nested"),
+        (b"openapi: 3.0.0\nx: !!python/object/apply:os.system [id]", "neither"),
+        (b"openapi: 3.0.0\nx: 2024-13-45\n", "neither"),
+        (b"\x00\x01", "neither"),
+        (b"openapi: 3.0.0\ninfo: {}\n", "no paths"),
+        (b'{"openapi": "3.1.0"}', "no paths"),
+        (b"swagger: '2.0'\npaths: {/: {}}", "OpenAPI 3"),
+        (b"<html>Not found</html>", "OpenAPI 3"),
+    ],
+)
+def test_yaml_that_means_harm_is_refused_in_a_sentence(text, word):
+    with pytest.raises(WrongDocument, match=word):
+        read_document(text)
 
 
 JSON = st.recursive(

@@ -5,7 +5,7 @@ from auditlog.models import LogEntry
 from django.test import override_settings
 from django.urls import reverse
 
-from config.audit_address import client_address, networks_of
+from config.client_address import address_behind, networks_of
 
 OURS = networks_of("10.0.0.0/8, 127.0.0.1, fd00::/8")
 
@@ -24,11 +24,12 @@ OURS = networks_of("10.0.0.0/8, 127.0.0.1, fd00::/8")
         ("10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.1", "<script>", "10.0.0.1"),
         ("10.0.0.1", "1.2.3.4, unknown, 10.0.0.2", "10.0.0.2"),
-        ("", "198.51.100.1", None),
+        ("", "198.51.100.1", "198.51.100.1"),
+        ("", "", "None"),
     ],
 )
 def test_what_stands_left_of_the_first_stranger_is_not_believed(peer, forwarded, told):
-    assert client_address(peer, forwarded=forwarded, trusted=OURS) == told
+    assert str(address_behind(peer, forwarded=forwarded, trusted=OURS)) == told
 
 
 @pytest.mark.parametrize(("proxies", "told"), [("10.9.9.9", "127.0.0.1"), ("127.0.0.1", "1.2.3.4")])

@@ -108,6 +108,10 @@ ACCESS = {
     ("post", "agents/{pk}/rollout/promote"): (401, 403, 403, 409, 409, 409),
     ("get", "tools"): EVERYBODY,
     ("post", "tools"): (401, 404, 403, 201, 201, 201),
+    ("post", "tools/find-openapi"): (401, 404, 403, 200, 200, 200),
+    ("post", "tools/import-openapi"): (401, 404, 403, 201, 201, 201),
+    ("post", "tools/find-mcp"): (401, 404, 403, 400, 400, 400),
+    ("post", "tools/import-mcp"): (401, 404, 403, 400, 400, 400),
     ("get", "tools/{pk}"): MEMBERS,
     ("patch", "tools/{pk}"): (401, 403, 403, 200, 200, 200),
     ("delete", "tools/{pk}"): (401, 403, 403, 204, 204, 204),
@@ -175,6 +179,19 @@ BODIES = {
         "kind": "builtin",
         "description": "The time.",
         "settings": {"function": "time"},
+    },
+    **{
+        ("post", f"tools/{verb}-openapi"): {
+            "document": "{openapi: 3.1.0, servers: [{url: 'https://93.184.216.34'}], "
+            "paths: {/orders: {get: {}}}}",
+            "names": ["get_orders"],
+        }
+        for verb in ("find", "import")
+    },
+    **{
+        # It is not asked: nothing is sent into networks that are not public.
+        ("post", f"tools/{verb}-mcp"): {"url": "https://127.0.0.1/mcp", "names": ["stock"]}
+        for verb in ("find", "import")
     },
     ("post", "plans"): {"name": "Second"},
     ("post", "rate-limits"): {"requests_per_minute": 5, "per": "key"},
@@ -317,12 +334,13 @@ def ask_as(user, ask, things):
 def send(client, ask, things):
     method, route = ask
     kind, _, rest = route.partition("/")
-    tail = rest.partition("/")[2].replace("{number}", "1")
-    parts = [kind, things[kind] if rest else "", tail]
+    head, _, tail = rest.partition("/")
+    which = things[kind] if head.startswith("{") else head
+    parts = [kind, which, tail.replace("{number}", "1")]
     address = f"/{PREFIX}" + "/".join(str(part) for part in parts if part)
     if method == "get":
         return client.get(address)
-    if not rest and kind in FOR_A_NEW_ROW:
+    if not head.startswith("{") and kind in FOR_A_NEW_ROW:
         address += "?tenant=acme"
     body = things["top-up"] if ask == ("post", "top-ups") else BODIES.get(ask, {})
     return getattr(client, method)(address, body, content_type="application/json")

@@ -5,23 +5,26 @@ said for each operation, so that the others can be imported.
 """
 
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urljoin
 
-import msgspec
-
 from agents.runtime.arguments import WrongArguments, ensure_schema
-from agents.runtime.imported_tool import ImportedTool
-from agents.runtime.tools.http.openapi_schema import Definitions, argument_schema, resolve
+from agents.runtime.imported_tool import ImportedTool, unique
+from agents.runtime.tools.http.openapi_schema import (
+    Definitions,
+    WrongReference,
+    argument_schema,
+    resolve,
+)
+from agents.runtime.tools.http.openapi_text import WrongDocument, read_text
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
 from agents.runtime.tools.settings import WrongSettings, read_settings
-from inference.relay.parameters import ensure_shallow
-from kernel.errors import InvalidJson
+
+__all__ = ["Imported", "Skipped", "WrongDocument", "import_operations", "read_document"]
 
 METHODS = ("get", "post", "put", "patch", "delete")
-LONGEST_DOCUMENT = 4 * 1024 * 1024
 MOST_OPERATIONS = 500
 LONGEST_DESCRIPTION = 1000
 BODIES = {"application/json": "json", "application/x-www-form-urlencoded": "form"}
@@ -29,10 +32,6 @@ PLACES: Mapping[Any, str] = {"query": "query", "header": "headers"}
 NAME = re.compile(r"[A-Za-z0-9_.\-]{1,100}")
 NOT_ARGUMENTS = frozenset({"accept", "content-type", "authorization"})
 """Header parameters that OpenAPI itself says to ignore."""
-
-
-class WrongDocument(Exception):
-    """It is no OpenAPI document that can be read; the text says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,7 +57,8 @@ class Operation:
     method: str
     path: str
     body: Mapping[str, Any]
-    parameters: tuple[Mapping[str, Any], ...]
+    shared: Sequence[Any]
+    """Parameters of its path."""
 
     @property
     def name(self) -> str:
@@ -67,18 +67,12 @@ class Operation:
 
 
 def read_document(text: bytes) -> Mapping[str, Any]:
-    """The JSON in `text`. Raises WrongDocument."""
-    if len(text) > LONGEST_DOCUMENT:
-        raise WrongDocument(f"The document is longer than {LONGEST_DOCUMENT // 2**20} MiB.")
-    try:
-        ensure_shallow(text)
-        document = msgspec.json.decode(text)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidJson) as error:
-        raise WrongDocument(
-            "The document is not valid JSON. If it is YAML, convert it first."
-        ) from error
+    """The document in `text`, which is JSON or YAML. Raises WrongDocument."""
+    document = read_text(text)
     if not isinstance(document, dict) or not str(document.get("openapi", "")).startswith("3."):
         raise WrongDocument('This is no OpenAPI 3 document: "openapi" must begin with "3.".')
+    if not isinstance(document.get("paths"), dict) or not document["paths"]:
+        raise WrongDocument("The document has no paths, so there is nothing to call.")
     return document
 
 
@@ -92,7 +86,7 @@ def import_operations(document: Mapping[str, Any], *, source: str = "") -> Impor
     for operation in operations(document):
         try:
             tools.append(as_tool(operation, document, base))
-        except (WrongSettings, WrongArguments) as error:
+        except (WrongSettings, WrongArguments, WrongReference) as error:
             skipped.append(Skipped(name=operation.name, reason=str(error)))
         if len(tools) + len(skipped) > MOST_OPERATIONS:
             raise WrongDocument(f"The document has more than {MOST_OPERATIONS} operations.")
@@ -124,14 +118,8 @@ def operations(document: Mapping[str, Any]) -> Iterator[Operation]:
         for method in METHODS:
             body = item.get(method)
             if isinstance(body, dict):
-                shared = [*listed(item.get("parameters")), *listed(body.get("parameters"))]
-                found = {}
-                for each in shared:
-                    parameter = resolve(each, document)
-                    # One of the operation replaces one of its path.
-                    found[parameter.get("name"), parameter.get("in")] = parameter
                 yield Operation(
-                    method=method, path=str(path), body=body, parameters=tuple(found.values())
+                    method=method, path=str(path), body=body, shared=listed(item.get("parameters"))
                 )
 
 
@@ -142,7 +130,7 @@ def listed(value: Any) -> list[Any]:
 def as_tool(operation: Operation, document: Mapping[str, Any], base: str) -> ImportedTool:
     """Raises WrongSettings and WrongArguments for one that cannot be called."""
     draft = Draft(document, url=base + operation.path, method=operation.method.upper())
-    for parameter in operation.parameters:
+    for parameter in parameters_of(operation, document):
         draft.add_parameter(parameter)
     draft.add_body(resolve(operation.body.get("requestBody"), document))
     missing = set(re.findall(r"\{([^}]*)\}", operation.path)) - set(draft.properties)
@@ -157,6 +145,15 @@ def as_tool(operation: Operation, document: Mapping[str, Any], base: str) -> Imp
         schema=schema,
         settings=draft.settings,
     )
+
+
+def parameters_of(operation: Operation, document: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
+    """One of the operation replaces one of its path. Raises WrongReference."""
+    found = {}
+    for each in (*operation.shared, *listed(operation.body.get("parameters"))):
+        parameter = resolve(each, document)
+        found[str(parameter.get("name")), str(parameter.get("in"))] = parameter
+    return found.values()
 
 
 class Draft:
@@ -223,14 +220,3 @@ def description_of(operation: Operation) -> str:
     texts = (operation.body.get("summary"), operation.body.get("description"))
     said = "\n".join(text for text in texts if isinstance(text, str) and text)
     return said[:LONGEST_DESCRIPTION] or f"{operation.method.upper()} {operation.path}"
-
-
-def unique(tools: list[ImportedTool]) -> tuple[ImportedTool, ...]:
-    """Under names that differ once models can call them."""
-    seen: dict[str, int] = {}
-    result = []
-    for tool in tools:
-        count = seen[tool.tool_name] = seen.get(tool.tool_name, 0) + 1
-        name = tool.name if count == 1 else f"{tool.tool_name[:60]}_{count}"
-        result.append(replace(tool, name=name))
-    return tuple(result)

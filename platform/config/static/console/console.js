@@ -14,6 +14,15 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// Ticks all boxes of a name that can be ticked, or none.
+document.addEventListener("change", (event) => {
+  const name = event.target.dataset?.tickAll;
+  if (!name) return;
+  document.querySelectorAll(`input[name="${name}"]:not(:disabled)`).forEach((box) => {
+    box.checked = event.target.checked;
+  });
+});
+
 // A part that refreshes itself says when it no longer does, and follows to the login page.
 document.addEventListener("htmx:afterRequest", (event) => {
   const part = event.target.closest("[data-live]");

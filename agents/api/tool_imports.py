@@ -1,0 +1,182 @@
+"""Imports of `/tools`: what a document or a server offers, and the tools that are made of it.
+
+Nothing is kept between the two requests: the second one names what it wants of the same offer.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from django.core.exceptions import ValidationError
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.decorators import action
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from agents.api.tool_serializers import ToolSerializer
+from agents.models import Tool
+from agents.tool_imports import Terms, candidates_of, import_tools
+from agents.tool_offers import (
+    Credential,
+    Offer,
+    fetch_document,
+    find_on_server,
+    find_operations,
+)
+from tenants.api.access import TenantViewSet
+
+LONGEST_URL = 2000
+Find = Callable[[dict[str, Any]], Offer]
+"""Raises ValidationError."""
+
+
+class OfferedSerializer(serializers.Serializer[Any]):
+    """One tool that could be made."""
+
+    name = serializers.CharField()
+    method = serializers.CharField()
+    where = serializers.CharField()
+    description = serializers.CharField()
+    problem = serializers.CharField(help_text="Why it cannot be made; empty if it can.")
+
+
+class SkippedSerializer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    reason = serializers.CharField()
+
+
+class OfferSerializer(serializers.Serializer[Any]):
+    """What could be made, and what could not."""
+
+    tools = OfferedSerializer(many=True)
+    skipped = SkippedSerializer(many=True)
+
+
+class OfferAskedSerializer(serializers.Serializer[Any]):
+    """How the tools are called."""
+
+    prefix = serializers.RegexField(
+        r"\A[A-Za-z0-9_-]{0,30}\Z", required=False, allow_blank=True, default=""
+    )
+    credential = serializers.CharField(
+        max_length=10_000, required=False, allow_blank=True, default="", write_only=True
+    )
+    credential_header = serializers.CharField(
+        max_length=100, required=False, default="authorization"
+    )
+    credential_prefix = serializers.CharField(
+        max_length=100,
+        required=False,
+        default="Bearer ",
+        allow_blank=True,
+        trim_whitespace=False,
+    )
+
+
+class DocumentSerializer(OfferAskedSerializer):
+    url = serializers.CharField(
+        max_length=LONGEST_URL,
+        required=False,
+        default="",
+        allow_blank=True,
+        help_text="Where the document is, or where the text came from.",
+    )
+    document = serializers.CharField(
+        required=False,
+        default="",
+        allow_blank=True,
+        trim_whitespace=False,
+        help_text="Its text, JSON or YAML; empty: it is fetched from `url`.",
+    )
+
+
+class ServerSerializer(OfferAskedSerializer):
+    url = serializers.CharField(max_length=LONGEST_URL)
+
+
+class ChoiceSerializer(serializers.Serializer[Any]):
+    names = serializers.ListField(
+        child=serializers.CharField(max_length=64), min_length=1, max_length=500
+    )
+    needs_approval = serializers.BooleanField(required=False, default=False)
+    timeout_seconds = serializers.IntegerField(
+        min_value=1, max_value=600, required=False, default=20
+    )
+
+
+class ImportDocumentSerializer(ChoiceSerializer, DocumentSerializer):
+    """A document, and the names of what is to be made of it."""
+
+
+class ImportServerSerializer(ChoiceSerializer, ServerSerializer):
+    """A server, and the names of those of its tools that are to be made."""
+
+
+class ToolImportsViewSet(TenantViewSet[Tool]):
+    @extend_schema(request=DocumentSerializer, responses=OfferSerializer)
+    @action(detail=False, methods=["post"], url_path="find-openapi")
+    def find_openapi(self, request: Request) -> Response:
+        """What an OpenAPI document offers. Nothing is stored."""
+        told = self.told(DocumentSerializer)
+        return self.show_offer(told, offered_by_document)
+
+    @extend_schema(request=ImportDocumentSerializer, responses={201: ToolSerializer(many=True)})
+    @action(detail=False, methods=["post"], url_path="import-openapi")
+    def import_openapi(self, request: Request) -> Response:
+        """Make tools of operations of an OpenAPI document: all that are named, or none."""
+        told = self.told(ImportDocumentSerializer)
+        return self.make(told, offered_by_document)
+
+    @extend_schema(request=ServerSerializer, responses=OfferSerializer)
+    @action(detail=False, methods=["post"], url_path="find-mcp")
+    def find_mcp(self, request: Request) -> Response:
+        """What an MCP server offers. Nothing is stored."""
+        told = self.told(ServerSerializer)
+        return self.show_offer(told, offered_by_server)
+
+    @extend_schema(request=ImportServerSerializer, responses={201: ToolSerializer(many=True)})
+    @action(detail=False, methods=["post"], url_path="import-mcp")
+    def import_mcp(self, request: Request) -> Response:
+        """Make tools of those that an MCP server lists: all that are named, or none."""
+        told = self.told(ImportServerSerializer)
+        return self.make(told, offered_by_server)
+
+    def show_offer(self, told: dict[str, Any], find: Find) -> Response:
+        tenant = self.tenant_meant()
+        offer = find(told)
+        candidates = candidates_of(offer, tenant=tenant, prefix=told["prefix"])
+        return Response(OfferSerializer({"tools": candidates, "skipped": offer.skipped}).data)
+
+    def make(self, told: dict[str, Any], find: Find) -> Response:
+        tenant = self.tenant_meant()
+        terms = Terms(
+            prefix=told["prefix"],
+            secret=told["credential"],
+            needs_approval=told["needs_approval"],
+            timeout_seconds=told["timeout_seconds"],
+        )
+        made = import_tools(tenant=tenant, offer=find(told), names=told["names"], terms=terms)
+        rows = self.get_queryset().filter(pk__in=[tool.pk for tool in made])
+        shown = ToolSerializer(rows, many=True).data
+        return Response(shown, status=status.HTTP_201_CREATED)
+
+
+def credential_of(told: dict[str, Any]) -> Credential:
+    return Credential(
+        secret=told["credential"],
+        header=told["credential_header"],
+        prefix=told["credential_prefix"],
+    )
+
+
+def offered_by_document(told: dict[str, Any]) -> Offer:
+    """Raises ValidationError."""
+    if not told["document"] and not told["url"]:
+        raise ValidationError({"url": "Give an address or a text."})
+    text = told["document"].encode(errors="replace") or fetch_document(url=told["url"])
+    return find_operations(text=text, source=told["url"], credential=credential_of(told))
+
+
+def offered_by_server(told: dict[str, Any]) -> Offer:
+    """Raises ValidationError."""
+    return find_on_server(url=told["url"], credential=credential_of(told))

@@ -1,0 +1,21 @@
+"""How a tool is shown. Its credential is not."""
+
+from rest_framework import serializers
+
+from agents.models import Tool
+
+
+class ToolSerializer(serializers.ModelSerializer[Tool]):
+    """What may be known of a tool. Not its credential."""
+
+    tenant = serializers.SlugRelatedField[Tool](slug_field="slug", read_only=True)
+    has_credential = serializers.BooleanField(read_only=True)
+
+    class Meta:
+        model = Tool
+        fields = (
+            *("id", "tenant", "name", "kind", "description", "schema", "settings"),
+            *("has_credential", "timeout_seconds", "needs_approval", "enabled"),
+            *("created_at", "changed_at"),
+        )
+        read_only_fields = fields

@@ -1,0 +1,150 @@
+"""What others offer as tools: the operations of an OpenAPI document, the tools of an MCP server.
+
+Nothing is stored here. What is wrong is a ValidationError with a sentence at the field it is about.
+"""
+
+import asyncio
+from dataclasses import dataclass, replace
+from typing import Any
+
+from django.core.exceptions import ValidationError
+
+from agents.runtime.imported_tool import ImportedTool, unique
+from agents.runtime.tool_output import without
+from agents.runtime.tools.http.openapi import (
+    Skipped,
+    WrongDocument,
+    import_operations,
+    read_document,
+)
+from agents.runtime.tools.http.openapi_text import LONGEST_DOCUMENT
+from agents.runtime.tools.mcp.calling import McpTools
+from agents.runtime.tools.mcp.settings import McpSettings
+from agents.runtime.tools.settings import WrongSettings
+from kernel.database import let_go_of_database
+from kernel.egress import Request, configured_egress, fetch_now
+from kernel.egress_rules import TargetRefused
+from kernel.errors import PlatformError
+
+FETCH_SECONDS = 15.0
+OK = 200
+LONGEST_SENTENCE = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """What is sent along with each call, and how. Never log it."""
+
+    secret: str = ""
+    header: str = "authorization"
+    prefix: str = "Bearer "
+
+    @property
+    def settings(self) -> dict[str, str]:
+        """What a tool's settings say about it, where it is not as usual."""
+        usual = Credential()
+        told = {"credential_header": self.header, "credential_prefix": self.prefix}
+        plain = {"credential_header": usual.header, "credential_prefix": usual.prefix}
+        return {name: value for name, value in told.items() if value != plain[name]}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Offer:
+    """What somebody may choose from."""
+
+    kind: str
+    """As `ToolKind` names it."""
+    tools: tuple[ImportedTool, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
+def fetch_document(*, url: str) -> bytes:
+    """The document behind `url`, of at most 4 MiB, asked for as tools ask."""
+    let_go_of_database()
+    request = Request(method="GET", url=url, headers={"accept": "application/json, */*;q=0.5"})
+    try:
+        answer = fetch_now(request, seconds=FETCH_SECONDS, most_bytes=LONGEST_DOCUMENT)
+    except PlatformError as error:
+        raise ValidationError({"url": error.message}) from error
+    if answer.status != OK:
+        raise ValidationError({"url": f"The address answered with HTTP {answer.status}."})
+    return answer.body
+
+
+def find_operations(*, text: bytes, source: str, credential: Credential) -> Offer:
+    """The operations in `text`; `source` is the address it came from, if there is one."""
+    try:
+        found = import_operations(read_document(text), source=source)
+        for url in {tool.settings["url"] for tool in found.tools}:
+            ensure_server(url)
+    except WrongDocument as error:
+        raise ValidationError({"document": str(error)}) from error
+    return Offer(kind="http", tools=told(found.tools, credential), skipped=found.skipped)
+
+
+def ensure_server(url: str) -> None:
+    try:
+        configured_egress().ensure_target(url.replace("{", "").replace("}", ""))
+    except TargetRefused as error:
+        # A URL in a document may be long, and is a stranger's.
+        raise WrongDocument(f"Its server {url[:100]!r} may not be called. {error}") from error
+
+
+def find_on_server(*, url: str, credential: Credential) -> Offer:
+    """The tools that an MCP server lists, within 20 seconds."""
+    settings = McpSettings(
+        url=url,
+        tool="-",
+        credential_header=credential.header,
+        credential_prefix=credential.prefix,
+    )
+    let_go_of_database()
+    listing = McpTools(configured_egress()).list_tools(settings, credential=credential.secret)
+    try:
+        found = asyncio.run(listing)
+    except TimeoutError:
+        raise ValidationError({"url": "The MCP server took too long to answer."}) from None
+    except PlatformError as error:
+        # A server may repeat what it was sent in what it says went wrong.
+        said = first_line(without(credential.secret, error.message))
+        raise ValidationError({"url": said}) from None
+    except WrongSettings as error:
+        raise ValidationError(str(error)) from error
+    if not found:
+        raise ValidationError({"url": "The MCP server has no tools."})
+    tools = tuple(blotted(tool, credential.secret) for tool in unique(found))
+    return Offer(kind="mcp", tools=told(tools, credential))
+
+
+def first_line(text: str) -> str:
+    """The MCP library tells at length where an answer is wrong, which helps nobody here."""
+    line = text.split("\n", maxsplit=1)[0].strip()[:LONGEST_SENTENCE]
+    return line if line.endswith((".", "!", "?", "…")) else f"{line}."
+
+
+def blotted(tool: ImportedTool, secret: str) -> ImportedTool:
+    """Without the credential, which a server could write into what everybody reads."""
+    return replace(
+        tool,
+        name=without(secret, tool.name),
+        description=without(secret, tool.description),
+        schema=blotted_json(tool.schema, secret),
+    )
+
+
+def blotted_json(value: Any, secret: str) -> Any:
+    match value:
+        case str():
+            return without(secret, value)
+        case list():
+            return [blotted_json(each, secret) for each in value]
+        case dict():
+            return {
+                without(secret, name): blotted_json(each, secret) for name, each in value.items()
+            }
+        case _:
+            return value
+
+
+def told(tools: tuple[ImportedTool, ...], credential: Credential) -> tuple[ImportedTool, ...]:
+    return tuple(replace(tool, settings={**tool.settings, **credential.settings}) for tool in tools)

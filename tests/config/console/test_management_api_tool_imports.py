@@ -1,0 +1,96 @@
+"""The management API imports tools: shown first, then all that are named, or none."""
+
+import json
+
+import pytest
+
+from agents.models import Tool
+from tests.fixtures.console import make_person, rows
+from tests.fixtures.tools import make_tool
+
+SECRET = "sesame-open-now"
+DOCUMENT = json.dumps(
+    {
+        "openapi": "3.1.0",
+        "servers": [{"url": "https://93.184.216.34/v1"}],
+        "paths": {
+            "/orders": {"get": {"summary": "All orders"}, "post": {"operationId": "order"}},
+            "/cookie": {"get": {"parameters": [{"name": "s", "in": "cookie", "required": True}]}},
+        },
+    }
+)
+
+
+@pytest.fixture
+def developer(client, acme):
+    client.force_login(make_person(acme, "developer"))
+    return client
+
+
+def post(client, path, **body):
+    return client.post(f"/api/v1/tools/{path}", body, content_type="application/json")
+
+
+def test_what_a_document_offers_is_told_and_nothing_stored(developer):
+    told = post(developer, "find-openapi", document=DOCUMENT).json()
+
+    assert [(each["name"], each["method"], each["problem"]) for each in told["tools"]] == [
+        ("get_orders", "GET", ""), ("order", "POST", ""),
+    ]  # fmt: skip
+    assert told["skipped"] == [
+        {"name": "get/cookie", "reason": "The parameter 's' stands in a cookie."}
+    ]
+    assert not rows(Tool).exists()
+
+
+def test_what_is_named_is_made(developer, acme):
+    answer = post(
+        developer,
+        "import-openapi",
+        document=DOCUMENT,
+        names=["order", "get_orders"],
+        credential=SECRET,
+        credential_header="x-key",
+        credential_prefix="",
+    )
+
+    assert answer.status_code == 201
+    assert [each["has_credential"] for each in answer.json()] == [True, True]
+    assert SECRET not in answer.content.decode()
+    tool = rows(Tool).get(name="order")
+    assert (tool.tenant, tool.credential) == (acme, SECRET)
+    assert (tool.settings["credential_header"], tool.settings["credential_prefix"]) == ("x-key", "")
+
+
+@pytest.mark.parametrize("names", [["order", "nothing"], ["order", "get_orders"], []])
+def test_all_are_made_or_none(developer, acme, rival, names):
+    make_tool(acme, name="get_orders")
+
+    answer = post(developer, "import-openapi", document=DOCUMENT, names=names)
+
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "names")
+    assert [each.name for each in rows(Tool)] == ["get_orders"]
+
+
+def test_another_tenants_names_are_no_conflict(developer, rival):
+    make_tool(rival, name="get_orders")
+
+    told = post(developer, "find-openapi", document=DOCUMENT).json()
+
+    assert {each["problem"] for each in told["tools"]} == {""}
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "param"),
+    [
+        ("find-openapi", {}, "url"),
+        ("find-openapi", {"document": "{"}, "document"),
+        ("find-openapi", {"url": "https://127.0.0.1/"}, "url"),
+        ("find-openapi", {"document": DOCUMENT, "prefix": "a b"}, "prefix"),
+        ("find-mcp", {"url": "https://127.0.0.1/mcp"}, "url"),
+        ("find-mcp", {}, "url"),
+    ],
+)
+def test_what_cannot_be_read_says_where(developer, path, body, param):
+    answer = post(developer, path, **body)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
