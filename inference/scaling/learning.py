@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median, quantiles
+from statistics import median
 
 from inference.scaling.rehearsal import SECONDS, Capacity, Moment
 
@@ -49,7 +49,7 @@ def learn(samples: Sequence[Recorded], *, slots: float) -> Learned:
     full = full_rates(samples)
     starts = start_times(samples)
     is_measured = len(full) >= ENOUGH
-    power = quantiles(full, n=10)[-1] if is_measured else slots / request_seconds
+    power = median(full) if is_measured else slots / request_seconds
     first = [each.ttft_p95 for each in samples if each.ttft_p95 and not each.waiting]
     return Learned(
         capacity=Capacity(
@@ -74,11 +74,14 @@ def request_seconds_of(samples: Sequence[Recorded]) -> float:
 
 
 def full_rates(samples: Sequence[Recorded]) -> list[float]:
-    """Requests a second of one replica while more of them waited."""
+    """Requests a second of one replica while more of them waited: from the beginning of a sample
+    to its end, and on as many replicas.
+    """
     return [
         each.request_rate / each.ready
-        for each in samples
-        if each.waiting and each.request_rate and each.ready >= 1
+        for before, each in pairwise(samples)
+        if before.waiting and each.waiting and each.request_rate
+        if each.ready == before.ready >= 1
     ]
 
 
