@@ -57,7 +57,7 @@ class Findings:
 
     @property
     def slot(self) -> int:
-        return int(self.now.timestamp()) // SLOT_SECONDS
+        return slot_of(self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +73,18 @@ class Result:
 def evaluate_pools(*, now: datetime) -> int:
     """Look at all pools that nobody looked at in this slot. Returns how many that were.
 
-    Safe to run any number of times, and at once.
+    Safe to run any number of times, and at once. Costs one query if there is nothing to look at.
     """
+    if not ScalingState.objects.is_anything_due(slot=slot_of(now)):
+        return 0
     findings = find_out(now=now)
     results = decide_all(findings)
     carry_out([each.change for each in results if each.change])
     return len(results)
+
+
+def slot_of(now: datetime) -> int:
+    return int(now.timestamp()) // SLOT_SECONDS
 
 
 def find_out(*, now: datetime) -> Findings:

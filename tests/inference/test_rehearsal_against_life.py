@@ -44,7 +44,10 @@ QUIET, BUSY = 2, 9
 PHASES = ((QUIET, 4), (BUSY, 18), (QUIET, 15))
 """At what rate, for how many seconds."""
 MANNERS = {
-    **{"up_percent": None, "up_replicas": 1, "down_percent": None, "down_replicas": 1},
+    "up_percent": None,
+    "up_replicas": 1,
+    "down_percent": None,
+    "down_replicas": 1,
     "down_window": 5,
 }
 PERIODS = {"up_replicas_seconds": 6, "down_replicas_seconds": 3}

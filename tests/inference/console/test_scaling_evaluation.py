@@ -69,6 +69,22 @@ def test_the_same_slot_is_evaluated_once(pool, load):
     assert [evaluate_pools(now=at(seconds)) for seconds in (0, 1, 14, 15)] == [1, 0, 0, 1]
 
 
+def test_a_look_that_comes_early_leaves_no_quarter_of_a_minute_out(pool, load):
+    """Beat sends more often than looks are due, so that one at 14.9 s is made up for at 19.9 s."""
+    make_policy(pool)
+    load(pool, 42, engine(pool))
+    moments = [4.9 + 5 * step for step in range(12)]
+    assert sum(evaluate_pools(now=at(moment)) for moment in moments) == 4
+
+
+def test_a_look_at_nothing_is_one_query(pool, load, django_assert_num_queries):
+    make_policy(pool)
+    load(pool, 42, engine(pool))
+    evaluate_pools(now=NOON)
+    with django_assert_num_queries(1):
+        evaluate_pools(now=at(5))
+
+
 def test_a_pool_without_a_policy_is_only_recorded(pool, load):
     load(pool, 7, engine(pool), in_flight=3)
     evaluate_pools(now=NOON)
