@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -11,6 +12,7 @@ from django.utils import timezone
 
 from inference.admin.chart import Chart, Series, draw_chart
 from inference.models import (
+    ModelEndpoint,
     ModelPool,
     PoolSample,
     ScalingDecision,
@@ -44,18 +46,27 @@ def scaling(request: HttpRequest) -> HttpResponse:
     """Every pool with its policy, or the presets for it."""
     stored = {policy.pool_id: policy for policy in ScalingPolicy.objects.all()}
     shown = {state.pool_id: state.shown for state in ScalingState.objects.all()}
+    there = replicas_by_pool()
     rows = [
         {
             "pool": pool,
             "policy": stored.get(pool.pk),
             "reason": shown.get(pool.pk, {}).get("reason", ""),
-            "replicas": shown.get(pool.pk, {}).get("replicas", "-"),
+            "replicas": shown.get(pool.pk, {}).get("replicas", there.get(pool.pk, 0)),
             "desired": shown.get(pool.pk, {}).get("desired", "-"),
         }
         for pool in ModelPool.objects.all()
     ]
     context = {**admin.site.each_context(request), "title": "Scaling", "rows": rows}
     return TemplateResponse(request, "inference/scaling.html", context)
+
+
+def replicas_by_pool() -> dict[int, int]:
+    """Endpoints that are there: for pools at which nobody has looked yet."""
+    state = ModelEndpoint.State
+    rows = ModelEndpoint.objects.filter(state__in=(state.READY, state.UNHEALTHY))
+    counted = rows.order_by().values_list("pool_id").annotate(count=Count("pk"))
+    return dict(counted)
 
 
 def scaling_pool(request: HttpRequest, pool: str) -> HttpResponse:

@@ -1,7 +1,6 @@
 """With a real beat, worker and gateway: how soon demand is a decision, and what storms do to it."""
 
 import threading
-import time
 import urllib.error
 import urllib.request
 

@@ -8,7 +8,7 @@ from django.db import connection
 
 from inference import services
 from inference.models import PoolSample, ScalingDecision, ScalingPolicy, ScalingState
-from inference.scaling import evaluation, policies
+from inference.scaling import actuation, policies
 from inference.scaling.evaluation import evaluate_pools
 from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import NOON, at, beat, engine, hours, load, make_policy
@@ -41,7 +41,7 @@ def test_what_engines_told_counts_beside_the_queue_of_the_gateways(pool, load):
 
 def test_a_recommendation_is_written_down_once_while_it_stays_the_same(pool, load, monkeypatch):
     # The sample of what is no news comes at a slot that depends on the pool's number.
-    monkeypatch.setattr(evaluation, "SAMPLED_SLOTS", 10**12)
+    monkeypatch.setattr(actuation, "SAMPLED_SLOTS", 10**12)
     make_policy(pool)
     one = engine(pool)
     for step in range(4):

@@ -4,7 +4,7 @@ import pytest
 from django.urls import reverse
 
 from inference.errors import ActuatorFailed, PolicyRefused
-from inference.models import ScalingDecision
+from inference.models import ScalingDecision, ScalingPolicy
 from inference.scaling.actuators import cluster
 from inference.scaling.actuators.actuator import Order
 from inference.scaling.actuators.kubernetes import Kubernetes
@@ -209,7 +209,8 @@ def test_a_scaled_object_rests_and_wakes_on_demand(pool, settings):
 )
 def test_what_an_autoscaler_cannot_do_is_refused(pool, facts, words):
     with pytest.raises(PolicyRefused, match=words):
-        compiled(autoscaled(pool, **facts))
+        autoscaled(pool, **facts)
+    assert not ScalingPolicy.objects.exists()
 
 
 def test_the_difference_to_the_cluster_is_shown_and_gone_once_applied(pool, api):

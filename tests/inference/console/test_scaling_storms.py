@@ -1,4 +1,4 @@
-"""Clocks that move, a Redis that was emptied, a cluster that is away: nothing jumps, and it is told."""
+"""Clocks that move, a Redis that was emptied, a cluster that is away: nothing jumps."""
 
 import pytest
 
