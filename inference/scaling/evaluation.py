@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 
 Outcome = ScalingDecision.Outcome
 
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Findings:
     """What was read before any row is locked."""

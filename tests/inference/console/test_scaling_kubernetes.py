@@ -14,6 +14,7 @@ from inference.scaling.policy_rules import Signal
 from tests.fakes.kube_api import kube_api, kubeconfig, scale_of
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import redis, report
+from tests.fixtures.manifests import ensure_valid
 from tests.fixtures.scaling import NOON, at, beat, engine, load, make_policy
 from tests.fixtures.valkey import free_port
 
@@ -93,7 +94,7 @@ def test_but_one_that_never_ends_is(api):
     ("failure", "words"),
     [
         (401, "renew the credentials"),
-        (403, "check the role in deploy/k8s/scaling-rbac.yaml"),
+        (403, "check the role in deploy/k8s/engines/scaling-rbac.yaml"),
         (404, "has none of that name"),
         (500, "answered with status 500"),
         ("garbage", "Kubernetes API"),
@@ -253,3 +254,17 @@ def test_the_page_shows_the_manifest_without_a_cluster_too(console, pool, api):
 def test_a_pool_that_is_scaled_otherwise_has_no_manifest(console, pool):
     make_policy(pool)
     assert console.get(reverse("admin:scaling_manifest", args=("small",))).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"down_select": "disabled"},
+        {"up_percent": None, "up_replicas": None, "down_window": 0},
+        {"min_replicas": 2, "max_replicas": 200},
+    ],
+)
+def test_kubernetes_own_schema_takes_the_autoscaler(pool, facts):
+    signals = (Signal(kind="waiting", target=2.5), Signal(kind="kv_cache", target=70))
+    ensure_valid(compiled(autoscaled(pool, *signals, **facts)))
