@@ -1,5 +1,7 @@
 """Kubernetes over a small fake of its API: what is scaled, and every way in which that fails."""
 
+import logging
+
 import pytest
 from django.urls import reverse
 
@@ -56,6 +58,13 @@ def test_the_scale_of_each_kind_is_read_and_changed(api, kind, place):
     said = Kubernetes().scale(order(kind=kind), before=2, after=5)
     assert said == "engine is to have 5 replicas."
     assert api.patches[-1] == (path, {"spec": {"replicas": 5}})
+
+
+def test_a_call_that_succeeds_leaves_no_line_in_the_log(api, caplog):
+    """Every quarter of a minute and pool, it would be all that a log consists of."""
+    caplog.set_level(logging.INFO)
+    Kubernetes().read(order())
+    assert caplog.records == []
 
 
 def test_what_is_so_already_is_not_written_again(api):
