@@ -50,6 +50,7 @@ MANNERS = {
     "down_replicas": 1,
     "down_window": 5,
 }
+MOST_LATE = 3
 PERIODS = {"up_replicas_seconds": 6, "down_replicas_seconds": 3}
 """Shorter than looks are apart in life, so no form would take them."""
 
@@ -128,6 +129,16 @@ def samples(pool, *, since):
     return [recorded(row, seconds=STEP) for row in rows.values(*columns)]
 
 
+def ensure_punctual(found):
+    """Life at fifteen times its speed needs a machine that keeps up: one that does not look every
+    second measures itself.
+    """
+    gaps = [after.at - before.at for before, after in itertools.pairwise(found)]
+    late = sum(gap > STEP for gap in gaps)
+    if late > MOST_LATE:
+        pytest.skip(f"The machine is too busy to look every second: {late} looks came late.")
+
+
 def lived_changes(pool, *, since):
     """When the order changed, and to how many."""
     rows = ScalingDecision.objects.filter(pool=pool, outcome="applied", at__gte=since)
@@ -164,6 +175,7 @@ def test_a_rehearsal_of_what_was_recorded_says_what_happened(
         look_until(lambda: ModelEndpoint.objects.filter(state="ready").count() == 1, seconds=20)
     assert stream.failures == []
     found = samples(pool, since=began)
+    ensure_punctual(found)
     learned = learn(found, slots=SLOTS)
     draft = stored_draft(pool)
     said = rehearse(
