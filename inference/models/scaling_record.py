@@ -1,7 +1,9 @@
 """What scaling saw, decided and did."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
+
+from inference.models.pool import ModelPool
 
 SLOT_SECONDS = 15
 """Time is cut into slots of so many seconds; a pool is looked at once in each."""
@@ -12,8 +14,16 @@ SLOTS_AHEAD = 4
 class ScalingStateQuerySet(models.QuerySet["ScalingState"]):
     def free(self, *, slot: int) -> "ScalingStateQuerySet":
         """Locked: those that nobody else looks at in this slot, now or before."""
-        due = Q(slot__lt=slot) | Q(slot__gt=slot + SLOTS_AHEAD)
-        return self.select_for_update(skip_locked=True, of=("self",)).filter(due)
+        return self.select_for_update(skip_locked=True, of=("self",)).filter(due(slot))
+
+    def is_anything_due(self, *, slot: int) -> bool:
+        """Whether some pool was not looked at in this slot, as far as one query can tell."""
+        looked_at = self.filter(~due(slot), pool=OuterRef("pk"))
+        return ModelPool.objects.filter(~Exists(looked_at)).exists()
+
+
+def due(slot: int) -> Q:
+    return Q(slot__lt=slot) | Q(slot__gt=slot + SLOTS_AHEAD)
 
 
 class ScalingState(models.Model):

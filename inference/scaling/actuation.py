@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TypeVar
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from inference.errors import ActuatorFailed
 from inference.models import ScalingDecision, ScalingPolicy, ScalingState
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 Outcome = ScalingDecision.Outcome
 AT_ONCE = 16
 LONGEST_NOTE = 300
+SAMPLED_SLOTS = 20
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
 
@@ -96,14 +98,11 @@ def all_at_once(function: Callable[[Asked], Answer], asked: Sequence[Asked]) -> 
 @transaction.atomic
 def note_outcome(change: Change, answer: str | ActuatorFailed) -> None:
     """In the decision's row and, where it was carried out, in the audit log and the memory."""
-    failed = isinstance(answer, ActuatorFailed)
-    note = answer.message if isinstance(answer, ActuatorFailed) else answer
     rows = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, slot=change.slot)
-    outcome = Outcome.FAILED if failed else Outcome.APPLIED
-    rows.update(outcome=outcome, note=note[:LONGEST_NOTE])
-    if failed:
-        log.warning("the pool %s was not scaled: %s", change.pool, note)
+    if isinstance(answer, ActuatorFailed):
+        note_failure(change, rows, note=answer.message[:LONGEST_NOTE])
         return
+    rows.update(outcome=Outcome.APPLIED, note=answer[:LONGEST_NOTE])
     remember(change)
     note_transition(
         change.policy,
@@ -112,6 +111,23 @@ def note_outcome(change: Change, answer: str | ActuatorFailed) -> None:
         after=change.after,
         reason=change.reason,
     )
+
+
+def note_failure(change: Change, rows: QuerySet[ScalingDecision], *, note: str) -> None:
+    """Once for each reason, and as a sample while it goes on: it is tried in every slot."""
+    before = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, at__lt=change.at)
+    last = before.order_by("-at").first()
+    is_told = last is not None and (last.outcome, last.note) == (Outcome.FAILED, note)
+    if is_told and not is_sampled(slot=change.slot, pool_id=change.policy.pool_id):
+        rows.delete()
+        return
+    rows.update(outcome=Outcome.FAILED, note=note)
+    log.warning("the pool %s was not scaled: %s", change.pool, note)
+
+
+def is_sampled(*, slot: int, pool_id: int) -> bool:
+    """Whether what is no news is written down in this slot: every five minutes."""
+    return (slot + pool_id) % SAMPLED_SLOTS == 0
 
 
 def remember(change: Change) -> None:

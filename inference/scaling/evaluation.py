@@ -16,7 +16,7 @@ from inference.models import ModelPool, PoolSample, ScalingDecision, ScalingPoli
 from inference.models.scaling_policy import Actuator, Mode
 from inference.models.scaling_record import SLOT_SECONDS
 from inference.scaling import algorithm, words
-from inference.scaling.actuation import Change, carry_out, read_replicas
+from inference.scaling.actuation import Change, carry_out, is_sampled, read_replicas
 from inference.scaling.measures import MEASURES
 from inference.scaling.policies import is_overridden
 from inference.scaling.policy_rules import rules_of, stored_hours, stored_signals
@@ -35,8 +35,6 @@ from inference.scaling.signals import (
 log = logging.getLogger(__name__)
 
 Outcome = ScalingDecision.Outcome
-SAMPLED_SLOTS = 20
-"""Of decisions that change nothing, one in so many is written down: every five minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +55,7 @@ class Findings:
 
     @property
     def slot(self) -> int:
-        return int(self.now.timestamp()) // SLOT_SECONDS
+        return slot_of(self.now)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,12 +71,18 @@ class Result:
 def evaluate_pools(*, now: datetime) -> int:
     """Look at all pools that nobody looked at in this slot. Returns how many that were.
 
-    Safe to run any number of times, and at once.
+    Safe to run any number of times, and at once. Costs one query if there is nothing to look at.
     """
+    if not ScalingState.objects.is_anything_due(slot=slot_of(now)):
+        return 0
     findings = find_out(now=now)
     results = decide_all(findings)
     carry_out([each.change for each in results if each.change])
     return len(results)
+
+
+def slot_of(now: datetime) -> int:
+    return int(now.timestamp()) // SLOT_SECONDS
 
 
 def find_out(*, now: datetime) -> Findings:
@@ -209,7 +213,7 @@ def decision_of(
     carries_out = moves and is_carried_out(policy)
     is_news = carries_out or verdict.desired != state.shown.get("desired", seen.replicas)
     is_news = is_news or bool(trouble) != bool(state.shown.get("trouble"))
-    if not is_news and (findings.slot + state.pool_id) % SAMPLED_SLOTS:
+    if not is_news and not is_sampled(slot=findings.slot, pool_id=state.pool_id):
         return None
     outcome = Outcome.PENDING if carries_out else Outcome.RECOMMENDED if moves else Outcome.KEPT
     return ScalingDecision(

@@ -1,5 +1,6 @@
 """Handing a policy over to Kubernetes' own autoscaler: compiled, compared and applied."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from difflib import unified_diff
 from typing import Any
@@ -9,16 +10,23 @@ from django.conf import settings
 from inference.models import ScalingPolicy
 from inference.scaling.actuators.cluster import apply_object, read_object
 from inference.scaling.manifests import as_yaml, manifest_of
-from inference.scaling.policy_rules import rules_of, stored_hours, stored_signals
+from inference.scaling.policy_rules import Signal, rules_of, stored_hours, stored_signals
+from inference.scaling.schedules import Hours
 from kernel.audit import note_transition
 
 
 def compiled(policy: ScalingPolicy) -> dict[str, Any]:
     """The manifest of a stored policy, with its own bounds. Raises PolicyRefused."""
-    schedules = stored_hours(policy)
+    return compile_policy(policy, signals=stored_signals(policy), schedules=stored_hours(policy))
+
+
+def compile_policy(
+    policy: ScalingPolicy, *, signals: Sequence[Signal], schedules: Sequence[Hours]
+) -> dict[str, Any]:
+    """The manifest of a policy that may not be stored yet. Raises PolicyRefused."""
     rules = rules_of(
         policy,
-        signals=stored_signals(policy),
+        signals=signals,
         schedules=(),
         moment=datetime.fromtimestamp(0, tz=UTC),
     )

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median, quantiles
+from statistics import median
 
 from inference.scaling.rehearsal import SECONDS, Capacity, Moment
 
@@ -49,7 +49,7 @@ def learn(samples: Sequence[Recorded], *, slots: float) -> Learned:
     full = full_rates(samples)
     starts = start_times(samples)
     is_measured = len(full) >= ENOUGH
-    power = quantiles(full, n=10)[-1] if is_measured else slots / request_seconds
+    power = median(full) if is_measured else slots / request_seconds
     first = [each.ttft_p95 for each in samples if each.ttft_p95 and not each.waiting]
     return Learned(
         capacity=Capacity(
@@ -74,60 +74,67 @@ def request_seconds_of(samples: Sequence[Recorded]) -> float:
 
 
 def full_rates(samples: Sequence[Recorded]) -> list[float]:
-    """Requests a second of one replica while more of them waited."""
+    """Requests a second of one replica while more of them waited: from the beginning of a sample
+    to its end, and on as many replicas.
+    """
     return [
         each.request_rate / each.ready
-        for each in samples
-        if each.waiting and each.request_rate and each.ready >= 1
+        for before, each in pairwise(samples)
+        if before.waiting and each.waiting and each.request_rate
+        if each.ready == before.ready >= 1
     ]
 
 
 def start_times(samples: Sequence[Recorded]) -> list[float]:
-    """From each growth until as many were ready."""
+    """From each order until as many were ready. A sample shows what there was before it was
+    decided: more replicas were ordered when the sample before was taken.
+    """
     return [
-        found
+        found - before.at
         for number, (before, after) in enumerate(pairwise(samples), start=1)
-        if after.replicas > before.replicas and (found := ready_after(samples, number)) is not None
+        if after.replicas > before.replicas and (found := ready_at(samples, number)) is not None
     ]
 
 
-def ready_after(samples: Sequence[Recorded], number: int) -> float | None:
+def ready_at(samples: Sequence[Recorded], number: int) -> float | None:
     """None if that many were not ready before something else happened, or much later."""
     grown = samples[number]
     for each in samples[number:]:
         if each.at - grown.at > LONGEST_START_SECONDS or each.replicas < grown.replicas:
             return None
         if each.ready >= grown.replicas:
-            return each.at - grown.at
+            return each.at
     return None
 
 
-def moments_from(samples: Sequence[Recorded]) -> list[Moment]:
+def moments_from(samples: Sequence[Recorded], *, step: float = SECONDS) -> list[Moment]:
     """The load step by step: what was sent to engines, and what began to wait besides."""
-    return list(steps(samples))
+    return list(steps(samples, step=step))
 
 
-def steps(samples: Sequence[Recorded]) -> Iterator[Moment]:
+def steps(samples: Sequence[Recorded], *, step: float) -> Iterator[Moment]:
     arrivals, waiting = 0.0, 0.0
     ends: float | None = None
     before: Recorded | None = None
     for each in samples:
         if ends is not None and before is not None and each.at > ends:
-            yield from held(before, arrivals, since=ends, until=each.at)
+            yield from held(before, arrivals, since=ends, until=each.at, step=step)
         if each.request_rate is not None:
             more = (each.waiting or 0.0) - waiting
             arrivals = max(0.0, each.request_rate + more / each.seconds)
         waiting = each.waiting or 0.0
-        for number in range(max(1, int(each.seconds / SECONDS))):
-            yield moment_of(each, arrivals, at=each.at + SECONDS * number)
+        for number in range(max(1, int(each.seconds / step))):
+            yield moment_of(each, arrivals, at=each.at + step * number)
         ends, before = each.at + each.seconds, each
 
 
-def held(before: Recorded, arrivals: float, *, since: float, until: float) -> Iterator[Moment]:
+def held(
+    before: Recorded, arrivals: float, *, since: float, until: float, step: float
+) -> Iterator[Moment]:
     """Where nothing was recorded, for a while as before, and then nothing."""
-    for number in range(int((until - since) / SECONDS)):
+    for number in range(int((until - since) / step)):
         load = arrivals if number < HELD_STEPS else 0.0
-        yield moment_of(before, load, at=since + SECONDS * number)
+        yield moment_of(before, load, at=since + step * number)
 
 
 def moment_of(sample: Recorded, arrivals: float, *, at: float) -> Moment:

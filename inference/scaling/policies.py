@@ -7,8 +7,9 @@ from django.db import IntegrityError, transaction
 
 from inference.errors import ConfirmationNeeded, NameTaken, PolicyRefused
 from inference.models import ModelEndpoint, ModelPool, ScalingPolicy, ScalingSchedule, ScalingSignal
-from inference.models.scaling_policy import MOST_REPLICAS, Mode
+from inference.models.scaling_policy import MOST_REPLICAS, Actuator, Mode
 from inference.scaling.actuators.registry import ACTUATORS
+from inference.scaling.handover import compile_policy
 from inference.scaling.policy_rules import Signal, hours_of, stored_hours, stored_signals
 from inference.scaling.schedules import Hours
 from inference.scaling.soundness import ensure_sound
@@ -37,6 +38,9 @@ def save_policy(
     policy.full_clean(validate_unique=False, validate_constraints=False)
     ensure_sound(policy=policy, signals=wanted, schedules=hours, today=now.date())
     ACTUATORS[policy.actuator].check(policy.actuator_settings)
+    if policy.actuator == Actuator.HPA:
+        # Refuses what Kubernetes' autoscaler cannot do.
+        compile_policy(policy, signals=wanted, schedules=hours)
     if policy.mode == Mode.APPLY and not is_confirmed:
         ensure_few_enough(policy)
     store(policy)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from inference.scaling.algorithm import decide, with_change
-from inference.scaling.rules import Memory, Reading, Rules, Seen
+from inference.scaling.rules import HAIR, Memory, Reading, Rules, Seen
 
 SECONDS = 15.0
 """Of one step, as in life."""
@@ -88,6 +88,7 @@ class Pool:
 
     replicas: int
     ready: int
+    step: float = SECONDS
     backlog: float = 0.0
     starting: deque[tuple[float, int]] = field(default_factory=deque)
     """When how many will be ready."""
@@ -116,16 +117,57 @@ class Pool:
         while self.starting and self.starting[0][0] <= moment.at:
             self.ready += self.starting.popleft()[1]
         power = self.ready * capacity.requests_per_second
-        waiting = self.backlog + moment.arrivals * SECONDS
-        served = min(waiting, power * SECONDS)
+        waiting = self.backlog + moment.arrivals * self.step
+        served = min(waiting, power * self.step)
         self.backlog = waiting - served
-        self.served = served / SECONDS
-        # Who comes now waits for all that is in front. Without a replica: until one is there.
+        self.served = served / self.step
+        # As far as anybody can know now. Without a replica: until one is there.
         until = self.starting[0][0] - moment.at if self.starting else capacity.start_seconds
         self.wait = self.backlog / power if power else until if waiting else 0.0
         full = self.ready * capacity.slots
         busy = full if self.backlog else self.served * capacity.request_seconds
         self.in_flight = min(full, busy)
+
+
+@dataclass(slots=True, kw_only=True)
+class Course:
+    """What the pool was, step by step."""
+
+    step: float
+    replicas: list[int] = field(default_factory=list)
+    ready: list[int] = field(default_factory=list)
+    served: list[float] = field(default_factory=list)
+    """Requests in each step."""
+    backlog: list[float] = field(default_factory=list)
+    waits: list[float] = field(default_factory=list)
+    """As they looked to whoever came."""
+
+    def note(self, pool: Pool) -> None:
+        self.replicas.append(pool.replicas)
+        self.ready.append(pool.ready)
+        self.served.append(pool.served * self.step)
+        self.backlog.append(pool.backlog)
+        self.waits.append(pool.wait)
+
+    def waited(self) -> list[float]:
+        """How long the last one of each step waited in the end: until all in front of it were
+        served, with the replicas that came meanwhile. Where the end is not known, as it looked.
+        """
+        done = list(accumulate(self.served))
+        found, reached = [], 0
+        for number, behind in enumerate(self.backlog):
+            until = done[number] + behind
+            reached = max(reached, number)
+            while reached < len(done) and done[reached] < until - HAIR:
+                reached += 1
+            if reached == len(done):
+                found.append(self.waits[number])
+            elif reached == number:
+                found.append(0.0)
+            else:
+                late = 1 - (done[reached] - until) / self.served[reached]
+                found.append((reached - number - 1 + late) * self.step)
+        return found
 
 
 RulesAt = Callable[[float], Rules]
@@ -139,28 +181,25 @@ def rehearse(
     capacity: Capacity,
     replica_cost: float = 0.0,
     begins_with: int | None = None,
+    step: float = SECONDS,
 ) -> Rehearsal:
-    """Go through `moments`, which are `SECONDS` apart. `replica_cost` is for an hour."""
+    """Go through `moments`, which are `step` seconds apart. `replica_cost` is for an hour."""
     if not moments:
         return nothing()
     begins = begins_with if begins_with is not None else round(moments[0].replicas or 1)
-    pool = Pool(replicas=begins, ready=begins)
+    pool = Pool(replicas=begins, ready=begins, step=step)
     memory, changes = Memory(), 0
-    replicas: list[int] = []
-    ready: list[int] = []
-    waits: list[float] = []
+    course = Course(step=step)
     for moment in moments:
         pool.serve(moment, capacity)
-        replicas.append(pool.replicas)
-        ready.append(pool.ready)
-        waits.append(pool.wait)
+        course.note(pool)
         verdict = decide(rules_at(moment.at), see(pool, moment, capacity), memory)
         memory = verdict.memory
         if verdict.desired != pool.replicas:
             changes += 1
             memory = with_change(memory, verdict.desired - pool.replicas, now=moment.at)
             pool.scale(verdict.desired, ready_at=moment.at + capacity.start_seconds)
-    return summed_up(moments, replicas, ready, waits, changes=changes, replica_cost=replica_cost)
+    return summed_up(moments, course, changes=changes, replica_cost=replica_cost)
 
 
 def see(pool: Pool, moment: Moment, capacity: Capacity) -> Seen:
@@ -192,31 +231,26 @@ def see(pool: Pool, moment: Moment, capacity: Capacity) -> Seen:
 
 
 def summed_up(
-    moments: Sequence[Moment],
-    replicas: Sequence[int],
-    ready: Sequence[int],
-    waits: Sequence[float],
-    *,
-    changes: int,
-    replica_cost: float,
+    moments: Sequence[Moment], course: Course, *, changes: int, replica_cost: float
 ) -> Rehearsal:
-    hours = sum(replicas) * SECONDS / 3600
+    waits, step = course.waited(), course.step / 3600
+    hours = sum(course.replicas) * step
     then = [moment.replicas for moment in moments if moment.replicas is not None]
-    hours_then = sum(then) * SECONDS / 3600 if len(then) == len(moments) else None
+    hours_then = sum(then) * step if len(then) == len(moments) else None
     p50, p95 = quantiles(waits, [moment.arrivals for moment in moments], at=(0.5, 0.95))
     return Rehearsal(
-        hours=len(moments) * SECONDS / 3600,
-        requests=sum(moment.arrivals for moment in moments) * SECONDS,
+        hours=len(moments) * step,
+        requests=sum(moment.arrivals for moment in moments) * course.step,
         replica_hours=hours,
         replica_hours_then=hours_then,
         cost=hours * replica_cost,
         cost_then=None if hours_then is None else hours_then * replica_cost,
         changes=changes,
-        most=max(replicas),
+        most=max(course.replicas),
         wait_p50=p50,
         wait_p95=p95,
         wait_most=max(waits),
-        points=points_of(moments, replicas, ready, waits),
+        points=points_of(moments, course, waits),
     )
 
 
@@ -248,10 +282,7 @@ def quantiles(
 
 
 def points_of(
-    moments: Sequence[Moment],
-    replicas: Sequence[int],
-    ready: Sequence[int],
-    waits: Sequence[float],
+    moments: Sequence[Moment], course: Course, waits: Sequence[float]
 ) -> tuple[Point, ...]:
     """Few enough to be drawn; of waits the longest, so that no bad moment is hidden."""
     size = max(1, -(-len(moments) // DRAWN))
@@ -264,8 +295,8 @@ def points_of(
             Point(
                 at=moments[start].at,
                 arrivals=sum(each.arrivals for each in moments[part]) / count,
-                replicas=sum(replicas[part]) / count,
-                ready=sum(ready[part]) / count,
+                replicas=sum(course.replicas[part]) / count,
+                ready=sum(course.ready[part]) / count,
                 then=sum(then) / len(then) if then else None,
                 wait=max(waits[part]),
             )

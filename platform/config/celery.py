@@ -26,7 +26,9 @@ app.conf.beat_schedule = {
     "expire-silent-endpoints": every(5, "inference.tasks.expire_silent_endpoints"),
     "probe-due-endpoints": every(1, "inference.tasks.probe_due_endpoints"),
     "probe-completions": every(5, "inference.tasks.probe_completions"),
-    "evaluate-pools": every(15, "inference.tasks.evaluate_pools"),
+    # More often than pools are looked at: a run that comes a moment before its quarter of a
+    # minute begins must not leave it out.
+    "evaluate-pools": every(5, "inference.tasks.evaluate_pools"),
     "sum-up-samples": every(300, "inference.tasks.sum_up_samples"),
     "canary": every(15, "config.tasks.sing"),
     "end-dead-runs": every(10, "agents.tasks.end_dead_runs"),

@@ -20,6 +20,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.load import load, servers, stack
+from tests.load.demand import report_demand
 from tests.load.first_token import HalfLoad, measure_first_tokens
 from tests.load.picking import PickCost, measure_picking, worst
 from tests.load.rehearsals import report_rehearsals
@@ -304,6 +305,8 @@ def main() -> None:
     given = parser.parse_args()
     length = Length(rounds=given.rounds, seconds=given.seconds, streams=given.streams)
     report_rehearsals()
+    if not given.without_gateway:
+        report_demand()
     sys.exit(bench(length, with_gateway=not given.without_gateway))
 
 

@@ -156,7 +156,7 @@ def asked(
 def sentence(status: int, target: str) -> str:
     reasons = {
         UNAUTHENTICATED: "does not know us any more: renew the credentials",
-        FORBIDDEN: "does not allow it: check the role in deploy/k8s/scaling-rbac.yaml",
+        FORBIDDEN: "does not allow it: check the role in deploy/k8s/engines/scaling-rbac.yaml",
         NOT_FOUND: "has none of that name",
         CONFLICT: "says that somebody else changes it all the time",
     }

@@ -43,7 +43,13 @@ class Processes:
         """It has no settings: the machine knows its devices and its model."""
 
     def read(self, order: Order) -> int | None:
-        return find_host(order.pool_id).running
+        """What the machine was told: it may be about to, or come back after it was killed.
+
+        Counting what runs instead would take a machine that just began for a pool at zero.
+        """
+        host = find_host(order.pool_id)
+        told = find_order(order.pool_id)
+        return host.running if told is None else min(told, host.slots)
 
     def scale(self, order: Order, *, before: int, after: int) -> str:
         host = find_host(order.pool_id)
@@ -68,6 +74,15 @@ def find_host(pool_id: int) -> Host:
     return msgspec.json.decode(told, type=Host)
 
 
+def find_order(pool_id: int) -> int | None:
+    """How many its machine is to keep; None: nobody said yet. Raises ActuatorFailed."""
+    try:
+        told: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
+    except redis.RedisError as error:
+        raise ActuatorFailed(NO_REDIS) from error
+    return int(told) if told is not None else None
+
+
 def check_in(*, pool_id: int, host: Host) -> int | None:
     """Note what the machine of a pool says. Returns how many it is to keep; None: as it does.
 
@@ -79,7 +94,6 @@ def check_in(*, pool_id: int, host: Host) -> int | None:
         if known and msgspec.json.decode(known, type=Host).name != host.name:
             raise HostTaken
         limits().set(key, msgspec.json.encode(host), ex=HOST_SECONDS)
-        order: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
         raise ActuatorFailed(NO_REDIS) from error
-    return int(order) if order is not None else None
+    return find_order(pool_id)

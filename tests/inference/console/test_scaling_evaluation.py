@@ -8,7 +8,7 @@ from django.db import connection
 
 from inference import services
 from inference.models import PoolSample, ScalingDecision, ScalingPolicy, ScalingState
-from inference.scaling import policies
+from inference.scaling import actuation, policies
 from inference.scaling.evaluation import evaluate_pools
 from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import NOON, at, beat, engine, hours, load, make_policy
@@ -39,7 +39,9 @@ def test_what_engines_told_counts_beside_the_queue_of_the_gateways(pool, load):
     assert decisions(pool)[0].inputs["waiting"]["value"] == 35
 
 
-def test_a_recommendation_is_written_down_once_while_it_stays_the_same(pool, load):
+def test_a_recommendation_is_written_down_once_while_it_stays_the_same(pool, load, monkeypatch):
+    # The sample of what is no news comes at a slot that depends on the pool's number.
+    monkeypatch.setattr(actuation, "SAMPLED_SLOTS", 10**12)
     make_policy(pool)
     one = engine(pool)
     for step in range(4):
@@ -65,6 +67,22 @@ def test_the_same_slot_is_evaluated_once(pool, load):
     make_policy(pool)
     load(pool, 42, engine(pool))
     assert [evaluate_pools(now=at(seconds)) for seconds in (0, 1, 14, 15)] == [1, 0, 0, 1]
+
+
+def test_a_look_that_comes_early_leaves_no_quarter_of_a_minute_out(pool, load):
+    """Beat sends more often than looks are due, so that one at 14.9 s is made up for at 19.9 s."""
+    make_policy(pool)
+    load(pool, 42, engine(pool))
+    moments = [4.9 + 5 * step for step in range(12)]
+    assert sum(evaluate_pools(now=at(moment)) for moment in moments) == 4
+
+
+def test_a_look_at_nothing_is_one_query(pool, load, django_assert_num_queries):
+    make_policy(pool)
+    load(pool, 42, engine(pool))
+    evaluate_pools(now=NOON)
+    with django_assert_num_queries(1):
+        evaluate_pools(now=at(5))
 
 
 def test_a_pool_without_a_policy_is_only_recorded(pool, load):

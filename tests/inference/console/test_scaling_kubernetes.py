@@ -1,10 +1,12 @@
 """Kubernetes over a small fake of its API: what is scaled, and every way in which that fails."""
 
+import logging
+
 import pytest
 from django.urls import reverse
 
 from inference.errors import ActuatorFailed, PolicyRefused
-from inference.models import ScalingDecision
+from inference.models import ScalingDecision, ScalingPolicy
 from inference.scaling.actuators import cluster
 from inference.scaling.actuators.actuator import Order
 from inference.scaling.actuators.kubernetes import Kubernetes
@@ -14,6 +16,7 @@ from inference.scaling.policy_rules import Signal
 from tests.fakes.kube_api import kube_api, kubeconfig, scale_of
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import redis, report
+from tests.fixtures.manifests import ensure_valid
 from tests.fixtures.scaling import NOON, at, beat, engine, load, make_policy
 from tests.fixtures.valkey import free_port
 
@@ -57,6 +60,13 @@ def test_the_scale_of_each_kind_is_read_and_changed(api, kind, place):
     assert api.patches[-1] == (path, {"spec": {"replicas": 5}})
 
 
+def test_a_call_that_succeeds_leaves_no_line_in_the_log(api, caplog):
+    """Every quarter of a minute and pool, it would be all that a log consists of."""
+    caplog.set_level(logging.INFO)
+    Kubernetes().read(order())
+    assert caplog.records == []
+
+
 def test_what_is_so_already_is_not_written_again(api):
     assert "already" in Kubernetes().scale(order(), before=1, after=2)
     assert api.patches == []
@@ -93,7 +103,7 @@ def test_but_one_that_never_ends_is(api):
     ("failure", "words"),
     [
         (401, "renew the credentials"),
-        (403, "check the role in deploy/k8s/scaling-rbac.yaml"),
+        (403, "check the role in deploy/k8s/engines/scaling-rbac.yaml"),
         (404, "has none of that name"),
         (500, "answered with status 500"),
         ("garbage", "Kubernetes API"),
@@ -209,7 +219,8 @@ def test_a_scaled_object_rests_and_wakes_on_demand(pool, settings):
 )
 def test_what_an_autoscaler_cannot_do_is_refused(pool, facts, words):
     with pytest.raises(PolicyRefused, match=words):
-        compiled(autoscaled(pool, **facts))
+        autoscaled(pool, **facts)
+    assert not ScalingPolicy.objects.exists()
 
 
 def test_the_difference_to_the_cluster_is_shown_and_gone_once_applied(pool, api):
@@ -252,3 +263,17 @@ def test_the_page_shows_the_manifest_without_a_cluster_too(console, pool, api):
 def test_a_pool_that_is_scaled_otherwise_has_no_manifest(console, pool):
     make_policy(pool)
     assert console.get(reverse("admin:scaling_manifest", args=("small",))).status_code == 404
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"down_select": "disabled"},
+        {"up_percent": None, "up_replicas": None, "down_window": 0},
+        {"min_replicas": 2, "max_replicas": 200},
+    ],
+)
+def test_kubernetes_own_schema_takes_the_autoscaler(pool, facts):
+    signals = (Signal(kind="waiting", target=2.5), Signal(kind="kv_cache", target=70))
+    ensure_valid(compiled(autoscaled(pool, *signals, **facts)))

@@ -1,7 +1,7 @@
 """Scaling in the console: the policy's form, the live page, and rehearsals."""
 
 import re
-from datetime import timedelta
+from datetime import time, timedelta
 
 import pytest
 from django.urls import reverse
@@ -174,6 +174,32 @@ def test_the_list_of_pools_leads_to_each(console, pool, redis):
     assert reverse("admin:scaling_pool", args=("small",)) in sentences(
         console.get(reverse("admin:scaling"))
     )
+
+
+def row_of(console):
+    text = text_of(console.get(reverse("admin:scaling")))
+    return text[text.index("Bounds") :]
+
+
+def test_the_list_counts_replicas_of_a_pool_at_which_nobody_looked(console, pool, redis):
+    for number in (1, 2, 3):
+        engine(pool, number)
+    assert "small no policy 3 - - Nothing scales it: choose a preset" in row_of(console)
+
+
+def test_the_list_shows_the_bounds_in_force(console, pool, load):
+    make_policy(pool, schedules=[hours(least=3, most=9, starts=time(0), ends=time(0))])
+    load(pool, 42, engine(pool))
+    assert "1 to 10" in row_of(console)
+    evaluate_pools(now=timezone.now())
+    assert "3 to 9" in row_of(console)
+
+
+def test_whoever_comes_back_within_bounds_first_is_told_so(console, pool, load):
+    make_policy(pool, min_replicas=2)
+    load(pool, 42, engine(pool, now=timezone.now()))
+    evaluate_pools(now=timezone.now())
+    assert "Why not 5? First it comes back within its bounds" in live(console)
 
 
 def test_unknown_pools_are_not_found(console, db):

@@ -76,6 +76,37 @@ def test_replicas_that_still_start_are_not_ordered_again(policy, pool, machine, 
     assert ScalingDecision.objects.filter(outcome="applied").count() == 1
 
 
+def test_a_machine_that_comes_back_without_engines_is_no_pool_at_zero(policy, pool, machine, load):
+    machine(pool, running=1)
+    one = engine(pool)
+    load(pool, 30, one)
+    evaluate_pools(now=NOON)
+    assert machine(pool, running=0)[1]["replicas"] == 3
+    beat(one, now=at(15))
+    evaluate_pools(now=at(15))
+    assert ScalingState.objects.get(pool=pool).shown["replicas"] == 3
+    assert machine(pool, running=0)[1]["replicas"] == 3
+
+
+def test_what_fails_again_and_again_is_written_down_once_and_as_a_sample(
+    policy, pool, machine, load
+):
+    one = engine(pool)
+    for step in range(25):
+        machine(pool, running=2, slots=2)
+        beat(one, now=at(15 * step))
+        load(pool, 90 + step, one)
+        evaluate_pools(now=at(15 * step))
+    assert 2 <= ScalingDecision.objects.filter(outcome="failed").count() <= 3
+    machine(pool, running=3, slots=3)
+    beat(one, now=at(390))
+    evaluate_pools(now=at(390))
+    machine(pool, running=3, slots=3)
+    beat(one, now=at(405))
+    evaluate_pools(now=at(405))
+    assert last(pool).note == "gpu-1 has room for 3 replicas only."
+
+
 def test_the_idlest_are_named_first(policy, pool, machine, load):
     machine(pool, running=2)
     engine(pool, 1, running=5)

@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 import signal
+import socket
 import sys
 
 import pytest
@@ -106,6 +108,18 @@ async def test_at_the_end_all_are_let_go():
         await host.keep(2, idlest=())
         await host.end()
         assert {each.returncode for each in processes(host).values()} == {-signal.SIGTERM}
+
+
+async def test_where_an_orphan_still_listens_nothing_is_started_until_it_is_gone():
+    orphan = socket.create_server(("127.0.0.1", 0))
+    address = f"http://127.0.0.1:{orphan.getsockname()[1]}"
+    async with hosting(1) as (host, _):
+        host._slots[0] = dataclasses.replace(host._slots[0], address=address)
+        await host.keep(1, idlest=())
+        assert host.running == 0
+        orphan.close()
+        await host.keep(1, idlest=())
+        assert host.running == 1
 
 
 def given(**facts):

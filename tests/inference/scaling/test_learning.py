@@ -23,6 +23,17 @@ def test_a_replica_can_do_what_it_did_under_full_load():
     assert learned.capacity.requests_per_second == 5
 
 
+def test_a_sample_in_which_only_its_end_was_busy_teaches_nothing_of_that():
+    full = [recorded(n, request_rate=5, waiting=9 * (n % 2), in_flight=16) for n in range(40)]
+    assert not learn(full, slots=16).is_measured
+
+
+def test_one_sample_that_counted_what_belongs_to_the_next_does_not_flatter():
+    rates = (3, 7) * 3 + (5,) * 14
+    full = [recorded(n, request_rate=each, waiting=9) for n, each in enumerate(rates)]
+    assert learn(full, slots=16).capacity.requests_per_second == 5
+
+
 def test_otherwise_it_is_reckoned_from_how_long_requests_take():
     calm = [recorded(n, request_rate=2, waiting=0, in_flight=4) for n in range(20)]
     learned = learn(calm, slots=16)
@@ -35,14 +46,14 @@ def test_without_any_history_there_are_usual_values():
     assert learn([], slots=16).capacity.start_seconds == 60
 
 
-def test_the_start_is_learned_from_when_new_replicas_were_ready():
+def test_the_start_is_learned_from_the_order_until_new_replicas_were_ready():
     samples = [
         *(recorded(n) for n in range(3)),
         *(recorded(n, replicas=3) for n in range(3, 9)),
         *(recorded(n, replicas=3, ready=3) for n in range(9, 12)),
     ]
     learned = learn(samples, slots=16)
-    assert (learned.starts, learned.capacity.start_seconds) == (1, 90)
+    assert (learned.starts, learned.capacity.start_seconds) == (1, 105)
 
 
 def test_a_start_that_was_called_off_teaches_nothing():

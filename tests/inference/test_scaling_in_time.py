@@ -1,0 +1,141 @@
+"""With a real beat, worker and gateway: how soon demand is a decision, and what storms do to it."""
+
+import threading
+import urllib.error
+import urllib.request
+
+import pytest
+from django.conf import settings
+from django.utils import timezone
+
+from inference import services
+from inference.models import ScalingDecision, ScalingState
+from inference.static_endpoints import add_static_endpoint
+from tenants import live_redis
+from tests.embedded.watching import wait_until
+from tests.fakes.model_server import Behaviour, ModelServer, in_thread
+from tests.fixtures import processes
+from tests.fixtures.cast import join
+from tests.fixtures.scaling import make_policy
+from tests.fixtures.timed_work import timed_work
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.xdist_group("stack"),
+]
+SOON_SECONDS = 20
+SLOW = Behaviour(tokens=600, token_seconds=0.1)
+
+
+def ask(url, key, model):
+    """The status of a chat; 0 if the gateway ended in the middle of it."""
+    body = f'{{"model": "{model}", "messages": [{{"role": "user", "content": "hi"}}]}}'
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions",
+        data=body.encode(),
+        headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=120) as answer:
+            return answer.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return 0
+
+
+def crowd(url, key, model, *, size):
+    """So many ask at once, and nobody waits for what becomes of them."""
+    for _ in range(size):
+        threading.Thread(target=ask, args=(url, key, model), daemon=True).start()
+
+
+def make_pool(name, *, engines=(), **policy):
+    pool = services.create_pool(name=name, engine="openai", queue_seconds=60)
+    for engine in engines:
+        add_static_endpoint(pool=pool, address=engine.url, model=name, max_concurrency=1)
+    services.create_route(name=name, pool=pool)
+    make_policy(pool, **policy)
+    return pool
+
+
+@pytest.fixture
+def engine():
+    with in_thread(ModelServer(behaviour=SLOW, models=("busy",))) as server:
+        yield server
+
+
+@pytest.fixture
+def two_more():
+    with (
+        in_thread(ModelServer(behaviour=SLOW, models=("busy",))) as second,
+        in_thread(ModelServer(behaviour=SLOW, models=("busy",))) as third,
+    ):
+        yield second, third
+
+
+@pytest.fixture
+def environment():
+    """Where the processes find what the test uses."""
+    return {"DATABASE_URL": processes.test_database_url(), "REDIS_URL": settings.REDIS_LIMITS_URL}
+
+
+@pytest.fixture
+def acme_key(transactional_db):
+    return join("acme").key
+
+
+def slot(pool):
+    return ScalingState.objects.filter(pool=pool).values_list("slot", flat=True).first() or 0
+
+
+def wait_for_a_look(pool, *, seconds=90):
+    """Returns just after one: whoever comes now waits longest."""
+    before = slot(pool)
+    wait_until(lambda: slot(pool) > before, seconds=seconds)
+
+
+def decided(pool, *, more_than):
+    return ScalingDecision.objects.filter(pool=pool, desired__gt=more_than).first()
+
+
+def test_demand_is_a_decision_within_twenty_seconds(engine, environment, acme_key, tmp_path):
+    asleep = make_pool("asleep", idle_seconds=600)
+    busy = make_pool("busy", engines=[engine])
+    gateway = processes.gateway_process(tmp_path / "gateway")
+    with gateway as running, timed_work(tmp_path / "celery", environment):
+        wait_for_a_look(asleep)
+        began = timezone.now()
+        assert ask(running.url, acme_key, "asleep") == 503
+        crowd(running.url, acme_key, "busy", size=25)
+        found = {}
+        for pool, at_least in ((asleep, 0), (busy, 1)):
+            wait_until(lambda: decided(pool, more_than=at_least), seconds=SOON_SECONDS)  # noqa: B023
+            found[pool.name] = decided(pool, more_than=at_least)
+    took = {name: (each.at - began).total_seconds() for name, each in found.items()}
+    assert max(took.values()) <= SOON_SECONDS, took
+    assert found["asleep"].reason.startswith("Somebody asks for it: it wakes")
+    assert found["busy"].desired == 3
+
+
+def test_a_beat_that_died_and_a_redis_that_was_emptied_let_nothing_shrink(
+    engine, two_more, environment, acme_key, tmp_path
+):
+    pool = make_pool("busy", engines=[engine, *two_more])
+    gateway = processes.gateway_process(tmp_path / "gateway")
+    with gateway as running:
+        with timed_work(tmp_path / "celery", environment) as work:
+            crowd(running.url, acme_key, "busy", size=30)
+            wait_until(lambda: decided(pool, more_than=2), seconds=90)
+            work.kill()
+        before = slot(pool)
+        running.kill()
+        live_redis.limits().flushall()
+        with timed_work(tmp_path / "celery", environment):
+            wait_until(lambda: slot(pool) > before, seconds=90)
+    shown = ScalingState.objects.get(pool=pool).shown
+    assert (shown["replicas"], shown["desired"]) == (3, 3)
+    assert shown["notes"]["in_flight"] == "no gateway has reported lately"
+    assert "not known" in shown["reason"] or "No signal tells anything" in shown["reason"]
+    assert not ScalingDecision.objects.filter(pool=pool, desired__lt=3).exists()
