@@ -4,12 +4,9 @@ from decimal import Decimal, InvalidOperation
 
 from kernel.display import MILLION, currency_words, separated
 
-MOST = 1_000_000_000_000_000
-"""Of what is stored, so that sums stay far within a column."""
 
-
-def read_amount(text: str, *, unit: str) -> int:
-    """What is stored for `text`: of cost, millionths of the currency unit.
+def read_amount(text: str, *, unit: str, most: int) -> int:
+    """What is stored for `text`: of cost, millionths of the currency unit, and no more than `most`.
 
     Raises ValueError with a sentence for whoever typed it.
     """
@@ -21,8 +18,8 @@ def read_amount(text: str, *, unit: str) -> int:
         raise ValueError("Write a number such as 2000000, or 12.50 for a cost.")
     scale = MILLION if unit == "cost" else 1
     # Before anything is worked out: 1e999999999 is a number too.
-    if not 0 < typed <= MOST // scale:
-        raise ValueError(f"This lies above 0 and is at most {separated(MOST // scale)}.")
+    if not 0 < typed <= most // scale:
+        raise ValueError(f"This lies above 0 and is at most {separated(most // scale)}.")
     amount = typed * scale
     if amount != int(amount):
         raise ValueError(

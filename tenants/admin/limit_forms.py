@@ -8,7 +8,7 @@ from django.core.exceptions import NON_FIELD_ERRORS
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tenants.amounts import read_amount, typed_amount
-from tenants.models.limit_rules import Per, QuotaRule, default_thresholds
+from tenants.models.limit_rules import MOST, Per, QuotaRule, default_thresholds
 from tenants.route_names import route_names
 
 ANCHORED = (QuotaRule.Period.DAYS, QuotaRule.Period.MONTHS)
@@ -119,7 +119,7 @@ class QuotaRuleForm(RuleForm):
             answers[name] = None
             return
         try:
-            answers[name] = read_amount(typed, unit=answers.get("unit", ""))
+            answers[name] = read_amount(typed, unit=answers.get("unit", ""), most=MOST)
         except ValueError as error:
             self.add_error(name, str(error))
 

@@ -23,6 +23,7 @@ from tenants.limit_words import amount_words, quota_words, scope_words, with_rea
 from tenants.limits_report import QuotaLine, find_quota_line, report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Tenant
+from tenants.models.limit_rules import MOST
 from tenants.owner_names import owner_names
 
 HTMX = "HX-Request"
@@ -45,7 +46,7 @@ class TopUpForm(forms.Form):
 
     def clean_amount(self) -> int:
         try:
-            return read_amount(self.cleaned_data["amount"], unit=self.unit)
+            return read_amount(self.cleaned_data["amount"], unit=self.unit, most=MOST)
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 
