@@ -56,11 +56,15 @@ class Connections:
                 await self._slots.acquire()
         else:
             await self._slots.acquire()
+        connection = self._idle_at(origin)
+        if connection is not None:
+            return connection
         try:
-            return self._idle_at(origin) or await self._connect(origin, patience=patience)
-        except BaseException:
-            self._slots.release()
-            raise
+            connection = await self._connect(origin, patience=patience)
+        finally:
+            if connection is None:
+                self._slots.release()
+        return connection
 
     def _idle_at(self, origin: Origin) -> Connection | None:
         """The one that was used last."""
