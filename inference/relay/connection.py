@@ -16,8 +16,10 @@ from kernel.errors import UpstreamError
 
 MOST_BUFFERED = 64 * 1024
 """Bytes of an answer that nobody has read, beyond which its engine has to wait."""
-MOST_UNHEARD = 64 * 1024
+MOST_UNHEARD = 32 * 1024
 """Bytes without any of the answer's body: heads, informational answers, chunk extensions."""
+HEADER_OVERHEAD = 32
+"""Bytes that a header counts for beside its text, as in RFC 9113 §6.5.2."""
 FINAL = 200
 """Lower statuses announce an answer, and are none."""
 BODILESS = frozenset({204, 304})
@@ -212,7 +214,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is not None and not self._answer.status:
             self._answer.headers[name.lower()] = value
-            self._head += len(name) + len(value)
+            self._head += len(name) + len(value) + HEADER_OVERHEAD
 
     def on_headers_complete(self) -> None:
         answer = self._answer
