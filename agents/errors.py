@@ -13,7 +13,7 @@
 * Unauthenticated
   x InvalidTicket, AuthenticationTimeout
 * RateLimited
-  x TooManyRuns
+  x TooManyRuns, TooManySockets
 * Overloaded
   x AgentsUnavailable   PostgreSQL is away and the tenant's agents are not known here yet
   x Interrupted         the worker stops, and the run did not end in time
@@ -113,6 +113,12 @@ class AuthenticationTimeout(Unauthenticated):
     """No authentication came in time. Send it in the first frame."""
 
     code = "authentication_timeout"
+
+
+class TooManySockets(RateLimited):
+    """Too many sockets of this tenant are open here. Close one, or send more over each."""
+
+    code = "too_many_sockets"
 
 
 class TooManyRuns(RateLimited):

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from redis.asyncio import Redis
 
 from agents.doors.conversation_ports import Conversations
+from agents.doors.open_sockets import OpenSockets
 from agents.runtime.catalog import AgentCatalog
 from agents.runtime.resolution import Target, resolve
 from agents.runtime.response_cache import ResponseCache
@@ -44,6 +45,7 @@ class Gateway:
     max_body_bytes: int
     allowed_origins: frozenset[str]
     allow_loopback_origins: bool
+    sockets: OpenSockets
     quotas: Quotas
     """How the quotas that count a caller stand, for it to read."""
 

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import logging
 import time
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -34,6 +35,7 @@ from agents.errors import (
     FrameTooLarge,
     InvalidTicket,
     OriginNotAllowed,
+    TooManySockets,
 )
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, header
@@ -61,6 +63,16 @@ CLOSE_UNAUTHENTICATED = 4401
 CLOSE_FORBIDDEN = 4403
 CLOSE_AUTHENTICATION_TIMEOUT = 4408
 CLOSE_FRAME_TOO_LARGE = 4413
+CLOSE_TOO_MANY_SOCKETS = 4429
+
+CLOSE_CODES: Sequence[tuple[type[PlatformError], int]] = (
+    (AuthenticationTimeout, CLOSE_AUTHENTICATION_TIMEOUT),
+    (Unauthenticated, CLOSE_UNAUTHENTICATED),
+    (FrameTooLarge, CLOSE_FRAME_TOO_LARGE),
+    (TooManySockets, CLOSE_TOO_MANY_SOCKETS),
+    (Overloaded, CLOSE_SLOW_READER),
+)
+"""The first that fits counts."""
 
 
 class ResponsesSocket(AsyncWebsocketConsumer):
@@ -82,6 +94,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def connect(self) -> None:
         self.principal: Principal | None = None
+        self.entered: int | None = None
         gateway = self.gateway
         self.outbox = Outbox(self.send)
         self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.outbox.send)
@@ -175,6 +188,9 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         client = self.scope.get("client")
         address = client[0] if client else None
         ensure_usable(principal, scope="chat", address=address, now=time.time())
+        if self.entered is None:
+            self.gateway.sockets.enter(principal.tenant_id)
+            self.entered = principal.tenant_id
         self.principal = principal
         logs.tenant.set(principal.tenant)
 
@@ -186,7 +202,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             if len(text_data) > LONGEST_FRAME:
                 raise FrameTooLarge
             await self.handle(text_data)
-        except (Unauthenticated, FrameTooLarge, TenantSuspended) as error:
+        except (Unauthenticated, FrameTooLarge, TenantSuspended, TooManySockets) as error:
             await self.refuse(error)
         except PlatformError as error:
             if self.principal is None and isinstance(error, Overloaded):
@@ -239,6 +255,8 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
     async def disconnect(self, code: int) -> None:
         metrics.sockets.dec()
+        if self.entered is not None:
+            self.gateway.sockets.leave(self.entered)
         self.runs.close()
         for task in self.tasks:
             task.cancel()
@@ -247,10 +265,5 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
 def close_code(error: PlatformError) -> int:
     """The close code of CONTRACT §3 that belongs to an error."""
-    if isinstance(error, AuthenticationTimeout):
-        return CLOSE_AUTHENTICATION_TIMEOUT
-    if isinstance(error, FrameTooLarge):
-        return CLOSE_FRAME_TOO_LARGE
-    if isinstance(error, Unauthenticated):
-        return CLOSE_UNAUTHENTICATED
-    return CLOSE_SLOW_READER if isinstance(error, Overloaded) else CLOSE_FORBIDDEN
+    fitting = (code for kind, code in CLOSE_CODES if isinstance(error, kind))
+    return next(fitting, CLOSE_FORBIDDEN)

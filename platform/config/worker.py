@@ -18,6 +18,7 @@ from django.db import InterfaceError, OperationalError
 
 from agents import run_store, waiting_runs
 from agents.doors.gateway import Gateway
+from agents.doors.open_sockets import OpenSockets
 from agents.errors import AgentsUnavailable
 from agents.events.bell import Bell
 from agents.events.event import Json
@@ -192,6 +193,7 @@ class Worker:
             max_body_bytes=settings.MAX_BODY_BYTES,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
+            sockets=OpenSockets(most=settings.TENANT_SOCKETS),
         )
 
     def _assemble_run_store(self) -> RunStore:

@@ -389,3 +389,26 @@ async def test_there_is_no_socket_at_another_address(gateway, acme):
     with pytest.raises(Exception, match="403"):
         async with socket(gateway, acme, path="/ws/v1/other"):
             pass
+
+
+async def test_a_tenant_has_so_many_sockets_and_leaves_room_for_others(gateway, acme, rival):
+    gateway.worker.gateway.sockets._most = 2
+    async with socket(gateway, acme) as one, socket(gateway, acme) as other:
+        for client in (one, other):
+            await client.say({"type": "ping"})
+            assert (await client.hear())["type"] == "pong"
+        async with socket(gateway, acme) as client:
+            assert (await client.hear())["error"]["code"] == "too_many_sockets"
+            assert await client.closed_with() == 4429
+        async with socket(gateway) as client:
+            await client.say({"type": "auth", "ticket": await ticket_of(gateway, acme)})
+            assert (await client.hear())["error"]["code"] == "too_many_sockets"
+            assert await client.closed_with() == 4429
+        async with socket(gateway, rival) as client:
+            await client.say({"type": "ping"})
+            assert (await client.hear())["type"] == "pong"
+
+    await eventually(lambda: not gateway.worker.gateway.sockets._open)
+    async with socket(gateway, acme) as client:
+        await client.say({"type": "ping"})
+        assert (await client.hear())["type"] == "pong"

@@ -33,6 +33,12 @@ ALLOWED_ORIGINS = env.listed(
     says="Browser origins that may open sockets, comma-separated; loopback origins always may "
     "in the embedded stack.",
 )
+TENANT_SOCKETS = env.integer(
+    "TENANTRY_TENANT_SOCKETS",
+    default=2000,
+    at_least=1,
+    says="Sockets that one tenant may have open at each gateway worker.",
+)
 MAX_BODY_BYTES = env.integer(
     "TENANTRY_MAX_BODY_BYTES", default=4 * 1024 * 1024, says="Largest request body, in bytes."
 )

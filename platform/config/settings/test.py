@@ -16,6 +16,7 @@ from config.settings.gateway import (  # the gateway's own, so that its parts ca
     ALLOWED_ORIGINS,
     LEAVE_SECONDS,
     MAX_BODY_BYTES,
+    TENANT_SOCKETS,
     UPSTREAM_CONNECTIONS,
 )
 
@@ -37,5 +38,6 @@ __all__ = [
     "LEAVE_SECONDS",
     "MAX_BODY_BYTES",
     "SPOOL_DIR",
+    "TENANT_SOCKETS",
     "UPSTREAM_CONNECTIONS",
 ]
