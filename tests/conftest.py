@@ -1,3 +1,3 @@
 """Fixtures of all tests."""
 
-pytest_plugins = ["tests.fixtures.cast", "tests.fixtures.gateway"]
+pytest_plugins = ["tests.fixtures.cast", "tests.fixtures.gateway", "tests.fixtures.sessions"]

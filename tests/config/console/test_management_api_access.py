@@ -117,7 +117,7 @@ ACCESS = {
     ("delete", "tools/{pk}"): (401, 403, 403, 204, 204, 204),
     ("get", "usage"): EVERYBODY,
     ("get", "usage/{request_id}"): MEMBERS,
-    ("get", "usage/summary"): MEMBERS,
+    ("get", "usage/summary"): EVERYBODY,
     ("get", "tokens"): EVERYBODY,
     ("post", "tokens"): (401, 201, 201, 201, 201, 201),
     ("delete", "tokens/{token_key}"): (401, 404, 404, 404, 404, 404),

@@ -31,7 +31,7 @@ def test_numbers_are_written_as_kubernetes_does():
 
 
 def test_the_role_allows_no_more_than_is_asked_for():
-    role, _ = yaml.safe_load_all((ROOT / "deploy/k8s/scaling-rbac.yaml").read_text())
+    role, _ = yaml.safe_load_all((ROOT / "deploy/k8s/engines/scaling-rbac.yaml").read_text())
     verbs = {verb for rule in role["rules"] for verb in rule["verbs"]}
     assert verbs == {"get", "list", "create", "patch"}
     assert "*" not in str(role["rules"])
