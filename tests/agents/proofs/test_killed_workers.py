@@ -102,7 +102,9 @@ async def test_a_worker_that_was_only_asleep_corrects_the_bill(tmp_path, acme, b
                 worker.go_on()
                 await stream
                 await in_database(wait_for_correction)
-                events = await in_database(lambda: list(UsageEvent.objects.order_by("pk")))
+                events = await in_database(
+                    lambda: list(UsageEvent.objects.filter(tenant=acme.tenant).order_by("pk"))
+                )
     counted = engine.records.rows[0].usage_written["completion_tokens"]
     assert [event.kind for event in events] == ["abandoned", "correction"]
     assert sum(event.completion_tokens for event in events) == counted
