@@ -1,5 +1,7 @@
 """What of an engine tenants can reach: what the gateway asks for itself, and nothing beside it."""
 
+import asyncio
+
 PATHS = [
     "/tokenize",
     "/v1/load_lora_adapter",
@@ -22,6 +24,11 @@ async def test_no_other_path_of_an_engine_is_ever_called(gateway, acme, engine, 
     for path in PATHS:
         answer = await gateway.post(acme, path, json=body)
         assert answer.status in {400, 404, 405} or path.startswith("/v1/chat/completions"), path
-    await gateway.post(acme, "/v1/chat/completions?path=/tokenize", json=body)
+    for _ in range(5):
+        answer = await gateway.post(acme, "/v1/chat/completions?path=/tokenize", json=body)
+        if answer.status != 503:
+            break  # no machine is too busy to say
+        await asyncio.sleep(1)
 
+    assert answer.status == 200, answer.body
     assert {record.path for record in engine.records} == {"/v1/chat/completions"}
