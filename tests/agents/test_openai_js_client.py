@@ -1,10 +1,12 @@
 """The official JavaScript client works unchanged against both APIs."""
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,9 @@ from tests.fixtures.extras import missing
 FOLDER = Path(__file__).resolve().parents[1] / "clients_js"
 INSTALL = ("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error")
 
-# One process installs the package, and all these tests run there.
+LOCK = Path(tempfile.gettempdir()) / "tenantry-clients-js.lock"
+"""Whoever comes first installs it; half of it is none."""
+
 pytestmark = [pytest.mark.usefixtures("tiny"), pytest.mark.xdist_group("clients_js")]
 
 
@@ -25,8 +29,10 @@ def node():
     found = shutil.which("node")
     if found is None or shutil.which("npm") is None:
         missing("node", "node and npm are not installed")
-    if not is_installed():
-        install()
+    with LOCK.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not is_installed():
+            install()
     return found
 
 
@@ -39,8 +45,10 @@ def install():
 
 def is_installed():
     wanted = json.loads((FOLDER / "package.json").read_text())["dependencies"]["openai"]
-    there = FOLDER / "node_modules" / "openai" / "package.json"
-    return there.exists() and json.loads(there.read_text())["version"] == wanted
+    there = FOLDER / "node_modules" / ".package-lock.json"  # what npm writes last
+    if not there.exists():
+        return False
+    return json.loads(there.read_text())["packages"]["node_modules/openai"]["version"] == wanted
 
 
 @pytest.fixture
