@@ -129,8 +129,8 @@ def test_a_beat_that_died_and_a_redis_that_was_emptied_let_nothing_shrink(
     gateway = processes.gateway_process(tmp_path / "gateway")
     with gateway as running:
         with timed_work(tmp_path / "celery", environment) as work:
-            crowd(running.url, acme_key, "busy", size=30)
-            wait_until(lambda: decided(pool, more_than=2), seconds=90)
+            crowd(running.url, acme_key, "busy", size=60)
+            wait_until(lambda: decided(pool, more_than=3), seconds=90)
             work.kill()
         before = slot(pool)
         running.kill()
