@@ -72,7 +72,7 @@ class Call:
 
     @property
     def watch(self) -> Watch:
-        """Looks at streams once a second."""
+        """Looks at streams now and then."""
         return self.gateway.watch
 
     async def authenticate(self, scope: str | None) -> Principal:

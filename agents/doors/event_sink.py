@@ -10,7 +10,7 @@ from kernel.asgi import ClientWatch, Headers, Send
 from kernel.errors import PlatformError
 
 SILENCE_SECONDS = 8.0
-"""Looked at once a second, so that a comment is sent at least every ten (CONTRACT §2)."""
+"""Looked at now and then, so that a comment is sent at least every ten seconds (CONTRACT §2)."""
 STALLED_SECONDS = 60.0
 COMMENT = b": keep-alive\n\n"
 STREAM_HEADERS: Headers = [
@@ -32,7 +32,7 @@ class Answering(Protocol):
 
     @property
     def watch(self) -> Watch:
-        """Looks at streams once a second."""
+        """Looks at streams now and then."""
 
 
 class EventSink:

@@ -101,6 +101,9 @@ class Connections:
             ssl=tls() if origin.is_tls else None,
             server_hostname=origin.host if origin.is_tls else None,
         )
+        if not connection.is_good:
+            # Lost before it was handed out: nobody would ever tell who asks on it.
+            raise ConnectionResetError("the server hung up at once")
         self._open.add(connection)
         return connection
 

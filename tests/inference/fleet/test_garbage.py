@@ -26,7 +26,7 @@ MOST_MB = 50
 PATIENCE = 2
 """Seconds, for a first token and between two."""
 LONGEST_SECONDS = 2 * PATIENCE + 2
-"""Looked at once a second, after which the answer still has to be told."""
+"""Looked at now and then, after which the answer still has to be told."""
 WORD = "ü→𝄞"
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "tiny"}
 LARGE = 10 * 1024 * 1024

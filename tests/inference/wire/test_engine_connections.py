@@ -273,6 +273,21 @@ async def test_nobody_there_is_known_at_once(upstream):
     assert caught.value.was_refused
 
 
+async def test_who_hangs_up_at_once_is_no_engine_and_keeps_nobody_waiting(upstream):
+    def hang_up(_, writer):
+        writer.transport.abort()
+
+    async with Engine() as engine:
+        rude = await asyncio.start_server(hang_up, "127.0.0.1", 0)
+        port = rude.sockets[0].getsockname()[1]
+        engine.endpoint = Endpoint(id="e", address=f"http://127.0.0.1:{port}", model="m")
+        for _ in range(50):
+            with pytest.raises(UpstreamError):
+                await asyncio.wait_for(ask(upstream, engine), 2)
+        rude.close()
+    await until(lambda: not upstream._connections._open)
+
+
 class Names(ThreadedResolver):
     """Tells the addresses that it was given, and counts how often it was asked."""
 
