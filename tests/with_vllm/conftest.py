@@ -18,6 +18,8 @@ CONVERTER = Path(__file__).with_name("weights.py")
 ROUTE = "smollm2"
 READY_SECONDS = 240
 OFFLINE = {"HF_HUB_OFFLINE": "1", "VLLM_CPU_KVCACHE_SPACE": "1"}
+ONE_CORE = {"OMP_NUM_THREADS": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
+"""Each engine that took all cores waited spinning for them, and one starved the other."""
 ON_A_CPU = ("--enforce-eager", "--max-model-len", "2048")
 
 
@@ -60,7 +62,7 @@ def serve_model(vllm_python: str, model: str):
         return serving(
             *(*arguments, "--vllm-python", vllm_python),
             options=ON_A_CPU,
-            environment=OFFLINE,
+            environment=OFFLINE | ONE_CORE,
             **how,
         )
 

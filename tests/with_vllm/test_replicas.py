@@ -130,6 +130,7 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
     running = [asyncio.create_task(stream.read()) for stream in streams]
     await asyncio.gather(*(stream.began.wait() for stream in streams))
 
+    assert not any(task.done() for task in running), "there is nothing left to be cut"
     dead, _ = replicas[0]
     for process in dead.family:
         process.kill()
@@ -142,7 +143,7 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
     assert [(answer.status, answer.events[-1]) for answer in later] == [(200, "[DONE]")] * 8
     ends = Counter(end_of(events) for events in earlier)
     assert ends == {"whole": 2, "upstream_broken": 2}
-    assert time.monotonic() - killed_at < 60
+    assert time.monotonic() - killed_at < 90
     events = await ledger(rows=12)
     billed = Counter(event.status for event in events if event.completion_tokens)
     assert billed == {"completed": 10, "failed": 2}
@@ -166,7 +167,7 @@ class Stream:
     async def read(self):
         """The data of its events."""
         messages = [{"role": "user", "content": "Tell a long story."}]
-        body = {**STREAM, "max_tokens": 300, "messages": messages}
+        body = {**STREAM, "max_tokens": 800, "messages": messages}
         url = f"{self._gateway.url}/v1/chat/completions"
         events = []
         async with self._gateway.client.post(url, json=body, headers=self._headers) as answer:
