@@ -47,8 +47,9 @@ class EventSink:
         self._send = call.send
         self._watch = call.watch
         self._client = client
-        self._loop = asyncio.get_running_loop()
-        self._touched = self._loop.time()
+        self._quiet_since = asyncio.get_running_loop().time()
+        """As of the last look: nobody asks for the time with each token."""
+        self._has_moved = False
         self._comment: asyncio.Task[None] | None = None
         self._is_sending = False
         self.started = False
@@ -80,13 +81,12 @@ class EventSink:
     async def _write(self, block: bytes, *, more: bool) -> None:
         if self._comment is not None:
             await asyncio.wait({self._comment})
-        self._touched = self._loop.time()
-        self._is_sending = True
+        self._is_sending = self._has_moved = True
         if not self.started:
             await self._start()
         await self._send({"type": "http.response.body", "body": block, "more_body": more})
         self._is_sending = False
-        self._touched = self._loop.time()
+        self._has_moved = True
 
     async def _start(self) -> None:
         self.started = True
@@ -96,7 +96,10 @@ class EventSink:
 
     def look(self, now: float) -> None:
         """Break a silence, and give up on a client that has not read for a minute."""
-        silence = now - self._touched
+        if self._has_moved:
+            self._has_moved = False
+            self._quiet_since = now
+        silence = now - self._quiet_since
         is_busy = self._is_sending or self._comment is not None
         if is_busy and silence > STALLED_SECONDS:
             self._client.give_up()
@@ -108,7 +111,7 @@ class EventSink:
         if not self.started:
             await self._start()
         await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
-        self._touched = self._loop.time()
+        self._has_moved = True
         self._comment = None
 
 

@@ -37,10 +37,20 @@ class Origin:
 class Answer:
     """An engine's answer. Whoever got it must leave it."""
 
-    __slots__ = ("_connection", "_error", "_parts", "_waiting", "ended", "headers", "status")
+    __slots__ = (
+        "_connection",
+        "_error",
+        "_loop",
+        "_parts",
+        "_waiting",
+        "ended",
+        "headers",
+        "status",
+    )
 
-    def __init__(self, connection: "Connection") -> None:
+    def __init__(self, connection: "Connection", loop: asyncio.AbstractEventLoop) -> None:
         self._connection: Connection | None = connection
+        self._loop = loop  # before Python 3.12, to ask which one runs is a system call
         self._parts: list[bytes] = []
         self._waiting: asyncio.Future[None] | None = None
         self._error: UpstreamError | None = None
@@ -66,18 +76,12 @@ class Answer:
                 raise self._error
             if self.ended:
                 return b""
-            await self._news()
+            self._waiting = self._loop.create_future()
+            await self._waiting
         parts, self._parts = self._parts, []
         if self._connection is not None:
             self._connection.was_read()
         return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    async def _news(self) -> None:
-        self._waiting = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiting
-        finally:
-            self._waiting = None
 
     def arrived(self, part: bytes) -> None:
         self._parts.append(part)
@@ -118,6 +122,7 @@ class Connection(asyncio.Protocol):
         self.origin = origin
         self.idle_since = 0.0
         """The event loop's time."""
+        self._loop = asyncio.get_running_loop()
         self._left = left
         self._lost = lost
         self._parser = httptools.HttpResponseParser(self)
@@ -137,7 +142,7 @@ class Connection(asyncio.Protocol):
 
     def ask(self, request: bytes) -> Answer:
         """Send a whole request. The answer is there at once, and arrives by and by."""
-        self._answer = answer = Answer(self)
+        self._answer = answer = Answer(self, self._loop)
         self._is_good = False  # until the answer has ended, and says that more may follow
         self._unheard = self._head = 0
         self._transport.write(request)

@@ -11,7 +11,9 @@ from tenants.admission.usage import Usage
 
 LONGEST_EVENT = 1024 * 1024
 DONE = (b"data: [DONE]\n\n", b"data:[DONE]\n\n")
-NO_CHOICES = (b'"choices":[]', b'"choices": []')
+CHUNKS = (b'data: {"id":', b'data: {"object":', b'data: {"choices":')
+"""How chunks begin, as engines write them. What begins so is no failure."""
+NO_CHOICES = re.compile(rb'"choices":\s?\[\]')
 USAGE = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 """Inside a string the quotes would be escaped, so this finds the member and nothing else."""
 ERROR = re.compile(
@@ -41,14 +43,21 @@ class EventStream:
         block = self._complete(data)
         if not block:
             return b""
+        if is_one_chunk(block):
+            self.events += 1
+        else:
+            self._look_through(block)
+        # From its end, where usage stands nearly always.
+        if block.rfind(b'"usage"') >= 0 or b'"timings"' in block:
+            block = self._note_usage(block)
+        return block
+
+    def _look_through(self, block: bytes) -> None:
         if block.endswith(DONE):
             self.finished = True
         if b"error" in block and ERROR.search(block):
             raise UpstreamBroken
-        if b'"usage"' in block or b'"timings"' in block:
-            block = self._note_usage(block)
         self.events += block.count(b"data: {") + block.count(b"data:{")
-        return block
 
     def _complete(self, data: bytes) -> bytes:
         if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
@@ -72,8 +81,8 @@ class EventStream:
         if self._keep_usage:
             return block
         # As in OpenAI's API: clients that did not ask read `choices[0]` of every chunk.
-        if any(form in block for form in NO_CHOICES):
-            kept = (event for event in events_of(block) if not is_usage_only(event))
+        if NO_CHOICES.search(block):
+            kept = (event for event in events_of(block) if not NO_CHOICES.search(event))
             block = b"".join(event + b"\n\n" for event in kept)
         return USAGE.sub(b"", block)
 
@@ -93,5 +102,6 @@ def events_of(block: bytes) -> list[bytes]:
     return [event for event in block.split(b"\n\n") if event]
 
 
-def is_usage_only(event: bytes) -> bool:
-    return any(form in event for form in NO_CHOICES)
+def is_one_chunk(block: bytes) -> bool:
+    """Whether `block`, which is whole events, is certainly a single chunk of an answer."""
+    return block.startswith(CHUNKS) and block.find(b"\n") == len(block) - 2

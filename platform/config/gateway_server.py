@@ -13,7 +13,8 @@ from config.edge import configuration_errors_as_sentences
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Where uvicorn itself hangs up; the socket refuses frames of a quarter of this with a reason."""
-SOCKET_OPTIONS: dict[str, Any] = {
+PROTOCOL_OPTIONS: dict[str, Any] = {
+    "http": "config.http_protocol:HttpProtocol",
     "ws": "config.socket_protocol:SocketProtocol",
     "ws_max_size": MAX_FRAME_BYTES,
     # A client that does not answer, and so does not read, is gone 40 seconds later at most.
@@ -31,8 +32,7 @@ def server_options(settings: Any) -> dict[str, Any]:
         "port": settings.GATEWAY_PORT,
         "workers": settings.GATEWAY_WORKERS,
         "loop": "uvloop",
-        "http": "httptools",
-        **SOCKET_OPTIONS,
+        **PROTOCOL_OPTIONS,
         "lifespan": "on",
         "backlog": 4096,
         "timeout_graceful_shutdown": math.ceil(settings.DRAIN_SECONDS),
