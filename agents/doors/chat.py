@@ -160,7 +160,6 @@ async def stream_answer(call: Call, client: ClientWatch, follow: Pieces, session
             if isinstance(piece, str):
                 await sink.send(as_event({"delta": piece}))
                 continue
-            client.dismiss()
             call.waited = call.elapsed()
             await sink.end(ending(piece, session))
 

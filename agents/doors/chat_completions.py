@@ -133,19 +133,16 @@ async def stream_answer(
     async with sink, client, await connect() as exchange:
         # A task of its own: each token wakes three frames instead of all that lead here.
         relaying = relay_events(exchange, request, meter=meter, sink=sink)
-        is_complete = await asyncio.create_task(relaying)
-        client.dismiss()
-        if is_complete:
-            await exchange.finish()
+        await asyncio.create_task(relaying)
     call.waited = exchange.waited
 
 
 async def relay_events(
     exchange: Exchange, request: ChatRequest, *, meter: Meter, sink: EventSink
-) -> bool:
+) -> None:
     """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one.
 
-    False if the engine was not done but the quota was: leaving the exchange makes it stop.
+    If the engine is not done but the quota is, leaving the exchange makes it stop.
     """
     stream = EventStream(keep_usage=request.wants_usage)
     meter.streams(stream)
@@ -159,11 +156,12 @@ async def relay_events(
             meter.first_token()
         if stream.finished:
             await sink.end(block)
-            return True
+            await exchange.finish()
+            return
         await sink.send(block)
         if meter.cramped and not await meter.make_room():
             await sink.end(cut_short(block, model=request.model))
-            return False
+            return
     raise UpstreamBroken
 
 

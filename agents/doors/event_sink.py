@@ -75,7 +75,8 @@ class EventSink:
         await self._write(block, more=True)
 
     async def end(self, block: bytes = b"") -> None:
-        """Send the last events and end the answer."""
+        """Send the last events and end the answer. From here on the client may leave."""
+        self._client.dismiss()
         await self._write(block, more=False)
 
     async def _write(self, block: bytes, *, more: bool) -> None:

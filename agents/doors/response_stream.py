@@ -6,19 +6,17 @@ from contextlib import aclosing
 from agents.doors.call import Call
 from agents.doors.event_sink import EventSink
 from agents.events.event import Event
-from kernel.asgi import ClientWatch
 
 DONE = b"data: [DONE]\n\n"
 
 Events = AsyncGenerator[Sequence[Event]]
 
 
-async def stream_events(call: Call, sink: EventSink, follow: Events, client: ClientWatch) -> None:
+async def stream_events(call: Call, sink: EventSink, follow: Events) -> None:
     """Send events as they come, and the end. A failure before the first chooses its status."""
     async with sink:
         async with aclosing(follow):
             async for events in follow:
                 await sink.send(b"".join(event.as_sse for event in events))
-        client.dismiss()
         call.waited = call.elapsed()
         await sink.end(DONE)

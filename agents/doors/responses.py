@@ -50,9 +50,8 @@ async def tell(
     tenant_id = run.principal.tenant_id
     if wants_stream:
         sink = EventSink(call, client=client)
-        await stream_events(
-            call, sink, call.gateway.runner.follow(tenant_id, started.run_id), client
-        )
+        follow = call.gateway.runner.follow(tenant_id, started.run_id)
+        await stream_events(call, sink, follow)
     elif run.create.background and not started.joined:
         await call.respond_json(run.response("in_progress"))
     else:

@@ -54,7 +54,7 @@ async def show_response(call: Call) -> None:
         async with client:
             sink = EventSink(call, client=client)
             follow = call.gateway.runner.follow(principal.tenant_id, run_id, after=after)
-            await stream_events(call, sink, follow, client)
+            await stream_events(call, sink, follow)
         return
     known = await call.gateway.runs.load(principal.tenant_id, run_id)
     if not known.store:

@@ -1,5 +1,7 @@
 """What is sent to an engine: the caller's request under the engine's name of the model."""
 
+from functools import lru_cache
+
 import msgspec
 
 from inference.fleet.snapshot import Endpoint
@@ -47,8 +49,17 @@ def renamed(answer: bytes, endpoint: Endpoint, model: str) -> bytes:
     """`answer` with the client's name of the model instead of the engine's own."""
     if endpoint.model == model:
         return answer
-    theirs, ours = msgspec.json.encode(endpoint.model), msgspec.json.encode(model)
-    # Inside a text the quotes would be escaped, so only the member itself is found.
-    for separator in (b":", b": "):
-        answer = answer.replace(b'"model"' + separator + theirs, b'"model"' + separator + ours)
+    for theirs, ours in renaming(endpoint.model, model):
+        answer = answer.replace(theirs, ours)
     return answer
+
+
+@lru_cache(maxsize=4096)
+def renaming(theirs: str, ours: str) -> list[tuple[bytes, bytes]]:
+    """The member as engines write it, and as it is to be: asked for with every token.
+
+    Inside a text the quotes would be escaped, so only the member itself is found.
+    """
+    forms = (b'"model":%b', b'"model": %b')
+    names = msgspec.json.encode(theirs), msgspec.json.encode(ours)
+    return [(form % names[0], form % names[1]) for form in forms]
