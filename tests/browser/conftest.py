@@ -40,6 +40,11 @@ def page(live_server, operator, chromium):
         browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
         page = browser.new_page(base_url=live_server.url, viewport={"width": 1440, "height": 900})
         page.on("pageerror", lambda error: problems.append(str(error)))
+        # Among them what the Content-Security-Policy did not let happen.
+        page.on(
+            "console",
+            lambda said: problems.append(said.text) if said.type == "error" else None,
+        )
         page.on(
             "response",
             lambda answer: problems.append(answer.url) if answer.status >= 400 else None,
