@@ -15,6 +15,7 @@ from agents import services
 from agents.admin.agent_form import AgentForm
 from agents.admin.agent_rollout import AgentRollouts
 from agents.comparison import compare
+from agents.errors import NothingToPublish
 from agents.models import Agent, AgentRevision, Rollout
 from agents.models.agent import FROZEN
 from agents.models.choices import RolloutState
@@ -165,13 +166,16 @@ class AgentAdmin(AgentRollouts):
             revision = services.publish(agent=agent, user=user, note=note)
             return self.done(request, agent, f"Tenants are served {revision} now.")
 
+        agent = self.find(request, object_id)
+        if request.method == "GET" and not agent.has_unpublished_changes():
+            return self.refuse(request, NothingToPublish(), row=agent)
         return self.ask_first(
             request,
             object_id,
             question=PUBLISH,
             act=act,
             form=NoteForm,
-            context=self.differing(self.find(request, object_id)),
+            context=self.differing(agent),
         )
 
     @action(description="Differences", icon="difference")

@@ -107,8 +107,13 @@ class ConsoleAdmin(ModelAdmin):
         except PlatformError as refusal:
             return self.refuse(request, refusal)
 
-    def refuse(self, request: HttpRequest, refusal: PlatformError) -> HttpResponse:
+    def refuse(
+        self, request: HttpRequest, refusal: PlatformError, *, row: Any = None
+    ) -> HttpResponse:
+        """Back to the row's page, or to the list, saying why nothing was done."""
         self.message_user(request, refusal.message, messages.ERROR)
+        if row is not None:
+            return HttpResponseRedirect(self.address_of(row))
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(name))
 

@@ -82,6 +82,13 @@ def test_publishing_nothing_new_says_so(console, agent):
     assert "The draft is the same as the published revision" in answer.content.decode()
 
 
+def test_nobody_is_asked_to_publish_nothing_new(console, agent):
+    services.publish(agent=agent)
+    answer = console.get(page("agent_publish", agent.pk), follow=True)
+    assert answer.redirect_chain == [(page("agent_change", agent.pk), 302)]
+    assert "The draft is the same as the published revision" in answer.content.decode()
+
+
 def test_a_late_form_does_not_undo_a_publication(agent):
     form = rows(Agent).get()
     services.publish(agent=agent)
