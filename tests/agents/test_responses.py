@@ -11,6 +11,7 @@ from tests.fixtures.gateway import eventually, in_database, ledger
 from tests.fixtures.runs import (
     frames_of,
     frames_until,
+    lose_log,
     open_stream,
     output_text,
     respond,
@@ -85,7 +86,7 @@ async def test_when_the_log_is_gone_it_is_rebuilt_from_items(gateway, acme, engi
     engine.behave(Behaviour(tokens=10, token_seconds=0.01))
     frames = frames_of(await respond(gateway, acme, stream=True))
     run_id = frames[0]["response"]["id"]
-    await gateway.worker.event_log.delete(run_id)
+    await lose_log(gateway, run_id)
 
     path = f"/v1/responses/{run_id}?stream=true"
     whole = frames_of(await gateway.get(acme, path))
@@ -101,7 +102,7 @@ async def test_when_the_log_is_gone_it_is_rebuilt_from_items(gateway, acme, engi
 async def test_what_was_not_stored_is_not_resumable_when_its_log_is_gone(gateway, acme, engine):
     frames = frames_of(await respond(gateway, acme, stream=True, store=False))
     run_id = frames[0]["response"]["id"]
-    await gateway.worker.event_log.delete(run_id)
+    await lose_log(gateway, run_id)
 
     answer = await gateway.get(acme, f"/v1/responses/{run_id}?stream=true")
 

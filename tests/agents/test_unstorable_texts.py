@@ -6,7 +6,7 @@ from inference.relay.parameters import ensure_storable
 from kernel.errors import InvalidParameter
 from tests.agents.test_socket import CREATE, TERMINAL, socket
 from tests.fakes.model_server import Behaviour
-from tests.fixtures.runs import output_text, respond, run_reaches
+from tests.fixtures.runs import lose_log, output_text, respond, run_reaches
 
 pytestmark = pytest.mark.usefixtures("tiny")
 
@@ -65,7 +65,7 @@ async def test_what_a_model_says_is_kept_all_the_same(gateway, acme, engine):
         *_, last = await client.hear_until(*TERMINAL)
     run_id = last["response"]["id"]
     await run_reaches(run_id, "completed")
-    await gateway.worker.event_log.delete(run_id)
+    await lose_log(gateway, run_id)
     kept = (await gateway.get(acme, f"/v1/responses/{run_id}")).json()
 
     assert last["type"] == "response.completed"
