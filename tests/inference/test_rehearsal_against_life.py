@@ -169,9 +169,7 @@ def live_through(pool, url):
 def test_a_rehearsal_of_what_was_recorded_says_what_happened(
     pool, redis, faster, live_server, tmp_path
 ):
-    """As many changes, each within two looks; replica-hours within 20 %; waiting within half, or
-    as far as life was late.
-    """
+    """As many changes, each within two looks; replica-hours within 20 %; waiting within a third."""
     machine = scale_host(pool, tmp_path, console=live_server.url, route="paced")
     with machine, gateway_in_thread() as url:
         look_until(lambda: ModelEndpoint.objects.filter(state="ready").count() == 1)
@@ -195,5 +193,4 @@ def test_a_rehearsal_of_what_was_recorded_says_what_happened(
     assert max(late) <= 2 * STEP + 0.5, told
     assert said.replica_hours == pytest.approx(said.replica_hours_then, rel=0.2)
     p95 = quantiles(stream.waits, n=20)[-1]
-    # An engine that came later in life let requests wait for as much longer.
-    assert said.wait_p95 == pytest.approx(p95, rel=0.5, abs=0.3 + max(late)), told
+    assert said.wait_p95 == pytest.approx(p95, rel=0.33, abs=0.3), told
