@@ -33,6 +33,8 @@ class Change:
     policy: ScalingPolicy
     pool: str
     slot: int
+    slot_at: datetime
+    """When the slot began, by which periods are counted."""
     at: datetime
     before: int
     after: int
@@ -136,6 +138,6 @@ def remember(change: Change) -> None:
     state = rows.first()
     if state is None:
         return
-    made = [change.at.timestamp(), change.after - change.before]
+    made = [change.slot_at.timestamp(), change.after - change.before]
     state.memory["changes"] = [*state.memory.get("changes", ()), made]
     state.save(update_fields=["memory"])

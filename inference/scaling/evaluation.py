@@ -57,6 +57,11 @@ class Findings:
     def slot(self) -> int:
         return slot_of(self.now)
 
+    @property
+    def slot_at(self) -> datetime:
+        """When the slot began."""
+        return datetime.fromtimestamp(self.slot * SLOT_SECONDS, tz=UTC)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
@@ -141,6 +146,7 @@ def decide(facts: PoolFacts, state: ScalingState, findings: Findings) -> Result:
             live=findings.live,
             before=Counted(**state.memory.get("counted", {})),
             now=findings.now.timestamp(),
+            slot_at=findings.slot_at.timestamp(),
             replicas=findings.replicas.get(facts.pool_id),
         ),
         findings.answers.get(facts.pool_id, {}),
@@ -157,7 +163,8 @@ def decide(facts: PoolFacts, state: ScalingState, findings: Findings) -> Result:
         schedules=stored_hours(policy),
         moment=findings.now,
     )
-    verdict = judge(policy, rules, look.seen, memory, trouble=trouble)
+    found = algorithm.decide(rules, look.seen, memory)
+    verdict = overruled(found, policy, look.seen, now=findings.now, trouble=trouble)
     decision = decision_of(policy, verdict, look, state, findings, trouble=trouble)
     write_state(state, look, verdict.memory, findings, verdict=verdict, rules=rules)
     sample = sample_of(look, state.pool_id, findings, verdict=verdict, rules=rules)
@@ -165,16 +172,15 @@ def decide(facts: PoolFacts, state: ScalingState, findings: Findings) -> Result:
     return Result(state=state, sample=sample, decision=decision, change=change)
 
 
-def judge(
-    policy: ScalingPolicy, rules: Rules, seen: Seen, memory: Memory, *, trouble: str = ""
+def overruled(
+    found: Verdict, policy: ScalingPolicy, seen: Seen, *, now: datetime, trouble: str = ""
 ) -> Verdict:
-    """By the policy, unless people say otherwise. Pure."""
-    found = algorithm.decide(rules, seen, memory)
+    """As the policy says, unless people say otherwise, or there is no one to carry it out. Pure."""
     if trouble:
         return kept(found, seen, f"{trouble} So nothing is changed.", held_by="actuator")
     if policy.paused:
         return kept(found, seen, "Paused: somebody resumes it on the policy's page.")
-    if is_overridden(policy, now=datetime.fromtimestamp(seen.now, tz=UTC)):
+    if is_overridden(policy, now=now):
         wanted, until = policy.override_replicas or 0, policy.override_until
         assert until is not None
         reason = f"Set by hand to {words.replicas(wanted)} until {until:%Y-%m-%d %H:%M} UTC."
@@ -252,6 +258,7 @@ def change_of(
         pool=facts.name,
         slot=findings.slot,
         at=findings.now,
+        slot_at=findings.slot_at,
         before=decision.replicas,
         after=decision.desired,
         reason=decision.reason,
@@ -281,7 +288,7 @@ def write_state(
     state.slot = findings.slot
     state.memory = {**asdict(memory), "counted": asdict(look.counted)}
     state.shown = {
-        "at": seen.now,
+        "at": findings.now.timestamp(),
         "replicas": seen.replicas,
         "states": dict(look.states),
         "idlest": list(look.idlest),
@@ -314,7 +321,7 @@ def sample_of(
     values = {kind: readings[kind].value if kind in readings else None for kind in MEASURES}
     return PoolSample(
         pool_id=pool_id,
-        at=datetime.fromtimestamp(findings.slot * SLOT_SECONDS, tz=UTC),
+        at=findings.slot_at,
         replicas=look.seen.replicas,
         ready=look.seen.ready,
         desired=verdict.desired if verdict else None,

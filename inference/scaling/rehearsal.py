@@ -42,7 +42,7 @@ class Moment:
     """The load in one step, and what there really was."""
 
     at: float
-    """Seconds since 1970."""
+    """When the step ended, in seconds since 1970: a look knows what came before it."""
     arrivals: float
     """Requests a second."""
     replicas: float | None = None
@@ -112,13 +112,23 @@ class Pool:
                 self.starting.append((at, left))
         self.ready = min(self.ready, wanted)
 
+    def welcome(self, moment: Moment) -> float:
+        """Take in those that became ready. Returns for how long all replicas served in this step,
+        together: each of the new ones from its own moment on.
+        """
+        seconds = self.ready * self.step
+        while self.starting and self.starting[0][0] <= moment.at:
+            ready_at, count = self.starting.popleft()
+            self.ready += count
+            seconds += count * min(self.step, moment.at - ready_at)
+        return seconds
+
     def serve(self, moment: Moment, capacity: Capacity) -> None:
         """One step's requests."""
-        while self.starting and self.starting[0][0] <= moment.at:
-            self.ready += self.starting.popleft()[1]
+        replica_seconds = self.welcome(moment)
         power = self.ready * capacity.requests_per_second
         waiting = self.backlog + moment.arrivals * self.step
-        served = min(waiting, power * self.step)
+        served = min(waiting, replica_seconds * capacity.requests_per_second)
         self.backlog = waiting - served
         self.served = served / self.step
         # As far as anybody can know now. Without a replica: until one is there.

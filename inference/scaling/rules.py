@@ -109,7 +109,9 @@ class Seen:
     """A pool at one moment."""
 
     now: float
-    """Seconds since 1970."""
+    """When this look's slot began, in seconds since 1970. Windows and periods count slots: a look
+    that comes a little late in one of them makes none of them longer.
+    """
     replicas: int
     """How many there are, those that still start included."""
     ready: int

@@ -121,9 +121,12 @@ def look_at(
     live: FleetLive | None,
     before: Counted,
     now: float,
+    slot_at: float,
     replicas: int | None = None,
 ) -> Look:
-    """One pool. `replicas` is what its actuator says; None: as many as there are endpoints."""
+    """One pool, `now`, in the slot that began at `slot_at`. `replicas` is what its actuator says;
+    None: as many as there are endpoints.
+    """
     there = facts.in_state(State.READY, State.UNHEALTHY)
     ready = facts.in_state(State.READY)
     requests = requests_of(there, live)
@@ -135,9 +138,9 @@ def look_at(
         "kv_cache": cache_of(ready, now=now),
     }
     is_quiet = quiet(readings, arrived=arrived, is_wanted=wanted)
-    idle_since = (before.idle_since or now) if is_quiet else None
+    idle_since = (before.idle_since or slot_at) if is_quiet else None
     seen = Seen(
-        now=now,
+        now=slot_at,
         replicas=len(there) if replicas is None else replicas,
         ready=len(ready),
         readings=readings,

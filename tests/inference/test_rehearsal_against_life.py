@@ -31,8 +31,6 @@ from tests.fixtures.scaling import make_policy
 
 __all__ = ["redis"]
 pytestmark = [
-    # Life at this pace is late wherever somebody else has the machine's cores.
-    pytest.mark.nightly,
     pytest.mark.timeout(180),
     pytest.mark.django_db(transaction=True),
     pytest.mark.xdist_group("stack"),
@@ -43,8 +41,10 @@ REQUEST_SECONDS = 0.5
 """The stand-in's pace: ten tokens, one every twentieth of a second."""
 QUIET, BUSY = 2, 9
 """Requests a second: half of what one engine does, and a little more than two of them do."""
-PHASES = ((QUIET, 4), (BUSY, 18), (QUIET, 15))
-"""At what rate, for how many seconds."""
+PHASES = ((QUIET, 10), (BUSY, 18), (QUIET, 15))
+"""At what rate, for how many seconds. The first is longer than a limit's period: the first replica
+was ordered before anything was recorded, and counts for that limit in life alone.
+"""
 MANNERS = {
     "up_percent": None,
     "up_replicas": 1,
@@ -169,7 +169,7 @@ def live_through(pool, url):
 def test_a_rehearsal_of_what_was_recorded_says_what_happened(
     pool, redis, faster, live_server, tmp_path
 ):
-    """As many changes, each within two looks; replica-hours within 20 %; waiting within a third."""
+    """As many changes, each within a look; replica-hours within 20 %; waiting within a third."""
     machine = scale_host(pool, tmp_path, console=live_server.url, route="paced")
     with machine, gateway_in_thread() as url:
         look_until(lambda: ModelEndpoint.objects.filter(state="ready").count() == 1)
@@ -190,7 +190,7 @@ def test_a_rehearsal_of_what_was_recorded_says_what_happened(
     told = f"{lived} lived, {rehearsed} rehearsed, {learned}"
     assert [count for _, count in lived] == [count for _, count in rehearsed] == [2, 3, 2, 1], told
     late = [abs(one - two) for (one, _), (two, _) in zip(lived, rehearsed, strict=True)]
-    assert max(late) <= 2 * STEP + 0.5, told
+    assert max(late) <= STEP + 0.5, told
     assert said.replica_hours == pytest.approx(said.replica_hours_then, rel=0.2)
     p95 = quantiles(stream.waits, n=20)[-1]
     assert said.wait_p95 == pytest.approx(p95, rel=0.33, abs=0.3), told

@@ -189,6 +189,17 @@ def test_an_idle_pool_rests_and_demand_wakes_it(pool, load):
     assert decision.reason == "Somebody asks for it: it wakes with 1 replica."
 
 
+def test_periods_count_slots_whenever_in_a_slot_a_look_comes(pool, load):
+    """Beat is never quite punctual: a minute is four looks all the same, not sometimes five."""
+    make_policy(pool, idle_seconds=60)
+    one = engine(pool)
+    for step, late in enumerate((2.5, 0.1, 4.0, 0.2, 0.1)):
+        beat(one, now=at(15 * step))
+        load(pool, 0, one, requests=5)
+        evaluate_pools(now=at(15 * step + late))
+    assert ScalingState.objects.get(pool=pool).shown["desired"] == 0
+
+
 def test_requests_between_two_looks_keep_it_from_resting(pool, load):
     make_policy(pool, idle_seconds=60)
     one = engine(pool)

@@ -76,6 +76,20 @@ def test_replicas_that_still_start_are_not_ordered_again(policy, pool, machine, 
     assert ScalingDecision.objects.filter(outcome="applied").count() == 1
 
 
+def test_a_limit_per_period_counts_slots_whenever_in_a_slot_a_look_comes(pool, machine, load):
+    """Beat is never quite punctual: a minute is four looks all the same, not sometimes five."""
+    facts = {"up_percent": None, "up_replicas": 1, "up_replicas_seconds": 60}
+    make_policy(pool, mode="apply", actuator="process", **facts)
+    one, running = engine(pool), 1
+    for step, late in enumerate((2.5, 0.1, 4.0, 0.2, 0.1)):
+        running = machine(pool, running=running)[1]["replicas"] or running
+        beat(one, now=at(15 * step))
+        load(pool, 60, one)
+        evaluate_pools(now=at(15 * step + late))
+    applied = ScalingDecision.objects.filter(pool=pool, outcome="applied").order_by("at")
+    assert [each.desired for each in applied] == [2, 3]
+
+
 def test_a_machine_that_comes_back_without_engines_is_no_pool_at_zero(policy, pool, machine, load):
     machine(pool, running=1)
     one = engine(pool)

@@ -6,7 +6,7 @@ import pytest
 
 from inference.scaling.policy_rules import Signal
 from inference.scaling.presets import DEFAULT, PRESETS, signals_for
-from inference.scaling.rehearsal import Capacity, Moment, oracle_hours, quantiles, rehearse
+from inference.scaling.rehearsal import Capacity, Moment, Pool, oracle_hours, quantiles, rehearse
 from inference.scaling.rules import Bounds, Direction, Rules, Target
 from inference.scaling.shapes import SHAPES, moments_of
 
@@ -48,6 +48,16 @@ def test_whoever_waits_is_served_by_the_replicas_that_come_meanwhile():
     by_one_alone = 15 * (1 + 2 + 3 + 4)
     assert 0 < sum(point.wait for point in found.points) < by_one_alone
     assert found.points[0].wait == 15
+
+
+@pytest.mark.parametrize(("ago", "served"), [(0, 60), (7.5, 90), (15, 120), (40, 120)])
+def test_a_replica_serves_from_the_moment_it_is_ready(ago, served):
+    """A step's load came in the 15 seconds before its moment; one replica serves 60 of them."""
+    pool = Pool(replicas=2, ready=1)
+    pool.starting.append((NOW - ago, 1))
+    pool.serve(Moment(at=NOW, arrivals=100), CAPACITY)
+    assert pool.served * 15 == pytest.approx(served)
+    assert pool.ready == 2
 
 
 def test_a_longer_start_is_a_longer_wait():
