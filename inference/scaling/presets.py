@@ -22,7 +22,7 @@ class Preset:
     """Each as the fields of a signal, but `share` for a target that depends on the pool."""
 
 
-ROOMY = 0.85
+ROOMY = 0.9
 
 PRESETS: Mapping[str, Preset] = {
     "chat": Preset(

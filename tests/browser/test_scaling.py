@@ -72,7 +72,7 @@ def test_a_policy_is_made_from_a_preset(small, redis, page):
     sign_in(page)
     page.goto("/admin/scaling/small/")
     page.click("text=Chat: short waits")
-    assert page.input_value("#id_signals-0-target") == "13.6"
+    assert page.input_value("#id_signals-0-target") == "14.4"
     page.click("[name=_save]")
     page.wait_for_selector("text=was added successfully")
     assert elsewhere(ScalingSignal.objects.count) == 2

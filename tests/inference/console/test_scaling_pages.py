@@ -56,7 +56,7 @@ def test_a_pool_without_a_policy_offers_presets(console, pool, redis):
 
 def test_a_preset_fills_in_signals_that_suit_the_pool(preset):
     assert preset["signals-0-kind"] == "in_flight"
-    assert preset["signals-0-target"] == pytest.approx(13.6)
+    assert preset["signals-0-target"] == pytest.approx(14.4)
     assert preset["signals-1-kind"] == "waiting"
 
 
