@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from django.db import connection
 
 from agents.models.choices import RunState
 from agents.models.run_rows import HELD
 from agents.runtime.items import StoredItem, item_json, kind_of
-from agents.runtime.run_rows import LEASE_SECONDS, EndedRun, NewRun
+from agents.runtime.run_rows import LEASE_SECONDS, ROLLBACK, EndedRun, NewRun
+from kernel.database import Statement
 
 BEGIN = """
 INSERT INTO agents_run (
@@ -79,26 +79,33 @@ END = ENDED + KEPT
 KEEP = FOUND + KEPT
 
 
-def insert_run(
+def beginning(
     new: NewRun, *, conversation_pk: int | None = None, previous_pk: int | None = None
-) -> int:
-    """Begin a run. Answers its primary key; raises IntegrityError if it has a twin."""
+) -> Statement:
+    """Begins a run. Returns its primary key; an IntegrityError says that it has a twin."""
     facts = {
         **msgspec.structs.asdict(new),
         "request": as_json(new.request),
-        "state": RunState.QUEUED if new.waits else RunState.IN_PROGRESS,
+        "state": RunState.QUEUED.value if new.waits else RunState.IN_PROGRESS.value,
         "conversation_pk": conversation_pk,
         "previous_pk": previous_pk,
         "lease": LEASE_SECONDS,
     }
-    (pk,) = ask(BEGIN, facts)[0]
-    return int(pk)
+    return Statement(BEGIN, facts)
 
 
-def end_run(ended: EndedRun, *, conversation: str | None, items: Sequence[StoredItem]) -> bool:
-    """End a run that its worker still holds, and keep `items`; else do nothing of it."""
+def ending(ended: EndedRun) -> Statement:
+    """Ends a run that its worker still holds, and keeps what it made: in the conversation, if it
+    has one and did not fail; else with the run. Returns a row, or none: it had ended, and nothing
+    is done.
+    """
+    is_forgotten = ended.reason == ROLLBACK
+    is_said = ended.state != "failed" and not is_forgotten
     facts = {
-        **kept(items, conversation=conversation),
+        **kept(
+            () if is_forgotten else ended.items,
+            conversation=ended.conversation if is_said else None,
+        ),
         "tenant_id": ended.tenant_id,
         "id": ended.id,
         "worker": ended.worker,
@@ -113,14 +120,15 @@ def end_run(ended: EndedRun, *, conversation: str | None, items: Sequence[Stored
         "tool_calls": ended.tool_calls,
         "cache_hit": ended.cache_hit,
     }
-    return bool(ask(END, facts))
+    return Statement(END, facts)
 
 
-def keep_items(
+def keeping(
     tenant_id: int, run_id: str, *, conversation: str | None, items: Sequence[StoredItem]
-) -> None:
-    """Keep what a run made that has ended already."""
-    ask(KEEP, {"tenant_id": tenant_id, "id": run_id, **kept(items, conversation=conversation)})
+) -> Statement:
+    """Keeps what a run made that has ended already."""
+    facts = {"tenant_id": tenant_id, "id": run_id, **kept(items, conversation=conversation)}
+    return Statement(KEEP, facts)
 
 
 def kept(items: Sequence[StoredItem], *, conversation: str | None) -> dict[str, Any]:
@@ -137,13 +145,6 @@ def as_row(stored: StoredItem) -> dict[str, Any]:
         "kind": kind_of(stored.item),
         "body": body,
     }
-
-
-def ask(statement: str, facts: dict[str, Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
-        cursor.execute(statement, facts)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-        return rows
 
 
 def as_json(value: object) -> str:

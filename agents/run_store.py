@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import IntegrityError, connection, transaction
 from django.db.models import Q
 
 from agents.errors import RunIsActive
@@ -16,7 +16,7 @@ from agents.history_store import as_item, find_conversation
 from agents.models import Conversation, Item, Run
 from agents.models.choices import ACTIVE
 from agents.models.run_rows import RUNNING, RunQuerySet
-from agents.run_statements import end_run, insert_run, keep_items
+from agents.run_statements import beginning, keeping
 from agents.runtime.paused_run import read_paused
 from agents.runtime.run_rows import (
     LEASE_SECONDS,
@@ -25,13 +25,13 @@ from agents.runtime.run_rows import (
     WORKER_DIED,
     Begun,
     Busy,
-    EndedRun,
     InputPage,
     Joined,
     KnownRun,
     NewRun,
     usage_of,
 )
+from kernel.database import Rows, Statement
 from kernel.errors import InvalidParameter, NotFound
 from tenants.scoping import every_tenant, tenant_scope
 
@@ -43,11 +43,10 @@ GRACE = timedelta(seconds=2)
 def begin_run(new: NewRun) -> Begun | Busy | Joined:
     """Put a run into the table, unless its conversation is busy or it is there already.
 
-    Raises NotFound for a conversation or previous response that is not this tenant's.
+    Raises NotFound for a conversation or previous response that is not this tenant's. One that
+    `stands_alone` may begin with the statement by itself.
     """
     with tenant_scope(new.tenant_id):
-        if not (new.conversation or new.previous or new.client_id):
-            return Begun(pk=insert_run(new))
         try:
             return begin_in_turn(new)
         except IntegrityError:
@@ -70,13 +69,21 @@ def begin_in_turn(new: NewRun) -> Begun | Busy | Joined:
     previous = find_stored(new.previous) if new.previous else None
     if place is not None:
         note_beginning(place, new)
-    return Begun(
-        pk=insert_run(
-            new,
-            conversation_pk=place.pk if place else None,
-            previous_pk=previous.pk if previous else None,
-        )
+    statement = beginning(
+        new,
+        conversation_pk=place.pk if place else None,
+        previous_pk=previous.pk if previous else None,
     )
+    ((pk,),) = ask(statement)
+    return Begun(pk=pk)
+
+
+def ask(statement: Statement) -> Rows:
+    """Within the transaction of this thread, if it has one."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.facts)
+        rows: Rows = cursor.fetchall()
+        return rows
 
 
 def note_beginning(place: Conversation, new: NewRun) -> None:
@@ -111,29 +118,19 @@ def renew_runs(worker: str, run_ids: Sequence[str]) -> Mapping[str, str]:
         return {run: (why or "cancelled") if asked else "" for run, asked, why in rows}
 
 
-def finish_run(ended: EndedRun) -> bool:
-    """End a run, and keep what it made, in one step. False if it had ended: nothing is kept.
-
-    In the conversation, if the run has one and did not fail; else with the run.
-    """
-    if ended.reason == ROLLBACK:
-        return end_run(ended, conversation=None, items=())
-    conversation = None if ended.state == "failed" else ended.conversation
-    return end_run(ended, conversation=conversation, items=ended.items)
-
-
 def keep_left_items(run_id: str) -> None:
     """Of a run that ended while it waited for a person: what it had come to."""
     run = find_run(run_id)
     paused = read_paused(run.checkpoint)
     Run.objects.filter(pk=run.pk).update(checkpoint="")
     if paused is not None and run.incomplete_reason != ROLLBACK:
-        keep_items(
+        statement = keeping(
             run.tenant_id,
             run_id,
             conversation=run.conversation.public_id if run.conversation else None,
             items=paused.kept_items(note=UNDECIDED),
         )
+        ask(statement)
 
 
 def discard_run(tenant_id: int, run_id: str) -> None:

@@ -53,6 +53,11 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     waits: bool = False
     """Whether it has to be claimed before it runs, because others come first."""
 
+    @property
+    def stands_alone(self) -> bool:
+        """Nothing that is in the table already has a say in whether it begins."""
+        return not (self.conversation or self.previous or self.client_id)
+
 
 class Begun(msgspec.Struct, frozen=True, kw_only=True):
     """The run is in the table."""

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -12,11 +12,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
+import psycopg
 import redis
 from django.conf import settings
 from django.db import InterfaceError, OperationalError
 
-from agents import run_store, waiting_runs
 from agents.doors.gateway import Gateway
 from agents.doors.open_sockets import OpenSockets
 from agents.errors import AgentsUnavailable
@@ -28,7 +28,6 @@ from agents.runtime.answer_shelf import RedisShelf
 from agents.runtime.catalog import AgentCatalog, Pin, PublishedAgent
 from agents.runtime.machinery import Machinery
 from agents.runtime.response_cache import ResponseCache
-from agents.runtime.run_rows import RunStore
 from agents.runtime.runner import Runner
 from agents.runtime.tool_catalog import ToolCatalog
 from agents.runtime.tool_spec import ToolSpec
@@ -39,6 +38,7 @@ from agents.tool_store import load_tools_by_name
 from config.background import Background
 from config.conversations import DatabaseConversations
 from config.departure import Departure
+from config.runs import database_runs
 from inference.engine_names import EngineResolver
 from inference.fleet.board import Board
 from inference.fleet.gossip import Gossip
@@ -52,7 +52,7 @@ from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
 from inference.topics import FLEET
 from kernel.cache import LoadingCache
-from kernel.database import DatabaseThreads
+from kernel.database import DatabaseThreads, Rows, Statement, StatementPool
 from kernel.egress import configured_egress
 from kernel.errors import Overloaded
 from kernel.following import Follower
@@ -108,6 +108,7 @@ class Worker:
 
     def __init__(self) -> None:
         self._database = DatabaseThreads(size=DATABASE_THREADS)
+        self._statements = StatementPool(size=settings.STATEMENT_POOL_SIZE)
         self._upstream = Upstream(
             connections=settings.UPSTREAM_CONNECTIONS,
             resolver=partial(EngineResolver, allow_loopback=settings.LOOPBACK_ENDPOINTS),
@@ -145,7 +146,7 @@ class Worker:
             self.redis, self.board, name=self._workers.name, queues=self.dispatcher.waiting
         )
         self._conversations = DatabaseConversations(self._ask, redis=self._events)
-        self._runs = self._assemble_run_store()
+        self._runs = database_runs(self._ask, self._state, conversations=self._conversations)
         self._bell = Bell(self._events, self._subscriber)
         self.event_log = EventLog(
             self._events, self._tails, find_end=self._find_end, ttl=settings.RUN_LOG_SECONDS
@@ -196,40 +197,6 @@ class Worker:
             sockets=OpenSockets(most=settings.TENANT_SOCKETS),
         )
 
-    def _assemble_run_store(self) -> RunStore:
-        return RunStore(
-            begin=self._asking(run_store.begin_run),
-            claim=self._asking(run_store.claim_run),
-            renew=self._asking(run_store.renew_runs),
-            finish=self._asking(run_store.finish_run),
-            discard=self._asking(run_store.discard_run),
-            ask_cancel=self._asking(run_store.ask_cancel),
-            load=self._asking(run_store.load_run),
-            load_ended=self._asking(run_store.load_ended),
-            load_input=self._asking(run_store.load_input),
-            delete=self._asking(run_store.delete_run),
-            history=self._conversations.history,
-            keep_summary=self._conversations.keep_summary,
-            save=self._asking(waiting_runs.save_progress),
-            ask_people=self._asking(waiting_runs.ask_people),
-            pause=self._asking(waiting_runs.pause_run),
-            find_decided=self._asking(waiting_runs.find_decided),
-            load_decided=self._asking(waiting_runs.load_decided),
-            take_up=self._asking(waiting_runs.take_up),
-            decide=self._asking(waiting_runs.decide),
-            begun_with=self._asking(run_store.begun_with),
-            begun_since=self._asking(run_store.begun_since),
-            last_begun=self._asking(run_store.last_begun),
-        )
-
-    def _asking(self, function: Callable[P, T]) -> Callable[P, Coroutine[Any, Any, T]]:
-        """`function` for callers that wait for it in the event loop."""
-
-        async def ask(*args: P.args, **kwargs: P.kwargs) -> T:
-            return await self._ask(function, *args, **kwargs)
-
-        return ask
-
     async def _find_end(self, run_id: str) -> Json | None:
         known = await self._runs.load_ended(run_id)
         return None if known is None else end_frame(known)
@@ -260,6 +227,7 @@ class Worker:
     async def __aenter__(self) -> Self:
         """Raises DatabaseAway if there is no first snapshot: such a worker would serve nothing."""
         self.departure.hear_signals()
+        await self._statements.open()
         self.follower.seen = await self._ask(latest_revision)
         await self._load_fleet()
         await self._prepare_spool()
@@ -290,6 +258,7 @@ class Worker:
         """The server has let streams finish; what they used must still be written down."""
         async with AsyncExitStack() as closing:
             closing.callback(self._database.close)
+            closing.push_async_callback(self._statements.close)
             closing.push_async_callback(self.redis.aclose)
             closing.push_async_callback(self.counters.aclose)
             closing.push_async_callback(self._subscriber.aclose)
@@ -323,6 +292,14 @@ class Worker:
             async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
                 return await self._database.run(function, *args, **kwargs)
         except (OperationalError, InterfaceError, TimeoutError) as error:
+            raise DatabaseAway from error
+
+    async def _state(self, statement: Statement) -> Rows:
+        """Have PostgreSQL do one statement. Raises DatabaseAway if it fails or takes too long."""
+        try:
+            async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
+                return await self._statements.ask(statement)
+        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
             raise DatabaseAway from error
 
     async def ask_database(self) -> None:

@@ -1,19 +1,34 @@
-"""Django's ORM for asyncio code: on a few threads, and never holding a connection in between."""
+"""PostgreSQL for asyncio code: Django's ORM on a few threads, and single statements without one."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import ParamSpec, TypeVar
+from typing import Any, LiteralString, NamedTuple, ParamSpec, TypeVar
 
 from django.db import connection
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
+Rows = list[tuple[Any, ...]]
+Line = AsyncConnection[tuple[Any, ...]]
+DJANGOS = frozenset({"context", "cursor_factory"})
+"""What Django gives its connections besides, for its own types."""
+
+
+class Statement(NamedTuple):
+    """SQL, and the facts for its places."""
+
+    sql: LiteralString
+    facts: Mapping[str, Any]
+
 
 class DatabaseThreads:
-    """A bounded pool of threads in which synchronous database code runs.
+    """A bounded pool of threads in which synchronous database code runs. None of them holds a
+    connection in between.
 
     Stock Channels would run the database work of all consumers on one thread.
     """
@@ -36,6 +51,59 @@ class DatabaseThreads:
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
+
+
+class StatementPool:
+    """Connections for single statements that a client waits for, asked in the event loop itself.
+
+    A thread takes longer to wake than PostgreSQL takes for a short statement. Each is a
+    transaction of its own, and goes on when nobody waits for it any more, as it would on a thread:
+    psycopg would wait for a server that hangs to cancel it.
+    """
+
+    def __init__(self, *, size: int) -> None:
+        """Connects when it is first asked, to what Django connects to then."""
+        options = connection.settings_dict["OPTIONS"].get("pool", {})
+        self._pool: AsyncConnectionPool[Line] = AsyncConnectionPool(
+            kwargs=connection_facts, open=False, **{**options, "max_size": size}
+        )
+        self._lines: set[Line] = set()
+        self._tasks: set[asyncio.Task[Rows]] = set()
+
+    async def open(self) -> None:
+        await self._pool.open()
+
+    async def ask(self, statement: Statement) -> Rows:
+        """What it returns. Raises psycopg's OperationalError and InterfaceError."""
+        task = asyncio.get_running_loop().create_task(self._run(statement))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    async def close(self) -> None:
+        """Leave, also a server that does not answer."""
+        for line in tuple(self._lines):
+            await line.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._pool.close()
+
+    async def _run(self, statement: Statement) -> Rows:
+        async with self._pool.connection() as line:
+            self._lines.add(line)
+            try:
+                cursor = await line.execute(statement.sql, statement.facts)
+                return await cursor.fetchall()
+            finally:
+                self._lines.discard(line)
+
+
+def connection_facts() -> dict[str, Any]:
+    """How Django connects, without what is for its own types."""
+    facts = connection.get_connection_params()
+    given = {name: fact for name, fact in facts.items() if name not in DJANGOS}
+    return {**given, "autocommit": True}
 
 
 def let_go_of_database() -> None:

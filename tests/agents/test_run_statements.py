@@ -5,9 +5,10 @@ from django.db import IntegrityError
 
 from agents.history_store import as_item
 from agents.models import Conversation, Item, Run
-from agents.run_store import begin_run, finish_run
+from agents.run_statements import beginning, ending
+from agents.run_store import ask
 from agents.runtime.items import StoredItem, user_message
-from agents.runtime.run_rows import Begun, EndedRun, NewRun
+from agents.runtime.run_rows import EndedRun, NewRun
 from kernel.ids import new_id
 from tenants.admission.usage import Usage
 from tests.fixtures.conversations import answer, make_conversation, say
@@ -23,9 +24,14 @@ def new(member, **facts) -> NewRun:
 
 
 def begin(member, **facts) -> Run:
-    begun = begin_run(new(member, **facts))
-    assert isinstance(begun, Begun)
-    return Run.objects.get(pk=begun.pk)
+    talk = facts.get("conversation")
+    place = Conversation.objects.get(public_id=talk).pk if talk else None
+    ((pk,),) = ask(beginning(new(member, **facts), conversation_pk=place))
+    return Run.objects.get(pk=pk)
+
+
+def finish_run(end) -> bool:
+    return bool(ask(ending(end)))
 
 
 def ended(run, *items, **facts) -> EndedRun:
@@ -45,7 +51,7 @@ def test_a_run_begins_with_one_question(acme, django_assert_num_queries):
     row = new(acme, agent="helper", agent_revision=3, request={"metadata": {"a": "ü"}})
 
     with django_assert_num_queries(1):
-        begin_run(row)
+        ask(beginning(row))
 
     run = Run.objects.get()
     assert (run.tenant, run.public_id, run.state) == (acme.tenant, row.id, "in_progress")
@@ -63,7 +69,7 @@ def test_the_same_run_does_not_begin_twice(acme):
     run = begin(acme)
 
     with pytest.raises(IntegrityError):
-        begin_run(new(acme, id=run.public_id))
+        ask(beginning(new(acme, id=run.public_id)))
 
 
 def test_a_run_ends_with_one_question(acme, django_assert_num_queries):

@@ -63,7 +63,7 @@ REDIS_LIMITS_URL = env.url(
 DATABASE_POOL_SIZE = env.integer(
     "TENANTRY_DATABASE_POOL_SIZE",
     default=8,
-    at_least=1,
+    at_least=2,
     says="Most PostgreSQL connections that one process opens.",
 )
 
@@ -96,7 +96,14 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
         "OPTIONS": {
             "connect_timeout": 5,
             **options,
-            "pool": {"min_size": 0, "max_size": pool_size, "timeout": 10},
+            "pool": {
+                "min_size": 0,
+                "max_size": pool_size,
+                "timeout": 10,
+                # Left alone, a pool waits twice as long after each attempt: as long as PostgreSQL
+                # was away, it would go unused when it is back.
+                "reconnect_timeout": 1,
+            },
         },
     }
 

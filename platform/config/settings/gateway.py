@@ -1,7 +1,16 @@
 """Settings of the gateway: no middleware, no sessions, no templates; only models and Channels."""
 
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
-from config.settings.base import BASE_DIR, HOME, IS_LOCAL, REDIS_URL, env
+from config.settings.base import (
+    BASE_DIR,
+    DATABASE_POOL_SIZE,
+    DATABASE_URL,
+    HOME,
+    IS_LOCAL,
+    REDIS_URL,
+    database,
+    env,
+)
 
 PLANE = "gateway"
 
@@ -25,6 +34,9 @@ CHANNEL_LAYERS = {
     }
 }
 
+STATEMENT_POOL_SIZE = DATABASE_POOL_SIZE // 2
+"""Connections for single statements that clients wait for; database threads have the others."""
+DATABASES = {"default": database(DATABASE_URL, pool_size=DATABASE_POOL_SIZE - STATEMENT_POOL_SIZE)}
 GATEWAY_WORKERS = env.integer(
     "TENANTRY_GATEWAY_WORKERS", default=1, at_least=1, says="Gateway worker processes."
 )

@@ -16,6 +16,7 @@ from config.settings.gateway import (  # the gateway's own, so that its parts ca
     ALLOWED_ORIGINS,
     LEAVE_SECONDS,
     MAX_BODY_BYTES,
+    STATEMENT_POOL_SIZE,
     TENANT_SOCKETS,
     UPSTREAM_CONNECTIONS,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "LEAVE_SECONDS",
     "MAX_BODY_BYTES",
     "SPOOL_DIR",
+    "STATEMENT_POOL_SIZE",
     "TENANT_SOCKETS",
     "UPSTREAM_CONNECTIONS",
 ]
