@@ -31,7 +31,7 @@ class Cost:
     """Of one admission."""
 
     script_us: float
-    """In Redis, as INFO commandstats counts it."""
+    """In Redis, as INFO commandstats counts it: by the clock, while nobody else needs its core."""
     python_us: float
     """CPU of this process, with this many callers at once."""
     per_second: float
