@@ -21,6 +21,10 @@ LONGEST_ERROR = 64 * 1024
 LONGEST_MESSAGE = 500
 NEVER = float("inf")
 OK = 200
+TRANSIENT = frozenset({429, 500, 502, 503, 504})
+"""Statuses with which another endpoint may do better."""
+KINDS = (b"application/json", b"text/event-stream")
+"""What engines answer with."""
 
 
 def nobody_minds(*_: object) -> None:
@@ -151,15 +155,24 @@ class Exchange:
         except (TimeoutError, PlatformError):
             return  # the client has its answer; only the connection is lost
 
+    def ensure_no_passing_failure(self) -> None:
+        """Raises, by the answer's head, what another endpoint may do better: a failure that passes,
+        or a page of something that is no engine, or is packed, which nobody asked for.
+        """
+        if self.status in TRANSIENT:
+            raise failure_of(self.status, b"")
+        headers = self._answer.headers
+        is_plain = headers.get(b"content-encoding", b"identity") == b"identity"
+        is_engines = is_plain and headers.get(b"content-type", b"").startswith(KINDS)
+        if self.status == OK and not is_engines:
+            raise UpstreamError
+
     async def ensure_success(self, *, content_type: str) -> None:
         """Raises the caller's or the engine's failure if this is not the answer we asked for."""
         if self.status != OK:
             said = await self._read_up_to(LONGEST_ERROR, await self.read())
             raise failure_of(self.status, b"".join(said))
-        headers = self._answer.headers
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise UpstreamError
-        if not headers.get(b"content-type", b"").startswith(content_type.encode()):
+        if not self._answer.headers.get(b"content-type", b"").startswith(content_type.encode()):
             raise UpstreamError
 
 

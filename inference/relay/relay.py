@@ -11,7 +11,7 @@ from inference.fleet.candidate import Candidate
 from inference.fleet.in_flight import Lease
 from inference.fleet.retry_budget import RetryBudget
 from inference.fleet.snapshot import Pool
-from inference.relay.exchange import Exchange, failure_of
+from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
 from inference.relay.opener import Encode
 from inference.relay.upstream import ConnectFailed, Path, Upstream
@@ -22,8 +22,6 @@ from kernel.errors import Overloaded, PlatformError, UpstreamError
 MOST_ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.05
 """The most that the first retry waits; each further one waits up to twice as long."""
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
-"""Statuses with which another endpoint may do better."""
 
 
 class Relay:
@@ -96,8 +94,7 @@ class Relay:
         try:
             exchange = await self._send(pool, candidate, path, encode, lease)
             await exchange.fetch_first()
-            if exchange.status in TRANSIENT:
-                raise failure_of(exchange.status, b"")
+            exchange.ensure_no_passing_failure()
         except BaseException as error:
             lease.release()
             if exchange is not None:

@@ -16,6 +16,7 @@ from tests.fixtures.cast import add_endpoint, serve
 from tests.fixtures.gateway import eventually, in_database, ledger
 
 REFUSES = Behaviour(fault=Fault.REFUSES, status=503)
+PAGE = Behaviour(fault=Fault.GARBAGE)
 
 
 async def replicas(gateway, *servers, **pool):
@@ -91,6 +92,19 @@ async def test_an_engine_that_is_busy_is_not_ill(gateway, acme):
 
     assert [each.status for each in answers].count(200) >= 9
     assert {each["breaker"] for each in gateway.worker.board.report().values()} == {"closed"}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_page_from_what_is_no_engine_is_tried_elsewhere(gateway, acme, stream):
+    """A proxy that says "200, under maintenance" in HTML."""
+    async with ModelServer(behaviour=PAGE) as one, ModelServer() as two:
+        await replicas(gateway, one, two, strategy="round_robin")
+        # No more than may be tried again before anything is asked.
+        answers = [await gateway.chat(acme, stream=stream) for _ in range(5)]
+
+    assert [each.status for each in answers] == [200] * 5
+    assert len(two.records) == 5
+    assert len(one.records) in {2, 3}
 
 
 async def test_what_is_wrong_with_the_request_is_tried_nowhere_else(gateway, acme):
