@@ -3,6 +3,7 @@
 import base64
 import json
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -101,11 +102,11 @@ def word(answer: Plan, index: int) -> str:
     return f"{' ' if index else ''}{answer.behaviour.word}{index}"
 
 
-def deltas(answer: Plan) -> list[dict[str, Any]]:
-    """What each token of the answer adds to it."""
+def deltas(answer: Plan) -> Iterator[dict[str, Any]]:
+    """What each token of the answer adds to it, made when it is its turn: some are very long."""
     if answer.turn is None:
-        return [{"content": word(answer, index)} for index in range(answer.tokens)]
-    return script.deltas(answer.turn, answer.behaviour.call_style)[: answer.tokens]
+        return ({"content": word(answer, index)} for index in range(answer.tokens))
+    return iter(script.deltas(answer.turn, answer.behaviour.call_style)[: answer.tokens])
 
 
 def text(answer: Plan) -> str:

@@ -21,11 +21,11 @@ from tests.fakes.model_server import Behaviour
 from tests.fixtures.memory import memory_of
 from tests.fixtures.processes import gateway_process
 
-pytestmark = [pytest.mark.timeout(120), pytest.mark.usefixtures("tiny")]
+pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
 
 READERS = 50
 MOST_MB = 50
-FLOOD = "[fake tokens=100000 word=" + "w" * 500 + "]"
+FLOOD = "[fake tokens=25000 word=" + "w" * 2000 + "]"
 """50 MB for each of them, as fast as it goes."""
 SMALL_WINDOW = 4096
 
@@ -86,7 +86,7 @@ async def ask_often(session, url, member, *, times=100):
     return sorted(seconds)
 
 
-async def until_nothing_moves(engine, *, seconds=20.0):
+async def until_nothing_moves(engine, *, seconds=60.0):
     """Returns when the engine can hand no more tokens to the network."""
     async with asyncio.timeout(seconds):
         before = -1
