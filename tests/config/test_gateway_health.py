@@ -3,6 +3,8 @@
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from tests.fixtures.gateway import ledger
+
 pytestmark = pytest.mark.usefixtures("tiny")
 
 
@@ -41,12 +43,13 @@ async def test_it_counts_tokens_as_the_ledger_does(gateway, acme, engine):
     before = tokens(await scrape(gateway))
     await gateway.chat(acme, stream=True)
 
+    (event,) = await ledger()
     sent = engine.records.rows[0].usage_written
     grown = {
         kind: count - before.get(kind, 0) for kind, count in tokens(await scrape(gateway)).items()
     }
-    assert grown["prompt"] == sent["prompt_tokens"]
-    assert grown["completion"] == sent["completion_tokens"]
+    assert grown["prompt"] == event.prompt_tokens == sent["prompt_tokens"]
+    assert grown["completion"] == event.completion_tokens == sent["completion_tokens"]
 
 
 async def scrape(gateway):

@@ -117,9 +117,9 @@ async def test_a_fallback_waits_for_its_turn_in_the_pool_that_it_comes_to(one):
 
     tasks = [running.start(dead, spare)[1] for _ in range(6)]
     await eventually(lambda: running.dispatcher.waiting().get("spare") == 4)
+    await eventually(lambda: len(server.records) == 2)
 
     assert (running.running("dead"), running.running("spare")) == (0, 2)
-    assert len(server.records) == 2
     await end(*tasks)
     assert (running.running("spare"), running.dispatcher.waiting()["spare"]) == (0, 0)
 
