@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Q
 
 from agents.errors import RunIsActive
@@ -31,7 +31,7 @@ from agents.runtime.run_rows import (
     NewRun,
     usage_of,
 )
-from kernel.database import Rows, Statement
+from kernel.database import ask
 from kernel.errors import InvalidParameter, NotFound
 from tenants.scoping import every_tenant, tenant_scope
 
@@ -76,14 +76,6 @@ def begin_in_turn(new: NewRun) -> Begun | Busy | Joined:
     )
     ((pk,),) = ask(statement)
     return Begun(pk=pk)
-
-
-def ask(statement: Statement) -> Rows:
-    """Within the transaction of this thread, if it has one."""
-    with connection.cursor() as cursor:
-        cursor.execute(statement.sql, statement.facts)
-        rows: Rows = cursor.fetchall()
-        return rows
 
 
 def note_beginning(place: Conversation, new: NewRun) -> None:

@@ -71,6 +71,7 @@ class StatementPool:
         self._tasks: set[asyncio.Task[Rows]] = set()
 
     async def open(self) -> None:
+        """Must be called in the event loop that asks."""
         await self._pool.open()
 
     async def ask(self, statement: Statement) -> Rows:
@@ -104,6 +105,14 @@ def connection_facts() -> dict[str, Any]:
     facts = connection.get_connection_params()
     given = {name: fact for name, fact in facts.items() if name not in DJANGOS}
     return {**given, "autocommit": True}
+
+
+def ask(statement: Statement) -> Rows:
+    """What it returns, on this thread's connection and in its transaction, if it has one."""
+    with connection.cursor() as cursor:
+        cursor.execute(statement.sql, statement.facts)
+        rows: Rows = cursor.fetchall()
+        return rows
 
 
 def let_go_of_database() -> None:

@@ -6,9 +6,9 @@ from django.db import IntegrityError
 from agents.history_store import as_item
 from agents.models import Conversation, Item, Run
 from agents.run_statements import beginning, ending
-from agents.run_store import ask
 from agents.runtime.items import StoredItem, user_message
 from agents.runtime.run_rows import EndedRun, NewRun
+from kernel.database import ask
 from kernel.ids import new_id
 from tenants.admission.usage import Usage
 from tests.fixtures.conversations import answer, make_conversation, say
