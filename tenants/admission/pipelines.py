@@ -193,7 +193,9 @@ class Pipelines:
                 if connection.is_connected and not await connection.can_read():
                     return connection
                 await connection.disconnect(nowait=True)
-            if self._connecting is None:
+            # A task that is done may not have run its callbacks yet. To wait for it would not yield
+            # to them, so this loop would never end.
+            if self._connecting is None or self._connecting.done():
                 self._connecting = asyncio.create_task(self._connect())
                 self._connecting.add_done_callback(self._connected)
             # Connecting may take longer than the patience of those who wait for it.
@@ -207,7 +209,8 @@ class Pipelines:
         self._idle.append(connection)
 
     def _connected(self, task: "asyncio.Task[None]") -> None:
-        self._connecting = None
+        if self._connecting is task:
+            self._connecting = None
         if not task.cancelled() and task.exception():
             log.debug("cannot connect to the counters: %s", task.exception())
 
