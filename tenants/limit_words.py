@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from kernel.display import currency_words, separated
-from tenants.admission.limits import RateRule
+from tenants.admission.limits import RateRule, is_shadow
 from tenants.models.limit_rules import QuotaRule, RateLimitRule
 from tenants.windows import window_of_id
 
@@ -14,6 +14,7 @@ PERIODS = {
     "month": "a month",
     "quarter": "a quarter",
 }
+IN_SHADOW_MODE = "in shadow mode"
 EACH = {"tenant": "", "key": "each key", "member": "each member"}
 
 
@@ -110,7 +111,8 @@ def scope_words(scope: str) -> str:
     """`key:12|route=tiny` as `key 12, route tiny`; empty for the whole tenant."""
     owner, *parts = scope.split("|")
     whose = "" if owner == "tenant" else owner.replace(":", " ")
-    return ", ".join(part.replace("=", " ") for part in (whose, *parts) if part)
+    filters = (IN_SHADOW_MODE if is_shadow(part) else part.replace("=", " ") for part in parts)
+    return ", ".join(part for part in (whose, *filters) if part)
 
 
 def window_words(window: str) -> str:

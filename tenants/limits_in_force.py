@@ -128,6 +128,8 @@ def is_for_one(rule: Rule) -> bool:
 
 
 def place(rule: Rule) -> tuple[str, ...]:
-    """What two rules share of which one replaces the other."""
-    place = (rule.per, rule.route, rule.door)
+    """What two rules share of which one replaces the other. A rule in shadow mode shares it with
+    those in shadow mode only: whoever tries a limit keeps those that are enforced.
+    """
+    place = (rule.scope(rule.per),)
     return (*place, rule.unit, rule.calendar.period) if isinstance(rule, QuotaRule) else place

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tenants.admission.limits import CounterState, QuotaRule, TenantLimits, counter_name, scope_name
+from tenants.admission.limits import CounterState, QuotaRule, TenantLimits, counter_name
 from tenants.admission.principal import Principal
 from tenants.ledger import load_counters
 from tenants.limits_in_force import load_limits
@@ -31,7 +31,7 @@ def counters_of(limits: TenantLimits, principal: Principal, *, now: datetime) ->
     for rule in applicable(limits.quotas, principal):
         whose = {"key": principal.key_id, "member": principal.member_id}.get(rule.per)
         owner = rule.per if whose is None else f"{rule.per}:{whose}"
-        counter = counter_name(scope_name(owner, rule.route, rule.door), rule.unit)
+        counter = counter_name(rule.scope(owner), rule.unit)
         yield rule, counter, window_at(now, rule.calendar, pinned=rule.pinned)
 
 
@@ -42,14 +42,14 @@ def applicable(rules: Sequence[QuotaRule], principal: Principal) -> list[QuotaRu
         mine = {"key": principal.key_id, "member": principal.member_id}.get(rule.per, 0)
         only = rule.key_id if rule.per == "key" else rule.member_id
         if mine is not None and only in {None, mine}:
-            slot = (rule.per, rule.route, rule.door, rule.unit, rule.calendar.period)
+            slot = (rule.scope(rule.per), rule.unit, rule.calendar.period)
             chosen.setdefault(slot, rule)
     return list(chosen.values())
 
 
 def as_line(rule: QuotaRule, _: str, window: Window, state: CounterState) -> QuotaLine:
     return QuotaLine(
-        scope=scope_name(OWNERS[rule.per], rule.route, rule.door),
+        scope=rule.scope(OWNERS[rule.per]),
         unit=rule.unit,
         period=rule.calendar.period,
         starts_at=window.start,

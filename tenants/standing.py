@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from django.db.models import QuerySet
 
-from tenants.admission.limits import QuotaRule, RateRule, counter_name, scope_name
+from tenants.admission.limits import QuotaRule, RateRule, counter_name
 from tenants.live_state import LiveScope
 from tenants.live_view import LiveView
 from tenants.models import QuotaUsage
@@ -59,7 +59,7 @@ class Owners:
         single = rule.key_id or rule.member_id
         self.apart = {f"{rule.per}:{each}" for each in apart}
         self.only = "tenant" if rule.per == "tenant" else f"{rule.per}:{single}" if single else ""
-        self.rest = scope_name("", rule.route, rule.door)
+        self.rest = rule.scope("")
         self.pattern = rf"({rule.per}:[0-9]+){re.escape(self.rest)}"
 
     def of(self, scope: str) -> str:

@@ -113,7 +113,11 @@ class Layout:
 
 
 def rate_limits(scope: ScopeCheck) -> tuple[int | None, int | None]:
-    """Requests and tokens that a scope lets through at once."""
+    """Requests and tokens that a scope lets through at once; nothing of one in shadow mode, which
+    callers are not told of.
+    """
+    if not scope.enforced:
+        return None, None
     requests = scope.request_burst_us // scope.request_us if scope.request_us else None
     tokens = round(scope.token_burst_us / scope.token_us) if scope.token_us else None
     return requests, tokens

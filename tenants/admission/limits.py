@@ -8,6 +8,7 @@ from tenants.admission.checks import Unit
 from tenants.windows import Calendar, Window
 
 ScopeKind = Literal["tenant", "key", "member"]
+SHADOW = "shadow"
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
@@ -25,7 +26,13 @@ class Rule(msgspec.Struct, frozen=True, kw_only=True):
     source: str
     """For people: `plan Starter`, `tenant`, `key Laptop`, `member ada`."""
     shadow: bool = False
-    """Counts and reports, refuses nothing."""
+    """Counts and reports beside the enforced rules, in a scope of its own; refuses nothing and
+    takes the place of none of them.
+    """
+
+    def scope(self, owner: str) -> str:
+        """Under which name this rule counts the requests of `owner`."""
+        return scope_name(owner, self.route, self.door, SHADOW if self.shadow else "")
 
 
 class RateRule(Rule, frozen=True, kw_only=True):
@@ -62,7 +69,7 @@ class QuotaRule(Rule, frozen=True, kw_only=True):
         """What makes two rules the same one: an override takes the place of its plan's."""
         whose = {"key": self.key_id, "member": self.member_id}.get(self.per)
         owner = self.per if whose is None else f"{self.per}:{whose}"
-        return f"{scope_name(owner, self.route, self.door)}|{self.unit}|{self.calendar.period}"
+        return f"{self.scope(owner)}|{self.unit}|{self.calendar.period}"
 
 
 class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
@@ -89,9 +96,19 @@ class CounterState(msgspec.Struct, frozen=True, kw_only=True):
     version: int = 0
 
 
-def scope_name(owner: str, route: str = "", door: str = "") -> str:
-    """Under which name requests are counted together: `key:12|route=tiny|door=chat`."""
-    return owner + (f"|route={route}" if route else "") + (f"|door={door}" if door else "")
+def scope_name(owner: str, route: str = "", door: str = "", mode: str = "") -> str:
+    """Under which name requests are counted together: `key:12|route=tiny|door=chat`.
+
+    What is in shadow mode has a name of its own, so that it cannot take a counter from what is
+    enforced: `tenant|mode=shadow`.
+    """
+    parts = {"route": route, "door": door, "mode": mode}
+    return "|".join([owner, *(f"{name}={value}" for name, value in parts.items() if value)])
+
+
+def is_shadow(scope: str) -> bool:
+    """Whether a scope, or a counter in it, is one of shadow mode."""
+    return f"mode={SHADOW}" in scope.split("|")
 
 
 def counter_name(scope: str, unit: Unit) -> str:

@@ -13,7 +13,6 @@ from tenants.admission.limits import (
     Rule,
     TenantLimits,
     counter_name,
-    scope_name,
 )
 from tenants.admission.price import Price
 from tenants.admission.redis_keys import window_field
@@ -100,7 +99,7 @@ def applicable(rules: Iterable[AnyRule], caller: Caller) -> list[tuple[str, AnyR
         owner = caller.owner(rule)
         if owner is None:
             continue
-        slot = (scope_name(owner, rule.route, rule.door), *kind_of(rule))
+        slot = (rule.scope(owner), *kind_of(rule))
         if slot not in found or is_special(rule):
             found[slot] = rule
     return [(slot[0], chosen) for slot, chosen in found.items()]

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
+from tenants.admission.limits import is_shadow
 from tenants.admission.verdicts import QuotaStanding, Standing
 from tenants.windows import window_of_id
 
@@ -58,8 +59,12 @@ def warning_headers(quotas: Sequence[QuotaStanding]) -> Headers:
     return [
         (b"x-quota-warning", warning(quota).encode())
         for quota in quotas
-        if not quota.hard and quota.used + quota.held > quota.limit
+        if is_soft(quota) and quota.used + quota.held > quota.limit
     ]
+
+
+def is_soft(quota: QuotaStanding) -> bool:
+    return not quota.hard and not is_shadow(quota.counter)
 
 
 def warning(quota: QuotaStanding) -> str:

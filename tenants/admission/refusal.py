@@ -15,7 +15,7 @@ from tenants.errors import (
 )
 
 OWNERS = {"key": "this API key", "member": "this member", "tenant": "this tenant"}
-FILTERS = {"route": "model route", "door": "requests of kind"}
+FILTERS = {"route": "model route", "door": "requests of kind", "mode": "in mode"}
 LIMITS: dict[str, tuple[type[RateLimited], str]] = {
     "requests_per_minute": (RequestsPerMinute, "requests per minute"),
     "tokens_per_minute": (TokensPerMinute, "tokens per minute"),

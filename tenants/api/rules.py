@@ -13,7 +13,7 @@ AMOUNTS = (
     *("unit", "limit", "period", "every", "anchor", "start_hour", "time_zone", "hard", "alert_at"),
     *("hold", "when_redis_is_away", "outage_cap", "roll_over"),
 )
-PLAN_RATE_SLOT = ("per", "route", "door")
+PLAN_RATE_SLOT = ("per", "route", "door", "shadow")
 PLAN_QUOTA_SLOT = (*PLAN_RATE_SLOT, "unit", "period")
 """What makes a rule of a plan the same one as before."""
 

@@ -48,7 +48,10 @@ class LimitSerializer(serializers.Serializer[Any]):
     door = serializers.ChoiceField(choices=Door.choices, allow_blank=True)
     api_key = serializers.IntegerField(allow_null=True)
     member = serializers.IntegerField(allow_null=True)
-    shadow = serializers.BooleanField()
+    shadow = serializers.BooleanField(
+        help_text="It counts beside the limits that are enforced: it refuses nothing and takes "
+        "the place of none of them."
+    )
     more = serializers.IntegerField(help_text="Keys or members that are not listed.")
 
 

@@ -53,7 +53,10 @@ class LimitRule(models.Model):
     )
     door = models.CharField("requests", max_length=20, blank=True, choices=Door, default=Door.ANY)
     shadow = models.BooleanField(
-        "shadow mode", default=False, help_text="Counts and reports, refuses nothing."
+        "shadow mode",
+        default=False,
+        help_text="Counts and reports beside the limits that are enforced. Refuses nothing, and "
+        "takes the place of none of them.",
     )
 
     class Meta:

@@ -55,7 +55,7 @@ class RateLimit(RateLimitRule, OwnLimit):
         ordering = ("per", "route", "door", "pk")
         constraints = (
             models.UniqueConstraint(
-                fields=("tenant", "per", "route", "door", "api_key", "member"),
+                fields=("tenant", "per", "route", "door", "shadow", "api_key", "member"),
                 nulls_distinct=False,
                 name="rate_limit_once",
                 violation_error_message="There is a rate limit for the same requests already.",
@@ -75,7 +75,10 @@ class Quota(QuotaRule, OwnLimit):
         ordering = ("per", "route", "door", "unit", "period", "pk")
         constraints = (
             models.UniqueConstraint(
-                fields=("tenant", "per", "route", "door", "unit", "period", "api_key", "member"),
+                fields=(
+                    *("tenant", "per", "route", "door", "shadow"),
+                    *("unit", "period", "api_key", "member"),
+                ),
                 nulls_distinct=False,
                 name="quota_once",
                 violation_error_message=(

@@ -41,7 +41,7 @@ class PlanRateLimit(RateLimitRule):
         ordering = ("per", "route", "door")
         constraints = (
             models.UniqueConstraint(
-                fields=("plan", "per", "route", "door"),
+                fields=("plan", "per", "route", "door", "shadow"),
                 name="plan_rate_limit_once",
                 violation_error_message="This plan has a rate limit for the same requests already.",
             ),
@@ -62,7 +62,7 @@ class PlanQuota(QuotaRule):
         ordering = ("per", "route", "door", "unit", "period")
         constraints = (
             models.UniqueConstraint(
-                fields=("plan", "per", "route", "door", "unit", "period"),
+                fields=("plan", "per", "route", "door", "shadow", "unit", "period"),
                 name="plan_quota_once",
                 violation_error_message=(
                     "This plan has a quota of this unit and period for the same requests already."

@@ -174,6 +174,28 @@ async def test_shadow_mode_changes_no_answer(gateway, acme, limited):
     assert [each.status for each in answers] == [200] * 3
 
 
+async def test_a_limit_in_shadow_mode_lifts_no_enforced_one(gateway, acme, limited):
+    await limited(limit_rate, per="key", requests_per_minute=3)
+    await limited(limit_rate, per="key", requests_per_minute=1, shadow=True)
+
+    answers = [await gateway.chat(acme) for _ in range(4)]
+
+    assert [each.status for each in answers] == [200, 200, 200, 429]
+    # None where Redis answered too late to be asked.
+    shown = {each.headers.get("x-ratelimit-limit-requests") for each in answers}
+    assert shown <= {"3", None}
+
+
+async def test_a_quota_in_shadow_mode_lifts_no_hard_one(gateway, acme, limited):
+    await limited(limit_quota, unit="requests", limit=3, period="day")
+    await limited(limit_quota, unit="requests", limit=1, period="day", shadow=True)
+
+    answers = [await gateway.chat(acme) for _ in range(4)]
+
+    assert [each.status for each in answers] == [200, 200, 200, 429]
+    assert not any("x-quota-warning" in each.headers for each in answers)
+
+
 async def test_one_tenants_limits_are_nothing_to_another(gateway, acme, rival, limited):
     await limited(limit_rate, requests_per_minute=1)
     await gateway.chat(acme)

@@ -130,6 +130,31 @@ def test_shadow_mode_refuses_nothing():
     assert not only_scope(found).enforced
 
 
+def test_a_quota_in_shadow_mode_counts_beside_the_enforced_one():
+    found = checks(quota("key", limit=20), quota("key", limit=5, key_id=2, shadow=True))
+
+    assert names(found) == ["key:2", "key:2|mode=shadow"]
+    assert [(each.quotas[0].limit, each.quotas[0].hard) for each in found.scopes] == [
+        (20, True),
+        (5, False),
+    ]
+
+
+def test_a_rate_in_shadow_mode_counts_beside_the_enforced_one():
+    found = checks(
+        rate("key", requests_per_minute=20, concurrency=3),
+        rate("key", requests_per_minute=5, key_id=2, shadow=True),
+    )
+
+    assert [(each.enforced, each.concurrency) for each in found.scopes] == [(True, 3), (False, 0)]
+
+
+def test_limits_in_shadow_mode_take_each_others_place():
+    rules = [quota("key", limit=9, shadow=True), quota("key", limit=5, key_id=2, shadow=True)]
+
+    assert only_quota(checks(*rules)).limit == 5
+
+
 @pytest.mark.parametrize(
     ("facts", "cap"),
     [

@@ -57,6 +57,47 @@ def test_an_own_limit_takes_the_place_of_the_plans_and_others_stay(acme, plan):
     }
 
 
+@pytest.mark.parametrize("own", [{}, {"per": "key"}, {"route": "tiny"}, {"door": "chat"}])
+def test_a_limit_in_shadow_mode_stands_beside_the_plans(acme, plan, own):
+    plan_rate(plan, requests_per_minute=20, concurrency=2, **own)
+    plan_quota(plan, limit=100, **own)
+    own_rate(acme, requests_per_minute=5, shadow=True, **own)
+    own_quota(acme, limit=50, shadow=True, **own)
+
+    limits = load(acme)
+
+    assert [(each.source, each.shadow) for each in (*limits.rates, *limits.quotas)] == [
+        ("plan Starter", False), ("tenant", True),
+        ("plan Starter", False), ("tenant", True),
+    ]  # fmt: skip
+    assert not any(each.overridden for each in limits_with_origin(acme))
+
+
+def test_a_plan_and_a_tenant_may_try_a_limit_beside_their_own_enforced_one(acme, plan):
+    for shadow, limit in ((False, 100), (True, 50)):
+        plan_quota(plan, limit=limit, shadow=shadow)
+        plan_rate(plan, requests_per_minute=limit, shadow=shadow)
+        own_quota(acme, limit=limit - 1, shadow=shadow)
+        own_rate(acme, requests_per_minute=limit - 1, shadow=shadow)
+
+    limits = load(acme)
+
+    assert [(each.limit, each.shadow) for each in limits.quotas] == [(99, False), (49, True)]
+    assert [(each.requests_per_minute, each.shadow) for each in limits.rates] == [
+        (99, False),
+        (49, True),
+    ]
+
+
+def test_each_of_both_modes_has_a_window_of_its_own(acme, plan):
+    plan_quota(plan, period="day")
+    own_quota(acme, period="day", start_hour=6, shadow=True)
+
+    starts = {each.slot: each.pinned.start.hour for each in load(acme).quotas}
+
+    assert starts == {"tenant|tokens|day": 0, "tenant|mode=shadow|tokens|day": 6}
+
+
 @pytest.mark.parametrize(
     "other", [{"unit": "cost"}, {"period": "month"}, {"route": "tiny"}, {"door": "chat"}]
 )
