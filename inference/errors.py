@@ -15,6 +15,7 @@
 * Overloaded
   x NoEndpointAvailable
   x Starting                   the pool is scaled to zero, or just begins
+  x UpstreamRateLimited    429  the engine itself has a rate limit, and it is reached
   x FleetUnreadable          Redis is away, so a page cannot see the gateways' live state
 """
 
@@ -110,6 +111,14 @@ class NoEndpointAvailable(Overloaded):
     """No server of this model is available right now. Try again shortly."""
 
     code = "no_endpoint_available"
+
+
+class UpstreamRateLimited(Overloaded):
+    """The model's own server takes no more requests right now. Wait as long as Retry-After says."""
+
+    code = "upstream_rate_limited"
+    status = 429
+    kind = "rate_limit_error"
 
 
 class Starting(Overloaded):

@@ -18,7 +18,6 @@ from agents.runtime.journeys import begin_journey, encode_for
 from agents.runtime.metering import Meter
 from agents.runtime.resolution import Target
 from agents.runtime.response_cache import OFF, cache_key
-from inference.errors import UpstreamBroken
 from inference.relay.encoding import renamed
 from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
@@ -140,17 +139,19 @@ async def stream_answer(
 async def relay_events(
     exchange: Exchange, request: ChatRequest, *, meter: Meter, sink: EventSink
 ) -> None:
-    """Send every event on, up to the engine's `[DONE]`. Raises UpstreamBroken without one.
+    """Send every event on, up to the end. Raises UpstreamBroken if the engine was not done.
 
     If the engine is not done but the quota is, leaving the exchange makes it stop.
     """
-    stream = EventStream(keep_usage=request.wants_usage)
+    stream = EventStream(
+        keep_usage=request.wants_usage,
+        keep_every_usage=request.wants_every_usage,
+        answers=request.n or 1,
+    )
     meter.streams(stream)
     await exchange.ensure_success(content_type="text/event-stream")
-    while data := await exchange.read():
-        block = stream.feed(data)
-        if not block:
-            continue
+    while True:
+        block = await exchange.read_block(stream)
         block = renamed(block, exchange.endpoint, request.model)
         if stream.events:
             meter.first_token()
@@ -162,7 +163,6 @@ async def relay_events(
         if meter.cramped and not await meter.make_room():
             await sink.end(cut_short(block, model=request.model))
             return
-    raise UpstreamBroken
 
 
 def cut_short(block: bytes, *, model: str) -> bytes:

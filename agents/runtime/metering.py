@@ -105,9 +105,10 @@ class Meter:
         # An engine that failed before its first token is not paid for; one that was working
         # when its client stopped it is.
         if self._answered or (stopped and self._journey.attempts):
-            events = self._stream.events if self._stream else 0
+            stream = self._stream
+            tokens = stream.events + stream.extra_tokens if stream else 0
             size = self._admission.demand.prompt_bytes
-            return estimate_usage(prompt_bytes=size, completion_tokens=events)
+            return estimate_usage(prompt_bytes=size, completion_tokens=tokens)
         return Usage()
 
     def _measure(self, usage: Usage) -> None:

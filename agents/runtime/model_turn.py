@@ -62,8 +62,8 @@ async def model_turn(
         stream = EventStream(keep_usage=True)
         meter.streams(stream)
         await exchange.ensure_success(content_type="text/event-stream")
-        while data := await exchange.read():
-            block = stream.feed(data)
+        while True:
+            block = await exchange.read_block(stream)
             if stream.events:
                 meter.first_token()
             if block:
@@ -76,7 +76,6 @@ async def model_turn(
                 # Leaving the exchange unfinished makes the engine stop.
                 yield Said(finish_reason="length", usage=meter.usage())
                 return
-        raise UpstreamBroken
 
 
 def read_block(block: bytes) -> Said:

@@ -23,6 +23,8 @@ class Endpoint:
     """Seconds since 1970."""
     forced: str = ""
     """`open` or `closed`: what an operator wants of its breaker."""
+    limit_name: str = "max_tokens"
+    """The parameter by which its engine knows the longest answer."""
 
     @property
     def is_able(self) -> bool:

@@ -45,6 +45,7 @@ class Answer:
         "_waiting",
         "ended",
         "headers",
+        "is_stale",
         "status",
     )
 
@@ -60,6 +61,8 @@ class Answer:
         """By name in small letters."""
         self.ended = False
         """Whether all of it has arrived."""
+        self.is_stale = False
+        """Whether a connection that had been used before was closed without a byte of it."""
 
     @property
     def is_read(self) -> bool:
@@ -127,6 +130,8 @@ class Connection(asyncio.Protocol):
         self._lost = lost
         self._parser = httptools.HttpResponseParser(self)
         self._answer: Answer | None = None
+        self._is_reused = False
+        self._has_heard = False
         self._is_framed = False
         """Whether the answer says itself where it ends."""
         self._is_good = True
@@ -144,6 +149,7 @@ class Connection(asyncio.Protocol):
         """Send a whole request. The answer is there at once, and arrives by and by."""
         self._answer = answer = Answer(self, self._loop)
         self._is_good = False  # until the answer has ended, and says that more may follow
+        self._has_heard = False
         self._unheard = self._head = 0
         self._transport.write(request)
         return answer
@@ -152,6 +158,7 @@ class Connection(asyncio.Protocol):
         if not (answer.ended and self.is_good):
             self.close()
         self.was_read()
+        self._is_reused = True
         self._left(self)
 
     def was_read(self) -> None:
@@ -177,6 +184,7 @@ class Connection(asyncio.Protocol):
             self.close()  # nobody has asked
             return
         self._unheard += len(data)
+        self._has_heard = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
@@ -199,6 +207,7 @@ class Connection(asyncio.Protocol):
     def _give_up(self) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
+            answer.is_stale = self._is_reused and not self._has_heard
             answer.fail(UpstreamBroken() if answer.status else UpstreamError())
 
     def connection_lost(self, error: Exception | None) -> None:

@@ -51,14 +51,26 @@ class Connections:
 
         Raises OSError if there is none within `patience` seconds; TimeoutError is one.
         """
+        await self._take_slot(patience)
+        connection = self._idle_at(origin)
+        if connection is not None:
+            return connection
+        return await self._connect_in_slot(origin, patience)
+
+    async def take_new(self, origin: Origin, *, patience: float) -> Connection:
+        """As `take`, but one that has carried no request."""
+        await self._take_slot(patience)
+        return await self._connect_in_slot(origin, patience)
+
+    async def _take_slot(self, patience: float) -> None:
         if self._slots.locked():
             async with asyncio.timeout(patience):
                 await self._slots.acquire()
         else:
             await self._slots.acquire()
-        connection = self._idle_at(origin)
-        if connection is not None:
-            return connection
+
+    async def _connect_in_slot(self, origin: Origin, patience: float) -> Connection:
+        connection = None
         try:
             connection = await self._connect(origin, patience=patience)
         finally:

@@ -19,12 +19,14 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
     if request.stream:
         continuous = engine in CONTINUOUS
         options = StreamOptions(include_usage=True, continuous_usage_stats=continuous)
+    longest = request.max_completion_tokens or request.max_tokens
+    wants_new_name = endpoint.limit_name == "max_completion_tokens"
     asked = msgspec.structs.replace(
         request,
         model=endpoint.model,
         stream_options=options,
-        max_tokens=request.max_completion_tokens or request.max_tokens,
-        max_completion_tokens=None,
+        max_tokens=None if wants_new_name else longest,
+        max_completion_tokens=longest if wants_new_name else None,
         # Ours alone: no engine learns of them.
         user=None,
         variables=None,

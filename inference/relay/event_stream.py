@@ -4,104 +4,347 @@ Source: the WHATWG HTML standard, "Server-sent events"; events end with an empty
 """
 
 import re
+from typing import Any, Final
+
+import msgspec
 
 from inference.errors import UpstreamBroken
-from inference.relay.usage import UNREADABLE, read_usage
+from inference.relay.engine_answers import Part, read_chunk, texts_of
+from inference.relay.usage import UNREADABLE, estimate_tokens, read_usage
+from kernel.errors import PlatformError, UpstreamError
 from tenants.admission.usage import Usage
 
-LONGEST_EVENT = 1024 * 1024
-DONE = (b"data: [DONE]\n\n", b"data:[DONE]\n\n")
-CHUNKS = (b'data: {"id":', b'data: {"object":', b'data: {"choices":')
-"""How chunks begin, as engines write them. What begins so is no failure."""
-NO_CHOICES = re.compile(rb'"choices":\s?\[\]')
-USAGE = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
+LONGEST_EVENT = 32 * 1024 * 1024
+"""As long as a whole answer may be: an engine may send one as a single event."""
+LONG_CHUNK_BYTES: Final = 600
+"""From here on a chunk may hold more than one token."""
+DONE: Final = b"[DONE]"
+END: Final = b"data: [DONE]\n\n"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+CHUNKS: Final = (b'data: {"id":', b'data: {"object":', b'data: {"choices":')
+"""How chunks begin, as engines write them."""
+NO_CHOICES: Final = re.compile(rb'"choices":\s?\[\]')
+USAGE: Final = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 """Inside a string the quotes would be escaped, so this finds the member and nothing else."""
-ERROR = re.compile(
-    rb'^(?:error:|event: ?error\b|data: ?\{\s*"error"\s*:\s*+(?!null))', re.MULTILINE | re.ASCII
-)
-"""How engines begin the line that tells a failure. A model's own line breaks are escaped."""
+LAST_USAGE: Final = b',"usage":{'
+"""As vLLM writes it, with every chunk: the last member, and without an object inside."""
+FAILURE_LINE: Final = re.compile(rb"^(?:error:|event: ?error\b)", re.MULTILINE | re.ASCII)
+"""How some engines begin the line of a failure. A model's own line breaks are escaped."""
 
 
 class EventStream:
     """Turns what arrives from an engine into what is sent to the client.
 
-    Only complete events leave `feed`. Of the last one that holds usage a copy is kept.
+    Only complete events leave `feed`. Of the last ones that hold usage a copy is kept.
     """
 
-    def __init__(self, *, keep_usage: bool) -> None:
-        """`keep_usage`: the client asked for the chunk that holds only the usage."""
-        self._keep_usage = keep_usage
-        self._rest = b""
-        self._usage_block = b""
+    def __init__(
+        self, *, keep_usage: bool, keep_every_usage: bool = False, answers: int = 1
+    ) -> None:
+        """`keep_usage`: the client asked for the usage, which is one last chunk without choices;
+        `keep_every_usage`: it asked for what engines write beside other chunks as well. `answers`
+        is how many choices the stream has.
+        """
+        self._keep_usage = keep_usage or keep_every_usage
+        self._keep_every_usage = keep_every_usage
+        self._answers = answers
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
+        self._usage_blocks = (b"", b"")
+        self._has_sent_usage = False
+        self._ended_choices: set[Any] = set()
         self.events = 0
-        """Chunks of the answer, about one a token."""
+        """Chunks of the answer, about one a token. What has no choices is no sign of life."""
+        self.extra_tokens = 0
+        """Estimated tokens beyond one a chunk, where chunks are long and nobody counts."""
+        self.failure: PlatformError | None = None
+        """What comes after the events that were given out last; whoever reads has to raise it."""
         self.finished = False
         """Whether the engine said that this was all."""
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether every choice has its finish reason: what is missing is a polite end at most."""
+        return len(self._ended_choices) >= self._answers
+
+    @property
+    def progress(self) -> int:
+        """Grows with every part of an answer. Comments and pings are none."""
+        is_comment = bool(self._rest) and self._rest[0].startswith(b":")
+        return self.events + (0 if is_comment else self._rest_bytes)
+
     def feed(self, data: bytes) -> bytes:
-        """The complete events up to here. Raises UpstreamBroken for what is no event stream."""
+        """The complete events up to here.
+
+        Raises UpstreamBroken for what is no event stream and for failures inside it; before the
+        first chunk of an answer also what the engine says against the request.
+        """
+        if self.failure is not None:
+            raise self.failure
         block = self._complete(data)
         if not block:
             return b""
-        if is_one_chunk(block):
+        if not block.isascii():
+            block = readable(block)
+        if is_plain_chunk(block):
             self.events += 1
+            if len(block) > LONG_CHUNK_BYTES and not self._usage_blocks[1]:
+                self._note_length(read_chunk(block[len(b"data:") :]))
         else:
-            self._look_through(block)
+            block = self._look_through(block)
         # From its end, where usage stands nearly always.
         if block.rfind(b'"usage"') >= 0 or b'"timings"' in block:
             block = self._note_usage(block)
+        if self.finished:
+            block = self._with_end(block)
         return block
 
-    def _look_through(self, block: bytes) -> None:
-        if block.endswith(DONE):
-            self.finished = True
-        if b"error" in block and ERROR.search(block):
+    def close(self) -> bytes:
+        """What is still to be sent, now that the engine has ended its answer.
+
+        Raises UpstreamBroken if the engine was not done.
+        """
+        if self.failure is not None:
+            raise self.failure
+        rest = b"".join(self._rest)
+        if self.is_complete and not is_readable(data_of(rest)):
+            rest = b""  # the end of a whole answer, cut: nobody misses it
+        self._rest, self._rest_bytes = [], 0
+        block = self.feed(rest + b"\n\n") if rest.strip() else b""
+        if self.failure is not None:
+            raise self.failure
+        if self.finished:
+            return block
+        if not self.is_complete:
             raise UpstreamBroken
-        self.events += block.count(b"data: {") + block.count(b"data:{")
+        self.finished = True
+        return self._with_end(block)
+
+    # Reading.
+
+    def _look_through(self, block: bytes) -> bytes:
+        """`block` without what is behind its end or its failure."""
+        good: list[bytes] = []
+        for event in events_of(block):
+            whole = event + b"\n\n"
+            if is_plain_chunk(whole):
+                self.events += 1
+            else:
+                try:
+                    whole = self._look_into(event)
+                except PlatformError as error:
+                    self.failure = broken(error) if self.events else unsent(error)
+                    break
+            if self.finished:
+                break
+            good.append(whole)
+        if self.failure is not None and not any(good):
+            raise self.failure
+        return b"".join(good)
+
+    def _look_into(self, event: bytes) -> bytes:
+        """What is to be sent on of an event. Raises what it says of a failure."""
+        whole = event + b"\n\n"
+        if FAILURE_LINE.search(event):
+            raise failure_in_line(event)
+        data = data_of(event)
+        if not data:
+            return whole
+        if data == DONE:
+            self.finished = True
+            return b""
+        part = read_chunk(data)
+        if part.choices:
+            self.events += 1
+            self._ended_choices.update(part.finished)
+            if len(event) > LONG_CHUNK_BYTES:
+                self._note_length(part)
+        elif not isinstance(part.choices, list):
+            return with_choices(data) if part.usage else b""  # a ping is no chunk
+        return whole
+
+    def _note_length(self, part: Part) -> None:
+        tokens = sum(map(estimate_tokens, texts_of(part)))
+        self.extra_tokens += max(0, tokens - 1)
 
     def _complete(self, data: bytes) -> bytes:
         if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
             return data  # nearly always: engines write whole events
-        text = (self._rest + data).replace(b"\r\n", b"\n")
-        end = text.rfind(b"\n\n") + 2
+        if b"\r" in data or (self._rest and self._rest[-1].endswith(b"\r")):
+            data = self._with_plain_lines(data)
+        last = self._rest[-1] if self._rest else b""
+        end = data.rfind(b"\n\n") + 2
         if end == 1:
-            self._rest = self._bounded(text)
+            # Of what was held back only the last byte can belong to the empty line.
+            end = 1 if last.endswith(b"\n") and data.startswith(b"\n") else 0
+        if not end:
+            self._hold_back(data)
             return b""
-        self._rest = self._bounded(text[end:])
-        return text[:end]
+        block = b"".join((*self._rest, data[:end]))
+        self._rest, self._rest_bytes = [], 0
+        self._hold_back(data[end:])
+        return block
 
-    @staticmethod
-    def _bounded(rest: bytes) -> bytes:
-        if len(rest) > LONGEST_EVENT:
+    def _with_plain_lines(self, data: bytes) -> bytes:
+        """`data` with LF at the ends of its lines. A CR at its end waits for what comes next."""
+        if self._rest and self._rest[-1].endswith(b"\r"):
+            data = self._rest.pop() + data
+            self._rest_bytes = sum(map(len, self._rest))
+        tail = b"\r" if data.endswith(b"\r") else b""
+        text = data[: len(data) - len(tail)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        return text + tail
+
+    def _hold_back(self, rest: bytes) -> None:
+        if not rest:
+            return
+        self._rest.append(rest)
+        self._rest_bytes += len(rest)
+        if self._rest_bytes > LONGEST_EVENT:
             raise UpstreamBroken
-        return rest
+
+    # Usage.
 
     def _note_usage(self, block: bytes) -> bytes:
-        self._usage_block = block
-        if self._keep_usage:
+        if b'_tokens"' in block or b'"timings"' in block:
+            # Not a later `null`. Of two the first is kept for the case that the other is not meant.
+            self._usage_blocks = (self._usage_blocks[1], block)
+        if self._keep_every_usage:
+            self._has_sent_usage = True
             return block
-        # As in OpenAI's API: clients that did not ask read `choices[0]` of every chunk.
         if NO_CHOICES.search(block):
-            kept = (event for event in events_of(block) if not NO_CHOICES.search(event))
-            block = b"".join(event + b"\n\n" for event in kept)
-        return USAGE.sub(b"", block)
+            return b"".join(map(self._without_usage, events_of(block)))
+        return without_usage(block)
+
+    def _without_usage(self, event: bytes) -> bytes:
+        whole = event + b"\n\n"
+        if not NO_CHOICES.search(event):
+            return without_usage(whole)
+        # As in OpenAI's API: clients that did not ask read `choices[0]` of every chunk.
+        if not self._keep_usage:
+            return b""
+        self._has_sent_usage = self._has_sent_usage or b'_tokens"' in event
+        return whole
+
+    def _with_end(self, block: bytes) -> bytes:
+        """`block` as the last one, with the usage before its end where the client waits for it."""
+        if self._keep_usage and not self._has_sent_usage:
+            block += self._usage_chunk()
+        return block + END
+
+    def _usage_chunk(self) -> bytes:
+        """The usage, where the engine has put it, as OpenAI's clients look for it."""
+        usage = self.usage()
+        if usage is None:
+            return b""
+        event = next(each for each in reversed(events_of(self._newest_usage())) if data_of(each))
+        chunk = msgspec.json.decode(data_of(event))
+        kept = {name: chunk[name] for name in ("id", "object", "created", "model") if name in chunk}
+        counts = chunk.get("usage") or {
+            "prompt_tokens": usage.prompt_tokens,
+            "completion_tokens": usage.completion_tokens,
+            "total_tokens": usage.total_tokens,
+        }
+        return b"data: %b\n\n" % msgspec.json.encode({**kept, "choices": [], "usage": counts})
+
+    def _newest_usage(self) -> bytes:
+        before, newest = self._usage_blocks
+        return newest if usage_in(newest) is not None else before
 
     def usage(self) -> Usage | None:
-        """The last usage that the engine sent, if any."""
-        for event in reversed(events_of(self._usage_block)):
-            try:
-                usage = read_usage(event.removeprefix(b"data:"))
-            except UNREADABLE:
-                continue  # [DONE], a comment, or garbage that the client may make of what it can
-            if usage is not None:
-                return usage
-        return None
+        """The last usage that the engine sent and that can be meant, if any."""
+        return usage_in(self._newest_usage())
+
+
+def usage_in(block: bytes) -> Usage | None:
+    for event in reversed(events_of(block)):
+        try:
+            usage = read_usage(data_of(event))
+        except UNREADABLE:
+            continue  # [DONE], a comment, or garbage
+        if usage is not None:
+            return usage
+    return None
+
+
+def without_usage(block: bytes) -> bytes:
+    """`block`, chunks with choices, without the usage beside them."""
+    start = block.rfind(LAST_USAGE)
+    if start >= 0 and block.find(b"}", start) == len(block) - len(b"}}\n\n"):
+        cut = block[:start] + b"}\n\n"
+        return cut if b'"usage"' not in cut else USAGE.sub(b"", cut)
+    return USAGE.sub(b"", block)
 
 
 def events_of(block: bytes) -> list[bytes]:
     return [event for event in block.split(b"\n\n") if event]
 
 
-def is_one_chunk(block: bytes) -> bool:
-    """Whether `block`, which is whole events, is certainly a single chunk of an answer."""
-    return block.startswith(CHUNKS) and block.find(b"\n") == len(block) - 2
+def data_of(event: bytes) -> bytes:
+    """The data of an event, its lines together; empty for comments."""
+    lines = event.removeprefix(BYTE_ORDER_MARK).split(b"\n")
+    found = (line.removeprefix(b"data:").strip() for line in lines if line.startswith(b"data:"))
+    return b"\n".join(found)
+
+
+def is_plain_chunk(block: bytes) -> bool:
+    """Whether `block`, which is whole events, is certainly a single chunk of an answer that goes
+    on. What is not certain is decoded.
+    """
+    return (
+        block.startswith(CHUNKS)
+        and block.find(b"\n") == len(block) - 2
+        and block.endswith(b"}\n\n")
+        and b'"delta":' in block
+        and b'error"' not in block
+        and b'"finish_reason":"' not in block
+        and b'"finish_reason": "' not in block
+    )
+
+
+def is_readable(data: bytes) -> bool:
+    """Whether it is the end of a stream, or JSON."""
+    if data == DONE:
+        return True
+    try:
+        msgspec.json.decode(data)
+    except UNREADABLE:
+        return False
+    return True
+
+
+def readable(block: bytes) -> bytes:
+    """`block` in valid UTF-8: what is none becomes U+FFFD, as a client's decoder would make it."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode(errors="replace").encode()
+    return block
+
+
+def broken(error: PlatformError) -> PlatformError:
+    """A failure after the first part of an answer: it is no longer about the request."""
+    return error if isinstance(error, UpstreamBroken) else UpstreamBroken()
+
+
+def unsent(error: PlatformError) -> PlatformError:
+    """A failure before any part of an answer: the request may be wrong, or the engine busy."""
+    return broken(error) if isinstance(error, UpstreamError) else error
+
+
+def with_choices(data: bytes) -> bytes:
+    """A chunk that has usage only, as clients expect it."""
+    chunk = msgspec.json.decode(data)
+    return b"data: %b\n\n" % msgspec.json.encode({**chunk, "choices": []})
+
+
+def failure_in_line(event: bytes) -> PlatformError:
+    """The failure of an event that is one by its name; its data is an error object or a text."""
+    lines = event.split(b"\n")
+    text = data_of(event) or b"".join(
+        line.removeprefix(b"error:") for line in lines if line.startswith(b"error:")
+    )
+    try:
+        read_chunk(b'{"error":%b}' % (text.strip() or b"1"))
+    except PlatformError as error:
+        return error
+    return UpstreamBroken()

@@ -3,28 +3,30 @@
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
-import msgspec
-
-from inference.errors import ContextLengthExceeded, UpstreamBroken, UpstreamTimeout
+from inference.errors import UpstreamBroken, UpstreamTimeout
 from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
+from inference.relay.complaints import COMPLAINTS, failure_of
 from inference.relay.connection import Answer
-from inference.relay.usage import UNREADABLE
+from inference.relay.engine_answers import ensure_completion, ensure_vectors
+from inference.relay.event_stream import EventStream, readable
+from inference.relay.upstream import Path
 from inference.relay.watch import Watch
-from kernel.errors import InvalidParameter, Overloaded, PlatformError, Rejected, UpstreamError
+from kernel.errors import PlatformError, Rejected, UpstreamError
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
 LONGEST_ERROR = 64 * 1024
-LONGEST_MESSAGE = 500
+MAX_SECONDS_AFTER_FINISH = 5.0
+"""That an engine which has finished every choice is waited for, so that it can end its stream."""
 NEVER = float("inf")
 OK = 200
-TRANSIENT = frozenset({429, 500, 502, 503, 504})
-"""Statuses with which another endpoint may do better."""
-KINDS = (b"application/json", b"text/event-stream")
-"""What engines answer with."""
+JSON = b"application/json"
+EVENTS = b"text/event-stream"
+ENSURE = {"/v1/chat/completions": ensure_completion, "/v1/embeddings": ensure_vectors}
+"""What a whole answer has to be, by the path that was asked."""
 
 
 def nobody_minds(*_: object) -> None:
@@ -58,6 +60,9 @@ class Exchange:
         self._loop = asyncio.get_running_loop()
         self._patience = pool.first_token_timeout
         self._reading_since = NEVER
+        self._silence = 0.0
+        """Seconds of waiting since the last part of an answer: comments and pings are none."""
+        self._progress = 0
         self.pool = pool
         self.endpoint = endpoint
         self.waited = 0.0
@@ -96,15 +101,65 @@ class Exchange:
         if now - self._reading_since > self._patience:
             self._answer.fail(UpstreamTimeout())
 
-    async def fetch_first(self) -> None:
-        """Wait for the first part of the answer. Raises UpstreamError, as `read` does."""
-        self._first = await self.read()
+    @property
+    def is_stale(self) -> bool:
+        """Whether the engine had closed this connection, a used one, before it saw the request."""
+        return self._answer.is_stale
+
+    @property
+    def refusal(self) -> bytes:
+        """What the engine says against the request; empty if it does not."""
+        return self._first or b"" if self.status in COMPLAINTS else b""
+
+    @property
+    def _media_type(self) -> bytes:
+        """In small letters, as media types compare; with its parameters."""
+        return self._answer.headers.get(b"content-type", b"").lower()
+
+    async def fetch_first(self, path: Path) -> None:
+        """Wait for as much as shows that an answer comes: the first chunk of a stream, or all of an
+        answer that is no stream, or of a refusal.
+
+        Raises UpstreamError and Overloaded for what another endpoint may do better. What is wrong
+        with the request itself is left to `ensure_success`, unless it came with status 200.
+        """
+        first = await self.read()
+        if self.status != OK:
+            parts = [first]
+            if self.status in COMPLAINTS:
+                parts = await self._read_up_to(LONGEST_ERROR, first)
+            self._first = b"".join(parts)
+            self._ensure_complaint(self._first)
+            return
+        self._ensure_engine()
+        if self._media_type.startswith(EVENTS):
+            self._first = await self._up_to_first_chunk(first)
+        else:
+            self._first = await self._whole(first)
+            ENSURE[path](self._first)
+
+    async def _up_to_first_chunk(self, data: bytes) -> bytes:
+        """Comments before it are kept for the client."""
+        stream, parts = EventStream(keep_usage=True), [data]
+        while data:
+            stream.feed(data)
+            if stream.events or stream.finished:
+                self._note_progress()
+                return b"".join(parts)
+            data = await self.read()
+            parts.append(data)
+        stream.close()
+        return b"".join(parts)
 
     def abandon(self) -> None:
         """Free what it holds. Harmless on one that was left."""
+        self.hang_up()
+        self._lease.release()
+
+    def hang_up(self) -> None:
+        """Leave the answer, but keep the endpoint's lease: it is asked once more."""
         self._watch.leave(self)
         self._answer.leave()
-        self._lease.release()
 
     async def read(self) -> bytes:
         """What has arrived since the last call; empty at the end of the answer.
@@ -114,19 +169,52 @@ class Exchange:
         if self._first is not None:
             first, self._first = self._first, None
             return first
-        started = self._reading_since = self._loop.time()
+        started = self._loop.time()
+        self._reading_since = started - self._silence
         try:
-            data = await self._answer.read()
+            return await self._answer.read()
         finally:
             # How long the client takes to be written to is not the engine's fault.
             self._reading_since = NEVER
-            self.waited += self._loop.time() - started
+            elapsed = self._loop.time() - started
+            self.waited += elapsed
+            self._silence += elapsed
+
+    def _note_progress(self) -> None:
+        """A part of the answer has come."""
+        self._silence = 0.0
         self._patience = self.pool.token_timeout
-        return data
+
+    async def read_block(self, stream: EventStream) -> bytes:
+        """The next complete events, as `stream` makes them of this answer. They are the last ones
+        if the stream is `finished` then.
+
+        Raises UpstreamTimeout, and UpstreamBroken if the engine stops before it is done.
+        """
+        while True:
+            try:
+                data = await self.read()
+            except UpstreamError:
+                if not stream.is_complete:
+                    raise
+                data = b""  # every choice was finished: nothing of the answer is missing
+            block = stream.feed(data) if data else stream.close()
+            if stream.progress != self._progress:
+                self._progress = stream.progress
+                self._note_progress()
+                if stream.is_complete:
+                    self._patience = min(self._patience, MAX_SECONDS_AFTER_FINISH)
+            if block or stream.finished:
+                return block
 
     async def answer(self) -> bytes:
-        """The whole body. Raises UpstreamTimeout, and UpstreamBroken beyond LONGEST_ANSWER."""
-        data = await self.read()
+        """The whole body, in valid UTF-8. Raises UpstreamTimeout, and UpstreamBroken beyond
+        LONGEST_ANSWER.
+        """
+        whole = await self._whole(await self.read())
+        return whole if whole.isascii() else readable(whole)
+
+    async def _whole(self, data: bytes) -> bytes:
         if self._answer.is_read:
             return data
         parts = await self._read_up_to(LONGEST_ANSWER, data)
@@ -139,6 +227,8 @@ class Exchange:
         """`data` and what comes after it, to the end or to a little more than `limit` bytes."""
         parts, size = [data], len(data)
         while data and size <= limit:
+            if not data.isspace():
+                self._note_progress()  # some engines send empty lines while they work
             data = await self.read()
             parts.append(data)
             size += len(data)
@@ -155,51 +245,26 @@ class Exchange:
         except (TimeoutError, PlatformError):
             return  # the client has its answer; only the connection is lost
 
-    def ensure_no_passing_failure(self) -> None:
-        """Raises, by the answer's head, what another endpoint may do better: a failure that passes,
-        or a page of something that is no engine, or is packed, which nobody asked for.
+    def _ensure_complaint(self, body: bytes) -> None:
+        """Raises the failure of an endpoint, where another one may do better: that is every status
+        which is not about the request itself.
         """
-        if self.status in TRANSIENT:
-            raise failure_of(self.status, b"")
-        headers = self._answer.headers
-        is_plain = headers.get(b"content-encoding", b"identity") == b"identity"
-        is_engines = is_plain and headers.get(b"content-type", b"").startswith(KINDS)
-        if self.status == OK and not is_engines:
+        failure = failure_of(self.status, body, headers=self._answer.headers)
+        if not isinstance(failure, Rejected):
+            raise failure
+
+    def _ensure_engine(self) -> None:
+        """Raises UpstreamError for a page of something that is no engine, and for an answer that
+        is packed, which nobody asked for.
+        """
+        packing = self._answer.headers.get(b"content-encoding", b"identity").lower()
+        if packing != b"identity" or not self._media_type.startswith((JSON, EVENTS)):
             raise UpstreamError
 
     async def ensure_success(self, *, content_type: str) -> None:
         """Raises the caller's or the engine's failure if this is not the answer we asked for."""
         if self.status != OK:
-            said = await self._read_up_to(LONGEST_ERROR, await self.read())
-            raise failure_of(self.status, b"".join(said))
-        if not self._answer.headers.get(b"content-type", b"").startswith(content_type.encode()):
+            body = b"".join(await self._read_up_to(LONGEST_ERROR, await self.read()))
+            raise failure_of(self.status, body, headers=self._answer.headers)
+        if not self._media_type.startswith(content_type.encode()):
             raise UpstreamError
-
-
-class EngineError(msgspec.Struct):
-    """The shapes of an engine's complaint: `{"error": {"message"}}` and, older, `{"message"}`."""
-
-    error: Any = None
-    message: Any = None
-
-
-def failure_of(status: int, body: bytes) -> PlatformError:
-    """Whose fault it was. Only a complaint about the request itself is told to the caller."""
-    if status in {400, 413, 422}:
-        message = complaint_of(body)
-        too_long = "context" in message.lower()
-        return ContextLengthExceeded(message) if too_long else InvalidParameter(message)
-    if status in {429, 503}:
-        return Overloaded()
-    return UpstreamError()
-
-
-def complaint_of(body: bytes) -> str:
-    """The engine's sentence about a request, shortened; a general one if it has none."""
-    try:
-        answer = msgspec.json.decode(body, type=EngineError)
-    except UNREADABLE:
-        return ""
-    error = answer.error
-    message = error.get("message") if isinstance(error, dict) else error or answer.message
-    return message[:LONGEST_MESSAGE] if isinstance(message, str) else ""

@@ -92,8 +92,8 @@ class Tool(msgspec.Struct):
 
 
 class StreamOptions(msgspec.Struct, omit_defaults=True):
-    include_usage: bool = False
-    continuous_usage_stats: bool = False
+    include_usage: bool | None = None
+    continuous_usage_stats: bool | None = None
 
 
 class ChatRequest(Parameters, omit_defaults=True, kw_only=True):
@@ -116,7 +116,12 @@ class ChatRequest(Parameters, omit_defaults=True, kw_only=True):
     @property
     def wants_usage(self) -> bool:
         """Whether the client asked for the usage at the end of its stream."""
-        return self.stream_options is not None and self.stream_options.include_usage
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def wants_every_usage(self) -> bool:
+        """Whether the client asked for the usage beside every chunk of its stream, vLLM's way."""
+        return self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
 
 
 class EmbeddingsRequest(msgspec.Struct, omit_defaults=True, kw_only=True):

@@ -11,8 +11,10 @@ from inference.fleet.candidate import Candidate
 from inference.fleet.in_flight import Lease
 from inference.fleet.retry_budget import RetryBudget
 from inference.fleet.snapshot import Pool
+from inference.relay.connection import Answer
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
+from inference.relay.limit_names import LimitNames
 from inference.relay.opener import Encode
 from inference.relay.upstream import ConnectFailed, Path, Upstream
 from inference.relay.watch import Watch
@@ -34,6 +36,7 @@ class Relay:
         self._board = board
         self._watch = watch
         self._rng = rng
+        self._limit_names = LimitNames()
         self.budget = RetryBudget()
         """What this worker may still send a second time."""
 
@@ -87,32 +90,48 @@ class Relay:
     async def _attempt(
         self, pool: Pool, candidate: Candidate, path: Path, encode: Encode
     ) -> Exchange:
-        """Ask one endpoint. The first part of its answer is there, and is no passing failure."""
+        """Ask one endpoint. The first part of its answer is there, and is no failure of its own."""
         lease = self._board.begin(pool, candidate)
         started = time.monotonic()
-        exchange = None
         try:
-            exchange = await self._send(pool, candidate, path, encode, lease)
-            await exchange.fetch_first()
-            exchange.ensure_no_passing_failure()
+            exchange = await self._ask(pool, candidate, path, encode, lease)
         except BaseException as error:
             lease.release()
-            if exchange is not None:
-                exchange.abandon()
             self._note(pool, candidate, error)
             raise
         self._board.answered(pool, candidate, seconds=time.monotonic() - started)
         return exchange
 
-    async def _send(
+    async def _ask(
         self, pool: Pool, candidate: Candidate, path: Path, encode: Encode, lease: Lease
     ) -> Exchange:
-        endpoint = candidate.endpoint
-        answer = await self._upstream.post(endpoint, path, encode(endpoint), pool=pool)
+        """Send the request; once more where the engine has certainly not worked on it."""
+        post = self._upstream.post
+        while True:
+            endpoint = self._limit_names.adapted(candidate.endpoint)
+            answer = await post(endpoint, path, encode(endpoint), pool=pool)
+            exchange = self._exchange(answer, pool, candidate, lease)
+            try:
+                await exchange.fetch_first(path)
+            except UpstreamError:
+                exchange.hang_up()
+                if not exchange.is_stale:
+                    raise
+                # Never stale a second time: a new connection has not been used before.
+                post = self._upstream.post_on_new_connection
+                continue
+            except BaseException:
+                exchange.hang_up()
+                raise
+            if not self._limit_names.learn(endpoint, exchange):
+                return exchange
+            exchange.hang_up()
+
+    def _exchange(self, answer: Answer, pool: Pool, candidate: Candidate, lease: Lease) -> Exchange:
         return Exchange(
             answer,
             pool=pool,
-            endpoint=endpoint,
+            endpoint=candidate.endpoint,
             lease=lease,
             watch=self._watch,
             broke=partial(self._note, pool, candidate),

@@ -4,18 +4,25 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, Protocol
 
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.relay.connection import Answer, Origin
+from inference.relay.connection import Answer, Connection, Origin
 from inference.relay.connections import Connections
 from kernel.errors import UpstreamError
 
 Path = Literal["/v1/chat/completions", "/v1/embeddings"]
+
+
+class Take(Protocol):
+    """One of the ways to get a connection."""
+
+    async def __call__(self, origin: Origin, *, patience: float) -> Connection: ...
+
 
 NewResolver = Callable[[], AbstractResolver]
 
@@ -80,10 +87,25 @@ class Upstream:
 
         Raises ConnectFailed if the engine has certainly not seen the request.
         """
+        return await self._post(endpoint, path, body, pool, self._open_connections.take)
+
+    async def post_on_new_connection(
+        self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool
+    ) -> Answer:
+        """As `post`, where the engine has closed a connection that had been used before."""
+        return await self._post(endpoint, path, body, pool, self._open_connections.take_new)
+
+    @property
+    def _open_connections(self) -> Connections:
         assert self._connections is not None, "open() comes first"
+        return self._connections
+
+    async def _post(
+        self, endpoint: Endpoint, path: Path, body: bytes, pool: Pool, take: Take
+    ) -> Answer:
         to = destination_of(endpoint.address, endpoint.credential, path)
         try:
-            connection = await self._connections.take(to.origin, patience=pool.connect_timeout)
+            connection = await take(to.origin, patience=pool.connect_timeout)
         except OSError as error:
             failure = ConnectFailed()
             failure.was_refused = isinstance(error, ConnectionRefusedError)

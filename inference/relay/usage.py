@@ -1,5 +1,6 @@
 """Reading what an engine says that it used. Only what is absent may be estimated."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -10,16 +11,27 @@ from tenants.admission.usage import Usage
 MOST_TOKENS = 2**31
 BYTES_PER_TOKEN = 3
 """A cautious guess for prompts whose tokens nobody counted (ADMISSION, "Hold size")."""
+BYTES_PER_TOKEN_OF_ANSWERS = 4
+"""As usual tokenizers make of prose: here the guess is billed, so it shall not be above."""
+
+HIDDEN = re.compile(rb'"usage"\s*:\s*\{')
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that are not the JSON we asked for."""
 
 
 class WithUsage(msgspec.Struct):
-    """The parts of an engine's answer that we read."""
+    """The places of an engine's answer in which usage stands nearly always."""
 
     usage: Any = None
     timings: Any = None
+
+
+class WithHiddenUsage(msgspec.Struct):
+    """The places in which some engines put it instead: Moonshot's and Groq's."""
+
+    choices: Any = None
+    x_groq: Any = None
 
 
 def read_usage(answer: bytes) -> Usage | None:
@@ -27,11 +39,23 @@ def read_usage(answer: bytes) -> Usage | None:
 
     An explicit 0 is 0. Raises one of UNREADABLE if `answer` is not a JSON object.
     """
-    told = msgspec.json.decode(answer, type=WithUsage)
-    if isinstance(told.usage, dict):
-        return usage_of(told.usage)
-    if isinstance(told.timings, dict):
-        return usage_of_timings(told.timings)
+    found = msgspec.json.decode(answer, type=WithUsage)
+    if isinstance(found.usage, dict) and (usage := usage_of(found.usage)) is not None:
+        return usage
+    if isinstance(found.timings, dict):
+        return usage_of_timings(found.timings)
+    # A usage in another place has the same name, which is looked for before all is decoded.
+    return read_hidden_usage(answer) if HIDDEN.search(answer) else None
+
+
+def read_hidden_usage(answer: bytes) -> Usage | None:
+    """The usage in the choices, or in a member of the engine's own."""
+    found = msgspec.json.decode(answer, type=WithHiddenUsage)
+    choices = found.choices if isinstance(found.choices, list) else []
+    for place in (*choices, found.x_groq):
+        inner = place.get("usage") if isinstance(place, dict) else None
+        if isinstance(inner, dict) and (usage := usage_of(inner)) is not None:
+            return usage
     return None
 
 
@@ -46,23 +70,48 @@ def usage_of_timings(timings: dict[str, Any]) -> Usage | None:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage | None:
-    """OpenAI's usage object."""
-    prompt = token_count(usage.get("prompt_tokens"))
-    completion = token_count(usage.get("completion_tokens", 0))
-    if prompt is None or completion is None:
+    """OpenAI's usage object, of chat or of responses; None if its numbers cannot be meant."""
+    prompt = token_count(first_of(usage, "prompt_tokens", "input_tokens"))
+    completion = token_count(first_of(usage, "completion_tokens", "output_tokens", default=0))
+    if completion is None:
         return None
-    details = usage.get("prompt_tokens_details")
-    cached = token_count(details.get("cached_tokens")) if isinstance(details, dict) else None
+    if prompt is None:
+        # Some engines give the sum and one part of it.
+        total = token_count(usage.get("total_tokens"))
+        if total is None or "prompt_tokens" in usage or total < completion:
+            return None
+        prompt = total - completion
+    cached = cached_tokens(usage)
     return Usage(
-        prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached or 0, prompt)
+        prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt)
     )
 
 
+def first_of(usage: dict[str, Any], *names: str, default: object = None) -> object:
+    """The value of the first of these members that is there."""
+    return next((usage[name] for name in names if name in usage), default)
+
+
+def cached_tokens(usage: dict[str, Any]) -> int:
+    """Prompt tokens that the engine still had: OpenAI's details, Moonshot's, DeepSeek's."""
+    details = first_of(usage, "prompt_tokens_details", "input_tokens_details")
+    if isinstance(details, dict):
+        return token_count(details.get("cached_tokens")) or 0
+    return token_count(first_of(usage, "cached_tokens", "prompt_cache_hit_tokens")) or 0
+
+
 def token_count(value: object) -> int | None:
-    """`value` if it is a number of tokens that can be meant."""
+    """`value` if it is a number of tokens that can be meant; some engines write 11.0."""
+    if type(value) is float and value.is_integer():
+        value = int(value)
     if type(value) is int and 0 <= value <= MOST_TOKENS:
         return value
     return None
+
+
+def estimate_tokens(text: str) -> int:
+    """Tokens of a text that nobody counted: a quarter of its bytes, and each word at least one."""
+    return max(-(-len(text.encode()) // BYTES_PER_TOKEN_OF_ANSWERS), len(text.split()))
 
 
 def estimate_usage(*, prompt_bytes: int, completion_tokens: int) -> Usage:

@@ -41,7 +41,10 @@ def pieces(data: bytes, places: list[int]) -> list[bytes]:
 
 def relayed(data: bytes, places: list[int], **options) -> tuple[bytes, EventStream]:
     stream = EventStream(**{"keep_usage": True, **options})
-    return b"".join(stream.feed(piece) for piece in pieces(data, places)), stream
+    out = b"".join(stream.feed(piece) for piece in pieces(data, places))
+    if stream.failure is not None:
+        raise stream.failure
+    return out, stream
 
 
 @given(texts, cuts)
@@ -55,11 +58,13 @@ def test_any_cut_gives_the_same_bytes(said, places):
     assert stream.usage() == Usage(prompt_tokens=3, completion_tokens=2)
 
 
-@given(texts, cuts)
-def test_any_cut_of_lines_that_end_as_on_windows_is_relayed(said, places):
+@pytest.mark.parametrize("line_end", [b"\r\n", b"\r"])
+@given(said=texts, places=cuts)
+def test_any_cut_of_lines_that_end_as_elsewhere_is_relayed(line_end, said, places):
     data = b"".join(map(chunk, said)) + usage_chunk() + DONE
 
-    out, stream = relayed(data.replace(b"\n", b"\r\n"), places)
+    out, stream = relayed(data.replace(b"\n", line_end), places)
+    out += b"" if stream.finished else stream.close()
 
     assert out == data
     assert stream.finished
@@ -129,18 +134,21 @@ def test_a_usage_that_cannot_be_believed_leaves_the_one_before():
 
 
 UNREADABLE = [
-    b'{"usage":{"prompt_tokens":1,"note":"\xff"}}',
     b'{"usage":' + b"[" * 100_000,
     b'{"usage":{"prompt_tokens":1e400}}',
     b'"usage"',
+    b"{not json}",
+    b"{not json",
+    b'{"id":"c1","choices":[{"index":0,"delta":{"content":"ha',
+    b"[1]",
+    b"hello",
 ]
 
 
 @pytest.mark.parametrize("data", UNREADABLE)
-def test_what_cannot_be_read_is_no_usage(data):
-    _, stream = relayed(b"data: %b\n\n" % data, [])
-
-    assert stream.usage() is None
+def test_what_cannot_be_read_breaks_the_stream(data):
+    with pytest.raises(UpstreamBroken):
+        relayed(chunk() + b"data: %b\n\n" % data, [])
 
 
 ERRORS = {
@@ -157,13 +165,20 @@ ERRORS = {
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_an_error_of_the_engine_breaks_the_stream(case):
+    stream = EventStream(keep_usage=True)
+
+    # What came before it in the same read is sent on.
+    assert stream.feed(chunk() + ERRORS[case]) == chunk()
+    assert isinstance(stream.failure, UpstreamBroken)
     with pytest.raises(UpstreamBroken):
-        relayed(chunk() + ERRORS[case], [])
+        stream.feed(DONE)
+    with pytest.raises(UpstreamBroken):
+        stream.close()
 
 
 @pytest.mark.parametrize("said", [b'"error":null', b'"error": null', b'"errors":[]'])
 def test_no_error_is_no_error(said):
-    data = b'data: {%b,"choices":[]}\n\n' % said
+    data = b'data: {%b,"choices":[{"index":0,"delta":{}}]}\n\n' % said
 
     assert relayed(data, [])[0] == data
 
@@ -206,24 +221,26 @@ def test_no_text_of_a_model_is_an_error_or_an_end(text, places):
 
 def test_an_event_without_end_is_refused():
     stream = EventStream(keep_usage=True)
-    stream.feed(b"x" * LONGEST_EVENT)
+    for _ in range(LONGEST_EVENT // 2**20):
+        stream.feed(b"x" * 2**20)
 
     with pytest.raises(UpstreamBroken):
         stream.feed(b"x")
 
 
 def test_a_long_event_within_the_bound_is_relayed():
-    data = chunk("x" * (LONGEST_EVENT - 100))
+    data = chunk("x" * 3_000_000)
 
-    out, _ = relayed(data, [1000, 500_000])
+    out, stream = relayed(data, range(0, 3_000_000, 16_384))
 
     assert out == data
+    assert stream.extra_tokens == pytest.approx(750_000, abs=2)
 
 
 def test_events_are_counted_as_an_estimate_of_tokens():
     _, stream = relayed(STREAM, [])
 
-    assert stream.events == 3
+    assert stream.events == 2
 
 
 @pytest.mark.parametrize("separator", [b":", b": "])

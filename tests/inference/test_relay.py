@@ -16,7 +16,7 @@ pytestmark = pytest.mark.usefixtures("tiny")
 FAILURES = {
     "an error": (Behaviour(fault=Fault.REFUSES, status=500), 502, "upstream_failed"),
     "overload": (Behaviour(fault=Fault.REFUSES, status=503), 503, "overloaded"),
-    "too many requests": (Behaviour(fault=Fault.REFUSES, status=429), 503, "overloaded"),
+    "too many requests": (Behaviour(fault=Fault.REFUSES, status=429), 429, "upstream_rate_limited"),
     "a closed connection": (Behaviour(fault=Fault.CLOSES), 502, "upstream_failed"),
     "a page of HTML": (Behaviour(fault=Fault.GARBAGE), 502, "upstream_failed"),
     "a compressed answer": (Behaviour(gzip=True), 502, "upstream_failed"),
@@ -57,7 +57,6 @@ async def test_what_the_engine_says_against_the_request_is_told(gateway, acme, e
 
 MIDDLE = {
     "the connection dies": Behaviour(tokens=9, fault=Fault.DIES_AFTER, after_chunks=3),
-    "the end is missing": Behaviour(tokens=9, sends_done=False),
     "a line never ends": Behaviour(tokens=9, fault=Fault.ENDLESS_LINE),
 }
 

@@ -6,6 +6,7 @@ import pytest
 
 from inference.relay.usage import (
     MOST_TOKENS,
+    estimate_tokens,
     estimate_usage,
     read_usage,
     read_usage_of_answer,
@@ -38,6 +39,11 @@ GOLDEN = {
     "cached as a truth": (counts(prompt_tokens_details={"cached_tokens": True}), (3, 2, 0)),
     "details as a list": (counts(prompt_tokens_details=[1]), (3, 2, 0)),
     "a wrong total": (counts(total_tokens=999), (3, 2, 0)),
+    "numbers with a point": (counts(3.0, 2.0), (3, 2, 0)),
+    "the names of responses": ({"input_tokens": 3, "output_tokens": 2}, (3, 2, 0)),
+    "no prompt but a sum": ({"completion_tokens": 2, "total_tokens": 5}, (3, 2, 0)),
+    "Moonshot's cache": (counts(cached_tokens=1), (3, 2, 1)),
+    "DeepSeek's cache": (counts(prompt_cache_hit_tokens=1), (3, 2, 1)),
 }
 
 
@@ -52,7 +58,7 @@ def test_what_engines_say_is_read(case):
 
 NOT_BELIEVED = [
     *(None, {}, [], "5", 5, True, {"completion_tokens": 2}),
-    *(counts(value) for value in (True, "3", -1, 3.0, MOST_TOKENS + 1, 2**63, None, [3])),
+    *(counts(value) for value in (True, "3", -1, 3.5, MOST_TOKENS + 1, 2**63, None, [3])),
     *(counts(3, value) for value in (True, "2", -1, 2.5, MOST_TOKENS + 1, 2**64, None, {})),
 ]
 
@@ -60,6 +66,33 @@ NOT_BELIEVED = [
 @pytest.mark.parametrize("usage", NOT_BELIEVED)
 def test_what_cannot_be_meant_is_not_believed(usage):
     assert read_usage(said(usage)) is None
+
+
+PLACES = {
+    "Moonshot's": {"choices": [{"index": 0, "usage": counts()}]},
+    "Groq's": {"choices": [], "x_groq": {"id": "r", "usage": counts()}},
+    "beside a null": {"choices": [{"usage": counts()}], "usage": None},
+    "beside one that cannot be meant": {"choices": [{"usage": counts()}], "usage": {}},
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_usage_is_read_wherever_an_engine_puts_it(case):
+    answer = json.dumps(PLACES[case]).encode()
+
+    assert read_usage(answer) == Usage(prompt_tokens=3, completion_tokens=2)
+
+
+@pytest.mark.parametrize("choices", [None, 5, [None], [{"usage": None}], {}, [{"usage": {}}]])
+def test_another_place_without_usage_has_none(choices):
+    assert read_usage(json.dumps({"choices": choices, "usage": {}}).encode()) is None
+
+
+@pytest.mark.parametrize(
+    ("text", "least", "most"), [("", 0, 0), ("word " * 2000, 2000, 2500), ("字" * 100, 75, 100)]
+)
+def test_the_tokens_of_a_text_are_estimated(text, least, most):
+    assert least <= estimate_tokens(text) <= most
 
 
 def test_an_answer_without_usage_has_none():
