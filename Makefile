@@ -10,12 +10,17 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 VENV := .venv/bin
 IN_PATH := PYTHONPATH=.:platform
 
+# Container images often set it. Then each of the stack's processes would compile a thousand modules
+# at every start, which takes longer than everything else together.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/:[^#]*## /\t/' | \
 		while IFS="$$(printf '\t')" read -r name says; do printf '  %-13s %s\n' "$$name" "$$says"; done
 
 run: ## Start everything on this machine, with a demo tenant
 	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
+	@PYTHONPATH=platform $(PYTHON) -m embedded.ports
 	@$(PYTHON) requirements/install.py embedded
 	@exec $(VENV)/python manage.py up
 

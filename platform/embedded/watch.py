@@ -7,14 +7,15 @@ they run before the others, for the migrations, and stop after them.
 import argparse
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import psutil
 
 from embedded.banner import banner
-from embedded.readiness import missing_part
+from embedded.progress import line
+from embedded.readiness import PARTS, ready_parts
 from embedded.server import last_lines
 from kernel.env_file import read_env_file
 
@@ -47,20 +48,44 @@ class Watched:
 def watch(watched: Sequence[Watched], *, demo: Path, started: float) -> str:
     """Returns the obituary of the first that dies; until then announces what becomes ready."""
     addresses = read_env_file(demo)
-    waiting, reminded = True, started
+    start = Start(addresses=addresses, began=started, shown=started)
     while True:
         for one in watched:
             if one.is_dead():
                 return one.obituary()
-        if waiting:
-            missing = missing_part(addresses)
-            waiting = bool(missing)
-            if not missing:
-                print(banner(addresses, seconds=time.time() - started), flush=True)
-            elif time.time() - reminded > REMINDER_SECONDS:
-                print(f"… still waiting for the {missing}", flush=True)
-                reminded = time.time()
+        if not start.is_complete:
+            start.look()
         time.sleep(POLL_SECONDS)
+
+
+@dataclass(slots=True, kw_only=True)
+class Start:
+    """Shows each part of the stack when it is ready, and then how to use them."""
+
+    addresses: Mapping[str, str]
+    began: float
+    shown: float
+    ready: set[str] = field(default_factory=set)
+
+    @property
+    def is_complete(self) -> bool:
+        return len(self.ready) == len(PARTS)
+
+    def look(self) -> None:
+        now = ready_parts(self.addresses)
+        for part in PARTS:
+            if part in now - self.ready:
+                self.show(line(f"  the {part} is ready", self.began))
+        self.ready |= now
+        if self.is_complete:
+            print(banner(self.addresses, seconds=time.time() - self.began), flush=True)
+        elif time.time() - self.shown > REMINDER_SECONDS:
+            missing = " and the ".join(part for part in PARTS if part not in self.ready)
+            self.show(f"  … still starting the {missing}")
+
+    def show(self, text: str) -> None:
+        print(text, flush=True)
+        self.shown = time.time()
 
 
 def main() -> None:

@@ -5,23 +5,36 @@ from collections.abc import Mapping
 from pathlib import Path
 
 OWNER_ONLY = 0o600
+EXPORT = "export "
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The NAME=value lines of a file; empty if there is none. Values are taken as they stand."""
+    """The NAME=value lines of a file, also those that `export` begins; empty if there is none.
+
+    Values are taken as they stand.
+    """
     if not path.exists():
         return {}
     lines = path.read_text(encoding="utf-8").splitlines()
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.startswith("#"))
-    return {name.strip(): value.strip() for name, value in pairs}
+    return {name.removeprefix(EXPORT).strip(): value.strip() for name, value in pairs}
 
 
 def write_env_file(path: Path, values: Mapping[str, str], *, about: str) -> None:
     """Replace the file in one step; whoever reads sees the old one or the new one, mode 600."""
+    write_lines(path, values, before="", about=about)
+
+
+def write_exports(path: Path, values: Mapping[str, str], *, about: str) -> None:
+    """The same for a shell to `source`: programs that it starts afterwards have the values too."""
+    write_lines(path, values, before=EXPORT, about=about)
+
+
+def write_lines(path: Path, values: Mapping[str, str], *, before: str, about: str) -> None:
     for name, value in values.items():
         if "\n" in value:
             raise ValueError(f"{name} holds a line break, which {path.name} cannot keep")
-    lines = [f"# {about}", *(f"{name}={value}" for name, value in values.items()), ""]
+    lines = [f"# {about}", *(f"{before}{name}={value}" for name, value in values.items()), ""]
     write_private_file(path, "\n".join(lines))
 
 

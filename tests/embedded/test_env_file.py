@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel.env_file import read_env_file, write_env_file
+from kernel.env_file import read_env_file, write_env_file, write_exports
 
 
 def test_what_is_written_is_read_back(tmp_path: Path):
@@ -42,5 +42,17 @@ def test_a_missing_file_holds_nothing(tmp_path: Path):
 def test_a_shell_can_source_it(tmp_path: Path):
     write_env_file(tmp_path / "a.env", {"URL": "http://127.0.0.1:8080"}, about="To `source`.")
     command = f". {tmp_path}/a.env && echo $URL"
+    said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)
+    assert said.stdout.strip() == "http://127.0.0.1:8080"
+
+
+def test_what_is_exported_is_read_back(tmp_path: Path):
+    write_exports(tmp_path / "a.env", {"A": "1", "B": "x=y"}, about="test")
+    assert read_env_file(tmp_path / "a.env") == {"A": "1", "B": "x=y"}
+
+
+def test_programs_of_a_shell_that_sourced_it_have_what_is_exported(tmp_path: Path):
+    write_exports(tmp_path / "a.env", {"URL": "http://127.0.0.1:8080"}, about="To `source`.")
+    command = f". {tmp_path}/a.env && sh -c 'echo $URL'"
     said = subprocess.run(["sh", "-c", command], check=True, capture_output=True, text=True)
     assert said.stdout.strip() == "http://127.0.0.1:8080"

@@ -15,7 +15,7 @@ from inference.join_tokens import issue_join_token
 from inference.models import JoinToken, ModelPool, ModelRoute
 from inference.services import create_pool, create_route
 from inference.static_endpoints import delete_endpoint
-from kernel.env_file import read_env_file, write_env_file, write_private_file
+from kernel.env_file import read_env_file, write_exports, write_private_file
 from tenants.keys import key_matches, parse_key, pepper_name
 from tenants.limit_services import (
     save_plan,
@@ -66,7 +66,7 @@ class Command(BaseCommand):
             ensure_budget(tenant, key=budget)
         write_private_file(home / "join-token", token)
         about = "To `source` in scripts. Written by `manage.py seed_demo`."
-        write_env_file(demo, demo_values(password=password, key=key, budget=budget), about=about)
+        write_exports(demo, demo_values(password=password, key=key, budget=budget), about=about)
 
 
 def demo_values(*, password: str, key: str, budget: str) -> dict[str, str]:

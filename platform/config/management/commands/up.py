@@ -12,6 +12,7 @@ from config.env import Environment
 from embedded.errors import CannotStart
 from embedded.home import Home
 from embedded.plan import Plan
+from embedded.ports import DEFAULT_PORTS
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 
@@ -44,15 +45,27 @@ def read_plan(values: Mapping[str, str]) -> Plan:
     """The plan that the environment asks for. Raises ConfigurationError."""
     env = Environment(values)
     home = env.text("TENANTRY_HOME", default=str(CHECKOUT / ".tenantry"), says="State.")
-    console = env.port("TENANTRY_CONSOLE_PORT", default=8000, says="Port of the console.")
-    gateway = env.port("TENANTRY_GATEWAY_PORT", default=8080, says="Port of the gateway.")
+    console = env.port(
+        "TENANTRY_CONSOLE_PORT",
+        default=DEFAULT_PORTS["TENANTRY_CONSOLE_PORT"],
+        says="Port of the console.",
+    )
+    gateway = env.port(
+        "TENANTRY_GATEWAY_PORT",
+        default=DEFAULT_PORTS["TENANTRY_GATEWAY_PORT"],
+        says="Port of the gateway.",
+    )
     return Plan(
         checkout=CHECKOUT,
         home=Home(path=Path(home).resolve()),
         bind=env.text("TENANTRY_BIND", default="127.0.0.1", says="Address to listen on."),
         console_port=console,
         gateway_port=gateway,
-        engine_port=env.port("TENANTRY_ENGINE_PORT", default=8090, says="Port of the engine."),
+        engine_port=env.port(
+            "TENANTRY_ENGINE_PORT",
+            default=DEFAULT_PORTS["TENANTRY_ENGINE_PORT"],
+            says="Port of the engine.",
+        ),
         console_url=env.text(
             "TENANTRY_CONSOLE_URL", default=f"http://127.0.0.1:{console}", says="Console."
         ),
