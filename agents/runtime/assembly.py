@@ -1,7 +1,8 @@
 """Tool calls put together from the pieces in which engines stream them. Pure.
 
 vLLM and others differ: the id comes only once, or anew with every piece; the index is missing, or 0
-for every call; arguments come letter by letter, or all at once, and for no arguments not at all.
+for every call, or the calls are interleaved in any order; names come whole or in pieces; arguments
+come letter by letter, or all at once, and for no arguments not at all.
 """
 
 from collections.abc import Collection
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import msgspec
 
 from agents.runtime.ports import CallPiece
+from agents.runtime.tool_output import storable
 from inference.relay.usage import UNREADABLE
 from kernel.ids import new_public_id
 
@@ -26,14 +28,30 @@ class Slot:
     name: str = ""
     arguments: str = ""
 
+    def may_have(self, index: int | None) -> bool:
+        return index is None or self.index is None or self.index == index
+
     def takes(self, piece: CallPiece) -> bool:
         """Whether a piece that does not say so by its index belongs here."""
         if piece.id and self.id and piece.id != self.id:
             # Some send a new id with every piece, but the name of a call only once.
             return not piece.name
         if piece.name and self.name:
-            return piece.name == self.name and not is_complete(self.arguments)
+            return self.goes_on_with(piece)
         return True
+
+    def goes_on_with(self, piece: CallPiece) -> bool:
+        """Whether a second name is no second call: it is the same, or the rest of the first."""
+        if piece.name == self.name:
+            return not is_complete(self.arguments)
+        return bool(self.id) and not self.arguments and piece.id in ("", self.id)
+
+    def add(self, piece: CallPiece) -> None:
+        self.id = self.id or piece.id
+        self.index = piece.index if self.index is None else self.index
+        if piece.name != self.name:
+            self.name += piece.name
+        self.arguments += piece.arguments
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,19 +70,20 @@ class Assembly:
         self._slots: list[Slot] = []
 
     def add(self, piece: CallPiece) -> None:
-        slot = self._slot_for(piece)
-        slot.id = slot.id or piece.id
-        slot.name = slot.name or piece.name
-        slot.arguments += piece.arguments
+        self._slot_for(piece).add(piece)
 
     def __bool__(self) -> bool:
         return any(slot.name or slot.arguments for slot in self._slots)
 
     def _slot_for(self, piece: CallPiece) -> Slot:
-        """Where the piece belongs: the newest call of its index, unless it begins another one."""
-        same = [slot for slot in self._slots if piece.index is None or slot.index == piece.index]
-        if same and same[-1].takes(piece):
-            return same[-1]
+        """Where the piece belongs: the newest call of its index and id, or of its index, unless it
+        begins another one.
+        """
+        same = [slot for slot in self._slots if slot.may_have(piece.index)]
+        named = [slot for slot in same if piece.id and slot.id == piece.id]
+        for slots in (named, same):
+            if slots and slots[-1].takes(piece):
+                return slots[-1]
         slot = Slot(index=piece.index)
         self._slots.append(slot)
         return slot
@@ -73,18 +92,26 @@ class Assembly:
         """All calls in order, each under an id that is not among those `taken`."""
         used = set(taken)
         calls = []
-        for slot in self._slots:
+        for slot in self._in_order():
             if not slot.name and not slot.arguments:
                 continue
-            name = slot.id if slot.id and slot.id not in used else new_public_id(LENGTH_OF_ID)
-            used.add(name)
-            calls.append(Call(id=name, name=slot.name, arguments=slot.arguments))
+            given = storable(slot.id)
+            call_id = given if given and given not in used else new_public_id(LENGTH_OF_ID)
+            used.add(call_id)
+            name, arguments = storable(slot.name), storable(slot.arguments)
+            calls.append(Call(id=call_id, name=name, arguments=arguments))
         return tuple(calls)
+
+    def _in_order(self) -> list[Slot]:
+        """By the index, where every call has one: they may come in any order."""
+        if any(slot.index is None for slot in self._slots):
+            return self._slots
+        return sorted(self._slots, key=lambda slot: slot.index or 0)
 
 
 def is_complete(arguments: str) -> bool:
     try:
-        msgspec.json.decode(arguments)
+        msgspec.json.decode(storable(arguments))
     except UNREADABLE:
         return False
     return True

@@ -33,6 +33,10 @@ class Said:
     """A piece of a model's answer. One of them has the `finish_reason`, the last one the usage."""
 
     text: str = ""
+    reasoning: str = ""
+    """What it thinks before it answers."""
+    refusal: str = ""
+    """Why it does not answer."""
     calls: tuple[CallPiece, ...] = ()
     finish_reason: str | None = None
     usage: Usage | None = None

@@ -9,14 +9,21 @@ LONGEST_OUTPUT = 32_000
 """Characters, some 8,000 tokens: more than that drowns the conversation."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 """PostgreSQL keeps no NUL, UTF-8 no half of a surrogate pair; JSON can spell both."""
+HALF_AT_END = re.compile("[\ud800-\udbff]\\Z")
+"""The first half of a pair, whose other half may come later."""
 REPLACEMENT = "\ufffd"
 TEXTS = re.compile(r"(text/.*|application/(.*\+)?(json|xml|yaml|x-yaml|javascript|x-ndjson).*)?")
 CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
 
 
 def storable(text: str) -> str:
-    """`text` with a replacement for each character that cannot be kept."""
-    return UNSTORABLE.sub(REPLACEMENT, text)
+    """`text` with its surrogate pairs joined, and a replacement for each character that cannot be
+    kept.
+    """
+    if not UNSTORABLE.search(text):
+        return text
+    joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return joined.replace("\x00", REPLACEMENT)
 
 
 def storable_json(value: Any) -> Any:

@@ -3,7 +3,6 @@
 import asyncio
 from contextlib import aclosing
 
-import msgspec
 import pytest
 
 from agents.doors.target import subject_of
@@ -124,13 +123,3 @@ async def test_an_engine_that_breaks_in_a_later_step_leaves_the_first_one_saved(
 
     assert [len(items) for _, items in play.saves] == [3]
     assert {row.status for row in await ledger(rows=2)} == {"completed", "failed"}
-
-
-async def test_arguments_that_come_as_an_object_are_taken(gateway, acme):
-    from agents.runtime.model_turn import read_block
-
-    chunk = {"choices": [{"delta": {"tool_calls": [{"function": {"arguments": {"a": 1}}}]}}]}
-
-    said = read_block(b"data: " + msgspec.json.encode(chunk) + b"\n\n")
-
-    assert said.calls[0].arguments == '{"a":1}'
