@@ -11,7 +11,7 @@ import redis
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 
-from agents.tool_offers import Offer
+from agents.offered_tools import Offer
 from kernel.secrets import SecretUnreadable, decrypt, encrypt
 
 KEPT_SECONDS = 30 * 60

@@ -9,10 +9,10 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from agents.models import Tool
+from agents.offered_tools import Offer
 from agents.runtime.imported_tool import LONGEST_NAME, ImportedTool
 from agents.runtime.tool_output import storable
-from agents.runtime.tools.validation import validate_tool
-from agents.tool_offers import Offer
+from agents.runtime.tools.validation import host_of, validate_tool
 from agents.tool_store import ensure_tool
 from agents.topics import agents_topic
 from kernel.egress import configured_egress
@@ -48,6 +48,12 @@ class Candidate:
     """Parameters that are not listed."""
     problem: str
     """Why it cannot be made; empty if it can."""
+    host: str = ""
+    """Scheme, host and port that are called."""
+    is_credential_host: bool = True
+    """Whether the credential is meant for this host."""
+    notes: tuple[str, ...] = ()
+    """What the tool is made without."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +62,9 @@ class Terms:
 
     prefix: str = ""
     secret: str = ""
+    credential_hosts: frozenset[str] = frozenset()
+    """Hosts that get the credential besides the one that it is meant for, as `host_of` writes
+    them. Nobody else gets it: a document may send its operations to any host."""
     needs_approval: bool = False
     timeout_seconds: int = 20
 
@@ -69,6 +78,7 @@ def candidates_of(offer: Offer, *, tenant: Tenant, prefix: str = "") -> tuple[Ca
         candidate_of(
             tool,
             name=name_of(tool, prefix),
+            credential_host=offer.credential_host,
             problem=problem_of(tool, offer.kind, name_of(tool, prefix), taken, names),
         )
         for tool in offer.tools
@@ -99,9 +109,10 @@ def problem_of(
     return problems[0].message if problems else ""
 
 
-def candidate_of(tool: ImportedTool, *, name: str, problem: str) -> Candidate:
+def candidate_of(tool: ImportedTool, *, name: str, credential_host: str, problem: str) -> Candidate:
     parameters = parameters_of(tool.schema)
     settings = tool.settings
+    host = host_of(str(settings["url"]))
     return Candidate(
         name=name,
         method=str(settings.get("method", "")),
@@ -110,6 +121,9 @@ def candidate_of(tool: ImportedTool, *, name: str, problem: str) -> Candidate:
         parameters=parameters[:MOST_SHOWN],
         more=max(0, len(parameters) - MOST_SHOWN),
         problem=problem,
+        host=host,
+        is_credential_host=bool(host) and host == credential_host,
+        notes=tool.notes,
     )
 
 
@@ -146,9 +160,7 @@ def import_tools(
     if gone or not names:
         text = f"Not offered: {', '.join(gone)}." if gone else "Choose at least one."
         raise ValidationError({"names": text})
-    tools = [
-        tool_of(chosen[name], tenant, name, offer.kind, terms) for name in dict.fromkeys(names)
-    ]
+    tools = [tool_of(chosen[name], tenant, name, offer, terms) for name in dict.fromkeys(names)]
     try:
         with transaction.atomic(), tenant_scope(tenant.pk):
             store(tools)
@@ -173,15 +185,17 @@ def store(tools: list[Tool]) -> None:
         raise ValidationError({"names": problems})
 
 
-def tool_of(found: ImportedTool, tenant: Tenant, name: str, kind: str, terms: Terms) -> Tool:
+def tool_of(found: ImportedTool, tenant: Tenant, name: str, offer: Offer, terms: Terms) -> Tool:
+    host = host_of(str(found.settings["url"]))
+    gets_credential = bool(host) and host in {offer.credential_host, *terms.credential_hosts}
     return Tool(
         tenant=tenant,
         name=name,
-        kind=kind,
+        kind=offer.kind,
         description=storable(found.description) or name,
         schema=dict(found.schema),
         settings=dict(found.settings),
-        credential=terms.secret,
+        credential=terms.secret if gets_credential else "",
         needs_approval=terms.needs_approval,
         timeout_seconds=terms.timeout_seconds,
     )

@@ -4,15 +4,17 @@ Nothing is stored here. What is wrong is a ValidationError with a sentence at th
 """
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Collection
+from dataclasses import replace
 from typing import Any
 
 from django.core.exceptions import ValidationError
 
+from agents.offered_tools import Credential, Offer
 from agents.runtime.imported_tool import ImportedTool, unique
 from agents.runtime.tool_output import without
 from agents.runtime.tools.http.openapi import (
-    Skipped,
+    Imported,
     WrongDocument,
     import_operations,
     read_document,
@@ -21,6 +23,7 @@ from agents.runtime.tools.http.openapi_text import LONGEST_DOCUMENT
 from agents.runtime.tools.mcp.calling import McpTools
 from agents.runtime.tools.mcp.settings import McpSettings
 from agents.runtime.tools.settings import WrongSettings
+from agents.runtime.tools.validation import host_of, without_braces
 from kernel.database import let_go_of_database
 from kernel.egress import Request, configured_egress, fetch_now
 from kernel.egress_rules import TargetRefused
@@ -29,33 +32,6 @@ from kernel.errors import PlatformError
 FETCH_SECONDS = 15.0
 OK = 200
 LONGEST_SENTENCE = 300
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Credential:
-    """What is sent along with each call, and how. Never log it."""
-
-    secret: str = ""
-    header: str = "authorization"
-    prefix: str = "Bearer "
-
-    @property
-    def settings(self) -> dict[str, str]:
-        """What a tool's settings say about it, where it is not as usual."""
-        usual = Credential()
-        told = {"credential_header": self.header, "credential_prefix": self.prefix}
-        plain = {"credential_header": usual.header, "credential_prefix": usual.prefix}
-        return {name: value for name, value in told.items() if value != plain[name]}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What somebody may choose from."""
-
-    kind: str
-    """As `ToolKind` names it."""
-    tools: tuple[ImportedTool, ...]
-    skipped: tuple[Skipped, ...] = ()
 
 
 def fetch_document(*, url: str) -> bytes:
@@ -75,19 +51,44 @@ def find_operations(*, text: bytes, source: str, credential: Credential) -> Offe
     """The operations in `text`; `source` is the address it came from, if there is one."""
     try:
         found = import_operations(read_document(text), source=source)
-        for url in {tool.settings["url"] for tool in found.tools}:
-            ensure_server(url)
+        ensure_some_server({str(tool.settings["url"]) for tool in found.tools})
     except WrongDocument as error:
         raise ValidationError({"document": str(error)}) from error
-    return Offer(kind="http", tools=told(found.tools, credential), skipped=found.skipped)
+    return Offer(
+        kind="http",
+        tools=told(found.tools, credential),
+        skipped=found.skipped,
+        credential_host=own_host(found),
+    )
 
 
-def ensure_server(url: str) -> None:
-    try:
-        configured_egress().ensure_target(url.replace("{", "").replace("}", ""))
-    except TargetRefused as error:
+def own_host(found: Imported) -> str:
+    """The host of the document's own server, or the only one that its operations have."""
+    hosts = {host_of(str(tool.settings["url"])) for tool in found.tools}
+    own = host_of(found.server) if found.server else ""
+    if own in hosts or len(hosts) != 1:
+        return own
+    return hosts.pop()
+
+
+def ensure_some_server(urls: Collection[str]) -> None:
+    """Raises WrongDocument if none of the servers may be called. One that may not be called among
+    others that may is a problem of its own tools.
+    """
+    refused = [(url, reason) for url in sorted(urls) if (reason := why_refused(url))]
+    if refused and len(refused) == len(urls):
+        url, reason = refused[0]
         # A URL in a document may be long, and is a stranger's.
-        raise WrongDocument(f"Its server {url[:100]!r} may not be called. {error}") from error
+        raise WrongDocument(f"Its server {url[:100]!r} may not be called. {reason}")
+
+
+def why_refused(url: str) -> str:
+    """A sentence if nothing may be sent to `url`, else empty."""
+    try:
+        configured_egress().ensure_target(without_braces(url))
+    except TargetRefused as error:
+        return error.message
+    return ""
 
 
 def find_on_server(*, url: str, credential: Credential) -> Offer:
@@ -113,7 +114,7 @@ def find_on_server(*, url: str, credential: Credential) -> Offer:
     if not found:
         raise ValidationError({"url": "The MCP server has no tools."})
     tools = tuple(blotted(tool, credential.secret) for tool in unique(found))
-    return Offer(kind="mcp", tools=told(tools, credential))
+    return Offer(kind="mcp", tools=told(tools, credential), credential_host=host_of(url))
 
 
 def first_line(text: str) -> str:

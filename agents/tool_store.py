@@ -13,7 +13,12 @@ from agents.models import Agent, Tool
 from agents.runtime.tool_spec import ToolSpec
 from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
 from agents.runtime.tools.builtin_settings import BUILTINS
-from agents.runtime.tools.validation import circle_sentence, find_circle, validate_tool
+from agents.runtime.tools.validation import (
+    circle_sentence,
+    find_circle,
+    host_of,
+    validate_tool,
+)
 from agents.topics import agents_topic
 from kernel.egress import configured_egress
 from kernel.publishing import publish as publish_topics
@@ -91,6 +96,8 @@ def is_builtin(tool: Tool) -> bool:
 
 def ensure_tool(tool: Tool) -> None:
     """Raises ValidationError, by field, for a tool that could not work or must not be."""
+    # First: what follows reads the credential that is stored.
+    ensure_same_host(tool)
     found: dict[str, list[str]] = {}
     try:
         tool.full_clean()
@@ -108,6 +115,26 @@ def ensure_tool(tool: Tool) -> None:
         found |= problems_of_handoff(tool)
     if found:
         raise ValidationError(found)
+
+
+def ensure_same_host(tool: Tool) -> None:
+    """A stored credential is for the host that it was typed for: whoever may change a tool could
+    send it to a host of their own, and read it there. Raises ValidationError.
+    """
+    if tool.pk is None or "credential" not in tool.get_deferred_fields():
+        return
+    with tenant_scope(tool.tenant_id):
+        kept = Tool.objects.filter(pk=tool.pk).exclude(credential="")
+        before = kept.values_list("settings", flat=True).first()
+    if before is None or called_host(before) == called_host(tool.settings):
+        return
+    raise ValidationError(
+        {"settings": "The tool calls another host now. Enter its credential again, or remove it."}
+    )
+
+
+def called_host(settings: object) -> str:
+    return host_of(str(settings.get("url", ""))) if isinstance(settings, dict) else ""
 
 
 def problems_of_handoff(tool: Tool) -> dict[str, list[str]]:

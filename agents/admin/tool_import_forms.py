@@ -7,6 +7,7 @@ from django import forms
 from django.core.validators import RegexValidator
 from django.http import HttpRequest
 from unfold.widgets import (
+    UnfoldAdminCheckboxSelectMultipleWidget,
     UnfoldAdminFileFieldWidget,
     UnfoldAdminIntegerFieldWidget,
     UnfoldAdminPasswordWidget,
@@ -16,8 +17,8 @@ from unfold.widgets import (
     UnfoldBooleanSwitchWidget,
 )
 
+from agents.offered_tools import Credential
 from agents.runtime.tools.http.openapi_text import LONGEST_DOCUMENT
-from agents.tool_offers import Credential
 from tenants.models import Tenant
 
 MOST_PASTED = 2_000_000
@@ -126,6 +127,13 @@ class ChooseForm(forms.Form):
     names = forms.MultipleChoiceField(
         error_messages={"required": "Choose at least one."},
     )
+    credential_hosts = forms.MultipleChoiceField(
+        label="Send the credential to these hosts, too",
+        required=False,
+        widget=UnfoldAdminCheckboxSelectMultipleWidget,
+        help_text="The document sends some requests to another host than its own server. A host "
+        "gets the credential only if you tick it.",
+    )
     timeout_seconds = forms.IntegerField(
         label="Limit of a call, in seconds",
         min_value=1,
@@ -139,7 +147,11 @@ class ChooseForm(forms.Form):
         help_text="A person must allow each call before it is made.",
     )
 
-    def __init__(self, request: HttpRequest, possible: Iterable[str]) -> None:
+    def __init__(
+        self, request: HttpRequest, possible: Iterable[str], other_hosts: Iterable[str] = ()
+    ) -> None:
         super().__init__(request.POST if request.method == "POST" else None)
         names: Any = self.fields["names"]
         names.choices = [(each, each) for each in possible]
+        hosts: Any = self.fields["credential_hosts"]
+        hosts.choices = [(each, each) for each in other_hosts]

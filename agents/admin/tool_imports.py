@@ -1,6 +1,6 @@
 """Pages that make tools of what others offer: an OpenAPI document, an MCP server."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -11,8 +11,9 @@ from unfold.decorators import action
 
 from agents.admin.tool_import_forms import ChooseForm, McpForm, OfferForm, OpenApiForm
 from agents.kept_offers import KeptOffer, find_offer, forget_offer, keep_offer
-from agents.tool_imports import Terms, candidates_of, import_tools
-from agents.tool_offers import Offer, fetch_document, find_on_server, find_operations
+from agents.offered_tools import Offer
+from agents.tool_imports import Candidate, Terms, candidates_of, import_tools
+from agents.tool_offers import fetch_document, find_on_server, find_operations
 from kernel.console import ConsoleAdmin, add_refusals
 from tenants.models import Tenant
 
@@ -87,7 +88,7 @@ class ToolImports(ConsoleAdmin):
             return self.back_to_list()
         candidates = candidates_of(kept.offer, tenant=tenant, prefix=kept.prefix)
         possible = [each.name for each in candidates if not each.problem]
-        form = ChooseForm(request, possible)
+        form = ChooseForm(request, possible, other_hosts_of(kept, candidates))
         if form.is_bound and form.is_valid() and self.make(request, tenant, kept, form):
             forget_offer(name)
             return self.back_to_list()
@@ -97,6 +98,8 @@ class ToolImports(ConsoleAdmin):
             "candidates": candidates,
             "chosen": request.POST.getlist("names") if form.is_bound else None,
             "skipped": kept.offer.skipped,
+            "credential_host": kept.offer.credential_host if kept.secret else "",
+            "has_credential": bool(kept.secret),
             "again": reverse(
                 f"admin:agents_tool_{'mcp' if kept.offer.kind == 'mcp' else 'openapi'}"
             ),
@@ -110,6 +113,7 @@ class ToolImports(ConsoleAdmin):
         terms = Terms(
             prefix=kept.prefix,
             secret=kept.secret,
+            credential_hosts=frozenset(told["credential_hosts"]),
             needs_approval=told["needs_approval"],
             timeout_seconds=told["timeout_seconds"],
         )
@@ -136,6 +140,12 @@ class ToolImports(ConsoleAdmin):
 
     def back_to_list(self) -> HttpResponse:
         return HttpResponseRedirect(reverse("admin:agents_tool_changelist"))
+
+
+def other_hosts_of(kept: KeptOffer, candidates: Iterable[Candidate]) -> list[str]:
+    """Hosts for which the credential is not meant, if there is one."""
+    hosts = {each.host for each in candidates if not each.is_credential_host and each.host}
+    return sorted(hosts) if kept.secret else []
 
 
 def person_of(request: HttpRequest) -> int:

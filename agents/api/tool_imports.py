@@ -15,10 +15,9 @@ from rest_framework.response import Response
 
 from agents.api.tool_serializers import ToolSerializer
 from agents.models import Tool
+from agents.offered_tools import Credential, Offer
 from agents.tool_imports import Terms, candidates_of, import_tools
 from agents.tool_offers import (
-    Credential,
-    Offer,
     fetch_document,
     find_on_server,
     find_operations,
@@ -38,6 +37,14 @@ class OfferedSerializer(serializers.Serializer[Any]):
     where = serializers.CharField()
     description = serializers.CharField()
     problem = serializers.CharField(help_text="Why it cannot be made; empty if it can.")
+    host = serializers.CharField(help_text="Scheme, host and port that the tool calls.")
+    is_credential_host = serializers.BooleanField(
+        help_text="Whether the credential is meant for this host: the document's own server. "
+        "Others get it only if `credential_hosts` names them."
+    )
+    notes = serializers.ListField(
+        child=serializers.CharField(), help_text="What the tool is made without."
+    )
 
 
 class SkippedSerializer(serializers.Serializer[Any]):
@@ -107,6 +114,15 @@ class ChoiceSerializer(serializers.Serializer[Any]):
 class ImportDocumentSerializer(ChoiceSerializer, DocumentSerializer):
     """A document, and the names of what is to be made of it."""
 
+    credential_hosts = serializers.ListField(
+        child=serializers.CharField(max_length=LONGEST_URL),
+        max_length=100,
+        required=False,
+        default=list,
+        help_text="Hosts that get the credential besides the document's own server, as `host` of "
+        "an offered tool.",
+    )
+
 
 class ImportServerSerializer(ChoiceSerializer, ServerSerializer):
     """A server, and the names of those of its tools that are to be made."""
@@ -152,6 +168,7 @@ class ToolImportsViewSet(TenantViewSet[Tool]):
         terms = Terms(
             prefix=told["prefix"],
             secret=told["credential"],
+            credential_hosts=frozenset(told.get("credential_hosts", ())),
             needs_approval=told["needs_approval"],
             timeout_seconds=told["timeout_seconds"],
         )

@@ -17,11 +17,21 @@ class ImportedTool:
     description: str
     schema: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What was left out of it, in sentences for who chooses."""
 
     @property
     def tool_name(self) -> str:
         """The name with letters, digits, - and _ only, of at most 64 characters."""
         return re.sub(r"[^A-Za-z0-9_-]+", "_", self.name).strip("_")[:LONGEST_NAME] or "tool"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """An operation, or a tool of a server, that cannot become a tool here."""
+
+    name: str
+    reason: str
 
 
 def unique(tools: Iterable[ImportedTool]) -> tuple[ImportedTool, ...]:

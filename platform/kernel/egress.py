@@ -158,6 +158,8 @@ class Egress:
                     **request.headers,
                 },
                 data=request.body or None,
+                # Without a body there is nothing whose type could be named.
+                skip_auto_headers=("content-type",),
                 allow_redirects=False,
             ) as answer,
         ):

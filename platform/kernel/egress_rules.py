@@ -141,6 +141,19 @@ def split(url: str) -> SplitResult:
     return parts
 
 
+def read_origin(url: str) -> str:
+    """`https://host:port` in one spelling, the usual port left out: two URLs with the same origin
+    are answered by the same server. Raises TargetRefused for what is no URL.
+    """
+    parts = split(url)
+    if parts.scheme not in PORTS:
+        raise TargetRefused
+    host, literal = read_host(parts.hostname or "")
+    port = parts.port if parts.port is not None else PORTS[parts.scheme]
+    target = Target(scheme=parts.scheme, host=host, port=port, path="", literal=literal)
+    return target.url
+
+
 def read_host(text: str) -> tuple[str, Address | None]:
     """A host in one spelling, and as an address if it is one. Raises TargetRefused."""
     try:

@@ -7,7 +7,7 @@ import msgspec
 
 from inference.relay.parameters import explain
 
-Settings = TypeVar("Settings", bound="KindSettings")
+Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

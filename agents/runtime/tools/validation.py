@@ -10,10 +10,11 @@ from agents.runtime.arguments import WrongArguments, ensure_schema
 from agents.runtime.tool_output import storable_json
 from agents.runtime.tools.agent_settings import AgentSettings
 from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
-from agents.runtime.tools.http.settings import CONTROL, HttpSettings, ensure_makeable
+from agents.runtime.tools.http.parameters import CONTROL
+from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
 from agents.runtime.tools.settings import WrongSettings, read_settings
-from kernel.egress_rules import EgressRules, TargetRefused
+from kernel.egress_rules import EgressRules, TargetRefused, read_origin
 
 LARGEST_SCHEMA = 64 * 1024
 """Bytes: the model reads it with every question."""
@@ -98,7 +99,20 @@ def problems_of_credential(credential: str) -> Iterable[Problem]:
 def check_http(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:
     read = read_settings(settings, HttpSettings)
     ensure_makeable(read)
-    ensure_target(read.url.replace("{", "").replace("}", ""))
+    ensure_target(without_braces(read.url))
+
+
+def host_of(url: str) -> str:
+    """Scheme, host and port in one spelling: who gets what is sent to `url`. Empty for no URL."""
+    try:
+        return read_origin(without_braces(url))
+    except TargetRefused:
+        return ""
+
+
+def without_braces(url: str) -> str:
+    """A URL of settings as one that can be read: placeholders are never in its host."""
+    return url.replace("{", "").replace("}", "")
 
 
 def check_mcp(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:

@@ -56,6 +56,54 @@ def test_a_credential_stays_until_it_is_replaced_or_forgotten(console, acme, tol
     assert rows(Tool).get().credential == kept
 
 
+def make_orders(acme):
+    return make_tool(
+        acme,
+        **{name: ORDERS[name] for name in ("name", "kind", "description")},
+        settings=json.loads(ORDERS["settings"]),
+        schema=json.loads(ORDERS["schema"]),
+        credential=SECRET,
+    )
+
+
+@pytest.mark.parametrize(
+    ("url", "given", "stored"),
+    [
+        ("https://93.184.216.35/orders/{number}", {}, None),
+        ("https://93.184.216.34:8443/orders/{number}", {}, None),
+        ("https://93.184.216.35/", {"new_credential": SECRET}, SECRET),
+        ("https://93.184.216.35/", {"forget_credential": "on"}, ""),
+        ("https://93.184.216.34/v2/{number}", {}, SECRET),
+    ],
+)
+def test_a_stored_credential_does_not_follow_a_tool_to_another_host(
+    console, acme, url, given, stored
+):
+    tool = make_orders(acme)
+
+    answer = console.post(
+        page("tool_change", tool.pk), {**ORDERS, "settings": json.dumps({"url": url}), **given}
+    )
+
+    if stored is None:
+        assert "another host" in str(answer.context["adminform"].form.errors["settings"])
+    else:
+        assert (rows(Tool).get().settings["url"], rows(Tool).get().credential) == (url, stored)
+
+
+def test_the_management_api_keeps_a_credential_at_its_host(console, acme):
+    tool = make_orders(acme)
+    body = {"settings": {"url": "https://93.184.216.35/"}}
+
+    answers = [
+        console.patch(f"/api/v1/tools/{tool.pk}", each, content_type="application/json")
+        for each in (body, {**body, "credential": "new"}, {"description": "x"})
+    ]
+
+    assert [answer.status_code for answer in answers] == [400, 200, 200]
+    assert (rows(Tool).get().credential, rows(Tool).get().description) == ("new", "x")
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

@@ -22,7 +22,8 @@ from tests.fixtures.tools import make_tool
 PETS = json.loads((Path(__file__).parents[2] / "fixtures" / "pets_openapi.json").read_text())
 SECRET = "sesame-open-now"
 SERVER = {"servers": [{"url": "https://93.184.216.34/v2"}]}
-DOCUMENT = json.dumps({**PETS, **SERVER})
+SKIPPED = {"/x": {"get": {"parameters": [{"name": "s", "in": "body", "required": True}]}}}
+DOCUMENT = json.dumps({**PETS, **SERVER, "paths": {**PETS["paths"], **SKIPPED}})
 PAGE = "admin:agents_tool_openapi"
 
 
@@ -53,7 +54,7 @@ def test_the_operations_of_a_document_are_shown_before_anything_is_made(console,
 
     assert re.search(r"GET</b>\s*https://93.184.216.34/v2/pets/\{id\}", text)
     assert "One pet" in text
-    assert "The parameter &#x27;s&#x27; stands in a cookie." in text
+    assert "The parameter &#x27;s&#x27; stands in &#x27;body&#x27;." in text
     assert not rows(Tool).exists()
 
 
@@ -72,6 +73,42 @@ def test_what_is_ticked_becomes_tools_with_their_credential(console, acme, rival
     assert [entry.actor for entry in LogEntry.objects.filter(object_repr="p_pets_get")] == [
         operator
     ]
+
+
+ELSEWHERE = {
+    "/else": {"servers": [{"url": "https://93.184.216.35"}], "get": {"operationId": "else"}}
+}
+TWO_HOSTS = json.dumps({**PETS, **SERVER, "paths": {**PETS["paths"], **ELSEWHERE}})
+
+
+def test_a_host_that_is_not_the_documents_own_is_shown_and_gets_no_credential(console, acme):
+    offered = offer(console, acme, document=TWO_HOSTS, new_credential=SECRET)
+    choose(console, offered, "else", "pets_get")
+
+    assert "It calls https://93.184.216.35, not https://93.184.216.34." in text_of(offered)
+    assert [(tool.name, tool.credential) for tool in rows(Tool).order_by("name")] == [
+        ("else", ""), ("pets_get", SECRET),
+    ]  # fmt: skip
+
+
+def test_another_host_gets_the_credential_if_a_person_allows_it(console, acme):
+    offered = offer(console, acme, document=TWO_HOSTS, new_credential=SECRET)
+    choose(console, offered, "else", credential_hosts=["https://93.184.216.35"])
+
+    assert rows(Tool).get().credential == SECRET
+
+
+def test_one_server_inside_holds_up_its_own_operations_only(console, acme):
+    inside = {"/in": {"servers": [{"url": "https://10.0.0.1"}], "get": {"operationId": "inside"}}}
+    document = json.dumps({**PETS, **SERVER, "paths": {**PETS["paths"], **inside}})
+
+    offered = offer(console, acme, document=document)
+    refused = choose(console, offered, "inside")
+
+    assert "not public" in text_of(offered)
+    assert refused.context["form"].errors["names"]
+    choose(console, offered, "pets_get")
+    assert [tool.name for tool in rows(Tool)] == ["pets_get"]
 
 
 def test_a_name_that_is_taken_cannot_be_ticked(console, acme, rival):

@@ -171,6 +171,13 @@ def test_whatever_an_argument_is_the_host_stays(value):
         {"headers": {"X-A": "a\r\nb"}},
         {"credential_header": "Transfer-Encoding"},
         {"credential_header": ""},
+        {"content_type": "a\r\nb"},
+        {"parameters": [{"argument": "a", "in": "path"}]},
+        {"parameters": [{"argument": "a", "in": "header", "name": "Host"}]},
+        {"parameters": [{"argument": "a", "in": "header", "name": "x y"}]},
+        {"parameters": [{"argument": "a", "in": "cookie", "name": "a=b; c"}]},
+        {"parameters": [{"argument": "a", "in": "query", "style": "matrix"}]},
+        {"parameters": [{"argument": "a", "in": "query", "content": "image/png"}]},
     ],
 )
 def test_settings_that_could_not_be_meant_are_refused(given):
@@ -202,6 +209,30 @@ async def test_a_body_arrives_as_it_was_made(server):
     method, _, headers, body = server.last
     assert (method, json.loads(body)) == ("POST", {"name": "é"})
     assert headers["Content-Type"] == "application/json"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE"])
+async def test_a_request_without_a_body_has_no_content_type(server, method):
+    await call(server, method=method, rest="query")
+
+    _, _, headers, body = server.last
+    assert (body, "Content-Type" in headers) == (b"", False)
+
+
+STYLED = [
+    {"argument": "ids", "in": "query", "style": "pipeDelimited"},
+    {"argument": "filter", "in": "query", "style": "deepObject"},
+    {"argument": "who", "in": "cookie", "name": "session"},
+]
+
+
+async def test_parameters_arrive_as_they_are_styled(server):
+    arguments = {"ids": ["a", "b|c"], "filter": {"x": "1 2"}, "who": "me; admin=1"}
+
+    await call(server, arguments, parameters=STYLED)
+
+    assert server.query == {"ids": "a|b|c", "filter[x]": "1 2"}
+    assert server.last[2]["Cookie"] == "session=me%3B%20admin%3D1"
 
 
 ANSWERS = [

@@ -28,7 +28,7 @@ def request_of(tool, arguments):
 
 
 def test_operations_become_tools_under_names_that_models_can_call(pets):
-    assert list(pets) == ["pets_get", "replace_pet", "post_pets"]
+    assert list(pets) == ["pets_get", "replace_pet", "post_pets", "delete_pets"]
     assert pets["pets_get"].description == "One pet"
     assert pets["post_pets"].description == "POST /pets"
 
@@ -76,10 +76,13 @@ def test_schemas_come_along_with_what_they_refer_to(pets, name, arguments):
 
 
 def test_what_cannot_be_a_tool_is_said():
-    imported = import_operations(PETS)
+    parameter = {"name": "s", "in": "body", "required": True}
+    paths = {"/pets": {"delete": {"parameters": [parameter]}}}
+
+    imported = import_operations({**PETS, "paths": paths})
 
     assert [(each.name, each.reason) for each in imported.skipped] == [
-        ("delete/pets", "The parameter 's' stands in a cookie.")
+        ("delete/pets", "The parameter 's' stands in 'body'.")
     ]
 
 

@@ -15,7 +15,7 @@ DOCUMENT = json.dumps(
         "servers": [{"url": "https://93.184.216.34/v1"}],
         "paths": {
             "/orders": {"get": {"summary": "All orders"}, "post": {"operationId": "order"}},
-            "/cookie": {"get": {"parameters": [{"name": "s", "in": "cookie", "required": True}]}},
+            "/odd": {"get": {"parameters": [{"name": "s", "in": "body", "required": True}]}},
         },
     }
 )
@@ -37,9 +37,7 @@ def test_what_a_document_offers_is_told_and_nothing_stored(developer):
     assert [(each["name"], each["method"], each["problem"]) for each in told["tools"]] == [
         ("get_orders", "GET", ""), ("order", "POST", ""),
     ]  # fmt: skip
-    assert told["skipped"] == [
-        {"name": "get/cookie", "reason": "The parameter 's' stands in a cookie."}
-    ]
+    assert told["skipped"] == [{"name": "get/odd", "reason": "The parameter 's' stands in 'body'."}]
     assert not rows(Tool).exists()
 
 
@@ -60,6 +58,35 @@ def test_what_is_named_is_made(developer, acme):
     tool = rows(Tool).get(name="order")
     assert (tool.tenant, tool.credential) == (acme, SECRET)
     assert (tool.settings["credential_header"], tool.settings["credential_prefix"]) == ("x-key", "")
+
+
+ELSEWHERE = {
+    "/else": {"servers": [{"url": "https://93.184.216.35"}], "get": {"operationId": "else"}}
+}
+
+
+@pytest.mark.parametrize(
+    ("allowed", "stored"), [([], ""), (["https://93.184.216.35"], SECRET), (["evil.example"], "")]
+)
+def test_a_credential_goes_to_the_documents_own_host_unless_another_is_named(
+    developer, allowed, stored
+):
+    document = json.loads(DOCUMENT)
+    document["paths"] |= ELSEWHERE
+    text = json.dumps(document)
+
+    shown = post(developer, "find-openapi", document=text).json()["tools"]
+    body = {"document": text, "names": ["else", "order"], "credential": SECRET}
+    post(developer, "import-openapi", **body, credential_hosts=allowed)
+
+    assert {each["name"]: (each["host"], each["is_credential_host"]) for each in shown} == {
+        "get_orders": ("https://93.184.216.34", True),
+        "order": ("https://93.184.216.34", True),
+        "else": ("https://93.184.216.35", False),
+    }
+    assert (rows(Tool).get(name="else").credential, rows(Tool).get(name="order").credential) == (
+        stored, SECRET,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("names", [["order", "nothing"], ["order", "get_orders"], []])

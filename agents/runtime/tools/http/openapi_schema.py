@@ -1,22 +1,37 @@
-"""Schemas of OpenAPI documents as JSON schemas of arguments. Pure.
+"""Schemas of OpenAPI documents as JSON schemas of the arguments of a request. Pure.
 
-OpenAPI 3.0 has words of its own (`nullable`, a boolean `exclusiveMinimum`); what is shared stands
-under `#/components/schemas`, and comes along under `$defs`, so that circles stay what they are.
+OpenAPI 3.0 has words of its own (`nullable`, a boolean `exclusiveMinimum`). What is referred to
+comes along under `$defs`, so that circles stay what they are. What is `readOnly` is no part of a
+request, and is neither offered nor demanded.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
-PREFIX = "#/components/schemas/"
-DROPPED = frozenset({"example", "examples", "xml", "externalDocs", "discriminator", "nullable"})
-MOST_DEFINITIONS = 100
-MOST_PARTS = 5_000
+from agents.runtime.tools.http.openapi_references import WrongReference, resolve, resolve_parts
+
+__all__ = ["Definitions", "WrongReference", "argument_schema", "resolve"]
+
+DROPPED = frozenset(
+    {"example", "examples", "xml", "externalDocs", "discriminator", "nullable", "readOnly"}
+)
+MAPPINGS = frozenset(
+    {"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"}
+)
+"""Keywords whose members are names, not keywords."""
+VALUES = frozenset({"enum", "const", "default", "required", "dependentRequired"})
+COMPOSITIONS = ("allOf", "anyOf", "oneOf")
+LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
+MAX_DEFINITIONS = 100
+MAX_PARTS = 5_000
 """Of the schemas of one operation."""
-DEEPEST = 40
+MAX_LOOKUPS = 50_000
+"""Of properties that may be `readOnly`, for one operation."""
+MAX_DEPTH = 40
+TOO_LONG = "Its arguments are described at too great length for a tool."
 
-
-class WrongReference(Exception):
-    """Something cannot be followed or taken along; the text says what."""
+Schema = dict[str, Any]
 
 
 class Definitions:
@@ -24,102 +39,155 @@ class Definitions:
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
-        self.adopted: dict[str, Any] = {}
+        self._has_siblings = not str(document.get("openapi", "")).startswith("3.0")
+        """Whether what stands beside a `$ref` means something: not in OpenAPI 3.0."""
+        self._names: dict[str, str] = {}
+        self.adopted: Schema = {}
         self._parts = 0
+        self._lookups = 0
 
-    def adopt(self, schema: Any) -> dict[str, Any]:
+    def adopt(self, schema: Any) -> Schema:
         """The schema in the words of JSON schema; one that is none allows everything.
 
         Raises WrongReference.
         """
         return self._converted(schema, 0) if isinstance(schema, dict) else {}
 
-    def _converted(self, schema: dict[str, Any], depth: int) -> dict[str, Any]:
+    def is_read_only(self, schema: Any) -> bool:
+        """Whether a property is one of responses only, by itself or by what it refers to."""
+        if not isinstance(schema, dict):
+            return False
+        return any(part.get("readOnly") is True for part in resolve_parts(schema, self._document))
+
+    def read_only_names(self, schema: Schema) -> frozenset[str]:
+        """The properties of an object that are `readOnly`, those of its `allOf` included."""
+        names: set[str] = set()
+        seen: set[int] = set()
+        waiting: list[Any] = [schema]
+        while waiting:
+            for part in resolve_parts(waiting.pop(), self._document):
+                if id(part) in seen:
+                    break
+                seen.add(id(part))
+                properties = part.get("properties")
+                for name, each in properties.items() if isinstance(properties, dict) else ():
+                    self._look_up()
+                    if self.is_read_only(each):
+                        names.add(name)
+                waiting += listed(part.get("allOf"))
+        return frozenset(names)
+
+    def _look_up(self) -> None:
+        self._lookups += 1
+        if self._lookups > MAX_LOOKUPS:
+            raise WrongReference(TOO_LONG)
+
+    def _converted(
+        self, schema: Schema, depth: int, hidden: frozenset[str] = frozenset()
+    ) -> Schema:
+        """`hidden` are properties of this object that another schema for it calls `readOnly`."""
         self._parts += 1
-        if self._parts > MOST_PARTS:
-            raise WrongReference("Its arguments are described at too great length for a tool.")
-        if depth > DEEPEST:
+        if self._parts > MAX_PARTS:
+            raise WrongReference(TOO_LONG)
+        if depth > MAX_DEPTH:
             return {}
         target = schema.get("$ref")
         if isinstance(target, str):
-            return self._reference(target, depth)
+            return self._reference(schema, target, depth)
+        if "properties" in schema or "allOf" in schema:
+            hidden |= self.read_only_names(schema)
         converted = {
-            key: self._value(key, value, depth)
+            key: self._value(key, value, depth, hidden)
             for key, value in schema.items()
-            if key not in DROPPED and not (key.startswith("exclusive") and value in (True, False))
+            if key not in DROPPED and not key.startswith("x-")
         }
-        kind = converted.get("type")
-        if schema.get("nullable") is True and isinstance(kind, str):
-            converted["type"] = [kind, "null"]
-        return converted
+        without_hidden(converted, hidden)
+        with_exclusive_limits(converted)
+        return nullable(converted) if schema.get("nullable") is True else converted
 
-    def _value(self, key: str, value: Any, depth: int) -> Any:
-        if key in {"enum", "const", "default", "required"}:
+    def _value(self, key: str, value: Any, depth: int, hidden: frozenset[str]) -> Any:
+        if key in VALUES:
             return value
         if isinstance(value, dict):
-            if key in {"properties", "$defs", "patternProperties"}:
+            if key in MAPPINGS:
                 return {
                     name: self._converted(each, depth + 1) if isinstance(each, dict) else {}
                     for name, each in value.items()
+                    if not (key == "properties" and name in hidden)
                 }
             return self._converted(value, depth + 1)
         if isinstance(value, list):
+            of_the_same = hidden if key in COMPOSITIONS else frozenset()
             return [
-                self._converted(each, depth + 1) if isinstance(each, dict) else each
+                self._converted(each, depth + 1, of_the_same) if isinstance(each, dict) else each
                 for each in value
             ]
         return value
 
-    def _reference(self, target: str, depth: int) -> dict[str, Any]:
+    def _reference(self, schema: Schema, target: str, depth: int) -> Schema:
         found = resolve({"$ref": target}, self._document)
-        name = target.removeprefix(PREFIX)
-        if target == name or "/" in name:
-            # It is described elsewhere in the document: written out, as often as it is met.
-            return self._converted(dict(found), depth + 1)
-        if len(self.adopted) >= MOST_DEFINITIONS:
-            return {}
-        if name not in self.adopted:
+        name = self._names.get(target)
+        if name is None:
+            if len(self._names) >= MAX_DEFINITIONS:
+                return {}
+            name = self._names[target] = self._new_name(target)
             self.adopted[name] = {}  # a circle meets it while it is being made
             self.adopted[name] = self._converted(dict(found), depth + 1)
-        return {"$ref": f"#/$defs/{name}"}
+        converted: Schema = {"$ref": f"#/$defs/{name}"}
+        if self._has_siblings:
+            beside = {key: value for key, value in schema.items() if key != "$ref"}
+            converted |= self._converted(beside, depth + 1) if beside else {}
+        elif isinstance(schema.get("description"), str):
+            converted["description"] = schema["description"]
+        return nullable(converted) if schema.get("nullable") is True else converted
+
+    def _new_name(self, target: str) -> str:
+        """A name that a JSON pointer writes as it is."""
+        plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", target.rpartition("/")[2])[:60] or "schema"
+        taken = set(self._names.values())
+        return plain if plain not in taken else f"{plain}_{len(taken)}"
 
 
-def resolve(value: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What `value` stands for, inside the document; empty if it is no object.
-
-    Raises WrongReference for a reference to elsewhere, to nothing, or in a circle.
-    """
-    target = ""
-    for _ in range(DEEPEST):
-        if not isinstance(value, dict):
-            return {}
-        told = value.get("$ref")
-        if not isinstance(told, str):
-            return value
-        target = told
-        value = at(document, target)
-    raise WrongReference(f"The reference {target[:100]!r} goes round in a circle.")
+def without_hidden(schema: Schema, hidden: frozenset[str]) -> None:
+    required = schema.get("required")
+    if not hidden or not isinstance(required, list):
+        return
+    schema["required"] = [each for each in required if each not in hidden]
+    if not schema["required"]:
+        del schema["required"]
 
 
-def at(document: Mapping[str, Any], pointer: str) -> Any:
-    """RFC 6901, inside the document only. Raises WrongReference."""
-    if not pointer.startswith("#/"):
-        raise WrongReference(
-            f"It refers to {pointer[:100]!r}, outside of the document: nothing is fetched."
+def with_exclusive_limits(schema: Schema) -> None:
+    """OpenAPI 3.0: `minimum: 5` with `exclusiveMinimum: true`. JSON schema: the limit itself."""
+    for limit, exclusive in LIMITS:
+        if not isinstance(schema.get(exclusive), bool):
+            continue
+        if schema.pop(exclusive) and limit in schema:
+            schema[exclusive] = schema.pop(limit)
+
+
+def nullable(schema: Schema) -> Schema:
+    """Which allows null besides."""
+    kind = schema.get("type")
+    if isinstance(kind, str):
+        allowed = schema.get("enum")
+        more = (
+            {"enum": [*allowed, None]} if isinstance(allowed, list) and None not in allowed else {}
         )
-    place: Any = document
-    for step in pointer.removeprefix("#/").split("/"):
-        key = step.replace("~1", "/").replace("~0", "~")
-        if not isinstance(place, dict) or key not in place:
-            raise WrongReference(f"It refers to {pointer[:100]!r}, which is not there.")
-        place = place[key]
-    return place
+        return {**schema, "type": [kind, "null"], **more}
+    if "$ref" in schema or any(key in schema for key in COMPOSITIONS):
+        return {"anyOf": [schema, {"type": "null"}]}
+    return schema
+
+
+def listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def argument_schema(
     properties: Mapping[str, Any], required: list[str], definitions: Definitions
-) -> dict[str, Any]:
-    schema: dict[str, Any] = {"type": "object", "properties": dict(properties)}
+) -> Schema:
+    schema: Schema = {"type": "object", "properties": dict(properties)}
     if required:
         schema["required"] = list(dict.fromkeys(required))
     if definitions.adopted:

@@ -6,12 +6,14 @@ change the host, the path's levels, or the lines of the head.
 
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 
 from agents.runtime.arguments import WrongArguments
-from agents.runtime.tools.http.settings import CONTROL, PLACEHOLDER, HttpSettings
+from agents.runtime.tools.http.parameters import CONTROL, Parameter
+from agents.runtime.tools.http.settings import PLACEHOLDER, HttpSettings
+from agents.runtime.tools.http.styles import text_of, write_header, write_pairs, write_segment
 from agents.runtime.tools.settings import WrongSettings
 from kernel.egress import Request
 
@@ -33,39 +35,69 @@ def build(settings: HttpSettings, arguments: Mapping[str, Any], credential: str)
         headers[settings.credential_header.lower()] = header_of(settings, credential)
     return Request(
         method=settings.method,
-        url=url_of(settings, arguments, pairs_of(settings, arguments, in_query)),
+        url=url_of(settings, arguments, in_query),
         headers=headers,
         body=body,
     )
 
 
-def url_of(settings: HttpSettings, arguments: Mapping[str, Any], pairs: Pairs) -> str:
+def url_of(
+    settings: HttpSettings, arguments: Mapping[str, Any], in_query: Mapping[str, Any]
+) -> str:
     base, _, query = settings.url.partition("#")[0].partition("?")
-    path = fill(base, arguments, place="path")
-    queries = [fill(query, arguments, place="query"), urlencode(pairs)]
+    path = fill_path(base, settings, arguments)
+    queries = [
+        PLACEHOLDER.sub(lambda match: quote(given(match[1], arguments), safe=""), query),
+        urlencode(pairs_of(settings, arguments)),
+        *styled_pairs(settings, arguments, place="query"),
+        urlencode([pair for name, value in in_query.items() for pair in repeated(name, value)]),
+    ]
     joined = "&".join(part for part in queries if part)
     return f"{path}?{joined}" if joined else path
 
 
-def fill(template: str, arguments: Mapping[str, Any], *, place: str) -> str:
-    """Placeholders replaced, each value quoted so that it stays in its place."""
+def given(name: str, arguments: Mapping[str, Any]) -> str:
+    if name not in arguments:
+        raise WrongArguments(f"{name}: It is missing.")
+    return text_of(arguments[name])
+
+
+def fill_path(template: str, settings: HttpSettings, arguments: Mapping[str, Any]) -> str:
+    """Placeholders replaced, each value quoted so that it stays in its segment."""
+    styled = {each.argument: each for each in settings.parameters if each.place == "path"}
 
     def value(name: str) -> str:
-        if name not in arguments:
-            raise WrongArguments(f"{name}: It is missing.")
-        text = text_of(arguments[name])
-        levels = text.replace("\\", "/").split("/")
-        if place == "path" and (not text or {".", ".."} & set(levels)):
+        text = given(name, arguments)
+        if arguments[name] in (None, "", [], {}) or climbs(text):
             raise WrongArguments(f"{name}: {text[:100]!r} cannot stand in a path.")
-        return quote(text, safe="")
+        parameter = styled.get(name) or Parameter(argument=name, place="path")
+        return write_segment(parameter, arguments[name])
 
-    return PLACEHOLDER.sub(lambda match: value(match[1]), template)
+    segments = template.split("/")
+    filled = [PLACEHOLDER.sub(lambda match: value(match[1]), each) for each in segments]
+    for segment, before in zip(filled, segments, strict=True):
+        if segment != before and (not segment or climbs(unquote(segment))):
+            # Made of several values, or of one and what a style puts before it.
+            raise WrongArguments(f"{segment[:100]!r} cannot stand in a path.")
+    return "/".join(filled)
 
 
-def pairs_of(
-    settings: HttpSettings, arguments: Mapping[str, Any], rest: Mapping[str, Any]
-) -> Pairs:
-    """The query that is not part of the URL's own; a list is repeated."""
+def climbs(text: str) -> bool:
+    return bool({".", ".."} & set(text.replace("\\", "/").split("/")))
+
+
+def styled_pairs(settings: HttpSettings, arguments: Mapping[str, Any], *, place: str) -> list[str]:
+    """`name=value` of each parameter in `place` whose argument is given."""
+    return [
+        pair
+        for parameter in settings.parameters
+        if parameter.place == place and parameter.argument in arguments
+        for pair in write_pairs(parameter, arguments[parameter.argument])
+    ]
+
+
+def pairs_of(settings: HttpSettings, arguments: Mapping[str, Any]) -> Pairs:
+    """What templates make of the query; a list is repeated."""
     pairs: Pairs = []
     for name, template in settings.query.items():
         lone = PLACEHOLDER.fullmatch(template)
@@ -73,8 +105,6 @@ def pairs_of(
             pairs.append((name, plain(template, arguments)))
         elif lone[1] in arguments:
             pairs += repeated(name, arguments[lone[1]])
-    for name, value in rest.items():
-        pairs += repeated(name, value)
     return pairs
 
 
@@ -85,26 +115,32 @@ def repeated(name: str, value: Any) -> Pairs:
 
 def plain(template: str, arguments: Mapping[str, Any]) -> str:
     """Placeholders replaced as they are; missing ones by nothing."""
-    return PLACEHOLDER.sub(lambda match: text_of(arguments.get(match[1], "")), template)
+    return PLACEHOLDER.sub(
+        lambda match: header_text(match[1], arguments[match[1]]) if match[1] in arguments else "",
+        template,
+    )
 
 
-def text_of(value: Any) -> str:
-    """As people write it in an address: true and not True, JSON for what has parts."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode()
-    return msgspec.json.encode(value).decode()
+def header_text(name: str, value: Any) -> str:
+    return write_header(Parameter(argument=name, place="header"), value)
 
 
 def filled_headers(settings: HttpSettings, arguments: Mapping[str, Any]) -> dict[str, str]:
     headers = {}
     for name, template in settings.headers.items():
         lone = PLACEHOLDER.fullmatch(template)
-        if lone is not None and lone[1] not in arguments:
-            continue
-        value = plain(template, arguments)
+        if lone is None or lone[1] in arguments:
+            headers[name.lower()] = plain(template, arguments)
+    for parameter in settings.parameters:
+        value = arguments.get(parameter.argument)
+        if parameter.place == "header" and value is not None:
+            headers[parameter.wire_name.lower()] = write_header(parameter, value)
+    cookies = styled_pairs(settings, arguments, place="cookie")
+    if cookies:
+        headers["cookie"] = "; ".join([*filter(None, [headers.get("cookie")]), *cookies])
+    for name, value in headers.items():
         if CONTROL.search(value):
             raise WrongArguments(f"The header {name} must not hold control characters.")
-        headers[name.lower()] = value
     return headers
 
 
@@ -121,12 +157,17 @@ def body_of(
     if settings.body_argument:
         if settings.body_argument not in arguments:
             return b"", ""
-        return msgspec.json.encode(arguments[settings.body_argument]), JSON
+        body = msgspec.json.encode(arguments[settings.body_argument])
+        return body, settings.content_type or JSON
+    fields = styled_pairs(settings, arguments, place="form")
+    if settings.omit_empty_body and not left and not fields:
+        return b"", ""
     match settings.place_of_rest:
         case "json":
-            return msgspec.json.encode(left), JSON
+            return msgspec.json.encode(left), settings.content_type or JSON
         case "form":
             pairs = [pair for name, value in left.items() for pair in repeated(name, value)]
-            return urlencode(pairs).encode(), FORM
+            text = "&".join(filter(None, [urlencode(pairs), *fields]))
+            return text.encode(), settings.content_type or FORM
         case _:
             return b"", ""

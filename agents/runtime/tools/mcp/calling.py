@@ -9,7 +9,7 @@ from typing import Any
 
 from agents.runtime.imported_tool import ImportedTool
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
-from agents.runtime.tools.http.settings import CONTROL
+from agents.runtime.tools.http.parameters import CONTROL
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
 from agents.runtime.tools.settings import WrongSettings, read_settings
 from kernel.egress import Egress
