@@ -44,9 +44,11 @@ class Door:
         self._measure(call, status)
 
     def _handler(self, method: str) -> Handler:
-        handler = self._handlers.get(method)
+        # RFC 9110 §9.3.2: HEAD is GET without the body, which the server leaves out.
+        handler = self._handlers.get("GET" if method == "HEAD" else method)
         if handler is None:
-            raise MethodNotAllowed(allow=", ".join(sorted(self._handlers)))
+            allowed = {*self._handlers, *({"HEAD"} if "GET" in self._handlers else ())}
+            raise MethodNotAllowed(allow=", ".join(sorted(allowed)))
         return handler
 
     async def _refuse(self, call: Call, error: PlatformError) -> int:

@@ -8,6 +8,9 @@ from channels.routing import ProtocolTypeRouter
 from django.core.asgi import get_asgi_application
 
 from config.edge import configuration_errors_as_sentences
+from kernel.asgi import refuse_socket
 
 with configuration_errors_as_sentences():
-    application = ProtocolTypeRouter({"http": get_asgi_application()})
+    application = ProtocolTypeRouter(
+        {"http": get_asgi_application(), "websocket": refuse_socket},
+    )

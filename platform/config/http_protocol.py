@@ -1,59 +1,230 @@
-"""uvicorn's HTTP with one system call per answer: a head leaves together with what follows it."""
+"""uvicorn's HTTP within limits, and with one system call per answer."""
 
 import asyncio
 from asyncio.transports import BaseTransport
 from typing import Any, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-HEAD = b"HTTP/1.1 "
+from agents.doors.rendering import error_object
+from config import client_limits as limits
+from config.client_limits import Place, clients_of, is_body_late
+from config.half_closed import HalfClosed
+from config.joined_heads import JoinedHeads
+from kernel.errors import PlatformError
+
+PIECE_BYTES = 16 * 1024
+"""What is parsed at once, so that bytes which are no body are counted before a body follows."""
+LINGER_SECONDS = 2.0
+"""In which a refused client's bytes are thrown away. Closed at once, the client would see a reset
+connection instead of the answer.
+"""
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """uvicorn writes the head of an answer and its body apart, and uvloop sends each at once.
+    """Refuses what is too large or too slow before anybody works on it."""
 
-    To send is the dearest thing that happens to a short answer, so once is better than twice.
-    """
+    _place: Place | None = None
+    _refused = False
+    _upgraded = False
+    _in_head = True
+    """Until the head's end; then headers are trailers."""
+    _head_bytes = 0
+    _other_bytes = 0
+    """Since the last piece of a body, or since the request's begin."""
+    _head_since: float | None = None
+    _body_since: float | None = None
+    _body_at = 0.0
+    _body_bytes = 0
 
     def connection_made(self, transport: BaseTransport) -> None:
         joined = JoinedHeads(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", joined))
+        self._joined = joined
+        self._half_closed = HalfClosed(self, joined)
+        clients = clients_of(self.server_state, self.config)
+        clients.watch(self.loop)
+        self._head_since = self.loop.time()
+        try:
+            self._place = clients.take_place(self.client)
+        except limits.TooManyConnections as error:
+            self.refuse(error)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._half_closed.stop()
+        self._head_since = self._body_since = None
+        if self._place is not None:
+            self._place.leave()
+        super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn always closes
+        """A client that has sent a whole request may close its side and wait for the answer."""
+        if self._refused or not self.is_whole:
+            return False
+        return self._half_closed.begin()
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that came are whole requests."""
+        return self._head_since is None and self._body_since is None and self.cycle is not None
+
+    # What a client sends is counted.
+
+    def data_received(self, data: bytes) -> None:
+        if self._head_since is None and self._body_since is None and not self._refused:
+            self._head_since = self.loop.time()
+        if len(data) <= PIECE_BYTES:
+            self._receive(data)
+            return
+        for start in range(0, len(data), PIECE_BYTES):
+            self._receive(data[start : start + PIECE_BYTES])
+
+    def _receive(self, data: bytes) -> None:
+        if self._refused or self._upgraded or self.transport.is_closing():
+            return
+        self._other_bytes += len(data)
+        super().data_received(data)
+        if max(self._other_bytes, self._head_bytes) > limits.MAX_HEAD_BYTES:
+            self.refuse(limits.HeadTooLarge())
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._in_head = True
+        self._head_bytes = 0
+        if self._head_since is None:
+            self._head_since = self.loop.time()
+
+    def on_url(self, url: bytes) -> None:
+        self._head_bytes += len(url)
+        super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self._head_bytes += len(name) + len(value) + limits.HEADER_OVERHEAD_BYTES
+        if self._in_head:  # the application has the headers already when trailers come
+            super().on_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        if self._head_bytes > limits.MAX_HEAD_BYTES:
+            self.refuse(limits.HeadTooLarge())
+        if self._refused:
+            return
+        self._in_head = False
+        self._head_since = None
+        self._body_since = self._body_at = self.loop.time()
+        self._head_bytes = self._body_bytes = 0
+        super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._refused:
+            return
+        self._other_bytes = 0
+        self._body_bytes += len(body)
+        self._body_at = self.loop.time()
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._refused:
+            return
+        self._body_since = None
+        self._other_bytes = 0
+        if self._head_bytes > limits.MAX_HEAD_BYTES:
+            self.refuse(limits.HeadTooLarge())
+            return
+        super().on_message_complete()
+
+    def check_time(self, now: float) -> None:
+        """Refuse a request that is late."""
+        if self._refused:
+            return
+        if self._body_since is not None:
+            self._check_body(self._body_since, now)
+            return
+        late = self._head_since is not None and now - self._head_since > limits.HEAD_TIMEOUT_SECONDS
+        if late and not self._is_busy:
+            self._end_late_head()
+
+    def _check_body(self, since: float, now: float) -> None:
+        if self.flow.read_paused:  # it is we who are late
+            self._body_since, self._body_at = since + limits.SWEEP_SECONDS, now
+            return
+        silent = now - self._body_at
+        if is_body_late(seconds=now - since, silent=silent, received=self._body_bytes):
+            self.refuse(limits.RequestTooSlow())
+
+    def _end_late_head(self) -> None:
+        if self._other_bytes:
+            self.refuse(limits.RequestTooSlow())
+        else:
+            self.transport.close()  # it has asked nothing
+
+    # What is refused gets an answer if there is room for one.
+
+    def send_400_response(self, msg: str) -> None:
+        self.refuse(limits.MalformedRequest())
+
+    @property
+    def _is_busy(self) -> bool:
+        """Whether an answer is due to a request that is whole, or was."""
+        return bool(self.pipeline) or not (self.cycle is None or self.cycle.response_complete)
+
+    def refuse(self, error: PlatformError) -> None:
+        """Answer with `error` unless another answer is under way, and end the connection."""
+        if self._refused:
+            return
+        self._refused = True
+        is_between = self._head_since is not None
+        may_answer = not self._is_busy if is_between else self._has_no_answer
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        self.pipeline.clear()
+        self._unset_keepalive_if_required()
+        if not may_answer or self.transport.is_closing():
+            self.transport.close()
+            return
+        self.transport.write(self._refusal(error))
+        self._joined.end()
+        self.flow.resume_reading()
+        self.loop.call_later(LINGER_SECONDS, self._joined.bare.abort)
+
+    @property
+    def _has_no_answer(self) -> bool:
+        """Whether nothing of the answer to the latest request was sent."""
+        return not self.pipeline and self.cycle is not None and not self.cycle.response_started
+
+    def _refusal(self, error: PlatformError) -> bytes:
+        body = msgspec.json.encode(error_object(error))
+        headers = [
+            *self.server_state.default_headers,
+            (b"content-type", b"application/json"),
+            (b"content-length", b"%d" % len(body)),
+            *error.headers(),
+            (b"connection", b"close"),
+        ]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body)
+
+    # Sockets.
 
     def handle_websocket_upgrade(self) -> None:
+        if self._refused:
+            return
+        if not fits_socket(self.url, self.headers):
+            self._head_since = self.loop.time()  # no application has it yet
+            self.refuse(limits.HeadTooLarge())
+            return
+        self._upgraded = True
+        self._head_since = self._body_since = None
         # Sockets have no heads.
         self.transport = cast("JoinedHeads", self.transport).bare
         super().handle_websocket_upgrade()
+        protocol: Any = self.transport.get_protocol()
+        protocol.place, self._place = self._place, None
 
 
-class JoinedHeads:
-    """A transport that holds a head back until a body comes, or the event loop's turn ends."""
-
-    __slots__ = ("_head", "_loop", "bare", "is_closing")
-
-    def __init__(self, bare: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
-        self.bare = bare
-        self.is_closing = bare.is_closing
-        self._loop = loop
-        self._head = b""
-
-    def write(self, data: bytes) -> None:
-        if self._head:
-            data, self._head = self._head + data, b""
-        elif data.startswith(HEAD):
-            self._head = data
-            self._loop.call_soon(self._send_head)
-            return
-        self.bare.write(data)
-
-    def close(self) -> None:
-        self._send_head()
-        self.bare.close()
-
-    def _send_head(self) -> None:
-        """Nothing followed it at once."""
-        head, self._head = self._head, b""
-        if head and not self.bare.is_closing():
-            self.bare.write(head)
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.bare, name)
+def fits_socket(url: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether `websockets` reads a request with these headers."""
+    lines = [len(url), *(len(name) + len(value) for name, value in headers)]
+    room = limits.MAX_SOCKET_HEADER_BYTES - limits.HEADER_OVERHEAD_BYTES
+    return len(headers) <= limits.MAX_SOCKET_HEADERS and max(lines) <= room

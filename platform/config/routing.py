@@ -32,7 +32,7 @@ from agents.doors.usage import show_usage
 from config.gateway_health import GatewayHealth
 from config.lifespan import Lifespan
 from config.worker import Worker
-from kernel.asgi import Application, Receive, Scope, Send
+from kernel.asgi import Application, refuse_socket
 
 
 def route(worker: Worker) -> ProtocolTypeRouter:
@@ -117,8 +117,3 @@ def socket_routes(gateway: Gateway) -> list[URLPattern]:
         at(r"^ws/v1/responses\Z", ResponsesSocket.as_asgi(gateway=gateway)),
         at(r"", refuse_socket),
     ]
-
-
-async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No socket lives here: refused before it is accepted, which clients see as HTTP 403."""
-    await send({"type": "websocket.close"})

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from config.client_limits import Place
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
     from websockets.frames import Frame
@@ -24,6 +26,7 @@ LAST_WORDS_SECONDS = 5.0
 MOST_FRAGMENTS = 1024
 """Of one message. Their bytes are limited elsewhere; empty ones are not."""
 
+MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 TOO_BIG = 1009
 NOT_UTF8 = 1007
 
@@ -32,6 +35,8 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     """Closing never waits for the client, and what is closed is gone a few seconds later."""
 
     transport: asyncio.Transport
+    place: Place | None = None
+    """What it takes of its address' connections."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -39,6 +44,18 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         connection = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.place is not None:
+            self.place.leave()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self.conn.handshake_exc is not None and not self.handshake_initiated:
+            # `websockets` answers nothing to what it cannot read, and waits for the client to go.
+            self.transport.write(MALFORMED)
+            self.transport.close()
 
     async def send(self, message: "ASGISendEvent") -> None:
         """Raises ClientDisconnected also for what waited while the socket was closed."""

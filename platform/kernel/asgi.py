@@ -71,6 +71,11 @@ async def respond(
     await send({"type": "http.response.body", "body": body})
 
 
+async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
+    """No socket lives here: refused before it is accepted, which clients see as HTTP 403."""
+    await send({"type": "websocket.close"})
+
+
 class ClientWatch:
     """Ends the block with ClientLeft as soon as the client closes the connection."""
 

@@ -236,6 +236,17 @@ async def test_a_wrong_method_names_the_right_one(gateway, acme):
     assert answer.headers["allow"] == "POST"
 
 
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/v1/models"])
+async def test_head_is_get_without_its_body(gateway, acme, path):
+    """Monitors ask so."""
+    whole = await gateway.get(acme, path)
+    head = await gateway.ask("HEAD", acme, path)
+
+    assert (head.status, head.body) == (whole.status, b"")
+    assert head.headers["content-type"] == whole.headers["content-type"]
+    assert (await gateway.post(acme, path, json={})).headers["allow"] == "GET, HEAD"
+
+
 @pytest.mark.parametrize(
     "path", ["/", "/v1", "/v1/nothing", "/v1/chat/completions/x", "/admin/", "//"]
 )

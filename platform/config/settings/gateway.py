@@ -51,6 +51,13 @@ TENANT_SOCKETS = env.integer(
     at_least=1,
     says="Sockets that one tenant may have open at each gateway worker.",
 )
+CLIENT_CONNECTIONS = env.integer(
+    "TENANTRY_CLIENT_CONNECTIONS",
+    default=2000,
+    at_least=0,
+    says="Connections that one client address may have open at each gateway worker; 0 is no "
+    "limit. Trusted proxies have none.",
+)
 MAX_BODY_BYTES = env.integer(
     "TENANTRY_MAX_BODY_BYTES", default=4 * 1024 * 1024, says="Largest request body, in bytes."
 )

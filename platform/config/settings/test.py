@@ -14,6 +14,7 @@ os.environ.setdefault("REDIS_URL", "redis://localhost:6379/0")
 from config.settings.console import *  # noqa: F403 - Django's idiom for layered settings
 from config.settings.gateway import (  # the gateway's own, so that its parts can be tested too
     ALLOWED_ORIGINS,
+    CLIENT_CONNECTIONS,
     LEAVE_SECONDS,
     MAX_BODY_BYTES,
     STATEMENT_POOL_SIZE,
@@ -36,6 +37,7 @@ STORAGES = {
 
 __all__ = [
     "ALLOWED_ORIGINS",
+    "CLIENT_CONNECTIONS",
     "LEAVE_SECONDS",
     "MAX_BODY_BYTES",
     "SPOOL_DIR",

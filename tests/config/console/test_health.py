@@ -1,6 +1,7 @@
 """Health and metrics of the console: for machines, without a login."""
 
 import pytest
+from channels.testing import WebsocketCommunicator
 
 
 @pytest.mark.parametrize("address", ["/healthz", "/health"])
@@ -34,3 +35,11 @@ def test_metrics_need_no_login(client):
     answer = client.get("/metrics")
     assert answer.status_code == 200
     assert b"django_http_requests" in answer.content
+
+
+async def test_a_socket_is_refused_before_it_is_accepted():
+    """The console has none."""
+    from config.asgi import application
+
+    accepted, _ = await WebsocketCommunicator(application, "/ws/anything").connect()
+    assert not accepted
