@@ -6,6 +6,7 @@ from auditlog.registry import auditlog
 from tenants.models import (
     AlertRecipient,
     ApiKey,
+    Invitation,
     Membership,
     Plan,
     PlanQuota,
@@ -22,6 +23,7 @@ def register() -> None:
     """Called once, when the console starts; the gateway changes nothing that is audited."""
     auditlog.register(Tenant)
     auditlog.register(Membership)
+    auditlog.register(Invitation, exclude_fields=["user", "declined_at"])
     auditlog.register(User, exclude_fields=["password", "last_login"])
     auditlog.register(
         ApiKey, exclude_fields=["digest", "pepper", "last_used_at", "warned_of", "noted_expiry"]

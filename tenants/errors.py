@@ -6,7 +6,7 @@
   x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
 * Conflict
   x SlugTaken, KeyNotActive
-  x PlanInUse, LimitExists, TopUpDiffers, WindowOver
+  x PlanInUse, LimitExists, TopUpDiffers, WindowOver, TooManyInvitations
 * RateLimited
   x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted
 * Overloaded
@@ -95,6 +95,12 @@ class WindowOver(Conflict):
     """This window is over. Grant the top-up in the one that runs now."""
 
     code = "window_over"
+
+
+class TooManyInvitations(Conflict):
+    """This tenant has too many open invitations. Withdraw those that are no longer needed."""
+
+    code = "too_many_invitations"
 
 
 class KeysUnavailable(Overloaded):

@@ -11,6 +11,7 @@ from functools import partial
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 from redis import RedisError
 
@@ -20,9 +21,9 @@ from tenants import live
 from tenants.errors import KeyNotActive, SlugTaken
 from tenants.keys import digest_key, new_key, pepper_name
 from tenants.limits_in_force import keep_windows, limits_topic
-from tenants.models import ApiKey, Membership, Tenant, User
+from tenants.models import ApiKey, Invitation, Membership, Tenant, User
 from tenants.models.api_key import every_scope
-from tenants.scoping import tenant_scope
+from tenants.scoping import every_tenant, tenant_scope
 
 log = logging.getLogger(__name__)
 
@@ -131,12 +132,50 @@ def save_user(*, user: User) -> None:
 
 @transaction.atomic
 def add_member(*, tenant: Tenant, user: User, role: str = Membership.Role.VIEWER) -> Membership:
-    """Give a user a role in a tenant; a second call changes the role."""
+    """Give a user a role in a tenant; a second call changes the role.
+
+    Only for operators, who ask nobody, and for invitations that were accepted. What the user's
+    calls without `?tenant=` mean stays as it was.
+    """
+    keep_default_tenant(user=user, joins=tenant)
     with tenant_scope(tenant.pk):
         membership, _ = Membership.objects.update_or_create(
             tenant=tenant, user=user, defaults={"role": role}
         )
+        Invitation.objects.filter(invitation_for(user)).delete()
     return membership
+
+
+def keep_default_tenant(*, user: User, joins: Tenant) -> None:
+    """Store which tenant a user means by default, before they get a role in a further one.
+
+    Who has no role yet means the tenant that they join.
+    """
+    # Two tenants that add the same person at once must not both be the first one.
+    locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
+    with every_tenant():
+        theirs = list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True)[:2])
+    if not theirs:
+        locked.default_tenant = joins
+    elif len(theirs) == 1 and locked.default_tenant_id is None:
+        locked.default_tenant_id = theirs[0]
+    else:
+        return
+    locked.save(update_fields=["default_tenant"])
+    user.default_tenant_id = locked.default_tenant_id
+
+
+def invitation_for(user: User) -> Q:
+    """Which invitations are a user's: made for them, or for their name before they had it."""
+    return Q(user=user) | Q(user=None, username=user.get_username())
+
+
+@transaction.atomic
+def change_role(*, membership: Membership, role: str) -> None:
+    """Give a member another role in the same tenant."""
+    with tenant_scope(membership.tenant_id):
+        membership.role = role
+        membership.save(update_fields=["role"])
 
 
 @transaction.atomic

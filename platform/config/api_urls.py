@@ -15,7 +15,8 @@ from inference.api.routes import RoutesViewSet
 from inference.api.scaling import ScalingPoliciesViewSet
 from tenants.api.alert_recipients import AlertRecipientsViewSet
 from tenants.api.keys import KeysViewSet
-from tenants.api.members import MembersViewSet
+from tenants.api.members import InvitationsViewSet, MembersViewSet
+from tenants.api.my_memberships import MyInvitationsViewSet, MyMembershipsViewSet
 from tenants.api.own_limits import QuotasViewSet, RateLimitsViewSet
 from tenants.api.plans import PlansViewSet
 from tenants.api.tenants import TenantsViewSet
@@ -26,6 +27,9 @@ from tenants.api.usage import UsageViewSet
 router = SimpleRouter(trailing_slash=False)
 router.register("tenants", TenantsViewSet, basename="tenant")
 router.register("members", MembersViewSet, basename="member")
+router.register("invitations", InvitationsViewSet, basename="invitation")
+router.register("my-memberships", MyMembershipsViewSet, basename="my-membership")
+router.register("my-invitations", MyInvitationsViewSet, basename="my-invitation")
 router.register("api-keys", KeysViewSet, basename="api-key")
 router.register("plans", PlansViewSet, basename="plan")
 router.register("rate-limits", RateLimitsViewSet, basename="rate-limit")

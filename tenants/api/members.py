@@ -1,15 +1,17 @@
-"""`/members`: who may do what for a tenant."""
+"""`/members` and `/invitations`: who may do what for a tenant, and who was asked to join."""
 
+from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from django.utils import timezone
+from drf_spectacular.utils import PolymorphicProxySerializer, extend_schema
 from rest_framework import serializers, status
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import services
-from tenants.api.access import WHICH_TENANT, Role, TenantViewSet
-from tenants.models import Membership, User
+from tenants import invitations, services
+from tenants.api.access import WHICH_TENANT, Role, TenantViewSet, is_operator
+from tenants.models import Invitation, Membership, User
 
 
 class MemberSerializer(serializers.ModelSerializer[Membership]):
@@ -21,14 +23,34 @@ class MemberSerializer(serializers.ModelSerializer[Membership]):
         fields = ("id", "tenant", "user", "role", "created_at")
 
 
+class InvitationSerializer(serializers.ModelSerializer[Invitation]):
+    """An offer of a role. Whether somebody has the name is not told."""
+
+    tenant = serializers.SlugRelatedField[Invitation](slug_field="slug", read_only=True)
+    user = serializers.CharField(source="username", read_only=True)
+
+    class Meta:
+        model = Invitation
+        fields = ("id", "tenant", "user", "role", "created_at", "expires_at")
+        read_only_fields = fields
+
+
 class RoleSerializer(serializers.Serializer[Membership]):
     role = serializers.ChoiceField(choices=Role.choices)
 
 
 class NewMemberSerializer(RoleSerializer):
+    """An operator names a user who exists."""
+
     user = serializers.SlugRelatedField[User](
         slug_field="username", queryset=User.objects.filter(is_active=True)
     )
+
+
+class NewInvitationSerializer(RoleSerializer):
+    """An admin names somebody; whether there is such a user is not checked."""
+
+    user = serializers.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
 
 
 @extend_schema(parameters=[WHICH_TENANT])
@@ -39,21 +61,66 @@ class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membershi
     def get_queryset(self) -> QuerySet[Membership]:
         return Membership.objects.select_related("tenant", "user")
 
-    @extend_schema(request=NewMemberSerializer, responses={201: MemberSerializer})
+    @extend_schema(
+        request=NewInvitationSerializer,
+        responses={
+            201: PolymorphicProxySerializer(
+                component_name="MemberOrInvitation",
+                serializers=[MemberSerializer, InvitationSerializer],
+                resource_type_field_name=None,
+            )
+        },
+    )
     def create(self, request: Request) -> Response:
-        """Give a user a role in the tenant; a second time changes the role."""
-        told = self.told(NewMemberSerializer)
-        return self.show_new(services.add_member(tenant=self.tenant_meant(), **told))
+        """Operators give a user a role. Admins invite somebody, who has to accept.
+
+        For somebody who is a member of the tenant already, it changes the role. The answer to an
+        admin is the same whether or not a user of that name exists.
+        """
+        tenant = self.tenant_meant()
+        if is_operator(request):
+            return self.show_new(
+                services.add_member(tenant=tenant, **self.told(NewMemberSerializer))
+            )
+        told = self.told(NewInvitationSerializer)
+        member = self.get_queryset().filter(user__username=told["user"]).first()
+        if member is not None:
+            services.change_role(membership=member, role=told["role"])
+            return self.show_new(member)
+        invitation = invitations.invite(
+            tenant=tenant, username=told["user"], role=told["role"], now=timezone.now()
+        )
+        body = InvitationSerializer(invitation).data
+        return Response(body, status=status.HTTP_201_CREATED)
 
     @extend_schema(request=RoleSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a member's role."""
         member = self.get_object()
-        role = self.told(RoleSerializer)["role"]
-        return self.show(services.add_member(tenant=member.tenant, user=member.user, role=role))
+        services.change_role(membership=member, role=self.told(RoleSerializer)["role"])
+        return self.show(member)
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Take a user's role away."""
         services.remove_member(membership=self.get_object())
+        return Response(status=status.HTTP_204_NO_CONTENT)
+
+
+@extend_schema(parameters=[WHICH_TENANT])
+class InvitationsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Invitation]):
+    """What a tenant has offered and nobody has accepted yet."""
+
+    serializer_class = InvitationSerializer
+    least_role_to_read = Role.ADMIN
+    least_role_to_write = Role.ADMIN
+
+    def get_queryset(self) -> QuerySet[Invitation]:
+        rows = Invitation.objects.filter(invitations.is_open(timezone.now()))
+        return rows.select_related("tenant")
+
+    @extend_schema(responses={204: None})
+    def destroy(self, request: Request, pk: str) -> Response:
+        """Withdraw an invitation."""
+        invitations.withdraw_invitation(invitation=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)

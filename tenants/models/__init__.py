@@ -3,7 +3,7 @@
 from tenants.models.alert_recipient import AlertRecipient
 from tenants.models.api_key import ApiKey
 from tenants.models.limits import Quota, RateLimit
-from tenants.models.membership import Membership, User
+from tenants.models.membership import Invitation, Membership, User
 from tenants.models.notice import Notice
 from tenants.models.plan import Plan, PlanQuota, PlanRateLimit
 from tenants.models.quota_usage import QuotaAlert, QuotaTopUp, QuotaUsage, QuotaWindow
@@ -14,6 +14,7 @@ from tenants.models.usage_hour import UsageHour
 __all__ = [
     "AlertRecipient",
     "ApiKey",
+    "Invitation",
     "Membership",
     "Notice",
     "Plan",

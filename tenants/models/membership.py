@@ -2,12 +2,25 @@
 
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.db.models import Q
+from django.utils import timezone
 
 from tenants.scoping import TenantManager, TenantOwned
 
 
 class User(AbstractUser):
     """A person who signs in. Operators are superusers; everybody else acts through memberships."""
+
+    default_tenant = models.ForeignKey(
+        "tenants.Tenant",
+        on_delete=models.SET_NULL,
+        null=True,
+        blank=True,
+        editable=False,
+        related_name="+",
+        help_text="Meant by calls of the management API that name no tenant. Only the person "
+        "changes it.",
+    )
 
     class Meta(AbstractUser.Meta):
         pass
@@ -35,3 +48,35 @@ class Membership(TenantOwned):
 
     def __str__(self) -> str:
         return f"{self.user} ({self.role})"
+
+
+class Invitation(TenantOwned):
+    """A role that a tenant offers to whoever has a user name. It gives no rights until accepted."""
+
+    username = models.CharField("user name", max_length=150)
+    user = models.ForeignKey(
+        User, on_delete=models.CASCADE, null=True, editable=False, related_name="+"
+    )
+    """Who had the name when the invitation was made, if anybody. Tenants never see it."""
+    role = models.CharField(max_length=10, choices=Membership.Role, default=Membership.Role.VIEWER)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    expires_at = models.DateTimeField()
+    declined_at = models.DateTimeField(null=True, editable=False)
+    """Tenants never see it either: it would tell them that the name exists."""
+
+    objects = TenantManager["Invitation"]()
+
+    class Meta:
+        ordering = ("tenant", "username")
+        constraints = (
+            models.UniqueConstraint(
+                fields=("tenant", "username"), name="invitation_once_per_tenant"
+            ),
+        )
+        indexes = (
+            models.Index(fields=("username",), name="invitation_by_username"),
+            models.Index(fields=("user",), name="invitation_by_user", condition=~Q(user=None)),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.username} ({self.role})"

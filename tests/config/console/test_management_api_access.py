@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from agents import services as agents
 from inference import join_tokens, static_endpoints
-from tenants import alert_services, limit_services
+from tenants import alert_services, invitations, limit_services
 from tenants import services as tenants
 from tenants.limits_report import report_limits
 from tenants.models import AlertRecipient
@@ -71,6 +71,17 @@ ACCESS = {
     ("get", "members/{pk}"): MEMBERS,
     ("patch", "members/{pk}"): (401, 403, 403, 403, 200, 200),
     ("delete", "members/{pk}"): (401, 403, 403, 403, 204, 204),
+    ("get", "invitations"): ADMINS,
+    ("get", "invitations/{pk}"): ADMINS,
+    ("delete", "invitations/{pk}"): (401, 403, 403, 403, 204, 204),
+    ("get", "my-memberships"): EVERYBODY,
+    ("get", "my-memberships/{pk}"): (401, 404, 200, 404, 404, 404),
+    ("delete", "my-memberships/{pk}"): (401, 404, 204, 404, 404, 404),
+    ("post", "my-memberships/{pk}/make-default"): (401, 404, 200, 404, 404, 404),
+    ("get", "my-invitations"): EVERYBODY,
+    ("get", "my-invitations/{pk}"): (401, 404, 404, 404, 404, 200),
+    ("post", "my-invitations/{pk}/accept"): (401, 404, 404, 404, 404, 201),
+    ("post", "my-invitations/{pk}/decline"): (401, 404, 404, 404, 404, 204),
     ("get", "api-keys"): EVERYBODY,
     ("post", "api-keys"): (401, 404, 403, 201, 201, 201),
     ("get", "api-keys/{pk}"): MEMBERS,
@@ -261,6 +272,8 @@ def things(acme, rival, route, pool, operator):
         **limits,
         **said_in(acme),
         "members": members.pk,
+        "my-memberships": members.pk,
+        **dict.fromkeys(("invitations", "my-invitations"), invite(acme, operator).pk),
         "api-keys": tenants.issue_key(tenant=acme, name="production").key.pk,
         "agents": agent.pk,
         "tools": make_tool(acme).pk,
@@ -273,6 +286,12 @@ def things(acme, rival, route, pool, operator):
         "join-tokens": join_tokens.issue_join_token(pool=pool, name="rack 1")[0].pk,
         "audit": newest_audit_entry(),
     }
+
+
+def invite(tenant, user):
+    return invitations.invite(
+        tenant=tenant, username=user.username, role="viewer", now=timezone.now()
+    )
 
 
 def limits_of(tenant, *, owner):
