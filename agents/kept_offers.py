@@ -49,8 +49,8 @@ def keep_offer(kept: KeptOffer) -> str:
 def find_offer(name: str, *, user: int) -> KeptOffer | None:
     """What was kept for this person; None if it was never there, or is not any more."""
     try:
-        sealed = cache.get(key_of(name), "")
-        text = decrypt(sealed)
+        sealed = cache.get(key_of(name))
+        text = decrypt(sealed) if isinstance(sealed, str) else ""
         kept = msgspec.json.decode(text, type=KeptOffer) if text else None
     except (redis.RedisError, SecretUnreadable, msgspec.ValidationError):
         # Away, or kept by another version: to who asks, it is not there any more.

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
-from django.db import InterfaceError, OperationalError
 from django.db.models import Max
 
 from agents.errors import AgentsUnavailable
 from agents.models import Agent, AgentRevision, Rollout
 from agents.models.choices import RolloutState
 from agents.runtime.catalog import Pin, PublishedAgent, RunLimits
+from kernel.database import UNAVAILABLE
 from tenants.scoping import tenant_scope
 
 
@@ -20,7 +20,7 @@ def reading_agents(tenant_id: int) -> Iterator[None]:
     try:
         with tenant_scope(tenant_id):
             yield
-    except (OperationalError, InterfaceError) as error:
+    except UNAVAILABLE as error:
         raise AgentsUnavailable from error
 
 

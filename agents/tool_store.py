@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from django.core.exceptions import ValidationError
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import transaction
 from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
@@ -20,6 +20,7 @@ from agents.runtime.tools.validation import (
     validate_tool,
 )
 from agents.topics import agents_topic
+from kernel.database import UNAVAILABLE
 from kernel.egress import configured_egress
 from kernel.publishing import publish as publish_topics
 from kernel.secrets import SecretUnreadable, decrypt
@@ -38,7 +39,7 @@ def load_tools(tenant_id: int, names: Collection[str] | None = None) -> tuple[To
             if names is not None:
                 tools = tools.filter(name__in=names)
             return tuple(as_spec(tool) for tool in tools)
-    except (OperationalError, InterfaceError) as error:
+    except UNAVAILABLE as error:
         raise AgentsUnavailable from error
 
 

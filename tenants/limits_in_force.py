@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
 
-from django.db import InterfaceError, OperationalError
 from msgspec.structs import replace
 
+from kernel.database import UNAVAILABLE
 from tenants.admission.limits import QuotaRule, RateRule, TenantLimits
 from tenants.errors import LimitsUnknown
 from tenants.limit_rules import own_quota, own_rate, quota_of_plan, rate_of_plan
@@ -52,7 +52,7 @@ def load_limits(tenant_id: int, *, now: datetime) -> TenantLimits:
             if tenant is None:
                 raise LimitsUnknown
             return limits_of(tenant, now=now)
-    except (OperationalError, InterfaceError) as error:
+    except UNAVAILABLE as error:
         raise LimitsUnknown from error
 
 

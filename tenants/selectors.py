@@ -1,7 +1,6 @@
 """What others read of tenants: plain values for the gateway, query sets for the console."""
 
-from django.db import InterfaceError, OperationalError
-
+from kernel.database import UNAVAILABLE
 from tenants.admission.principal import Principal
 from tenants.errors import KeysUnavailable
 from tenants.models import ApiKey, Membership, Tenant, User
@@ -20,7 +19,7 @@ def load_principal(public_id: str) -> Principal | None:
                 .filter(public_id=public_id)
                 .first()
             )
-    except (OperationalError, InterfaceError) as error:
+    except UNAVAILABLE as error:
         raise KeysUnavailable from error
     return as_principal(key) if key else None
 

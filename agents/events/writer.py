@@ -17,6 +17,7 @@ AWAY_SECONDS = 1.0
 """For which Redis is not asked again after it failed."""
 LAST_EVENT_SECONDS = 5.0
 """More than Redis' client waits for an answer."""
+OUT_OF_ORDER = "equal or smaller than the target stream top item"
 AWAY = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 
@@ -150,10 +151,10 @@ class LogWriter:
                 log.warning("logs of runs are not kept: %s", error.__class__.__name__)
                 self._away_until = now + AWAY_SECONDS
         for (run_log, events), answer in zip(work, answers, strict=True):
-            if any(isinstance(each, redis.ResponseError) for each in answer):
+            if any(map(is_out_of_order, answer)):
                 run_log.refused(events)
             else:
-                run_log.written(events, kept=None not in answer)
+                run_log.written(events, kept=not any(map(is_unwritten, answer)))
 
     async def _send(self, work: list[tuple[RunLog, list[Event]]]) -> list[list[object]]:
         counts = []
@@ -165,3 +166,12 @@ class LogWriter:
                     pipe.execute_command(*command)
             answers = iter(await pipe.execute(raise_on_error=False))
         return [[next(answers) for _ in range(count)] for count in counts]
+
+
+def is_out_of_order(answer: object) -> bool:
+    """Whether Redis has refused an entry because a later one is there."""
+    return isinstance(answer, redis.ResponseError) and OUT_OF_ORDER in str(answer)
+
+
+def is_unwritten(answer: object) -> bool:
+    return answer is None or isinstance(answer, redis.ResponseError)

@@ -5,6 +5,7 @@ from typing import Any
 from django.core.exceptions import ValidationError as ModelValidationError
 from django.db.models import ProtectedError
 from django.http import Http404, HttpRequest, JsonResponse
+from django.views.decorators.csrf import csrf_exempt
 from rest_framework import exceptions
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
@@ -56,6 +57,7 @@ class OtherRefusal(PlatformError):
     kind = "invalid_request_error"
 
 
+@csrf_exempt
 def answer_unknown(request: HttpRequest) -> JsonResponse:
     """An address that the management API does not have."""
     return JsonResponse(error_object(NotFound("There is no such address here.")), status=404)

@@ -12,7 +12,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from agents.doors.call import Call
 from config.worker import Worker
 from kernel.errors import PlatformError
-from kernel.health import Check
+from kernel.health import Check, failure_name
 
 PATIENCE_SECONDS = 2.0
 
@@ -57,7 +57,7 @@ class GatewayHealth:
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await probe()
         except (PlatformError, redis.RedisError, OSError) as error:
-            return Check(status="down", detail=error.__class__.__name__)
+            return Check(status="down", detail=failure_name(error))
         return Check(status="up", latency_ms=round((loop.time() - started) * 1000, 2))
 
     def _engines(self) -> Check:

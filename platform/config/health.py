@@ -2,18 +2,23 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import asdict
 
 import redis
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError, connection
+from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
 
 from config.tasks import canary_age
-from kernel.health import Check
-from kernel.redis import connect
+from kernel.database import ensure_writable, let_go_of_database
+from kernel.health import Check, failure_name
+from kernel.postgres import limited_statements
+from kernel.redis import READY_KEY, READY_KEY_SECONDS, connect
 
 DEAF_SECONDS = 60
+CHECK_SECONDS = 1.5
+"""For all checks together."""
 
 
 def timed(probe: Callable[[], None], *, failures: tuple[type[Exception], ...]) -> Check:
@@ -22,33 +27,39 @@ def timed(probe: Callable[[], None], *, failures: tuple[type[Exception], ...]) -
     try:
         probe()
     except failures as error:
-        return Check(status="down", detail=error.__class__.__name__)
+        return Check(status="down", detail=failure_name(error))
     return Check(status="up", latency_ms=round((time.monotonic() - started) * 1000, 2))
 
 
 def check_database() -> Check:
+    """Whether it answers and takes writes."""
     return timed(ask_database, failures=(DatabaseError, InterfaceError))
 
 
 def ask_database() -> None:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT 1")
+    try:
+        with limited_statements(timeout_seconds=CHECK_SECONDS):
+            ensure_writable()
+    finally:
+        # This may be a thread of its own.
+        let_go_of_database()
 
 
 def check_cache() -> Check:
-    return timed(ping_redis, failures=(redis.RedisError, OSError))
+    """Whether it answers and takes writes: one that is full or was demoted does not."""
+    return timed(write_to_redis, failures=(redis.RedisError, OSError))
 
 
-def ping_redis() -> None:
-    with connect(settings.REDIS_URL, timeout=1.0) as client:
-        client.ping()
+def write_to_redis() -> None:
+    with connect(settings.REDIS_URL, timeout=CHECK_SECONDS / 2) as client:
+        client.set(READY_KEY, b"", ex=READY_KEY_SECONDS)
 
 
 def check_worker() -> Check:
     """Whether Celery consumes. Not having one yet does not stop the console."""
     try:
         age = canary_age()
-    except redis.RedisError as error:
+    except (redis.RedisError, OSError) as error:
         return Check(status="unknown", detail=error.__class__.__name__)
     if age is None or age > DEAF_SECONDS:
         return Check(status="down", detail="no task was consumed in the last minute")
@@ -62,11 +73,23 @@ def alive(request: HttpRequest) -> JsonResponse:
 
 def ready(request: HttpRequest) -> JsonResponse:
     """Whether the console may take traffic, with every dependency's state and latency."""
-    required = {"database": check_database(), "cache": check_cache()}
-    is_ready = all(check.status == "up" for check in required.values())
-    checks = {**required, "worker": check_worker()}
+    checks = run_checks(database=check_database, cache=check_cache, worker=check_worker)
+    is_ready = all(checks[name].status == "up" for name in ("database", "cache"))
     body = {
         "status": "ready" if is_ready else "not ready",
         "checks": {name: asdict(check) for name, check in checks.items()},
     }
     return JsonResponse(body, status=200 if is_ready else 503)
+
+
+def run_checks(**checks: Callable[[], Check]) -> dict[str, Check]:
+    """Each in a thread of its own. One that takes too long is down: whoever asks must not hang."""
+    threads = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="health")
+    running = {name: threads.submit(check) for name, check in checks.items()}
+    # Not waited for: a thread that hangs ends by the time limits of its own connection.
+    threads.shutdown(wait=False)
+    wait(running.values(), timeout=CHECK_SECONDS)
+    return {
+        name: check.result() if check.done() else Check(status="down", detail="TimeoutError")
+        for name, check in running.items()
+    }

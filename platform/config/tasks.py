@@ -14,6 +14,8 @@ def sing(**_future: object) -> None:
 
 
 def canary_age() -> float | None:
-    """Seconds since a worker last consumed a task; None if none ever did."""
+    """Seconds since a worker last consumed a task; None if nothing legible says so."""
     last = cache.get(CANARY)
-    return None if last is None else max(0.0, timezone.now().timestamp() - last)
+    if not isinstance(last, int | float):
+        return None
+    return max(0.0, timezone.now().timestamp() - last)

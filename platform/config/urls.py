@@ -1,12 +1,14 @@
 """The console's addresses."""
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
 from config import health
+from config.api import answer_unknown
 
+handler500 = "config.outages.answer_server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
@@ -14,6 +16,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("internal/v1/", include("inference.api.internal_urls")),
+    re_path("^internal/", answer_unknown),
     path("healthz", health.alive),
     path("health", health.alive),
     path("readyz", health.ready),

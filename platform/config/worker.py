@@ -12,10 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, ParamSpec, Self, TypeVar
 
-import psycopg
 import redis
 from django.conf import settings
-from django.db import InterfaceError, OperationalError
 
 from agents.doors.gateway import Gateway
 from agents.doors.open_sockets import OpenSockets
@@ -51,13 +49,21 @@ from inference.relay.relay import Relay
 from inference.relay.upstream import Upstream
 from inference.relay.watch import Watch
 from inference.topics import FLEET
+from kernel import postgres
 from kernel.cache import LoadingCache
-from kernel.database import DatabaseThreads, Rows, Statement, StatementPool
+from kernel.database import (
+    UNAVAILABLE,
+    DatabaseThreads,
+    Rows,
+    Statement,
+    StatementPool,
+    ensure_writable,
+)
 from kernel.egress import configured_egress
-from kernel.errors import Overloaded
+from kernel.errors import DatabaseAway
 from kernel.following import Follower
 from kernel.publishing import CHANNEL, latest_revision, revisions_after
-from kernel.redis import connect_async
+from kernel.redis import READY_KEY, READY_KEY_SECONDS, connect_async
 from tenants.admission.authentication import Keyring
 from tenants.admission.counters import Counters
 from tenants.admission.decider import Decider
@@ -86,7 +92,12 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DATABASE_THREADS = 4
-DATABASE_PATIENCE_SECONDS = 3.0
+DATABASE_PATIENCE_SECONDS = 1.7
+"""For what a client waits for: it hears within 2 s that the database is away."""
+REPORT_TIMEOUT_SECONDS = 3.0
+"""For reports of usage, which sum up many rows."""
+LEDGER_APPEND_SECONDS = 3.0
+"""For a batch of usage: nobody waits for it, and it may wait for the locks of others."""
 EVENTS_PATIENCE_SECONDS = 1.0
 SHELF_PATIENCE_SECONDS = 0.25
 """For kept answers: after that a model is asked."""
@@ -95,12 +106,6 @@ LEDGER_PATIENCE_SECONDS = 30.0
 USAGE_SECONDS = 5.0
 """How old an answer about usage may be: scripts ask in loops."""
 USAGE_ANSWERS = 1000
-
-
-class DatabaseAway(Overloaded):
-    """The database does not answer right now. Try again shortly."""
-
-    code = "database_unavailable"
 
 
 class Worker:
@@ -288,10 +293,13 @@ class Worker:
 
     async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query on a thread. Raises DatabaseAway if it fails or takes too long."""
+        return await self._ask_within(DATABASE_PATIENCE_SECONDS, partial(function, *args, **kwargs))
+
+    async def _ask_within(self, seconds: float, function: Callable[[], T]) -> T:
         try:
-            async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
-                return await self._database.run(function, *args, **kwargs)
-        except (OperationalError, InterfaceError, TimeoutError) as error:
+            async with asyncio.timeout(seconds):
+                return await self._database.run(function)
+        except (*UNAVAILABLE, TimeoutError) as error:
             raise DatabaseAway from error
 
     async def _state(self, statement: Statement) -> Rows:
@@ -299,16 +307,16 @@ class Worker:
         try:
             async with asyncio.timeout(DATABASE_PATIENCE_SECONDS):
                 return await self._statements.ask(statement)
-        except (psycopg.OperationalError, psycopg.InterfaceError, TimeoutError) as error:
+        except (*postgres.UNAVAILABLE, TimeoutError) as error:
             raise DatabaseAway from error
 
     async def ask_database(self) -> None:
-        """Raises DatabaseAway."""
-        await self._ask(latest_revision)
+        """Raises DatabaseAway, also if it takes no writes."""
+        await self._ask(ensure_writable)
 
     async def ask_redis(self) -> None:
-        """Raises RedisError."""
-        await self.redis.ping()
+        """Raises RedisError, also if it takes no writes."""
+        await self.redis.set(READY_KEY, b"", ex=READY_KEY_SECONDS)
 
     async def _load_principal(self, public_id: str) -> Principal | None:
         try:
@@ -357,7 +365,8 @@ class Worker:
         return await self._ask(load_quota_lines, principal, now=datetime.now(UTC))
 
     async def _load_usage(self, question: UsageQuestion) -> UsageReport:
-        return await self._ask(load_usage, question, now=datetime.now(UTC))
+        work = partial(load_usage, question, now=datetime.now(UTC))
+        return await self._ask_within(REPORT_TIMEOUT_SECONDS, work)
 
     async def _load_fleet(self) -> None:
         self.fleet.swap(await self._ask(load_fleet))
@@ -367,7 +376,7 @@ class Worker:
 
     async def _append_usage(self, records: Sequence[UsageRecord]) -> Appended:
         try:
-            return await self._ask(append_usage, records)
+            return await self._ask_within(LEDGER_APPEND_SECONDS, partial(append_usage, records))
         except DatabaseAway as error:
             raise LedgerUnavailable from error
 

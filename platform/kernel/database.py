@@ -6,17 +6,35 @@ from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any, LiteralString, NamedTuple, ParamSpec, TypeVar
 
-from django.db import connection
-from psycopg import AsyncConnection
+from django.db import InterfaceError, InternalError, OperationalError, connection
 from psycopg_pool import AsyncConnectionPool
+
+from kernel.postgres import (
+    MAX_STATEMENT_SECONDS,
+    AsyncConnection,
+    check_idle,
+    is_alive,
+    limited_statements,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 Rows = list[tuple[Any, ...]]
-Line = AsyncConnection[tuple[Any, ...]]
+UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
+"""What Django raises when PostgreSQL, and not the query, is to blame: it is away, starts, stops,
+only reads, or is out of something. Whether it has done what it was asked is then unknown.
+
+`kernel.postgres` closes the connections that have become useless by it.
+"""
+MAX_DEAD_CONNECTIONS = 3
+"""In a row. The first one found takes the others of its pool with it."""
 DJANGOS = frozenset({"context", "cursor_factory"})
 """What Django gives its connections besides, for its own types."""
+
+
+class ReadOnlyDatabase(OperationalError):
+    """It answers, and takes no writes: a standby, or one that was demoted."""
 
 
 class Statement(NamedTuple):
@@ -39,15 +57,16 @@ class DatabaseThreads:
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """`function(*args, **kwargs)` on a thread; its connection goes back to the pool."""
         loop = asyncio.get_running_loop()
-        context = copy_context()
 
         def call() -> T:
             try:
-                return context.run(function, *args, **kwargs)
+                with limited_statements(timeout_seconds=MAX_STATEMENT_SECONDS):
+                    ensure_live_connection()
+                    return function(*args, **kwargs)
             finally:
                 connection.close()
 
-        return await loop.run_in_executor(self._executor, call)
+        return await loop.run_in_executor(self._executor, copy_context().run, call)
 
     def close(self) -> None:
         self._executor.shutdown(wait=False, cancel_futures=True)
@@ -64,10 +83,11 @@ class StatementPool:
     def __init__(self, *, size: int) -> None:
         """Connects when it is first asked, to what Django connects to then."""
         options = connection.settings_dict["OPTIONS"].get("pool", {})
-        self._pool: AsyncConnectionPool[Line] = AsyncConnectionPool(
-            kwargs=connection_facts, open=False, **{**options, "max_size": size}
+        ours = {"max_size": size, "connection_class": AsyncConnection, "check": check_idle}
+        self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
+            kwargs=connection_facts, open=False, **{**options, **ours}
         )
-        self._lines: set[Line] = set()
+        self._lines: set[AsyncConnection] = set()
         self._tasks: set[asyncio.Task[Rows]] = set()
 
     async def open(self) -> None:
@@ -75,7 +95,7 @@ class StatementPool:
         await self._pool.open()
 
     async def ask(self, statement: Statement) -> Rows:
-        """What it returns. Raises psycopg's OperationalError and InterfaceError."""
+        """What it returns. Raises `kernel.postgres.UNAVAILABLE`."""
         task = asyncio.get_running_loop().create_task(self._run(statement))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -100,6 +120,16 @@ class StatementPool:
                 self._lines.discard(line)
 
 
+def ensure_live_connection() -> None:
+    """Let this thread have a connection that was not seen to be dead. Raises UNAVAILABLE."""
+    for _ in range(MAX_DEAD_CONNECTIONS):
+        connection.ensure_connection()
+        if connection.in_atomic_block or is_alive(connection.connection):
+            return
+        connection.close()
+    connection.ensure_connection()
+
+
 def connection_facts() -> dict[str, Any]:
     """How Django connects, without what is for its own types."""
     facts = connection.get_connection_params()
@@ -113,6 +143,15 @@ def ask(statement: Statement) -> Rows:
         cursor.execute(statement.sql, statement.facts)
         rows: Rows = cursor.fetchall()
         return rows
+
+
+def ensure_writable() -> None:
+    """Raises UNAVAILABLE if the database does not answer or takes no writes."""
+    with connection.cursor() as cursor:
+        cursor.execute("SHOW transaction_read_only")
+        ((answer,),) = cursor.fetchall()
+    if answer == "on":
+        raise ReadOnlyDatabase("the database takes no writes")
 
 
 def let_go_of_database() -> None:

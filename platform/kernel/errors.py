@@ -12,6 +12,7 @@
   x RateLimited           429  right, but too often
   x UpstreamError         502  an engine failed; nothing the caller could mend
   x Overloaded            503  right, but not now; carries `retry_after`
+    + DatabaseAway, CacheUnavailable
 
 Each context grows its own leaves in its own `errors.py`. An exception outside this tree is a bug.
 The docstring of a class is its default message, so no error is without a sentence for people.
@@ -179,6 +180,18 @@ class Overloaded(PlatformError):
         self, message: str = "", *, param: str | None = None, retry_after: float | None = 1.0
     ) -> None:
         super().__init__(message, param=param, retry_after=retry_after)
+
+
+class DatabaseAway(Overloaded):
+    """The database does not answer right now. Try again shortly."""
+
+    code = "database_unavailable"
+
+
+class CacheUnavailable(Overloaded):
+    """Redis does not answer right now, or takes no writes. Try again shortly."""
+
+    code = "cache_unavailable"
 
 
 def every_leaf(root: type[PlatformError] = PlatformError) -> list[type[PlatformError]]:

@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+from kernel.errors import PlatformError
+from kernel.redis import NotServing
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
@@ -10,3 +13,9 @@ class Check:
     status: str
     latency_ms: float | None = None
     detail: str = ""
+
+
+def failure_name(error: Exception) -> str:
+    """The class of what was behind a failure: `ReadOnlyDatabase`, `OutOfMemoryError`."""
+    cause = error.__cause__ if isinstance(error, PlatformError | NotServing) else None
+    return (cause or error).__class__.__name__

@@ -9,6 +9,7 @@ import django_stubs_ext
 
 from config.env import ConfigurationError, Environment, read_env_file
 from kernel.logs import logging_config
+from kernel.postgres import Connection
 
 # `ModelAdmin[Model]` is an error at run time without this.
 django_stubs_ext.monkeypatch()
@@ -68,6 +69,10 @@ DATABASE_POOL_SIZE = env.integer(
 )
 
 
+DATABASE_WAIT_SECONDS = 1.8
+"""For a connection, a new one or one that is in use: within 2 s it is told that there is none."""
+
+
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
     """Django's settings for one PostgreSQL. The pool is psycopg's own, as Django 5.1+ knows it."""
     from psycopg import ProgrammingError
@@ -94,12 +99,19 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
         # Under ASGI every request may run on a fresh thread: persistent connections would leak.
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
-            "connect_timeout": 5,
+            "connect_timeout": 3,
+            # A machine that is gone sends no end of a connection.
+            "keepalives_idle": 10,
+            "keepalives_interval": 3,
+            "keepalives_count": 3,
+            "tcp_user_timeout": 10_000,
             **options,
             "pool": {
+                "connection_class": Connection,
                 "min_size": 0,
                 "max_size": pool_size,
-                "timeout": 10,
+                "timeout": DATABASE_WAIT_SECONDS,
+                "max_lifetime": 600,
                 # Left alone, a pool waits twice as long after each attempt: as long as PostgreSQL
                 # was away, it would go unused when it is back.
                 "reconnect_timeout": 1,

@@ -4,10 +4,12 @@ from datetime import timedelta
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
 from django.urls import reverse_lazy
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from config import unfold
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
-from config.settings.base import BASE_DIR, CONSOLE_URL, IS_LOCAL, REDIS_URL, env
+from config.settings.base import BASE_DIR, CONSOLE_URL, DATABASES, IS_LOCAL, REDIS_URL, env
 
 PLANE = "console"
 
@@ -40,6 +42,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "config.outages.OutageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -121,13 +124,26 @@ STATIC_ROOT = BASE_DIR / "static"
 WHITENOISE_USE_FINDERS = IS_LOCAL
 WHITENOISE_AUTOREFRESH = False
 
-CACHES = {
-    "default": {
-        "BACKEND": "django.core.cache.backends.redis.RedisCache",
-        "LOCATION": REDIS_URL,
-        "KEY_PREFIX": "tenantry:cache",
-    }
+# A connection whose server has restarted is found when it is taken out of the pool, not by a query.
+DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
+
+REDIS_CACHE = {
+    "BACKEND": "django.core.cache.backends.redis.RedisCache",
+    "LOCATION": REDIS_URL,
+    "KEY_PREFIX": "tenantry:cache",
+    "OPTIONS": {
+        "pool_class": "kernel.redis.Pool",
+        "serializer": "kernel.json_cache.JsonSerializer",
+        "socket_timeout": 1.0,
+        "socket_connect_timeout": 1.0,
+        "retry": Retry(NoBackoff(), 0),
+    },
 }
+CACHES = {
+    "default": REDIS_CACHE,
+    "sessions": {**REDIS_CACHE, "BACKEND": "config.session_cache.SessionCache"},
+}
+SESSION_CACHE_ALIAS = "sessions"
 # A flushed Redis must not log anybody out.
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_HTTPONLY = True

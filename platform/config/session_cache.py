@@ -1,0 +1,45 @@
+"""The cache in front of the table of sessions: nobody is kept out because Redis is away or full."""
+
+import logging
+from typing import Any
+
+import redis
+from django.core.cache.backends.redis import RedisCache
+
+log = logging.getLogger(__name__)
+
+
+class SessionCache(RedisCache):
+    """What Redis does not answer is read from the table.
+
+    Only `delete` raises: a session that somebody has ended must not come back with Redis.
+    """
+
+    def get(self, key: Any, default: Any = None, version: int | None = None) -> Any:
+        try:
+            data = super().get(key, default, version)
+        except (redis.RedisError, OSError) as error:
+            log.warning("session cache: read failed (%s)", error.__class__.__name__)
+            return default
+        return data if isinstance(data, dict) else default
+
+    def has_key(self, key: Any, version: int | None = None) -> bool:
+        try:
+            return bool(super().has_key(key, version))
+        except (redis.RedisError, OSError) as error:
+            log.warning("session cache: read failed (%s)", error.__class__.__name__)
+            return False
+
+    def set(self, key: Any, value: Any, *args: Any, **options: Any) -> None:
+        try:
+            super().set(key, value, *args, **options)
+        except (redis.RedisError, OSError) as error:
+            log.warning("session cache: write failed (%s)", error.__class__.__name__)
+            self._forget_older(key)
+
+    def _forget_older(self, key: Any) -> None:
+        """A Redis that is full still deletes."""
+        try:
+            super().delete(key)
+        except (redis.RedisError, OSError):
+            log.warning("session cache: an older copy may be left")
