@@ -40,7 +40,7 @@ def erase_listed(client: redis.Redis, tenant_id: int, where: str) -> int:
 def popped(client: redis.Redis, where: str) -> Iterator[list[str]]:
     # redis-py's types know every kind of answer at once.
     while part := cast("list[tuple[bytes, float]]", client.zpopmin(where, AT_ONCE)):
-        yield [member.decode() for member, _ in part]
+        yield [member.decode(errors="replace") for member, _ in part]
 
 
 def unlink(client: redis.Redis, tenant_id: int, digests: list[str]) -> int:

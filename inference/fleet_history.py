@@ -5,6 +5,7 @@ Pages draw it and scaling reads it. It is no record: a Redis that is away only l
 
 import json
 import logging
+import math
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -13,6 +14,7 @@ import redis
 
 from inference.engines.engine import Load
 from inference.fleet.redis_names import HISTORY, LOADS
+from kernel.shared_values import note_unreadable
 from tenants.live_redis import limits
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,7 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
     key, redis_ = history_key(public_id), limits()
     try:
         last = redis_.xrevrange(key, count=1)
-        before = as_text(last[0][1]) if last else {}
+        before = as_numbers(last[0][1]) if last else {}
         entry = history_entry(load, before=before, at=now.timestamp())
         latest = {name: entry[name] for name in ("at", "running", "waiting", "kv") if name in entry}
         with redis_.pipeline(transaction=False) as pipeline:
@@ -44,7 +46,7 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
             pipeline.expire(key, KEPT_SECONDS)
             pipeline.hset(LOADS, public_id, json.dumps(latest))
             pipeline.execute()
-    except redis.RedisError as error:
+    except (redis.RedisError, OSError) as error:
         log.warning("the load of endpoint %s is not kept (%s)", public_id, type(error).__name__)
 
 
@@ -57,7 +59,7 @@ def forget_load(*, public_id: str) -> None:
         log.warning("the load of endpoint %s stays (%s)", public_id, type(error).__name__)
 
 
-def history_entry(load: Load, *, before: Mapping[str, str], at: float) -> dict[Any, Any]:
+def history_entry(load: Load, *, before: Mapping[str, float], at: float) -> dict[Any, Any]:
     """What is written down of `load`, with rates since the entry `before`. Pure."""
     entry: dict[Any, Any] = {"at": at, "running": load.running, "waiting": load.waiting}
     if load.kv_cache_used is not None:
@@ -67,7 +69,7 @@ def history_entry(load: Load, *, before: Mapping[str, str], at: float) -> dict[A
         if count is None:
             continue
         entry[name] = count
-        elapsed = at - float(before.get("at", at))
+        elapsed = at - before.get("at", at)
         if name in before and elapsed > 0:
             entry[f"{name}_per_second"] = round(grown(int(before[name]), count) / elapsed, 2)
     return entry
@@ -78,5 +80,14 @@ def grown(before: int, now: int) -> int:
     return now if now < before else now - before
 
 
-def as_text(entry: Any) -> dict[str, str]:
-    return {name.decode(): value.decode() for name, value in entry.items()}
+def as_numbers(entry: Any) -> dict[str, float]:
+    """Without what is no number: an entry that a fault or another version has left."""
+    numbers: dict[str, float] = {}
+    for name, value in entry.items():
+        try:
+            number = float(value)
+            if math.isfinite(number):
+                numbers[name.decode()] = number
+        except ValueError as error:
+            note_unreadable("endpoint_sample", error)
+    return numbers

@@ -1,5 +1,6 @@
 """What gateways and engines tell of the fleet right now, read for pages. Decides nothing."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
@@ -10,6 +11,7 @@ import redis
 
 from inference.errors import FleetUnreadable
 from inference.fleet.redis_names import HISTORY, WORKER, WORKERS
+from kernel.shared_values import note_unreadable, read_json
 from tenants.live_redis import limits
 
 MOST_WORKERS = 256
@@ -94,7 +96,7 @@ def read_fleet() -> FleetLive:
     """Summed up over the workers that reported lately. Raises FleetUnreadable."""
     try:
         names: Any = limits().smembers(WORKERS)
-        keys = [WORKER + name.decode() for name in islice(names, MOST_WORKERS)]
+        keys = [WORKER.encode() + name for name in islice(names, MOST_WORKERS)]
         told: Sequence[Any] = limits().mget(keys) if keys else ()
     except redis.RedisError as error:
         raise FleetUnreadable from error
@@ -103,10 +105,7 @@ def read_fleet() -> FleetLive:
 
 def as_report(told: bytes | None) -> Report | None:
     """None for a worker that has just gone, or that speaks in a way that we do not know."""
-    try:
-        return msgspec.json.decode(told, type=Report) if told else None
-    except msgspec.MsgspecError:
-        return None
+    return read_json(told, Report, reader="worker_report")
 
 
 def merge(reports: Sequence[Report]) -> FleetLive:
@@ -183,6 +182,8 @@ def as_sample(fields: Mapping[bytes, bytes]) -> Sample | None:
     """None for an entry that says nothing that we understand."""
     try:
         numbers = {name.decode(): float(value) for name, value in fields.items() if value}
+        if not all(map(math.isfinite, numbers.values())):
+            raise ValueError("not a number")
         return Sample(
             at=numbers["at"],
             running=numbers.get("running", 0),
@@ -190,5 +191,6 @@ def as_sample(fields: Mapping[bytes, bytes]) -> Sample | None:
             kv=numbers.get("kv"),
             tokens_per_second=numbers.get("generation_tokens_per_second"),
         )
-    except (KeyError, ValueError):
+    except (KeyError, ValueError) as error:
+        note_unreadable("endpoint_sample", error)
         return None

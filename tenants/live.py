@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import msgspec
 
+from kernel.shared_values import decode
 from tenants.admission.checks import ScopeCheck
 from tenants.admission.heartbeats import (
     AS_ESTIMATED,
@@ -53,6 +54,10 @@ class Hold(msgspec.Struct, frozen=True, array_like=True):
     taken: tuple[int, ...]
     scopes: tuple[ScopeCheck, ...]
     facts: str
+
+
+HOLDS = msgspec.msgpack.Decoder(Hold)
+MAX_LOGGED_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +125,7 @@ def orphans(tenant_id: int, *, most: int = 100) -> list[Orphan]:
     packed: list[bytes | None] = limits().hmget(tenant_key(tenant_id, "holds"), ids)  # type: ignore[assignment]
     found, over = [], []
     for (entry, request_id), blob in zip(entries, packed, strict=True):
-        hold = msgspec.msgpack.decode(blob, type=Hold) if blob else None
+        hold = read_hold(request_id, blob)
         if hold is not None and hold.progress.phase == ORPHANED:
             found.append(orphan(request_id, hold))
         else:
@@ -134,7 +139,21 @@ def orphan_entries(tenant_id: int, most: int) -> list[tuple[bytes, str]]:
     """Entries of the stream with their request ids."""
     stream = tenant_key(tenant_id, "orphans")
     entries: list[tuple[bytes, dict[bytes, bytes]]] = limits().xrange(stream, count=most)  # type: ignore[assignment]
-    return [(entry, fields[b"id"].decode()) for entry, fields in entries]
+    return [(entry, fields.get(b"id", b"").decode(errors="replace")) for entry, fields in entries]
+
+
+def read_hold(request_id: str, blob: bytes | None) -> Hold | None:
+    """None if it is gone, or cannot be read: then nobody can bill it."""
+    if blob is None:
+        return None
+    hold = decode(blob, HOLDS, reader="hold")
+    if hold is None:
+        log.critical(
+            "orphans: hold unreadable, cannot be billed (request=%s): %r",
+            request_id,
+            blob[:MAX_LOGGED_BYTES],
+        )
+    return hold
 
 
 def orphan(request_id: str, hold: Hold) -> Orphan:

@@ -7,6 +7,7 @@ from itertools import groupby
 
 import redis
 
+from kernel.shared_values import note_unreadable
 from tenants.admission.redis_keys import scope_key, tenant_key
 from tenants.errors import CountersUnreadable
 from tenants.live_redis import limits
@@ -77,7 +78,7 @@ def read_live(*, tenant_id: int) -> LiveState:
 
 def fetch_live(tenant_id: int) -> LiveState:
     members: set[bytes] = limits().smembers(tenant_key(tenant_id, "scopes"))  # type: ignore[assignment]
-    names = sorted(name.decode() for name in members)
+    names = sorted(name.decode(errors="replace") for name in members)
     asked = limits().pipeline(transaction=False)
     asked.time()
     asked.hlen(tenant_key(tenant_id, "holds"))
@@ -96,7 +97,7 @@ def fetch_live(tenant_id: int) -> LiveState:
 
 def live_scope(scope: str, fields: Mapping[bytes, bytes]) -> LiveScope:
     """A scope's hash, whose fields are those of `redis_keys`."""
-    numbers = {name.decode(): int(value) for name, value in fields.items()}
+    numbers = dict(readable_numbers(fields))
     return LiveScope(
         scope=scope,
         running=numbers.pop("c", 0),
@@ -104,6 +105,14 @@ def live_scope(scope: str, fields: Mapping[bytes, bytes]) -> LiveScope:
         token_tat_us=numbers.pop("tt", None),
         windows=tuple(live_windows(scope, numbers)),
     )
+
+
+def readable_numbers(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, int]]:
+    for name, value in fields.items():
+        try:
+            yield name.decode(), int(value)
+        except ValueError as error:
+            note_unreadable("counter", error)
 
 
 def live_windows(scope: str, numbers: Mapping[str, int]) -> Iterator[LiveWindow]:
@@ -133,16 +142,22 @@ def read_refusals(*, tenant_id: int, most: int = 100) -> list[Refusal]:
         )
     except redis.RedisError as error:
         raise CountersUnreadable from error
-    return [refusal(*entry) for entry in entries]
+    found = (refusal(*entry) for entry in entries)
+    return [each for each in found if each is not None]
 
 
-def refusal(entry: bytes, fields: Mapping[bytes, bytes]) -> Refusal:
-    milliseconds = int(entry.partition(b"-")[0])
-    return Refusal(
-        at=datetime.fromtimestamp(milliseconds / 1000, UTC),
-        reason=fields[b"reason"].decode(),
-        scope=fields[b"scope"].decode(),
-        key_id=int(fields[b"key_id"]),
-        count=int(fields[b"count"]),
-        shadow=fields[b"shadow"] == b"1",
-    )
+def refusal(entry: bytes, fields: Mapping[bytes, bytes]) -> Refusal | None:
+    """None for what cannot be read."""
+    try:
+        milliseconds = int(entry.partition(b"-")[0])
+        return Refusal(
+            at=datetime.fromtimestamp(milliseconds / 1000, UTC),
+            reason=fields[b"reason"].decode(),
+            scope=fields[b"scope"].decode(),
+            key_id=int(fields[b"key_id"]),
+            count=int(fields[b"count"]),
+            shadow=fields[b"shadow"] == b"1",
+        )
+    except (KeyError, ValueError, OverflowError) as error:
+        note_unreadable("refusal", error)
+        return None

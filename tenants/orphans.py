@@ -3,12 +3,14 @@
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+import redis
 from django.conf import settings
 
 from kernel.redis import connect
+from kernel.shared_values import UNREADABLE
 from tenants import live
 from tenants.admission.ledger import LedgerUnavailable, RecordRefused
 from tenants.admission.limits import CounterState
@@ -26,7 +28,7 @@ def tenants_with_holds() -> list[int]:
     before, after = tenant_key(0, "holds").split("0")
     with connect(settings.REDIS_LIMITS_URL) as client:
         keys = client.scan_iter(match=f"{before}*{after}", count=1000)
-        names = [key.decode()[len(before) : -len(after)] for key in keys]
+        names = [key.decode(errors="replace")[len(before) : -len(after)] for key in keys]
     return sorted({int(name) for name in names if name.isdecimal()})
 
 
@@ -41,6 +43,9 @@ def bill_every_orphan() -> int:
             billed += bill_orphans(tenant_id)
         except LedgerUnavailable as error:
             log.warning("orphans of tenant %d wait for the ledger: %s", tenant_id, error)
+        except redis.ResponseError as error:
+            # What lies under its keys is not ours; the others' are billed all the same.
+            log.critical("orphans: not readable (tenant=%d): %s", tenant_id, error)
     return billed
 
 
@@ -65,7 +70,7 @@ def bill(orphan: Orphan) -> Sequence[CounterState]:
     """The counters after the bill; of one that the ledger will never take, nothing but a log."""
     try:
         return bill_abandoned([record_of(orphan)]).states
-    except (RecordRefused, msgspec.DecodeError) as error:
+    except (RecordRefused, *UNREADABLE) as error:
         log.critical("an abandoned request could not be billed (%s): %r", error, orphan)
         return ()
 
@@ -103,5 +108,6 @@ def cost_of(orphan: Orphan, facts: Mapping[str, Any]) -> int:
 
 def lasted_ms(facts: Mapping[str, Any], now: datetime) -> float:
     """From the admission until now."""
-    began = msgspec.convert(facts.get("started_at"), datetime)
+    zoned = Annotated[datetime, msgspec.Meta(tz=True)]
+    began: datetime = msgspec.convert(facts.get("started_at"), zoned)
     return (now - began).total_seconds() * 1000

@@ -13,6 +13,7 @@ from django.conf import settings
 from django.db import transaction
 
 from kernel.redis import connect
+from kernel.shared_values import note_unreadable
 from tenants.admission.limits import QuotaRule
 from tenants.admission.redis_keys import scope_key
 from tenants.counters import add_granted
@@ -162,4 +163,13 @@ def held_by(row: QuotaWindow, counters: Sequence[str]) -> dict[str, int]:
             scope, field = held_field(counter, row.window.id)
             pipeline.hget(scope_key(row.tenant_id, scope), field)
         answers = pipeline.execute()
-    return {counter: int(held or 0) for counter, held in zip(counters, answers, strict=True)}
+    return {counter: as_count(held) for counter, held in zip(counters, answers, strict=True)}
+
+
+def as_count(held: bytes | None) -> int:
+    """Raises RedisError for what is no number: nothing must be granted by it."""
+    try:
+        return int(held or 0)
+    except ValueError as error:
+        note_unreadable("counter", error)
+        raise redis.InvalidResponse("a counter is no number") from error

@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
-import redis
 from channels.generic.websocket import AsyncWebsocketConsumer
 
 from agents.doors.decisions import decide
@@ -173,11 +172,8 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             self.admit(await self.gateway.keyring.authenticate(key_text(self.scope)))
 
     async def authenticate_by_ticket(self, ticket: str) -> None:
-        """Raises InvalidTicket, and Overloaded if Redis does not answer."""
-        try:
-            public_id = await redeem(ticket, redis=self.gateway.redis)
-        except redis.RedisError as error:
-            raise Overloaded from error
+        """Raises InvalidTicket, and CacheUnavailable if Redis does not answer."""
+        public_id = await redeem(ticket, redis=self.gateway.redis)
         principal = await self.gateway.keyring.find(public_id)
         if principal is None:
             raise InvalidTicket

@@ -13,6 +13,8 @@ import redis
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 
+from kernel.shared_values import read_message
+
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS = 1.0
@@ -100,7 +102,9 @@ class Bell:
             for name in list(self._hearers):
                 self._tell(name, "")  # it may have rung meanwhile
             async for message in pubsub.listen():
-                self._tell(message["channel"].decode(), message["data"].decode())
+                name, text = message["channel"].decode(), read_message(message["data"])
+                if text is not None:
+                    self._tell(name, text)
 
     def _tell(self, name: str, text: str) -> None:
         for hear in tuple(self._hearers.get(name, ())):

@@ -116,11 +116,12 @@ class EventLog:
     async def take_over(self, run_log: RunLog) -> None:
         """Somebody else has ended this log: show our readers what stands there."""
         try:
-            entries = await self._entries(run_log.run_id, after=len(run_log.feed.events) - 1)
+            first = len(run_log.feed.events)
+            entries = await self._entries(run_log.run_id, after=first - 1)
+            run_log.feed.add(read_entries(entries, first=first))
         except (redis.RedisError, OSError):
             run_log.feed.fail(NotResumable())
             return
-        run_log.feed.add(read_entries(entries, first=len(run_log.feed.events)))
         if not run_log.feed.is_over:
             run_log.feed.fail(NotResumable())
 

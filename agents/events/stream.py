@@ -4,12 +4,14 @@ The entry of event n has the id `1-n`, the last event `2-0`. Redis takes ids in 
 so that nobody writes a number twice, nothing follows the end, and there is no second end.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import msgspec
+import redis
 
 from agents.events.event import Event
+from kernel.shared_values import decode
 
 FIELD = b"e"
 END = b"2-0"
@@ -31,6 +33,18 @@ return tonumber(number)
 """Ends a log whose writer is gone. Answers the number; -1 without a log, -2 if it has its end."""
 NUMBER = b'"sequence_number":'
 
+
+class Typed(msgspec.Struct, frozen=True):
+    """What every event has."""
+
+    type: str
+
+
+class EntryUnreadable(redis.InvalidResponse):
+    """The log holds what no run of ours has written."""
+
+
+TYPED = msgspec.json.Decoder(Typed)
 Entry = tuple[bytes, dict[bytes, bytes]]
 
 
@@ -52,11 +66,22 @@ def commands_of(key: str, events: Sequence[Event], *, ttl: int) -> Iterable[tupl
 
 
 def read_entries(entries: Iterable[Entry], *, first: int) -> list[Event]:
-    """Events of consecutive entries, of which the first one has that number."""
+    """Events of consecutive entries, of which the first one has that number.
+
+    Raises EntryUnreadable for what no run of ours has written: then the log is as good as lost.
+    """
     return [
-        Event(number, fields[FIELD], is_last=place == END)
+        Event(number, readable(fields), is_last=place == END)
         for number, (place, fields) in enumerate(entries, first)
     ]
+
+
+def readable(fields: Mapping[bytes, bytes]) -> bytes:
+    data = fields.get(FIELD, b"")
+    frame = decode(data, TYPED, reader="run_event")
+    if frame is None or b"\n" in data or not data.startswith(b'{"type":"'):
+        raise EntryUnreadable("an event of a run cannot be read")
+    return data
 
 
 def end_arguments(

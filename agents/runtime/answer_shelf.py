@@ -58,7 +58,8 @@ class RedisShelf:
 
     async def _make_room(self, tenant_id: int, count: int) -> None:
         gone: Any = await self._redis.zpopmin(index_key(tenant_id), count)
-        await self._redis.unlink(*(answer_key(tenant_id, each.decode()) for each, _ in gone))
+        digests = [each.decode(errors="replace") for each, _ in gone]
+        await self._redis.unlink(*(answer_key(tenant_id, each) for each in digests))
 
     async def _try(self, ask: Callable[[], Awaitable[T]]) -> T | None:
         if self._clock() < self._away_until:

@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 
 from agents.redis_keys import context_key
 from agents.runtime.history import History
+from kernel.shared_values import decode
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,7 @@ class ReadVersion(Protocol):
 
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(History).decode
+decoder = msgspec.msgpack.Decoder(History)
 
 
 class ContextCache:
@@ -71,13 +72,10 @@ class ContextCache:
     async def _read(self, tenant_id: int, conversation: str) -> History | None:
         try:
             packed = await self._redis.get(context_key(tenant_id, conversation))
-            return decode(packed) if packed and isinstance(packed, bytes) else None
         except (redis.RedisError, OSError) as error:
             log.debug("a context was not read: %s", error.__class__.__name__)
-        except (msgspec.ValidationError, msgspec.DecodeError) as error:
-            # Another version of this program wrote it.
-            log.debug("a context was not understood: %s", error.__class__.__name__)
-        return None
+            return None
+        return decode(packed, decoder, reader="context") if packed else None
 
     async def _keep(self, tenant_id: int, conversation: str, history: History) -> None:
         packed = encode(history)

@@ -281,6 +281,9 @@ class LiveRun:
     async def _tell_end(self, outcome: Outcome) -> None:
         if self._inserting is not None:
             await self._inserting
+            if self.create.store and not self.has_row and outcome.error is None:
+                # It ended before it was known that the table does not take it.
+                outcome = outcome_of_stop(Stop.NOT_KEPT)
         self._end = RunEnd(
             self._run,
             outcome,

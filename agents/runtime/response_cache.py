@@ -15,6 +15,7 @@ from agents.runtime.answer_memory import AnswerMemory
 from agents.runtime.catalog import PublishedAgent
 from inference.relay.parameters import ChatRequest
 from kernel import metrics
+from kernel.shared_values import read_json
 
 OFF, DETERMINISTIC, ALWAYS = "off", "deterministic", "always"
 VERSION = 1
@@ -127,9 +128,4 @@ class ResponseCache:
 
 def read_answer(value: bytes | None) -> Answer | None:
     """None also for what another version of us has written."""
-    if value is None:
-        return None
-    try:
-        return msgspec.json.decode(value, type=Answer)
-    except msgspec.DecodeError:
-        return None
+    return read_json(value, Answer, reader="kept_answer")

@@ -258,7 +258,7 @@ class Board:
             pool: {"requests": each.requests, "at": each.at} for pool, each in self._demand.items()
         }
 
-    def hear(self, reports: Iterable[Mapping[str, Any]]) -> None:
+    def hear(self, reports: Iterable[Mapping[str, Mapping[str, Any]]]) -> None:
         """What the other workers reported."""
         running: dict[str, int] = {}
         out: dict[str, float] = {}

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Annotated, TypedDict
 
 import msgspec
 import redis
@@ -13,6 +13,7 @@ from redis.asyncio import Redis
 from inference.fleet.board import Board
 from inference.fleet.candidate import Load
 from inference.fleet.redis_names import LOADS, WORKER, WORKERS
+from kernel.shared_values import read_json
 
 log = logging.getLogger(__name__)
 
@@ -22,6 +23,19 @@ FRESH_SECONDS = 45.0
 """For which an engine's word of its load is believed: a few heartbeats."""
 
 Queues = Callable[[], Mapping[str, int]]
+
+
+class EndpointReport(TypedDict):
+    """What one worker says of one endpoint, as far as others need it."""
+
+    in_flight: Annotated[int, msgspec.Meta(ge=0)]
+    ejected_until: float | None
+
+
+class WorkerReport(msgspec.Struct, frozen=True):
+    """What one worker says."""
+
+    endpoints: dict[str, EndpointReport]
 
 
 class Gossip:
@@ -59,20 +73,28 @@ class Gossip:
             pipe.smembers(WORKERS)
             *_, loads, names = await pipe.execute()
         self._board.hear_loads(fresh_loads(loads, now=time.time()))
-        others = sorted(name.decode() for name in names if name.decode() != self._name)
+        others = sorted(names - {self._name.encode()})
         self._board.hear(await self._reports(others))
 
-    async def _reports(self, others: list[str]) -> list[dict[str, Any]]:
+    async def _reports(self, others: list[bytes]) -> list[dict[str, EndpointReport]]:
         if not others:
             return []
-        texts = await self._redis.mget([WORKER + name for name in others])
+        texts = await self._redis.mget([WORKER.encode() + name for name in others])
         gone = [name for name, text in zip(others, texts, strict=True) if text is None]
         if gone:
             await self._redis.srem(WORKERS, *gone)
-        return [msgspec.json.decode(text)["endpoints"] for text in texts if text is not None]
+        reports = (read_json(text, WorkerReport, reader="worker_report") for text in texts)
+        return [report.endpoints for report in reports if report is not None]
 
 
 def fresh_loads(told: Mapping[bytes, bytes], *, now: float) -> dict[str, Load]:
     """What engines said of their load, by endpoint, without what is too old to go by."""
-    loads = {name.decode(): msgspec.json.decode(text, type=Load) for name, text in told.items()}
-    return {name: load for name, load in loads.items() if now - load.at <= FRESH_SECONDS}
+    loads = {
+        name.decode(errors="replace"): read_json(text, Load, reader="endpoint_load")
+        for name, text in told.items()
+    }
+    return {
+        name: load
+        for name, load in loads.items()
+        if load is not None and now - load.at <= FRESH_SECONDS
+    }

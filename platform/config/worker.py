@@ -390,7 +390,7 @@ class Worker:
             "agents": lambda: self._forget_agents(int(owner)),
             "answers": lambda: self.gateway.answers.forget_tenant(int(owner)),
         }
-        handler = handlers.get(name)
+        handler = handlers.get(name) if name == FLEET or owner.isdecimal() else None
         outcome = handler() if handler else None
         if outcome is not None:
             await outcome

@@ -12,6 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from kernel.postgres import (
     MAX_STATEMENT_SECONDS,
     AsyncConnection,
+    Connection,
     check_idle,
     is_alive,
     limited_statements,
@@ -146,11 +147,16 @@ def ask(statement: Statement) -> Rows:
 
 
 def ensure_writable() -> None:
-    """Raises UNAVAILABLE if the database does not answer or takes no writes."""
+    """Raises UNAVAILABLE if the database does not answer or takes no writes.
+
+    Then the next connection is a new one: it may lead to another server.
+    """
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         ((answer,),) = cursor.fetchall()
     if answer == "on":
+        if isinstance(connection.connection, Connection) and not connection.in_atomic_block:
+            connection.connection.abandon()
         raise ReadOnlyDatabase("the database takes no writes")
 
 

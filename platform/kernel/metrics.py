@@ -91,6 +91,11 @@ ledger_drift = Counter(
     "Sums that differed from the ledger when they were reconciled, and were repaired.",
     ["kind"],
 )
+unreadable_values = Counter(
+    "tenantry_unreadable_values_total",
+    "Values in Redis that were left out because they could not be read.",
+    ["reader"],
+)
 ledger_pending = Gauge(
     "tenantry_ledger_pending_events",
     "Usage events that are not in PostgreSQL yet.",

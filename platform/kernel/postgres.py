@@ -99,16 +99,17 @@ class Connection(psycopg.Connection[Any]):
         except WaitTimeout as error:
             if limit is None:
                 raise
-            self._abandon()
+            self.abandon()
             raise StatementTimeout(f"no answer in {limit:g} s") from error
         except psycopg.Error as error:
             if is_broken(error, self):
-                self._abandon()
+                self.abandon()
             if error.sqlstate == READ_ONLY:
                 raise ServerReadOnly(str(error)) from error
             raise
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
+        """Close it, and all that its pool has of the same age or more."""
         pool = getattr(self, "_pool", None)
         self.close()
         if pool is not None:
@@ -130,16 +131,17 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
         except WaitTimeout as error:
             if timeout is not None:
                 raise
-            await self._abandon()
+            await self.abandon()
             raise StatementTimeout(f"no answer in {limit:g} s") from error
         except psycopg.Error as error:
             if is_broken(error, self):
-                await self._abandon()
+                await self.abandon()
             if error.sqlstate == READ_ONLY:
                 raise ServerReadOnly(str(error)) from error
             raise
 
-    async def _abandon(self) -> None:
+    async def abandon(self) -> None:
+        """Close it, and all that its pool has of the same age or more."""
         pool = getattr(self, "_pool", None)
         await self.close()
         if pool is not None:

@@ -6,7 +6,7 @@ that the next evaluation gives it again.
 """
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 import redis
@@ -15,6 +15,7 @@ from inference.errors import ActuatorFailed, HostTaken
 from inference.fleet.redis_names import SCALE_HOST, SCALE_ORDER
 from inference.scaling import words
 from inference.scaling.actuators.actuator import Order
+from kernel.shared_values import decode, read_json
 from tenants.live_redis import limits
 
 HOST_SECONDS = 20
@@ -34,6 +35,9 @@ class Host(msgspec.Struct, frozen=True):
     """Replicas that it keeps, those that start included."""
     slots: int
     """How many it has room for."""
+
+
+REPLICAS = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)])
 
 
 class Processes:
@@ -69,9 +73,10 @@ def find_host(pool_id: int) -> Host:
         told: bytes | None = limits().get(f"{SCALE_HOST}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
         raise ActuatorFailed(NO_REDIS) from error
-    if told is None:
+    host = read_json(told, Host, reader="scale_host")
+    if host is None:
         raise ActuatorFailed(NO_HOST)
-    return msgspec.json.decode(told, type=Host)
+    return host
 
 
 def find_order(pool_id: int) -> int | None:
@@ -80,7 +85,7 @@ def find_order(pool_id: int) -> int | None:
         told: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
         raise ActuatorFailed(NO_REDIS) from error
-    return int(told) if told is not None else None
+    return None if told is None else decode(told, REPLICAS, reader="scale_order")
 
 
 def check_in(*, pool_id: int, host: Host) -> int | None:
@@ -91,7 +96,8 @@ def check_in(*, pool_id: int, host: Host) -> int | None:
     key = f"{SCALE_HOST}{pool_id}"
     try:
         known: bytes | None = limits().get(key)  # type: ignore[assignment]
-        if known and msgspec.json.decode(known, type=Host).name != host.name:
+        holder = read_json(known, Host, reader="scale_host")
+        if holder is not None and holder.name != host.name:
             raise HostTaken
         limits().set(key, msgspec.json.encode(host), ex=HOST_SECONDS)
     except redis.RedisError as error:
