@@ -38,7 +38,7 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
     key, redis_ = history_key(public_id), limits()
     try:
         last = redis_.xrevrange(key, count=1)
-        before = as_numbers(last[0][1]) if last else {}
+        before = as_text(last[0][1]) if last else {}
         entry = history_entry(load, before=before, at=now.timestamp())
         latest = {name: entry[name] for name in ("at", "running", "waiting", "kv") if name in entry}
         with redis_.pipeline(transaction=False) as pipeline:
@@ -59,7 +59,7 @@ def forget_load(*, public_id: str) -> None:
         log.warning("the load of endpoint %s stays (%s)", public_id, type(error).__name__)
 
 
-def history_entry(load: Load, *, before: Mapping[str, float], at: float) -> dict[Any, Any]:
+def history_entry(load: Load, *, before: Mapping[str, str], at: float) -> dict[Any, Any]:
     """What is written down of `load`, with rates since the entry `before`. Pure."""
     entry: dict[Any, Any] = {"at": at, "running": load.running, "waiting": load.waiting}
     if load.kv_cache_used is not None:
@@ -69,9 +69,9 @@ def history_entry(load: Load, *, before: Mapping[str, float], at: float) -> dict
         if count is None:
             continue
         entry[name] = count
-        elapsed = at - before.get("at", at)
-        if name in before and elapsed > 0:
-            entry[f"{name}_per_second"] = round(grown(int(before[name]), count) / elapsed, 2)
+        then, counted = number_of(before, "at"), number_of(before, name)
+        if then is not None and counted is not None and at > then:
+            entry[f"{name}_per_second"] = round(grown(int(counted), count) / (at - then), 2)
     return entry
 
 
@@ -80,14 +80,22 @@ def grown(before: int, now: int) -> int:
     return now if now < before else now - before
 
 
-def as_numbers(entry: Any) -> dict[str, float]:
-    """Without what is no number: an entry that a fault or another version has left."""
-    numbers: dict[str, float] = {}
-    for name, value in entry.items():
-        try:
-            number = float(value)
-            if math.isfinite(number):
-                numbers[name.decode()] = number
-        except ValueError as error:
-            note_unreadable("endpoint_sample", error)
-    return numbers
+def as_text(entry: Any) -> dict[str, str]:
+    return {
+        name.decode(errors="replace"): value.decode(errors="replace")
+        for name, value in entry.items()
+    }
+
+
+def number_of(entry: Mapping[str, str], name: str) -> float | None:
+    """None if it is not there, or no number: another version or a fault has left it."""
+    if name not in entry:
+        return None
+    try:
+        number = float(entry[name])
+        if not math.isfinite(number):
+            raise ValueError("not finite")
+    except ValueError as error:
+        note_unreadable("endpoint_sample", error)
+        return None
+    return number

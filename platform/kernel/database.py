@@ -157,6 +157,7 @@ def ensure_writable() -> None:
     if answer == "on":
         if isinstance(connection.connection, Connection) and not connection.in_atomic_block:
             connection.connection.abandon()
+            connection.close()
         raise ReadOnlyDatabase("the database takes no writes")
 
 
