@@ -111,6 +111,8 @@ def create_run(body: ChatBody, parameters: Parameters, session: Session) -> Crea
             if value is not None and name not in {"max_tokens", "max_completion_tokens"}
         },
         conversation=session.id,
+        # The door keeps the session, so its length is no care of the client's.
+        truncation="auto",
         variables=body.variables,
         # A stream names its session first, so that its client finds the answer again.
         goes_on=bool(body.stream),

@@ -100,6 +100,7 @@ def as_create_run(
         client_id=body.client_id or "",
         stream_id=stream_id,
         user=body.user or "",
+        truncation=body.truncation,
         variables=body.variables,
         store=body.store is not False,
         background=bool(body.background),
@@ -117,8 +118,6 @@ def echo_of(body: ResponseBody) -> Json:
         echo["tool_choice"] = body.tool_choice
     if body.parallel_tool_calls is not None:
         echo["parallel_tool_calls"] = body.parallel_tool_calls
-    if body.truncation is not None:
-        echo["truncation"] = body.truncation
     if body.text is not None and body.text.format is not None:
         echo["text"] = {"format": body.text.format}
     return echo

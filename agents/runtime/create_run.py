@@ -10,6 +10,7 @@ from agents.runtime.items import Item, item_json
 from inference.relay.parameters import Tool
 
 BusyPolicy = Literal["reject", "enqueue", "interrupt", "rollback"]
+Truncation = Literal["auto", "disabled"]
 
 
 class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,6 +42,8 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     """Whether it goes on when whoever asked for it has left."""
     user: str = ""
     """Whom the client serves: during a rollout that user stays with one revision."""
+    truncation: Truncation | None = None
+    """Whether the oldest may be left out where not all fits the context; None if nobody says."""
     variables: dict[str, str] | None = None
     """For the places of the same name in the agent's instructions."""
     busy: BusyPolicy = "reject"

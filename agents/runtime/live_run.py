@@ -96,7 +96,7 @@ class LiveRun:
             admitted=self._admitted,
             why_stopped=lambda: as_exception(self._why) if self._why else None,
         )
-        settings = settings_for(create, run_id=run_log.run_id)
+        settings = settings_for(create, run_id=run_log.run_id, target=target)
         if paused:
             settings = paused.settings
             calls.used, calls.count = paused.used, paused.calls
@@ -273,10 +273,14 @@ class LiveRun:
         return outcome
 
     async def _refuse(self, error: BaseException) -> None:
-        """It never began: nothing of it stays."""
-        self.started.set_exception(error)
-        if self.has_row:
-            await self._machinery.store.discard(self.principal.tenant_id, self.id)
+        """It never began: nothing of it stays, so that its conversation is free for the next one
+        before the client knows.
+        """
+        try:
+            if self.has_row:
+                await self._machinery.store.discard(self.principal.tenant_id, self.id)
+        finally:
+            self.started.set_exception(error)
 
     async def _tell_end(self, outcome: Outcome) -> None:
         if self._inserting is not None:

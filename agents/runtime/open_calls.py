@@ -15,6 +15,8 @@ from agents.runtime.limits import RunLimits
 from agents.runtime.ports import Plan, Progress, Verdict
 from inference.relay.parameters import ChatRequest
 
+LEFT_OPEN = "Error: The client has not sent what this call gave."
+
 
 def open_calls(items: Iterable[Item]) -> tuple[FunctionCall, ...]:
     """Calls that nothing answers yet, in order."""
@@ -30,6 +32,62 @@ def open_calls(items: Iterable[Item]) -> tuple[FunctionCall, ...]:
 def answered(items: Iterable[Item], *, note: str) -> tuple[FunctionCallOutput, ...]:
     """An output with `note` for each open call: engines refuse a history that lacks one."""
     return tuple(output_of(call, note) for call in open_calls(items))
+
+
+def answered_items(items: Iterable[Item]) -> list[Item]:
+    """`items` as engines accept them: every call has its output before anything else is said.
+
+    A call that the client has left open gets `LEFT_OPEN` as its output, as engines are told; what
+    is stored stays as it is. An output that comes later than that comes behind its call, which
+    stands there once more. An output without a call is left out.
+    """
+    history = AnsweredHistory()
+    for item in items:
+        history.add(item)
+    history.answer_open_calls()
+    return history.items
+
+
+class AnsweredHistory:
+    """Items in the order in which they were said, on their way to an engine."""
+
+    def __init__(self) -> None:
+        self.items: list[Item] = []
+        self._open: dict[str, FunctionCall] = {}
+        self._left_open: dict[str, FunctionCall] = {}
+
+    def add(self, item: Item) -> None:
+        match item:
+            case FunctionCall():
+                self._add_call(item)
+            case FunctionCallOutput():
+                self._add_output(item)
+            case ApprovalRequest() | ApprovalResponse():
+                self.items.append(item)
+            case _:
+                self.answer_open_calls()
+                self.items.append(item)
+
+    def answer_open_calls(self) -> None:
+        for call_id, call in self._open.items():
+            self.items.append(output_of(call, LEFT_OPEN))
+            self._left_open[call_id] = call
+        self._open.clear()
+
+    def _add_call(self, call: FunctionCall) -> None:
+        if self.items and isinstance(self.items[-1], FunctionCallOutput):
+            # The model has been asked again since, so these calls are of another answer.
+            self.answer_open_calls()
+        self.items.append(call)
+        self._open[call.call_id] = call
+        self._left_open.pop(call.call_id, None)
+
+    def _add_output(self, output: FunctionCallOutput) -> None:
+        late = self._left_open.get(output.call_id)
+        if late is not None:
+            self._add_call(late)
+        if self._open.pop(output.call_id, None) is not None:
+            self.items.append(output)
 
 
 def output_of(call: FunctionCall, text: str) -> FunctionCallOutput:

@@ -5,7 +5,7 @@ import time
 import msgspec
 
 from agents.events.run_settings import RunSettings
-from agents.runtime.create_run import CreateRun
+from agents.runtime.create_run import CreateRun, Truncation
 from agents.runtime.items import Item, chat_messages
 from agents.runtime.resolution import Target
 from agents.runtime.run_rows import NewRun
@@ -13,7 +13,14 @@ from inference.relay.parameters import ChatMessage, ChatRequest
 from tenants.admission.principal import Principal
 
 
-def settings_for(create: CreateRun, *, run_id: str) -> RunSettings:
+def truncation_of(create: CreateRun, target: Target) -> Truncation:
+    """As the client says; without a word agents do as their own settings say, which is to leave
+    out or to sum up, and model routes do as Open Responses says, which is neither.
+    """
+    return create.truncation or ("auto" if target.agent else "disabled")
+
+
+def settings_for(create: CreateRun, *, run_id: str, target: Target) -> RunSettings:
     """What the response of this run echoes."""
     return RunSettings(
         response_id=run_id,
@@ -29,6 +36,7 @@ def settings_for(create: CreateRun, *, run_id: str) -> RunSettings:
         store=create.store,
         background=create.background,
         stream_id=create.stream_id,
+        truncation=truncation_of(create, target),
         fingerprint=create.fingerprint if create.client_id else "",
         **create.echo,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from agents.runtime.context_window import Size, fit, newest, tokens_of
 from agents.runtime.items import Item, Summary, chat_messages, new_item_id
+from agents.runtime.open_calls import answered_items
 from inference.errors import ContextLengthExceeded
 from inference.relay.parameters import ChatMessage
 from kernel.errors import Overloaded, UpstreamError
@@ -85,7 +86,7 @@ def summary_request(old: Sequence[Item], *, room: int, size: Size) -> list[ChatM
     earlier = [item for item in old[:1] if isinstance(item, Summary)]
     left = room - sum(map(size, earlier))
     told = [*earlier, *newest(old[len(earlier) :], room=left, size=size)]
-    return [*chat_messages(told), ChatMessage(role="user", content=ASKS)]
+    return [*chat_messages(answered_items(told)), ChatMessage(role="user", content=ASKS)]
 
 
 def with_summary(

@@ -12,9 +12,10 @@ from agents.runtime.demand import prompt_bytes
 from agents.runtime.history import History
 from agents.runtime.instructions import apply_agent
 from agents.runtime.items import Item
+from agents.runtime.open_calls import answered_items
 from agents.runtime.ports import AskModel
 from agents.runtime.resolution import Target
-from agents.runtime.run_request import chat_of
+from agents.runtime.run_request import chat_of, truncation_of
 from agents.runtime.summaries import SUMMARY_SHARE, Context, Summarise, fit_context
 from inference.errors import ContextLengthExceeded
 from inference.relay.parameters import ChatMessage, ChatRequest
@@ -22,6 +23,12 @@ from kernel.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
+MAX_BYTES_PER_TOKEN = 5
+"""Of a usual text. More bytes than that for each token of a context do not fit it."""
+TOO_LONG = (
+    "The input and what was said before are longer than the model's context. Shorten them, or send "
+    '`"truncation": "auto"`, which leaves out the oldest.'
+)
 Estimate = Callable[[int], int]
 """Tokens that a prompt of so many bytes will hardly exceed on this route."""
 KeepSummary = Callable[..., Awaitable[None]]
@@ -36,11 +43,16 @@ async def items_to_tell(
     ask: AskModel,
     keep_summary: KeepSummary,
 ) -> Sequence[Item]:
-    """History and input, without what does not fit; summed up, where the agent wants that.
+    """History and input. With `truncation: "auto"` without what does not fit; summed up, where the
+    agent wants that. Each call has an output, as engines want it.
+
+    Raises ContextLengthExceeded if nothing may be left out and all is certainly too long.
 
     Estimates are cautious: if not even the newest fits by them, it is sent alone, and the engine,
     which knows its own tokens, has the last word (`context_length_exceeded`).
     """
+    if truncation_of(create, target) == "disabled":
+        return answered_items(whole(create, history, context_length=target.route.context_length))
     room = room_of(create, target=target, estimate=estimate)
     agent = target.agent
     sums_up = agent is not None and agent.overflow == "summarise" and history.conversation
@@ -50,9 +62,20 @@ async def items_to_tell(
             history=history.items, brought=create.input, room=room, summarise=summarise
         )
     except ContextLengthExceeded:
-        return least([*history.items, *create.input])
+        return answered_items(least([*history.items, *create.input]))
     await keep(context, history, keep_summary)
-    return context.items
+    return answered_items(context.items)
+
+
+def whole(create: CreateRun, history: History, *, context_length: int) -> Sequence[Item]:
+    """History and input, with nothing left out. Raises ContextLengthExceeded for what no model
+    with this context takes; where that is not certain, the engine decides.
+    """
+    items = [*history.items, *create.input]
+    size = prompt_bytes(chat_of(msgspec.structs.replace(create, input=()), tuple(items)))
+    if not history.is_whole or size > context_length * MAX_BYTES_PER_TOKEN:
+        raise ContextLengthExceeded(TOO_LONG, param="input")
+    return items
 
 
 def room_of(create: CreateRun, *, target: Target, estimate: Estimate) -> int:

@@ -63,6 +63,8 @@ class Behaviour:
     retry_after: str = ""
     """The Retry-After header of a refusal; none if empty."""
 
+    wants_outputs: bool = False
+    """Refuses a history with a call that no output follows, as OpenAI and DeepSeek do."""
     usage: UsageForm = UsageForm.EXACT
     sends_done: bool = True
     crlf: bool = False

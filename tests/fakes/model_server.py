@@ -124,6 +124,8 @@ class ModelServer:
         planned = wire.plan(record.body, behaviour=behaviour, number=record.number, chat=chat)
         if planned.model not in self.models:
             return self._refuse(record, f"The model `{planned.model}` does not exist.", status=404)
+        if behaviour.wants_outputs and wire.has_open_calls(record.body):
+            return self._refuse(record, "Tool calls must be followed by tool messages.")
         record.prompt_tokens = planned.prompt_tokens
         writer = Writer(request, behaviour, record)
         try:

@@ -223,3 +223,18 @@ def metrics(*, model: str, running: int, prompt_tokens: int, tokens: int) -> str
         f'# TYPE {name} {kind}\n{name}{{model_name="{model}"}} {float(value)}\n'
         for (kind, name), value in values.items()
     )
+
+
+def has_open_calls(body: dict[str, Any]) -> bool:
+    """Whether anything but their outputs follows the calls of a message, or they of nothing."""
+    left: set[str] = set()
+    for message in body.get("messages", []):
+        if message["role"] == "tool":
+            if message["tool_call_id"] not in left:
+                return True
+            left.discard(message["tool_call_id"])
+        elif left:
+            return True
+        else:
+            left = {call["id"] for call in message.get("tool_calls") or ()}
+    return bool(left)
