@@ -11,7 +11,7 @@ from typing import Any
 from django.core.exceptions import ValidationError
 
 from agents.offered_tools import Credential, Offer
-from agents.runtime.imported_tool import ImportedTool, unique
+from agents.runtime.imported_tool import ImportedTool, Skipped, unique
 from agents.runtime.tool_output import without
 from agents.runtime.tools.http.openapi import (
     Imported,
@@ -100,7 +100,7 @@ def find_on_server(*, url: str, credential: Credential) -> Offer:
         credential_prefix=credential.prefix,
     )
     let_go_of_database()
-    listing = McpTools(configured_egress()).list_tools(settings, credential=credential.secret)
+    listing = McpTools(configured_egress()).find_tools(settings, credential=credential.secret)
     try:
         found = asyncio.run(listing)
     except TimeoutError:
@@ -111,10 +111,21 @@ def find_on_server(*, url: str, credential: Credential) -> Offer:
         raise ValidationError({"url": said}) from None
     except WrongSettings as error:
         raise ValidationError(str(error)) from error
-    if not found:
-        raise ValidationError({"url": "The MCP server has no tools."})
-    tools = tuple(blotted(tool, credential.secret) for tool in unique(found))
-    return Offer(kind="mcp", tools=told(tools, credential), credential_host=host_of(url))
+    skipped = tuple(
+        Skipped(name=without(credential.secret, each.name), reason=each.reason)
+        for each in found.skipped
+    )
+    if not found.tools:
+        reasons = " ".join(f"{each.name}: {each.reason}" for each in skipped)[:LONGEST_SENTENCE]
+        none = "The MCP server has no tools" + (f" that can be used. {reasons}" if skipped else ".")
+        raise ValidationError({"url": none})
+    tools = tuple(blotted(tool, credential.secret) for tool in unique(found.tools))
+    return Offer(
+        kind="mcp",
+        tools=told(tools, credential),
+        skipped=skipped,
+        credential_host=host_of(url),
+    )
 
 
 def first_line(text: str) -> str:

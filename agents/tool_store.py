@@ -68,6 +68,7 @@ def as_spec(tool: Tool) -> ToolSpec:
         settings=tool.settings,
         timeout_seconds=float(tool.timeout_seconds),
         needs_approval=tool.needs_approval,
+        tenant_id=tool.tenant_id,
     )
     if not spec.schema:
         spec = with_own_schema(spec)

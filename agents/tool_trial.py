@@ -12,6 +12,7 @@ from agents.runtime.carrying_out import Carrier
 from agents.runtime.items import FunctionCall
 from agents.runtime.limits import USUAL_LIMITS
 from agents.runtime.ports import Budget, CallContext, Fact, Progress, Ready, ToolEnded
+from agents.runtime.tools.mcp.calling import load_library
 from agents.runtime.tools.own_kinds import own_kinds
 from agents.runtime.tools.toolbox import KindToolbox
 from agents.tool_store import load_spec
@@ -71,6 +72,9 @@ def try_tool(*, tool: Tool, arguments: str) -> Trial:
 
 
 async def carry_out(ready: Ready) -> Trial:
+    if ready.tool.kind == "mcp":
+        # The import of the library is no part of the call's time.
+        await load_library()
     ended: list[ToolEnded] = []
 
     async def listen(fact: Fact) -> None:

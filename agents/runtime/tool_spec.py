@@ -19,3 +19,5 @@ class ToolSpec:
     """False if its credential cannot be decrypted any more: it cannot be called then."""
     timeout_seconds: float = 20.0
     needs_approval: bool = False
+    tenant_id: int = 0
+    """Whose tool it is: what is kept between its calls is no other tenant's."""

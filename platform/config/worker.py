@@ -30,6 +30,8 @@ from agents.runtime.runner import Runner
 from agents.runtime.tool_catalog import ToolCatalog
 from agents.runtime.tool_spec import ToolSpec
 from agents.runtime.tools.kinds import every_kind
+from agents.runtime.tools.mcp.calling import load_library
+from agents.runtime.tools.own_kinds import own_kinds
 from agents.runtime.workshop import Workshop
 from agents.selectors import load_published_agents, load_revision
 from agents.tool_store import load_tools_by_name
@@ -177,7 +179,9 @@ class Worker:
             store=self._runs,
             log=self.event_log,
             bell=self._bell,
-            workshop=Workshop(tools=self._tools, kinds=partial(every_kind, configured_egress())),
+            workshop=Workshop(
+                tools=self._tools, kinds=partial(every_kind, own_kinds(configured_egress()))
+            ),
             answers=answers,
             find_principal=keyring.find,
         )
@@ -333,9 +337,13 @@ class Worker:
 
     async def _load_tools(self, tenant_id: int) -> Mapping[str, ToolSpec]:
         try:
-            return await self._ask(load_tools_by_name, tenant_id)
+            tools = await self._ask(load_tools_by_name, tenant_id)
         except DatabaseAway as error:
             raise AgentsUnavailable from error
+        if any(tool.kind == "mcp" for tool in tools.values()):
+            # Now, before the clock of a first call runs.
+            await load_library()
+        return tools
 
     def _forget_agents(self, tenant_id: int) -> None:
         self.gateway.catalog.forget_tenant(tenant_id)

@@ -7,7 +7,15 @@ followed by hand, a few, each one checked anew. No proxies of the environment, n
 
 import asyncio
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from urllib.parse import urljoin
@@ -46,6 +54,17 @@ class Answer:
     body: bytes
     url: str
     """Who answered, after redirects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenAnswer:
+    """An answer whose body is still coming."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: AsyncIterator[bytes]
+    """Raises EgressFailed if it breaks off, or is longer than it may be."""
+    url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,26 +125,50 @@ class Egress:
         EgressFailed if there is no answer, or a longer one than `most_bytes`.
         """
         try:
-            async with asyncio.timeout(seconds):
-                return await self._follow(request, most_bytes)
+            async with (
+                asyncio.timeout(seconds),
+                self.open(request, most_bytes=most_bytes) as answer,
+            ):
+                body = b"".join([part async for part in answer.body])
         except TimeoutError:
             raise EgressFailed("The address took too long to answer.") from None
-        except (aiohttp.ClientError, OSError) as error:
-            # Its text may hold addresses of ours.
-            raise EgressFailed(f"The request failed: {error.__class__.__name__}.") from error
+        return Answer(status=answer.status, headers=answer.headers, body=body, url=answer.url)
+
+    @asynccontextmanager
+    async def open(
+        self, request: Request, *, most_bytes: int = MOST_BYTES
+    ) -> AsyncGenerator[OpenAnswer]:
+        """The answer as soon as its head is there; at the end the connection is closed.
+
+        It takes as long as it takes: who asks sets a limit. Raises as `fetch` does.
+        """
+        async with AsyncExitStack() as stack:
+            try:
+                answer = await self._follow(request, stack)
+            except (aiohttp.ClientError, OSError) as error:
+                raise failed(error) from error
+            yield OpenAnswer(
+                status=answer.status,
+                headers=answer.headers,
+                body=read_at_most(most_bytes, answer.body),
+                url=answer.url,
+            )
 
     def ensure_target(self, url: str) -> None:
         """Raises TargetRefused for a URL of which one sees that it will be refused."""
         target = self._rules.target(url)
         self._rules.ensure_allowed(target, [target.literal] if target.literal else [])
 
-    async def _follow(self, request: Request, most_bytes: int) -> Answer:
+    async def _follow(self, request: Request, stack: AsyncExitStack) -> OpenAnswer:
+        """The answer after redirects; `stack` closes its connection."""
         for _ in range(MOST_REDIRECTS + 1):
             target = self._rules.target(request.url)
-            answer = await self._ask(request, target, most_bytes)
+            asked = await stack.enter_async_context(AsyncExitStack())
+            answer = await self._ask(request, target, asked)
             location = answer.headers.get("location")
             if not location or not is_followed(request, answer):
                 return answer
+            await asked.aclose()
             request = self._redirected(request, target, urljoin(target.url, location))
         raise EgressFailed("The address redirects too often.")
 
@@ -142,13 +185,13 @@ class Egress:
         }
         return Request(method=request.method, url=url, headers=headers, body=request.body)
 
-    async def _ask(self, request: Request, target: Target, most_bytes: int) -> Answer:
+    async def _ask(self, request: Request, target: Target, stack: AsyncExitStack) -> OpenAnswer:
         addresses = [target.literal] if target.literal else await self._resolve(target)
         if not addresses:
             raise EgressFailed("The host has no address.")
         self._rules.ensure_allowed(target, addresses)
-        async with (
-            session_to(addresses) as session,
+        session = await stack.enter_async_context(session_to(addresses))
+        answer = await stack.enter_async_context(
             session.request(
                 request.method,
                 URL(target.url, encoded=True),
@@ -161,17 +204,17 @@ class Egress:
                 # Without a body there is nothing whose type could be named.
                 skip_auto_headers=("content-type",),
                 allow_redirects=False,
-            ) as answer,
-        ):
-            return Answer(
-                status=answer.status,
-                headers={name.lower(): value for name, value in answer.headers.items()},
-                body=await read_at_most(most_bytes, answer.content),
-                url=target.url,
             )
+        )
+        return OpenAnswer(
+            status=answer.status,
+            headers={name.lower(): value for name, value in answer.headers.items()},
+            body=answer.content.iter_any(),
+            url=target.url,
+        )
 
 
-def is_followed(request: Request, answer: Answer) -> bool:
+def is_followed(request: Request, answer: OpenAnswer) -> bool:
     """Whether the same request makes sense there: only 307 and 308 are for what has a body."""
     safe = request.method in {"GET", "HEAD"}
     return answer.status in (REDIRECTS if safe else SAME_METHOD)
@@ -191,16 +234,24 @@ def session_to(addresses: Sequence[Address]) -> aiohttp.ClientSession:
     )
 
 
-async def read_at_most(most_bytes: int, content: aiohttp.StreamReader) -> bytes:
-    """Raises EgressFailed for more."""
-    parts: list[bytes] = []
+async def read_at_most(most_bytes: int, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The parts as they come. Raises EgressFailed for more bytes, and for what breaks off."""
     left = most_bytes
-    async for part in content.iter_any():
-        left -= len(part)
-        if left < 0:
-            raise EgressFailed("The answer is too long.")
-        parts.append(part)
-    return b"".join(parts)
+    try:
+        async for part in parts:
+            left -= len(part)
+            if left < 0:
+                raise EgressFailed("The answer is too long.")
+            yield part
+    except (aiohttp.ClientError, OSError) as error:
+        raise failed(error) from error
+
+
+def failed(error: Exception) -> EgressFailed:
+    """Without the text of the error, which may hold addresses of ours."""
+    if isinstance(error, TimeoutError):
+        return EgressFailed("The address took too long to answer.")
+    return EgressFailed(f"The request failed: {error.__class__.__name__}.")
 
 
 def configured_egress() -> Egress:

@@ -1,10 +1,12 @@
 """The toolbox of one run: its tools by name, each carried out by its kind."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import msgspec
 
+from agents.runtime.items import InputText
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tool_output import without
 from agents.runtime.tools.kind import Kind
@@ -38,7 +40,16 @@ class KindToolbox:
             result = await kind.call(tool, arguments, context)
         except WrongSettings as error:
             return ToolResult(text=f"The tool is not set up rightly: {error}", is_error=True)
-        return ToolResult(text=without(tool.credential, result.text), is_error=result.is_error)
+        return blotted(result, tool.credential)
+
+
+def blotted(result: ToolResult, credential: str) -> ToolResult:
+    """Without the credential, which servers like to repeat."""
+    parts = tuple(
+        InputText(text=without(credential, part.text)) if isinstance(part, InputText) else part
+        for part in result.parts
+    )
+    return replace(result, text=without(credential, result.text), parts=parts)
 
 
 def offered(tool: ToolSpec) -> Tool:

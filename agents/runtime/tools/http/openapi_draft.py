@@ -24,6 +24,7 @@ from agents.runtime.tools.settings import WrongSettings, read_settings
 
 MAX_DESCRIPTION_CHARS = 1000
 BODY = "body"
+MAX_SHOWN_CHARS = 200
 
 
 class Draft:
@@ -84,12 +85,12 @@ class Draft:
         chosen = choose_body(body.get("content"))
         is_demanded = body.get("required") is True
         if chosen is None:
+            kinds = ", ".join(map(str, listed_names(body.get("content"))))[:MAX_SHOWN_CHARS]
+            reason = f"Its body is neither JSON nor a form{kinds and f', but {kinds}'}."
             if is_demanded:
-                raise WrongSettings("Its body is neither JSON nor a form.")
-            if body.get("content"):
-                self.notes.append(
-                    "Its body is neither JSON nor a form. It is optional and left out."
-                )
+                raise WrongSettings(reason)
+            if kinds:
+                self.notes.append(f"{reason} It is optional and left out.")
             return
         if chosen.content_type:
             self.settings["content_type"] = chosen.content_type
@@ -142,3 +143,7 @@ class Draft:
         self.settings["body_argument"] = argument
         self.properties[argument] = self.definitions.adopt(body.schema)
         self.required += [argument] if is_demanded else []
+
+
+def listed_names(value: Any) -> list[str]:
+    return list(value) if isinstance(value, dict) else []

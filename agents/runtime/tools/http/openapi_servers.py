@@ -35,7 +35,7 @@ def server_url(server: Any, *, source: str) -> str:
         joined = urljoin(source, url)
     except ValueError as error:
         raise WrongSettings(f"Its server {url[:100]!r} is not a URL.") from error
-    if not joined.startswith(("https://", "http://")):
+    if not joined.lower().startswith(("https://", "http://")):
         raise NoServer(NO_SERVER)
     if "?" in joined or "#" in joined:
         raise WrongSettings(f"Its server {joined[:100]!r} has a query, so no path fits behind it.")

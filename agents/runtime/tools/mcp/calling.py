@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from agents.runtime.imported_tool import ImportedTool
+from agents.runtime.imported_tool import ImportedTool, Skipped
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tools.http.parameters import CONTROL
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
@@ -23,12 +24,30 @@ def is_installed() -> bool:
     return find_spec("mcp") is not None
 
 
+async def load_library() -> None:
+    """Import the library, so that no call waits for it within its own limit of time.
+
+    It takes a second or more, during which the event loop goes on.
+    """
+    if is_installed():
+        await asyncio.to_thread(import_module, SESSION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedTools:
+    """What a server has to offer."""
+
+    tools: tuple[ImportedTool, ...]
+    skipped: tuple[Skipped, ...] = ()
+
+
 class McpTools:
-    """Implements `Kind`."""
+    """Implements `Kind`. One for a worker: it keeps connections between calls."""
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
-        self._session: ModuleType | None = None
+        self._library: ModuleType | None = None
+        self._sessions: Any = None
 
     async def call(
         self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
@@ -38,38 +57,40 @@ class McpTools:
         headers = headers_of(settings, tool.credential)
         if not is_installed():
             return ToolResult(text=MISSING, is_error=True)
-        session = await self._load()
-        result: ToolResult = await session.call_tool(
-            self._egress,
-            url=settings.url,
-            headers=headers,
+        library = await self._load()
+        result: ToolResult = await library.call_tool(
+            self._sessions,
+            library.Server(tenant_id=tool.tenant_id, url=settings.url, headers=headers),
             tool=settings.tool,
+            schema=tool.schema,
             arguments=arguments,
             seconds=tool.timeout_seconds,
         )
         return result
 
-    async def list_tools(
-        self, settings: McpSettings, *, credential: str
-    ) -> tuple[ImportedTool, ...]:
+    async def find_tools(self, settings: McpSettings, *, credential: str) -> ListedTools:
         """What the server has to offer. Raises TargetRefused, EgressFailed and WrongSettings."""
         if not is_installed():
             raise WrongSettings(MISSING)
-        session = await self._load()
+        headers = headers_of(settings, credential)
+        library = await self._load()
+        server = library.Server(tenant_id=0, url=settings.url, headers=headers)
         async with asyncio.timeout(LIST_SECONDS):
-            found: tuple[ImportedTool, ...] = await session.list_tools(
-                self._egress,
-                url=settings.url,
-                headers=headers_of(settings, credential),
-                seconds=LIST_SECONDS,
-            )
-        return found
+            tools, skipped = await library.list_tools(self._sessions, server)
+        return ListedTools(tools=tools, skipped=skipped)
+
+    async def list_tools(
+        self, settings: McpSettings, *, credential: str
+    ) -> tuple[ImportedTool, ...]:
+        """Those of `find_tools` that can be used."""
+        return (await self.find_tools(settings, credential=credential)).tools
 
     async def _load(self) -> ModuleType:
-        """The library takes a second to import, during which others have their turn."""
-        if self._session is None:
-            self._session = await asyncio.to_thread(import_module, SESSION)
-        return self._session
+        if self._library is None:
+            await load_library()
+            self._library = import_module(SESSION)
+            self._sessions = self._library.open_sessions(self._egress)
+        return self._library
 
 
 def headers_of(settings: McpSettings, credential: str) -> dict[str, str]:

@@ -1,131 +1,154 @@
-"""Talks to MCP servers with the official library (the extra `mcp`); imported when first needed.
+"""Calls and lists tools with the official library (the extra `mcp`); imported when first needed.
 
 Both eras: spec 2026-07-28 without sessions, and the handshake of earlier ones, whichever the server
-speaks. Each call has a session of its own: pooled ones outlive the task that opened them, and fail
-there. Servers are strangers: what they answer is checked by the library, and any failure is told.
+speaks. Servers are strangers: what they answer is checked, and any failure is a sentence.
 """
 
+import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
-import httpx2
-import msgspec
-from mcp.client import Client
-from mcp.client.streamable_http import StreamableHTTPError, streamable_http_client
+from mcp.client.session import ClientSession
 from mcp.shared.exceptions import MCPError
-from mcp_types import CallToolResult, EmbeddedResource, TextContent, TextResourceContents
-from pydantic import ValidationError
+from mcp_types import (
+    HEADER_MISMATCH,
+    CallToolRequest,
+    CallToolRequestParams,
+    CallToolResult,
+    InputRequiredResult,
+    ListToolsRequest,
+    ListToolsResult,
+    PaginatedRequestParams,
+    Tool,
+)
+from pydantic import TypeAdapter
 
-from agents.runtime.imported_tool import ImportedTool
+from agents.runtime.imported_tool import ImportedTool, Skipped
 from agents.runtime.ports import ToolResult
-from agents.runtime.tools.mcp.transport import EgressTransport
+from agents.runtime.tools.mcp.connection import FAILURES, Connection, explain
+from agents.runtime.tools.mcp.dispatcher import LenientDispatcher
+from agents.runtime.tools.mcp.parts import result_of
+from agents.runtime.tools.mcp.sessions import Server, Sessions
 from kernel.egress import Egress, EgressFailed
 
-MOST_PAGES: Final = 20
-MOST_TOOLS: Final = 500
-LONGEST_DESCRIPTION: Final = 4000
-LONGEST_MESSAGE: Final = 1000
-FAILURES = (
-    MCPError, StreamableHTTPError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError,
-    ValidationError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError,
-)  # fmt: skip
-"""What a server can make the library raise, by failing or by answering what is no MCP."""
+__all__ = ["Server", "call_tool", "list_tools", "open_sessions"]
+
+MAX_PAGES: Final = 20
+MAX_TOOLS: Final = 500
+MAX_ROUNDS: Final = 10
+"""In which a server may ask to be called again."""
+MAX_DESCRIPTION_CHARS: Final = 4000
+RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
+    CallToolResult | InputRequiredResult
+)
+
+
+def open_sessions(egress: Egress) -> Sessions:
+    """For one worker."""
+    return Sessions(egress)
 
 
 async def call_tool(
-    egress: Egress,
+    sessions: Sessions,
+    server: Server,
     *,
-    url: str,
-    headers: Mapping[str, str],
     tool: str,
+    schema: Mapping[str, Any],
     arguments: Mapping[str, Any],
     seconds: float,
 ) -> ToolResult:
     """What the tool said. Raises TargetRefused and EgressFailed, with a sentence in each case."""
-    async with connected(egress, url=url, headers=headers, seconds=seconds) as client:
-        result = await client.call_tool(tool, dict(arguments))
-        return ToolResult(text=text_of(result), is_error=bool(result.is_error))
-    raise AssertionError("unreachable")
+    try:
+        async with asyncio.timeout(seconds), asked(sessions, server) as (session, dispatcher):
+            dispatcher.schemas = {**dispatcher.schemas, tool: schema}
+            params = CallToolRequestParams(name=tool, arguments=dict(arguments))
+            try:
+                return await call_until_done(session, params)
+            except MCPError as error:
+                if error.code != HEADER_MISMATCH or not dispatcher.is_modern:
+                    raise
+            # The schema has changed since the tool was imported: its headers are looked up.
+            found, _ = await list_all(session, dispatcher)
+            fresh = {each.name: each.input_schema for each in found}
+            dispatcher.schemas = {**dispatcher.schemas, **fresh}
+            return await call_until_done(session, params)
+    except TimeoutError:
+        raise EgressFailed(f"The MCP server took longer than {seconds:g} s.") from None
+
+
+async def call_until_done(session: ClientSession, params: CallToolRequestParams) -> ToolResult:
+    """Calls again as long as the server wants nothing but that."""
+    for _ in range(MAX_ROUNDS):
+        result = await session.send_request(CallToolRequest(params=params), RESULT)
+        if isinstance(result, CallToolResult):
+            return result_of(result.content, is_error=bool(result.is_error))
+        if result.input_requests:
+            wanted = ", ".join(sorted({each.method for each in result.input_requests.values()}))
+            text = f"The tool asks for more input ({wanted}), which is not offered here."
+            return ToolResult(text=text, is_error=True)
+        params = params.model_copy(update={"request_state": result.request_state})
+    raise EgressFailed("The MCP server asked to be called again too often.")
 
 
 async def list_tools(
-    egress: Egress, *, url: str, headers: Mapping[str, str], seconds: float
-) -> tuple[ImportedTool, ...]:
-    """The tools of a server, to be stored. Raises TargetRefused and EgressFailed."""
-    found: list[ImportedTool] = []
-    async with connected(egress, url=url, headers=headers, seconds=seconds) as client:
-        cursor = None
-        for _ in range(MOST_PAGES):
-            page = await client.list_tools(cursor=cursor)
-            found += [
-                ImportedTool(
-                    name=tool.name,
-                    description=(tool.description or tool.title or "")[:LONGEST_DESCRIPTION],
-                    schema=tool.input_schema,
-                    settings={"url": url, "tool": tool.name},
-                )
-                for tool in page.tools
-            ]
-            cursor = page.next_cursor
-            if cursor is None or len(found) >= MOST_TOOLS:
-                break
-    return tuple(found[:MOST_TOOLS])
+    sessions: Sessions, server: Server
+) -> tuple[tuple[ImportedTool, ...], tuple[Skipped, ...]]:
+    """The tools of a server, to be stored, and those that cannot be.
+
+    Raises TargetRefused and EgressFailed.
+    """
+    async with asked(sessions, server) as (session, dispatcher):
+        tools, skipped = await list_all(session, dispatcher)
+        notes = dispatcher.notes
+    found = tuple(
+        ImportedTool(
+            name=tool.name,
+            description=(tool.description or tool.title or "")[:MAX_DESCRIPTION_CHARS],
+            schema=tool.input_schema,
+            settings={"url": server.url, "tool": tool.name},
+            notes=(notes[tool.name],) if tool.name in notes else (),
+        )
+        for tool in tools
+    )
+    return found, skipped
+
+
+async def list_all(
+    session: ClientSession, dispatcher: LenientDispatcher
+) -> tuple[list[Tool], tuple[Skipped, ...]]:
+    """Every page, each tool once; a cursor that was given before is the end."""
+    dispatcher.skipped, dispatcher.notes = (), {}
+    found: dict[str, Tool] = {}
+    cursor, seen = None, set[str]()
+    for _ in range(MAX_PAGES):
+        params = PaginatedRequestParams(cursor=cursor)
+        page = await session.send_request(ListToolsRequest(params=params), ListToolsResult)
+        for tool in page.tools:
+            found.setdefault(tool.name, tool)
+        cursor = page.next_cursor
+        if cursor is None or cursor in seen or len(found) >= MAX_TOOLS:
+            break
+        seen.add(cursor)
+    return list(found.values())[:MAX_TOOLS], tuple(dict.fromkeys(dispatcher.skipped))
 
 
 @asynccontextmanager
-async def connected(
-    egress: Egress, *, url: str, headers: Mapping[str, str], seconds: float
-) -> AsyncGenerator[Client]:
+async def asked(
+    sessions: Sessions, server: Server
+) -> AsyncGenerator[tuple[ClientSession, LenientDispatcher]]:
     """A session for one errand. Raises what stood in the way as a leaf of the error tree."""
-    transport = EgressTransport(egress, seconds=seconds)
-    http = httpx2.AsyncClient(transport=transport, headers=dict(headers), trust_env=False)
-    try:
-        async with (
-            http,
-            Client(
-                streamable_http_client(url, http_client=http),
-                read_timeout_seconds=seconds,
-                cache=None,
-            ) as client,
-        ):
-            yield client
-    except FAILURES as error:
-        raise transport.failure or EgressFailed(sentence(error)) from None
-    except BaseExceptionGroup as group:
-        # The library's own tasks; a cancelled one is cancelled, and not a failure.
-        if not all(isinstance(each, FAILURES) for each in leaves(group)):
+    async with sessions.connected(server) as connection:
+        ready = await connection.ready()
+        if connection.users == 1:
+            connection.transport.forget_failures()
+        try:
+            yield ready
+        except TimeoutError:
             raise
-        raise transport.failure or EgressFailed(sentence(leaves(group)[0])) from None
+        except FAILURES as error:
+            raise why(error, connection) from None
 
 
-def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
-    return [
-        leaf
-        for each in group.exceptions
-        for leaf in (leaves(each) if isinstance(each, BaseExceptionGroup) else [each])
-    ]
-
-
-def sentence(error: BaseException) -> str:
-    """What the server says went wrong; of other failures only that there was one."""
-    if isinstance(error, MCPError):
-        return f"The MCP server says: {error.message[:LONGEST_MESSAGE]}"
-    return f"The MCP server did not answer as it should ({error.__class__.__name__})."
-
-
-def text_of(result: CallToolResult) -> str:
-    """The parts of a result that are text; of others what they are."""
-    texts = [part_text(part) for part in result.content]
-    if not texts and result.structured_content is not None:
-        return msgspec.json.encode(result.structured_content).decode()
-    return "\n".join(texts)
-
-
-def part_text(part: Any) -> str:
-    if isinstance(part, TextContent):
-        return part.text
-    if isinstance(part, EmbeddedResource) and isinstance(part.resource, TextResourceContents):
-        return part.resource.text
-    uri = getattr(part, "uri", None)
-    return f"[{part.type}: {uri}]" if uri else f"[{part.type}, which is no text]"
+def why(error: Exception, connection: Connection) -> Exception:
+    return explain(error, connection.transport)
