@@ -2,17 +2,21 @@
 
 import contextlib
 import math
+import os
 import sys
 from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from config.edge import configuration_errors_as_sentences
+from config.gateway_workers import GatewayServer, GatewayWorkers
+from config.loop_watchdog import FrozenLoops
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
 """Where uvicorn itself hangs up; the socket refuses frames of a quarter of this with a reason."""
+FIRST_PROCESS = 1
+"""Of a container: nothing inside can end it, so it must not be a worker that may stand still."""
 PROTOCOL_OPTIONS: dict[str, Any] = {
     "http": "config.http_protocol:HttpProtocol",
     "ws": "config.socket_protocol:SocketProtocol",
@@ -44,16 +48,6 @@ def server_options(settings: Any) -> dict[str, Any]:
     }
 
 
-class GatewayWorkers(Multiprocess):
-    """Several workers that listen on one socket."""
-
-    def terminate_all(self) -> None:
-        """Left open here, the socket would take connections that no worker answers any more."""
-        for listener in self.sockets:
-            listener.close()
-        super().terminate_all()
-
-
 def main() -> None:
     with configuration_errors_as_sentences():
         from config.settings import gateway as settings
@@ -66,10 +60,11 @@ def main() -> None:
 
 def run(config: uvicorn.Config) -> None:
     """As `uvicorn.run`, with our own workers."""
-    if config.workers > 1:
+    if config.workers > 1 or os.getpid() == FIRST_PROCESS:
         GatewayWorkers(config, sockets=[config.bind_socket()]).run()
         return
-    server = uvicorn.Server(config)
+    FrozenLoops().count()
+    server = GatewayServer(config)
     server.run()
     if not server.started:
         sys.exit(STARTUP_FAILURE)

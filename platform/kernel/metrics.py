@@ -113,6 +113,10 @@ holds = Gauge(
     "Admitted requests whose usage is not settled everywhere yet.",
     multiprocess_mode="livesum",
 )
+frozen_loops = Counter(
+    "tenantry_frozen_loops_total",
+    "Event loops of gateway workers that stood still for 10 s. Each such worker was replaced.",
+)
 
 
 @cache
