@@ -17,6 +17,7 @@ from embedded.banner import banner
 from embedded.progress import line
 from embedded.readiness import PARTS, ready_parts
 from embedded.server import last_lines
+from embedded.supervisor import READY
 from kernel.env_file import read_env_file
 
 POLL_SECONDS = 0.25
@@ -79,6 +80,7 @@ class Start:
         self.ready |= now
         if self.is_complete:
             print(banner(self.addresses, seconds=time.time() - self.began), flush=True)
+            print(READY, flush=True)
         elif time.time() - self.shown > REMINDER_SECONDS:
             missing = " and the ".join(part for part in PARTS if part not in self.ready)
             self.show(f"  … still starting the {missing}")

@@ -1,4 +1,6 @@
-"""One process that ends takes the others with it, and is named."""
+"""One process that ends before all are ready takes the others with it, and is named; later it is
+started again.
+"""
 
 import signal
 import subprocess
@@ -12,10 +14,15 @@ from tests.embedded.watching import wait_until
 STACK = """
 import sys
 from pathlib import Path
+from embedded import supervisor
 from embedded.supervisor import Program, run_programs
+supervisor.MAX_FAILURES = 2
 logs, *commands = sys.argv[1:]
 programs = [
-    Program(name=f"part{number}", command=(sys.executable, "-c", command))
+    Program(
+        name="watch" if "READY" in command else f"part{number}",
+        command=(sys.executable, "-c", command),
+    )
     for number, command in enumerate(commands)
 ]
 import os
@@ -28,6 +35,12 @@ sys.exit(ending.exit_code)
 FOREVER = "import time, pathlib, sys; print('up', flush=True); time.sleep(600)"
 DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
 CRASH = "import sys, time; print('about to fail', flush=True); time.sleep(1); sys.exit(7)"
+
+READY = (
+    "from embedded.supervisor import READY; import time; time.sleep(1); print(READY, flush=True)"
+)
+WATCH = f"{READY}; time.sleep(600)"
+COUNTED = "from pathlib import Path; p = Path({path!r}); p.open('a').write('x'); import time, sys; "
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -77,3 +90,40 @@ def test_every_process_has_a_log_of_its_own(run: Start, tmp_path: Path):
 
 def is_up(log: Path) -> bool:
     return log.exists() and "up" in log.read_text()
+
+
+def starts(path: Path) -> int:
+    return len(path.read_text()) if path.exists() else 0
+
+
+def test_what_ends_once_all_are_ready_is_started_again(run: Start, tmp_path: Path):
+    mark = tmp_path / "starts"
+    once = COUNTED.format(path=str(mark)) + (
+        "print('up', flush=True); time.sleep(3 if len(p.read_text()) == 1 else 600); sys.exit(9)"
+    )
+    process = run(once, FOREVER, WATCH)
+    wait_until(lambda: starts(mark) == 2, seconds=60)
+    wait_until(lambda: (tmp_path / "part0.log").read_text().count("up") == 2)
+    process.send_signal(signal.SIGTERM)
+    said, _ = process.communicate(timeout=30)
+    assert "The part0 ended with exit code 9. It starts again in 0.5 s" in said
+    assert "crash: None" in said
+    assert (tmp_path / "part1.log").read_text().count("up") == 1
+
+
+def test_what_cannot_be_started_again_stops_everything(run: Start, tmp_path: Path):
+    mark = tmp_path / "starts"
+    failing = COUNTED.format(path=str(mark)) + (
+        "print('broken', flush=True); time.sleep(3 if len(p.read_text()) == 1 else 0); sys.exit(9)"
+    )
+    process = run(failing, FOREVER, WATCH)
+    said, _ = process.communicate(timeout=60)
+    assert "ended with exit code 9 3 times soon after its start, so everything was stopped" in said
+    assert "| broken" in said
+    assert process.returncode == 1
+    assert starts(mark) == 3
+
+
+def test_the_end_of_the_watch_stops_everything(run: Start):
+    said, _ = run(FOREVER, READY).communicate(timeout=30)
+    assert "crash: Everything was stopped." in said

@@ -22,6 +22,7 @@ if __name__ == "__main__":
 from tests.load import load, servers, stack
 from tests.load.demand import report_demand
 from tests.load.first_token import HalfLoad, measure_first_tokens
+from tests.load.leftovers import nothing_left_behind
 from tests.load.picking import PickCost, measure_picking, worst
 from tests.load.rehearsals import report_rehearsals
 from tests.load.report import Figure, save, show
@@ -312,4 +313,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with nothing_left_behind():
+        main()

@@ -20,6 +20,7 @@ if __name__ == "__main__":
 
 from tests.load import load, servers
 from tests.load.bench import RATE, Length, Subject, measure_streams, say
+from tests.load.leftovers import nothing_left_behind
 from tests.load.report import Figure, save, show
 
 HOME = servers.ROOT / ".tenantry" / "peers"
@@ -245,4 +246,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with nothing_left_behind():
+        main()

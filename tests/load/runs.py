@@ -27,6 +27,7 @@ if __name__ == "__main__":
 
 from tests.load import load, servers, stack
 from tests.load.idle_sockets import measure_idle_sockets
+from tests.load.leftovers import nothing_left_behind
 from tests.load.report import Figure, save, show
 
 TOKENS = 250
@@ -198,4 +199,5 @@ def gateway_redis(server) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    with nothing_left_behind():
+        main()

@@ -21,6 +21,7 @@ from tenants.admission.verdicts import Ask, Granted, Settlement
 from tests.fixtures.counters import PATIENT, Totals
 from tests.fixtures.scripts import ask, checks, quota, scope
 from tests.fixtures.valkey import free_port, valkey
+from tests.load.leftovers import nothing_left_behind
 
 SCOPES = ("key:1", "member:1", "tenant", "tenant|route=tiny")
 CALLERS = 64
@@ -112,9 +113,11 @@ async def script_time(server: redis.asyncio.Redis) -> float:
 
 
 if __name__ == "__main__":
-    for count in (1, 2, 4):
-        cost = measure_admissions(scopes=count)
-        print(
-            f"{count} scopes: {cost.script_us:.1f} µs in Redis, {cost.python_us:.1f} µs in Python, "
-            f"{cost.per_second:,.0f} admissions per second ({ADMIT.function})"
-        )
+    with nothing_left_behind():
+        for count in (1, 2, 4):
+            cost = measure_admissions(scopes=count)
+            print(
+                f"{count} scopes: {cost.script_us:.1f} µs in Redis, "
+                f"{cost.python_us:.1f} µs in Python, "
+                f"{cost.per_second:,.0f} admissions per second ({ADMIT.function})"
+            )
