@@ -4,6 +4,7 @@ Schemas are written by tenants and arguments by models, so neither may cost more
 the steps of a check are counted, patterns are left to the tool, and nothing is fetched.
 """
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -149,11 +150,32 @@ def check_additional(validator: Any, value: Any, instance: Any, schema: Any) -> 
         )
 
 
+def check_unique(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+    """Compared in pairs, as jsonschema does, 2,000 objects would stop the event loop for 40 s."""
+    if not value or not isinstance(instance, list):
+        return
+    texts = {json.dumps(with_whole_numbers(each), sort_keys=True) for each in instance}
+    if len(texts) < len(instance):
+        yield ValidationError("The items of the list are not all different.")
+
+
+def with_whole_numbers(value: Any) -> Any:
+    """In JSON 1.0 is 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [with_whole_numbers(each) for each in value]
+    if isinstance(value, dict):
+        return {name: with_whole_numbers(each) for name, each in value.items()}
+    return value
+
+
 UNCHECKED = ("pattern", "patternProperties", "unevaluatedProperties", "unevaluatedItems")
 KEYWORDS = {
     **Draft202012Validator.VALIDATORS,
     **dict.fromkeys(UNCHECKED, unchecked),
     "additionalProperties": check_additional,
+    "uniqueItems": check_unique,
 }
 Checker = extend(
     Draft202012Validator, {name: counted(keyword) for name, keyword in KEYWORDS.items()}

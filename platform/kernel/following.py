@@ -67,7 +67,8 @@ class Follower:
                 await self._hear()
             except (redis.RedisError, OSError) as error:
                 log.warning("pushes are not heard: %s", error.__class__.__name__)
-                await asyncio.sleep(POLL_SECONDS)
+            # Also after a subscription that ended by itself: it may do so again at once.
+            await asyncio.sleep(POLL_SECONDS)
 
     async def _hear(self) -> None:
         async with self._redis.pubsub() as subscription:

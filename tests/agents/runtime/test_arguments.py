@@ -141,3 +141,35 @@ def test_any_text_is_an_object_or_refused(text):
         assert isinstance(read_arguments(text, {}), dict)
     except WrongArguments:
         return
+
+
+UNIQUE = {"properties": {"a": {"uniqueItems": True}}}
+
+
+@pytest.mark.parametrize(
+    ("items", "differ"),
+    [
+        ("[1, 2, 3]", True),
+        ("[1, 1.0]", False),
+        ('[1, true, "1", null]', True),
+        ('[{"a": 1, "b": [2]}, {"b": [2.0], "a": 1}]', False),
+        ('[{"a": 1}, {"a": 2}]', True),
+        ("[[1], [1, 1], []]", True),
+        ("[123456789012345678901234567890, 1]", True),
+    ],
+)
+def test_items_that_must_differ_are_compared(items, differ):
+    text = f'{{"a": {items}}}'
+    if differ:
+        read_arguments(text, UNIQUE)
+    else:
+        with pytest.raises(WrongArguments, match="not all different"):
+            read_arguments(text, UNIQUE)
+
+
+def test_many_objects_that_must_differ_take_a_moment():
+    """Compared in pairs, 2,000 of them stopped the event loop for 40 s."""
+    items = ", ".join(f'{{"a": {number}}}' for number in range(15_000))
+    since = time.process_time()
+    read_arguments(f'{{"a": [{items}]}}', UNIQUE)
+    assert time.process_time() - since < 5
