@@ -14,10 +14,11 @@ from embedded.reaper import MARKER
 
 ROOT = Path(__file__).resolve().parents[2]
 MEASURING = """
-import time
+import signal, time
 from tests.load import servers
 from tests.load.leftovers import nothing_left_behind
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # in the background it is ignored
 with nothing_left_behind():
     with servers.upstream(set()) as engine, servers.relay(set(), engine):
         print("measuring", flush=True)
