@@ -80,6 +80,9 @@ class ScriptedMcp:
         headers = {"mcp-session-id": "s1"} if self.script.get("session") else {}
         if "sleep" in given:
             await asyncio.sleep(given["sleep"])
+        if "hang_up" in given:
+            request.transport.abort()
+            return web.Response()
         if "status" in given:
             return web.Response(
                 status=given["status"],
@@ -88,7 +91,8 @@ class ScriptedMcp:
             )
         if "events" in given:
             return await self.stream(request, given, body["id"], headers)
-        return web.json_response({"jsonrpc": "2.0", "id": body["id"], **given}, headers=headers)
+        message = {key: given[key] for key in ("result", "error") if key in given}
+        return web.json_response({"jsonrpc": "2.0", "id": body["id"], **message}, headers=headers)
 
     async def stream(self, request, given, call_id, headers=None):
         """Events one after the other; a message with the id `call` answers the call."""

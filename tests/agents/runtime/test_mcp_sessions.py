@@ -10,6 +10,7 @@ pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 from agents.runtime.ports import Budget, CallContext, Progress, RunLimits, ToolSpec
 from agents.runtime.tools.mcp.calling import McpTools, load_library
 from agents.runtime.tools.toolbox import KindToolbox
+from kernel.egress import EgressFailed
 from tests.fakes.scripted_mcp import ScriptedMcp
 from tests.fakes.tool_server import tool_server
 
@@ -107,6 +108,28 @@ async def test_after_a_failure_the_next_call_begins_anew(server):
 
     assert not (await call(tools, server)).is_error
     assert fake.methods.count("tools/call") == 2
+
+
+BREAKS = {
+    "no answer": {"hang_up": True},
+    "too long": {"result": {"content": [{"type": "text", "text": "x" * 5_000_000}]}},
+}
+
+
+@pytest.mark.parametrize("broken", BREAKS.values(), ids=BREAKS)
+async def test_a_call_that_fails_does_not_cost_another_one_on_the_same_connection(server, broken):
+    slow = {"sleep": 2, "result": {"content": [{"type": "text", "text": "slow"}]}}
+    fake = play(server, answers={"tools/call": [{"result": {"content": []}}, slow, broken]})
+    tools = McpTools(server.egress())
+    await call(tools, server)
+    first = asyncio.create_task(call(tools, server))
+    await wait_until(lambda: fake.methods.count("tools/call") == 2)
+
+    with pytest.raises(EgressFailed, match=r"failed|too long"):
+        await call(tools, server)
+
+    assert (await first).text == "slow"
+    assert fake.methods.count("initialize") == 1
 
 
 async def test_a_credential_in_a_part_beside_an_image_is_not_shown(server):

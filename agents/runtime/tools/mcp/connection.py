@@ -13,11 +13,12 @@ import httpx2
 from mcp.client.session import ClientSession
 from mcp.client.streamable_http import StreamableHTTPError, streamable_http_client
 from mcp.shared.exceptions import MCPError
+from mcp_types import CONNECTION_CLOSED, PARSE_ERROR
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ValidationError
 
 from agents.runtime.tools.mcp.dispatcher import LenientDispatcher
-from agents.runtime.tools.mcp.transport import MAX_BYTES, EgressTransport
+from agents.runtime.tools.mcp.transport import MAX_BYTES, NOT_SENT, EgressTransport
 from kernel.egress import Egress, EgressFailed
 from kernel.errors import PlatformError
 
@@ -36,6 +37,8 @@ REFUSALS = {
     "Enter the right one.",
     403: "The MCP server does not allow this with the credential that it was sent (HTTP 403).",
 }
+BROKEN = frozenset({PARSE_ERROR, CONNECTION_CLOSED})
+"""Codes of errors that the library makes of an answer that broke off."""
 NO_DETAILS = "Server returned an error response"
 """What the library says of an HTTP error without a JSON-RPC error."""
 
@@ -157,14 +160,22 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 def explain(error: BaseException, transport: EgressTransport) -> PlatformError:
     """What stood in the way, as a leaf of the error tree."""
+    if isinstance(error, MCPError):
+        if error.code == NOT_SENT:
+            found = transport.take_failure(error.error.data)
+            return found or EgressFailed(error.message)
+        if error.code not in BROKEN:
+            # What the server said of this request. Another one may have failed meanwhile.
+            return EgressFailed(sentence(error, transport.error_status))
     return transport.failure or EgressFailed(sentence(error, transport.error_status))
 
 
 def sentence(error: BaseException, status: int) -> str:
     """What the server says went wrong; of other failures only that there was one."""
-    if status in REFUSALS:
+    has_details = isinstance(error, MCPError) and error.message != NO_DETAILS
+    if status in REFUSALS and not has_details:
         return REFUSALS[status]
-    if isinstance(error, MCPError) and not (status and error.message == NO_DETAILS):
+    if isinstance(error, MCPError) and (has_details or not status):
         return f"The MCP server says: {error.message[:MAX_MESSAGE_CHARS]}"
     if status:
         return f"The MCP server answered with HTTP {status}."

@@ -14,6 +14,8 @@ MAX_BYTES = 4 * 1024 * 1024
 """Of one answer, an event stream included."""
 GOODBYE_TIMEOUT_SECONDS = 0.5
 """For the end of a session: a caller may wait for it."""
+NOTICE_TIMEOUT_SECONDS = 10.0
+"""For a notification, or an answer to the server: later messages wait until it is sent."""
 OF_THE_CONNECTION = frozenset(
     {"host", "content-length", "connection", "accept-encoding", "user-agent", "transfer-encoding"}
 )
@@ -21,6 +23,10 @@ NOT_PASSED_ON = frozenset({"content-length", "transfer-encoding", "content-encod
 RESUME = "last-event-id"
 CANCELLATION = b'"notifications/cancelled"'
 ERROR_STATUS = 400
+BAD_GATEWAY = 502
+NOT_SENT = -32090
+"""The code of our own JSON-RPC errors: a request could not be made."""
+TOO_LATE = "The address took too long to answer."
 
 
 class EgressTransport(httpx2.AsyncBaseTransport):
@@ -41,6 +47,7 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         self.has_session = False
         """Whether the server keeps state for this connection."""
         self.cancellation_sent = asyncio.Event()
+        self._not_sent_errors: dict[str, PlatformError] = {}
 
     def forget_failures(self) -> None:
         self.failure, self.error_status = None, 0
@@ -60,14 +67,18 @@ class EgressTransport(httpx2.AsyncBaseTransport):
             },
             body=body,
         )
-        seconds = GOODBYE_TIMEOUT_SECONDS if is_goodbye else self._seconds
+        seconds = self._seconds
+        if is_goodbye:
+            seconds = GOODBYE_TIMEOUT_SECONDS
+        elif request.method == "POST" and not is_request(body):
+            seconds = min(seconds, NOTICE_TIMEOUT_SECONDS)
         try:
             response = await self._send(asked, request, seconds)
         finally:
             if CANCELLATION in body:
                 self.cancellation_sent.set()
         self.has_session = self.has_session or "mcp-session-id" in response.headers
-        if response.status_code >= ERROR_STATUS and not is_goodbye:
+        if response.status_code >= ERROR_STATUS and not is_goodbye and self.failure is None:
             self.error_status = response.status_code
         return response
 
@@ -82,20 +93,34 @@ class EgressTransport(httpx2.AsyncBaseTransport):
                     self._egress.open(asked, most_bytes=MAX_BYTES)
                 )
         except (TargetRefused, EgressFailed) as error:
-            raise self.failed(error, request) from None
+            return self._not_sent(error, request)
         except TimeoutError:
-            late = EgressFailed("The address took too long to answer.")
-            raise self.failed(late, request) from None
+            return self._not_sent(EgressFailed(TOO_LATE), request)
         headers = {
             name: value for name, value in answer.headers.items() if name not in NOT_PASSED_ON
         }
-        stream = AnswerStream(self, answer, stack, until=until, request=request)
+        stream = AnswerStream(self, answer, stack, until=until)
         return httpx2.Response(answer.status, headers=headers, stream=stream, request=request)
 
-    def failed(self, error: PlatformError, request: httpx2.Request) -> httpx2.TransportError:
-        """The library's error for one of ours, which is remembered."""
+    def _not_sent(self, error: PlatformError, request: httpx2.Request) -> httpx2.Response:
+        """An error of this request alone. If it were raised, the library would end the connection
+        for all requests that are under way.
+        """
         self.failure = self.failure or error
-        return httpx2.ReadError("failed", request=request)
+        key = str(len(self._not_sent_errors))
+        self._not_sent_errors[key] = error
+        details = {"code": NOT_SENT, "message": error.message, "data": key}
+        message = {"jsonrpc": "2.0", "id": None, "error": details}
+        return httpx2.Response(BAD_GATEWAY, json=message, request=request)
+
+    def take_failure(self, key: object) -> PlatformError | None:
+        """What a JSON-RPC error with the code `NOT_SENT` and these data stands for."""
+        return self._not_sent_errors.pop(str(key), None)
+
+
+def is_request(message: bytes) -> bool:
+    """Whether an answer is expected. The library writes the names of members so."""
+    return b'"method":' in message and b'"id":' in message
 
 
 class AnswerStream(httpx2.AsyncByteStream):
@@ -108,13 +133,11 @@ class AnswerStream(httpx2.AsyncByteStream):
         stack: AsyncExitStack,
         *,
         until: float,
-        request: httpx2.Request,
     ) -> None:
         self._transport = transport
         self._answer = answer
         self._stack = stack
         self._until = until
-        self._request = request
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
@@ -122,13 +145,17 @@ class AnswerStream(httpx2.AsyncByteStream):
                 async with asyncio.timeout_at(self._until):
                     part = await anext(self._answer.body, None)
             except EgressFailed as error:
-                raise self._transport.failed(error, self._request) from None
+                raise self._broken(error) from None
             except TimeoutError:
-                late = EgressFailed("The address took too long to answer.")
-                raise self._transport.failed(late, self._request) from None
+                raise self._broken(EgressFailed(TOO_LATE)) from None
             if part is None:
                 return
             yield part
+
+    def _broken(self, error: EgressFailed) -> httpx2.StreamError:
+        """The one kind of error that the library takes as one of this request alone."""
+        self._transport.failure = self._transport.failure or error
+        return httpx2.StreamError(error.message)
 
     async def aclose(self) -> None:
         await self._stack.aclose()
