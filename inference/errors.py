@@ -19,7 +19,14 @@
   x FleetUnreadable          Redis is away, so a page cannot see the gateways' live state
 """
 
-from kernel.errors import Conflict, NotFound, Overloaded, Rejected, Unauthenticated, UpstreamError
+from kernel.errors import (
+    Conflict,
+    NotFound,
+    Overloaded,
+    Rejected,
+    Unauthenticated,
+    UpstreamError,
+)
 
 
 class ModelNotFound(NotFound):

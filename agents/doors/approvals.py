@@ -10,7 +10,7 @@ from inference.relay.parameters import parse
 from kernel.errors import NotFound
 
 ADDRESS = re.compile(
-    r"\A/v1/responses/(?P<run>[A-Za-z0-9_]{1,40})/approvals/(?P<approval>[A-Za-z0-9_]{1,40})\Z"
+    r"\A/v1/responses/(?P<run>[A-Za-z0-9_]{1,40})/approvals/(?P<approval>[A-Za-z0-9_]{1,40})/?\Z"
 )
 
 

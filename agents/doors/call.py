@@ -13,7 +13,7 @@ from agents.runtime.rollout import sticky_to
 from inference.relay.watch import Watch
 from kernel import logs
 from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
-from kernel.errors import PlatformError, RateLimited
+from kernel.errors import PlatformError, RateLimited, UnsupportedEncoding
 from kernel.ids import new_request_id
 from kernel.metrics import OTHER
 from tenants.admission.authentication import key_text
@@ -98,6 +98,10 @@ class Call:
         return target
 
     async def body(self) -> bytes:
+        """The request's body. Raises BodyTooLarge, and UnsupportedEncoding for a packed one."""
+        packing = header(self.scope, b"content-encoding")
+        if packing is not None and packing.strip().lower() not in {b"", b"identity"}:
+            raise UnsupportedEncoding
         return await read_body(self.scope, self.receive, limit=self.gateway.max_body_bytes)
 
     async def respond(

@@ -19,9 +19,10 @@ from agents.runtime.metering import Meter
 from agents.runtime.resolution import Target
 from agents.runtime.response_cache import OFF, cache_key
 from inference.relay.encoding import renamed
+from inference.relay.engine_answers import estimated_tokens
 from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
-from inference.relay.parameters import ChatRequest, parse
+from inference.relay.parameters import ChatRequest, ensure_consistent, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
 from kernel.asgi import ClientWatch
@@ -39,6 +40,7 @@ async def chat_completions(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("chat")
     request = parse(await call.body(), ChatRequest)
+    ensure_consistent(request)
     target = await call.find_target(principal, request.model, purpose="chat", user=request.user)
     subject = subject_of(
         target, principal=principal, door=NAME, client_request_id=call.client_request_id
@@ -111,7 +113,7 @@ async def send_answer(
             # Here, because what cannot be read is the engine's fault.
             usage = read_usage_of_answer(answer)
         call.waited = exchange.waited
-        meter.answered(usage)
+        meter.answered(usage, tokens=0 if usage else estimated_tokens(answer))
         if copy is not None:
             copy.whole(answer)
         await call.respond(renamed(answer, exchange.endpoint, request.model))

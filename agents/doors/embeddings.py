@@ -5,10 +5,10 @@ from functools import partial
 from agents.doors.call import Call
 from agents.doors.target import subject_of
 from agents.runtime.demand import demand_of_embeddings
-from agents.runtime.journeys import begin_journey
+from agents.runtime.journeys import begin_journey, encode_embeddings_for
 from agents.runtime.metering import Meter
-from inference.relay.encoding import encode_embeddings, renamed
-from inference.relay.parameters import EmbeddingsRequest, parse
+from inference.relay.encoding import renamed
+from inference.relay.parameters import EmbeddingsRequest, ensure_one_input, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
 from kernel.asgi import ClientWatch
@@ -21,6 +21,7 @@ async def embeddings(call: Call) -> None:
     """Parse, admit, relay, settle."""
     principal = await call.authenticate("embeddings")
     request = parse(await call.body(), EmbeddingsRequest)
+    ensure_one_input(request)
     target = await call.find_target(principal, request.model, purpose="embeddings")
     subject = subject_of(
         target,
@@ -33,8 +34,8 @@ async def embeddings(call: Call) -> None:
     demand = demand_of_embeddings(request, target.route)
     admission = await gate.admit(subject, demand, request_id=call.request_id)
     call.limit_headers = admission.headers()
-    encode = partial(encode_embeddings, request)
     journey = begin_journey(target.route, admission)
+    encode = partial(encode_embeddings_for, journey, request)
     with Meter(gate, admission, journey=journey) as meter:
         async with ClientWatch(call.receive):
             async with await call.gateway.relay.open(journey, PATH, encode) as exchange:

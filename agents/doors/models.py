@@ -20,7 +20,7 @@ async def list_models(call: Call) -> None:
 async def show_model(call: Call) -> None:
     """One model. Raises ModelNotFound, also for models that are there but not for this key."""
     # The name may hold slashes, so it is everything after the prefix.
-    name = call.scope["path"].removeprefix(PREFIX)
+    name = call.scope["path"].removeprefix(PREFIX).removesuffix("/")
     principal = await call.authenticate("models")
     model = (await models_of(call, principal)).get(name)
     if model is None and "@" in name:

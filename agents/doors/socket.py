@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlsplit
 
 import msgspec
 from channels.generic.websocket import AsyncWebsocketConsumer
 
+from agents.doors.cross_origin import is_allowed_origin
 from agents.doors.decisions import decide
 from agents.doors.gateway import Gateway
 from agents.doors.rendering import error_frame
@@ -156,12 +156,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         raw = header(self.scope, b"origin")
         if raw is None:
             return
-        origin = raw.decode("latin-1")
-        host = urlsplit(origin).hostname
-        is_loopback = host in {"localhost", "127.0.0.1", "::1"}
-        if self.gateway.allow_loopback_origins and is_loopback:
-            return
-        if origin not in self.gateway.allowed_origins:
+        if not is_allowed_origin(self.gateway, raw.decode("latin-1")):
             raise OriginNotAllowed
 
     async def authenticate_at_handshake(self, ticket: str) -> None:

@@ -12,7 +12,7 @@ from agents.runtime.items import item_json
 from kernel.asgi import ClientWatch
 from kernel.errors import InvalidParameter, NotFound
 
-ADDRESS = re.compile(r"\A/v1/responses/(?P<id>[A-Za-z0-9_]{1,40})(?:/[a-z_]+)?\Z")
+ADDRESS = re.compile(r"\A/v1/responses/(?P<id>[A-Za-z0-9_]{1,40})(?:/[a-z_]+)?/?\Z")
 TRUE = ("true", "1")
 LOOKS = 20
 LOOK_SECONDS = 0.05

@@ -3,13 +3,30 @@
 import msgspec
 
 from inference.fleet.snapshot import Route
-from inference.relay.parameters import ChatMessage, ChatRequest, EmbeddingsRequest, TextPart
+from inference.relay.content_parts import (
+    AudioPart,
+    AudioUrlPart,
+    FilePart,
+    RefusalPart,
+    VideoUrlPart,
+)
+from inference.relay.parameters import (
+    ChatMessage,
+    ChatRequest,
+    ContentPart,
+    EmbeddingsRequest,
+    ImagePart,
+    TextPart,
+)
 from tenants.admission.demand import Demand
 
 BYTES_AROUND_A_MESSAGE = 24
 """What a chat template writes around each message, about eight tokens."""
 BYTES_OF_AN_IMAGE = 4500
 """Usual models make up to 1,500 tokens of an image, whatever its file's size."""
+SHRINKING_OF_SOUND = 200
+"""Models hear about 25 tokens a second, of 16 kB or more."""
+SHRINKING_OF_FILES = 4
 BYTES_OF_A_TOKEN = 3
 NOTHING = Demand(prompt_bytes=0, answers=0, context_length=1)
 """Of an answer that no model gives."""
@@ -29,8 +46,9 @@ def demand_of_chat(request: ChatRequest, route: Route) -> Demand:
 
 def prompt_bytes(request: ChatRequest) -> int:
     """Bytes of everything that becomes a part of the prompt."""
-    tools = len(msgspec.json.encode(request.tools)) if request.tools else 0
-    return tools + sum(map(message_bytes, request.messages))
+    brought = (request.tools, request.documents, request.chat_template_kwargs)
+    beside = sum(len(msgspec.json.encode(each)) for each in brought if each)
+    return beside + sum(map(message_bytes, request.messages))
 
 
 def message_bytes(message: ChatMessage) -> int:
@@ -38,11 +56,33 @@ def message_bytes(message: ChatMessage) -> int:
     if isinstance(message.content, str):
         size += len(message.content.encode())
     elif message.content:
-        for part in message.content:
-            size += len(part.text.encode()) if isinstance(part, TextPart) else BYTES_OF_AN_IMAGE
+        size += sum(map(part_bytes, message.content))
     if message.tool_calls:
         size += len(msgspec.json.encode(message.tool_calls))
+    for beside in (message.refusal, message.reasoning or message.reasoning_content):
+        if beside:
+            size += len(msgspec.json.encode(beside))
     return size
+
+
+def part_bytes(part: ContentPart) -> int:
+    """A part as text of so many bytes would be counted."""
+    match part:
+        case TextPart():
+            return len(part.text.encode())
+        case RefusalPart():
+            return len(part.refusal.encode())
+        case ImagePart():
+            return BYTES_OF_AN_IMAGE
+        case FilePart():
+            return max(BYTES_OF_AN_IMAGE, len(part.file.file_data) // SHRINKING_OF_FILES)
+        case AudioPart():
+            data = part.input_audio.data
+        case AudioUrlPart():
+            data = part.audio_url.url
+        case VideoUrlPart():
+            data = part.video_url.url
+    return max(BYTES_OF_AN_IMAGE, len(data) // SHRINKING_OF_SOUND)
 
 
 def limited(request: ChatRequest, longest_answer: int | None) -> ChatRequest:
@@ -54,9 +94,10 @@ def limited(request: ChatRequest, longest_answer: int | None) -> ChatRequest:
 
 def demand_of_embeddings(request: EmbeddingsRequest, route: Route) -> Demand:
     """Texts by their bytes, token ids by their number."""
-    items = [request.input] if isinstance(request.input, str) else request.input
+    items = [request.input] if isinstance(request.input, str) else request.input or []
+    messages = request.messages or []
     return Demand(
-        prompt_bytes=sum(map(input_bytes, items)),
+        prompt_bytes=sum(map(input_bytes, items)) + sum(map(message_bytes, messages)),
         answers=0,
         context_length=route.context_length,
     )

@@ -3,9 +3,9 @@
 import random
 
 from inference.fleet.snapshot import Endpoint, Pool, Route
-from inference.relay.encoding import encode_chat
+from inference.relay.encoding import encode_chat, encode_embeddings
 from inference.relay.journey import Journey
-from inference.relay.parameters import ChatRequest
+from inference.relay.parameters import ChatRequest, EmbeddingsRequest
 from tenants.admission.gate import Admission
 
 LONGEST_PREFIX = 1024
@@ -34,6 +34,11 @@ def begin_journey(
 def encode_for(journey: Journey, asked: ChatRequest, endpoint: Endpoint) -> bytes:
     """`asked` for an endpoint, in the manner of the pool that the journey has come to."""
     return encode_chat(asked, endpoint, engine=journey.pool.engine)
+
+
+def encode_embeddings_for(journey: Journey, asked: EmbeddingsRequest, endpoint: Endpoint) -> bytes:
+    """As `encode_for`."""
+    return encode_embeddings(asked, endpoint, engine=journey.pool.engine)
 
 
 def prefix_of(asked: ChatRequest) -> bytes:

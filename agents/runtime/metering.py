@@ -35,6 +35,7 @@ class Meter:
         """Chunks after which the hold must be extended, where it is to grow."""
         self._stream: EventStream | None = None
         self._usage: Usage | None = None
+        self._tokens = 0
         self._answered = False
         self._ttft: float | None = None
 
@@ -48,10 +49,11 @@ class Meter:
             self._answered = True
             self._ttft = time.monotonic() - self._admission.started
 
-    def answered(self, usage: Usage | None) -> None:
-        """The whole answer has arrived."""
+    def answered(self, usage: Usage | None, *, tokens: int = 0) -> None:
+        """The whole answer has arrived; it has about so many `tokens`, if its engine tells none."""
         self._answered = True
         self._usage = usage
+        self._tokens = tokens
 
     @property
     def cramped(self) -> bool:
@@ -88,6 +90,7 @@ class Meter:
                 pool=self._journey.pool.name,
                 endpoint=self._journey.endpoint,
                 ttft=self._ttft,
+                waited=self._journey.waited,
                 decision=self._journey.decision(),
             ),
         )
@@ -105,11 +108,18 @@ class Meter:
         # An engine that failed before its first token is not paid for; one that was working
         # when its client stopped it is.
         if self._answered or (stopped and self._journey.attempts):
-            stream = self._stream
-            tokens = stream.events + stream.extra_tokens if stream else 0
             size = self._admission.demand.prompt_bytes
-            return estimate_usage(prompt_bytes=size, completion_tokens=tokens)
+            return estimate_usage(prompt_bytes=size, completion_tokens=self._estimated_tokens())
         return Usage()
+
+    def _estimated_tokens(self) -> int:
+        """Of an answer whose engine told none: by what came, or by the time so far."""
+        if self._stream is not None:
+            return self._stream.events + self._stream.extra_tokens
+        if self._answered or self._admission.demand.streams:
+            return self._tokens  # of a stream nothing has come yet
+        elapsed = time.monotonic() - self._admission.started - self._journey.waited
+        return self._gate.estimate_answer(self._admission, seconds=elapsed)
 
     def _measure(self, usage: Usage) -> None:
         route = self._admission.subject.route

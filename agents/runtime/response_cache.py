@@ -13,6 +13,7 @@ import msgspec
 
 from agents.runtime.answer_memory import AnswerMemory
 from agents.runtime.catalog import PublishedAgent
+from inference.relay.encoding import NOTES
 from inference.relay.parameters import ChatRequest
 from kernel import metrics
 from kernel.shared_values import read_json
@@ -75,7 +76,7 @@ def cache_key(
         n=None,
         stream=None,
         stream_options=None,
-        user=None,
+        **NOTES,
     )
     place = (VERSION, tenant_id, agent.slug, agent.revision, route)
     digest = blake2b(ENCODER.encode(place), digest_size=32)

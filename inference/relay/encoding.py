@@ -1,11 +1,21 @@
 """What is sent to an engine: the caller's request under the engine's name of the model."""
 
+from collections.abc import Sequence
 from functools import lru_cache
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from inference.fleet.snapshot import Endpoint
-from inference.relay.parameters import ChatRequest, EmbeddingsRequest, StreamOptions
+from inference.relay.parameters import (
+    ChatMessage,
+    ChatRequest,
+    EmbeddingsRequest,
+    EngineParameters,
+    Parameters,
+    StreamOptions,
+)
+from kernel.errors import UnsupportedParameter
 
 CONTINUOUS = frozenset({"vllm"})
 """Engines that report usage on every chunk, so that a stream that is cut is billed exactly."""
@@ -13,23 +23,55 @@ TIMED = frozenset({"llamacpp"})
 """Engines that do the same under another name."""
 
 
+EXTRAS: Final = tuple(
+    name for name in EngineParameters.__struct_fields__ if name not in Parameters.__struct_fields__
+)
+"""Parameters of engines. Another OpenAI-compatible server gets all of them, and says itself which
+it does not take."""
+EXTRA_EMBEDDINGS: Final = (
+    *("messages", "truncate_prompt_tokens", "add_special_tokens", "normalize", "embed_dtype"),
+    *("endianness", "input_type"),
+)
+LLAMACPP: Final = frozenset(
+    {
+        *("chat_template_kwargs", "grammar", "ignore_eos", "min_p", "reasoning_effort"),
+        *("repeat_penalty", "repetition_penalty", "top_k", "typical_p", "verbosity"),
+    }
+)
+"""Those of them that llama.cpp's server takes; of an unknown one it says nothing."""
+NOT_VLLM: Final = frozenset({"grammar", "repeat_penalty", "typical_p"})
+NOTES: Final[dict[str, Any]] = dict.fromkeys(
+    (
+        *("user", "variables", "metadata", "modalities", "prediction", "prompt_cache_key"),
+        *("prompt_cache_retention", "safety_identifier", "service_tier", "store"),
+    )
+)
+"""For us, or for nobody: no engine learns of them."""
+
+Request = TypeVar("Request", ChatRequest, EmbeddingsRequest)
+
+
 def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> bytes:
-    """Usage is always asked for, whether or not the client wants to see it."""
+    """Usage is always asked for, whether or not the client wants to see it.
+
+    Raises UnsupportedParameter for what engines of this kind would drop without a word.
+    """
     options = None
     if request.stream:
         continuous = engine in CONTINUOUS
-        options = StreamOptions(include_usage=True, continuous_usage_stats=continuous)
+        options = StreamOptions(
+            include_usage=True, continuous_usage_stats=True if continuous else None
+        )
     longest = request.max_completion_tokens or request.max_tokens
     wants_new_name = endpoint.limit_name == "max_completion_tokens"
     asked = msgspec.structs.replace(
-        request,
+        with_extras_for(engine, request, EXTRAS),
         model=endpoint.model,
+        messages=readable_by_models(request.messages),
         stream_options=options,
         max_tokens=None if wants_new_name else longest,
         max_completion_tokens=longest if wants_new_name else None,
-        # Ours alone: no engine learns of them.
-        user=None,
-        variables=None,
+        **NOTES,
     )
     body = msgspec.json.encode(asked)
     if request.stream and engine in TIMED:
@@ -38,8 +80,46 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
     return body
 
 
-def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint) -> bytes:
-    return msgspec.json.encode(msgspec.structs.replace(request, model=endpoint.model))
+def with_extras_for(engine: str, request: Request, names: tuple[str, ...]) -> Request:
+    """`request` in the words of engines of this kind. Raises UnsupportedParameter."""
+    if engine not in {"llamacpp", "vllm"}:
+        return request
+    for name in names:
+        if getattr(request, name) is None:
+            continue
+        if name not in LLAMACPP if engine == "llamacpp" else name in NOT_VLLM:
+            raise UnsupportedParameter(
+                f"{name}: The engine of this model does not take this parameter. Leave it out.",
+                param=name,
+            )
+    if engine == "llamacpp" and isinstance(request, ChatRequest) and request.repetition_penalty:
+        return msgspec.structs.replace(
+            request, repeat_penalty=request.repetition_penalty, repetition_penalty=None
+        )
+    return request
+
+
+def readable_by_models(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
+    """The history without members that no template knows. A message that only refuses has its words
+    as text.
+    """
+    return [
+        readable_message(message) if message.refusal or message.audio else message
+        for message in messages
+    ]
+
+
+def readable_message(message: ChatMessage) -> ChatMessage:
+    content, refusal = message.content, message.refusal
+    if refusal and not content:
+        content, refusal = refusal, None
+    return msgspec.structs.replace(message, content=content, refusal=refusal, audio=None)
+
+
+def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint, *, engine: str) -> bytes:
+    """Raises UnsupportedParameter as `encode_chat` does."""
+    asked = with_extras_for(engine, request, EXTRA_EMBEDDINGS)
+    return msgspec.json.encode(msgspec.structs.replace(asked, model=endpoint.model, user=None))
 
 
 def with_priority(body: bytes, priority: int) -> bytes:

@@ -12,7 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from inference.errors import UpstreamBroken
 from inference.relay.complaints import failure_of_error
-from inference.relay.usage import UNREADABLE
+from inference.relay.usage import UNREADABLE, estimate_tokens
 from kernel.errors import PlatformError
 
 FAILED_FINISHES: Final = frozenset(
@@ -151,6 +151,11 @@ def ensure_vectors(body: bytes) -> None:
         raise UpstreamBroken
 
 
+def estimated_tokens(body: bytes) -> int:
+    """The tokens of a whole answer whose engine counted none."""
+    return sum(map(estimate_tokens, texts_of(msgspec.json.decode(body, type=Part))))
+
+
 def texts_of(part: Part) -> Iterator[str]:
     """Everything that the model wrote in a chunk or an answer, the arguments of calls too."""
     for choice in part.choices or ():
@@ -167,3 +172,12 @@ def texts_in(words: Mapping[str, Any]) -> Iterator[str]:
             yield msgspec.json.encode(words[name]).decode()
     if words.get("tool_calls"):
         yield msgspec.json.encode(words["tool_calls"]).decode()
+
+
+def readable(block: bytes) -> bytes:
+    """`block` in valid UTF-8: what is none becomes U+FFFD, as a client's decoder would make it."""
+    try:
+        block.decode()
+    except UnicodeDecodeError:
+        return block.decode(errors="replace").encode()
+    return block

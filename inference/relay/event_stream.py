@@ -9,7 +9,8 @@ from typing import Any, Final
 import msgspec
 
 from inference.errors import UpstreamBroken
-from inference.relay.engine_answers import Part, read_chunk, texts_of
+from inference.relay.chunk_shape import ChunkShape
+from inference.relay.engine_answers import Part, read_chunk, readable, texts_of
 from inference.relay.usage import UNREADABLE, estimate_tokens, read_usage
 from kernel.errors import PlatformError, UpstreamError
 from tenants.admission.usage import Usage
@@ -26,8 +27,6 @@ CHUNKS: Final = (b'data: {"id":', b'data: {"object":', b'data: {"choices":')
 NO_CHOICES: Final = re.compile(rb'"choices":\s?\[\]')
 USAGE: Final = re.compile(rb',\s?"(?:usage|timings)":\s?(?:null|\{[^{}]*(?:\{[^{}]*\}[^{}]*)*\})')
 """Inside a string the quotes would be escaped, so this finds the member and nothing else."""
-LAST_USAGE: Final = b',"usage":{'
-"""As vLLM writes it, with every chunk: the last member, and without an object inside."""
 FAILURE_LINE: Final = re.compile(rb"^(?:error:|event: ?error\b)", re.MULTILINE | re.ASCII)
 """How some engines begin the line of a failure. A model's own line breaks are escaped."""
 
@@ -52,6 +51,7 @@ class EventStream:
         self._rest_bytes = 0
         self._usage_blocks = (b"", b"")
         self._has_sent_usage = False
+        self._shape: ChunkShape | None = None
         self._ended_choices: set[Any] = set()
         self.events = 0
         """Chunks of the answer, about one a token. What has no choices is no sign of life."""
@@ -81,15 +81,17 @@ class EventStream:
         """
         if self.failure is not None:
             raise self.failure
+        shape = self._shape
+        if shape is not None and not self._rest and shape.fits(data):
+            return self._next_like(shape, data if data.isascii() else readable(data))
         block = self._complete(data)
         if not block:
             return b""
         if not block.isascii():
             block = readable(block)
         if is_plain_chunk(block):
-            self.events += 1
-            if len(block) > LONG_CHUNK_BYTES and not self._usage_blocks[1]:
-                self._note_length(read_chunk(block[len(b"data:") :]))
+            self._count(block)
+            self._shape = ChunkShape.of(block)
         else:
             block = self._look_through(block)
         # From its end, where usage stands nearly always.
@@ -120,6 +122,15 @@ class EventStream:
         self.finished = True
         return self._with_end(block)
 
+    def _next_like(self, shape: ChunkShape, chunk: bytes) -> bytes:
+        """A chunk that differs from the one before in nothing but its text and numbers."""
+        if shape.has_usage:
+            self.events += 1
+            self._usage_blocks = (self._usage_blocks[1], chunk)
+        else:
+            self._count(chunk)
+        return chunk if self._keep_every_usage else shape.without_usage(chunk)
+
     # Reading.
 
     def _look_through(self, block: bytes) -> bytes:
@@ -127,14 +138,14 @@ class EventStream:
         good: list[bytes] = []
         for event in events_of(block):
             whole = event + b"\n\n"
-            if is_plain_chunk(whole):
-                self.events += 1
-            else:
-                try:
+            try:
+                if is_plain_chunk(whole):
+                    self._count(whole)
+                else:
                     whole = self._look_into(event)
-                except PlatformError as error:
-                    self.failure = broken(error) if self.events else unsent(error)
-                    break
+            except PlatformError as error:
+                self.failure = broken(error) if self.events else unsent(error)
+                break
             if self.finished:
                 break
             good.append(whole)
@@ -162,6 +173,12 @@ class EventStream:
         elif not isinstance(part.choices, list):
             return with_choices(data) if part.usage else b""  # a ping is no chunk
         return whole
+
+    def _count(self, chunk: bytes) -> None:
+        """One more chunk. Raises UpstreamBroken if it is long, and cannot be read."""
+        if len(chunk) > LONG_CHUNK_BYTES and not self._usage_blocks[1]:
+            self._note_length(read_chunk(chunk[len(b"data:") :]))
+        self.events += 1
 
     def _note_length(self, part: Part) -> None:
         tokens = sum(map(estimate_tokens, texts_of(part)))
@@ -268,10 +285,6 @@ def usage_in(block: bytes) -> Usage | None:
 
 def without_usage(block: bytes) -> bytes:
     """`block`, chunks with choices, without the usage beside them."""
-    start = block.rfind(LAST_USAGE)
-    if start >= 0 and block.find(b"}", start) == len(block) - len(b"}}\n\n"):
-        cut = block[:start] + b"}\n\n"
-        return cut if b'"usage"' not in cut else USAGE.sub(b"", cut)
     return USAGE.sub(b"", block)
 
 
@@ -310,15 +323,6 @@ def is_readable(data: bytes) -> bool:
     except UNREADABLE:
         return False
     return True
-
-
-def readable(block: bytes) -> bytes:
-    """`block` in valid UTF-8: what is none becomes U+FFFD, as a client's decoder would make it."""
-    try:
-        block.decode()
-    except UnicodeDecodeError:
-        return block.decode(errors="replace").encode()
-    return block
 
 
 def broken(error: PlatformError) -> PlatformError:

@@ -3,16 +3,14 @@
 import asyncio
 from collections.abc import Callable
 from types import TracebackType
-from typing import Self
+from typing import Protocol, Self
 
 from inference.errors import UpstreamBroken, UpstreamTimeout
 from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.relay.complaints import COMPLAINTS, failure_of
 from inference.relay.connection import Answer
-from inference.relay.engine_answers import ensure_completion, ensure_vectors
-from inference.relay.event_stream import EventStream, readable
-from inference.relay.upstream import Path
+from inference.relay.engine_answers import ensure_completion, ensure_vectors, readable
 from inference.relay.watch import Watch
 from kernel.errors import PlatformError, Rejected, UpstreamError
 
@@ -27,6 +25,23 @@ JSON = b"application/json"
 EVENTS = b"text/event-stream"
 ENSURE = {"/v1/chat/completions": ensure_completion, "/v1/embeddings": ensure_vectors}
 """What a whole answer has to be, by the path that was asked."""
+
+
+class Stream(Protocol):
+    """What makes events of the bytes of an answer: an `EventStream`."""
+
+    events: int
+    finished: bool
+
+    @property
+    def is_complete(self) -> bool: ...
+
+    @property
+    def progress(self) -> int: ...
+
+    def feed(self, data: bytes) -> bytes: ...
+
+    def close(self) -> bytes: ...
 
 
 def nobody_minds(*_: object) -> None:
@@ -116,9 +131,9 @@ class Exchange:
         """In small letters, as media types compare; with its parameters."""
         return self._answer.headers.get(b"content-type", b"").lower()
 
-    async def fetch_first(self, path: Path) -> None:
+    async def fetch_first(self, path: str, stream: Stream) -> None:
         """Wait for as much as shows that an answer comes: the first chunk of a stream, or all of an
-        answer that is no stream, or of a refusal.
+        answer that is no stream, or of a refusal. `stream` is a new one, to look for that chunk.
 
         Raises UpstreamError and Overloaded for what another endpoint may do better. What is wrong
         with the request itself is left to `ensure_success`, unless it came with status 200.
@@ -133,21 +148,22 @@ class Exchange:
             return
         self._ensure_engine()
         if self._media_type.startswith(EVENTS):
-            self._first = await self._up_to_first_chunk(first)
+            self._first = await self._up_to_first_chunk(first, stream)
         else:
             self._first = await self._whole(first)
             ENSURE[path](self._first)
 
-    async def _up_to_first_chunk(self, data: bytes) -> bytes:
-        """Comments before it are kept for the client."""
-        stream, parts = EventStream(keep_usage=True), [data]
-        while data:
+    async def _up_to_first_chunk(self, data: bytes, stream: Stream) -> bytes:
+        """With the comments before it. Raises UpstreamBroken if there are too many of them."""
+        parts, size = [data], len(data)
+        while data and size <= LONGEST_ANSWER:
             stream.feed(data)
             if stream.events or stream.finished:
                 self._note_progress()
                 return b"".join(parts)
             data = await self.read()
             parts.append(data)
+            size += len(data)
         stream.close()
         return b"".join(parts)
 
@@ -185,7 +201,7 @@ class Exchange:
         self._silence = 0.0
         self._patience = self.pool.token_timeout
 
-    async def read_block(self, stream: EventStream) -> bytes:
+    async def read_block(self, stream: Stream) -> bytes:
         """The next complete events, as `stream` makes them of this answer. They are the last ones
         if the stream is `finished` then.
 

@@ -12,6 +12,7 @@ from inference.fleet.in_flight import Lease
 from inference.fleet.retry_budget import RetryBudget
 from inference.fleet.snapshot import Pool
 from inference.relay.connection import Answer
+from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
 from inference.relay.journey import Journey
 from inference.relay.limit_names import LimitNames
@@ -112,7 +113,7 @@ class Relay:
             answer = await post(endpoint, path, encode(endpoint), pool=pool)
             exchange = self._exchange(answer, pool, candidate, lease)
             try:
-                await exchange.fetch_first(path)
+                await exchange.fetch_first(path, EventStream(keep_usage=True))
             except UpstreamError:
                 exchange.hang_up()
                 if not exchange.is_stale:

@@ -13,6 +13,7 @@ from agents.doors.chat import NAME as SIMPLE_CHAT
 from agents.doors.chat import chat
 from agents.doors.chat_completions import NAME as CHAT
 from agents.doors.chat_completions import chat_completions
+from agents.doors.cross_origin import CrossOrigin
 from agents.doors.door import Door, Handler, UnknownAddress
 from agents.doors.embeddings import NAME as EMBEDDINGS
 from agents.doors.embeddings import embeddings
@@ -39,7 +40,9 @@ def route(worker: Worker) -> ProtocolTypeRouter:
     """The whole gateway as one ASGI application."""
     return ProtocolTypeRouter(
         {
-            "http": worker.departure.announced(URLRouter(http_routes(worker))),
+            "http": worker.departure.announced(
+                CrossOrigin(URLRouter(http_routes(worker)), worker.gateway)
+            ),
             "websocket": URLRouter(socket_routes(worker.gateway)),
             "lifespan": Lifespan(worker),
         }
@@ -47,7 +50,12 @@ def route(worker: Worker) -> ProtocolTypeRouter:
 
 
 def at(address: str, application: Application) -> URLPattern:
-    """`address` as a regular expression without slash in front, as Channels routes it."""
+    """`address` as a regular expression without slash in front, as Channels routes it.
+
+    A slash behind it is no other address: clients join URLs in both ways, and a redirection would
+    lose the body.
+    """
+    address = address.replace(r"\Z", r"/?\Z")
     # Django's types know views only; Channels calls whatever stands here as an application.
     return re_path(address, cast("Callable[..., HttpResponseBase]", application))
 

@@ -3,7 +3,9 @@
 * PlatformError
   x Rejected              400  wrong now and wrong if sent again
     + InvalidJson, MissingParameter, InvalidParameter
+      - UnsupportedParameter   nothing here, or no engine of this kind, can honour it
     + BodyTooLarge        413
+    + UnsupportedEncoding 415
     + MethodNotAllowed    405
   x Unauthenticated       401  we do not know this caller
   x Denied                403  we know the caller; the answer is no
@@ -80,11 +82,24 @@ class InvalidParameter(Rejected):
     code = "invalid_parameter"
 
 
+class UnsupportedParameter(InvalidParameter):
+    """This parameter is not supported here. Leave it out."""
+
+    code = "unsupported_parameter"
+
+
 class BodyTooLarge(Rejected):
     """The request body is larger than allowed. Send less."""
 
     code = "body_too_large"
     status = 413
+
+
+class UnsupportedEncoding(Rejected):
+    """Request bodies are not unpacked here. Send it without Content-Encoding."""
+
+    code = "unsupported_encoding"
+    status = 415
 
 
 class MethodNotAllowed(Rejected):

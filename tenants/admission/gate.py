@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from kernel.ids import new_request_id
+from tenants.admission.answer_paces import AnswerPaces
 from tenants.admission.checks import Checks
 from tenants.admission.counting import Counting
 from tenants.admission.decider import Decider, Decision
@@ -26,6 +27,9 @@ from tenants.admission.verdicts import Refused
 from tenants.errors import LimitsUnavailable
 
 MOST_WINDOW_MOVES = 3
+
+
+COMPLETED = "completed"
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -101,6 +105,8 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     endpoint: str = ""
     ttft: float | None = None
     """Seconds from admission to the first token."""
+    waited: float = 0.0
+    """Seconds before the engine began."""
     decision: dict[str, Any] = {}
 
 
@@ -122,6 +128,7 @@ class Gate:
         self._holds = holds
         self._ledger = ledger
         self._sizes = PromptSizes()
+        self._paces = AnswerPaces()
 
     async def admit(self, subject: Subject, demand: Demand, *, request_id: str = "") -> Admission:
         """Let a request run, and hold for it what it may use.
@@ -178,6 +185,13 @@ class Gate:
         """Tokens that a prompt of so many bytes will hardly exceed on this route."""
         return self._sizes.estimate(route=route, prompt_bytes=prompt_bytes)
 
+    def estimate_answer(self, admission: Admission, *, seconds: float) -> int:
+        """Tokens that the engine has made of an answer on which it has worked for so long."""
+        route, demand = admission.subject.route, admission.demand
+        if admission.longest_answer is not None:
+            demand = msgspec.structs.replace(demand, longest_answer=admission.longest_answer)
+        return self._paces.estimate(route=route, seconds=seconds, demand=demand)
+
     async def extend(self, admission: Admission) -> bool:
         """Hold twice the answer, or what is left. False if there is no more than before."""
         hold = admission.hold
@@ -203,6 +217,9 @@ class Gate:
             prompt_bytes=admission.demand.prompt_bytes,
             usage=usage,
         )
+        if outcome.status == COMPLETED:
+            seconds = time.monotonic() - admission.started - outcome.waited
+            self._paces.learn(route=admission.subject.route, seconds=seconds, usage=usage)
         self._ledger.record(last_record(admission, outcome))
 
 

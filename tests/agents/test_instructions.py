@@ -32,7 +32,8 @@ def asked(**fields) -> ChatRequest:
 def sent(request, *, engine="vllm") -> ChatRequest:
     """What the engine reads."""
     endpoint = Endpoint(id="e", address="http://e", model="m")
-    return parse(encode_chat(request, endpoint, engine=engine), ChatRequest)
+    body = encode_chat(request, endpoint, engine=engine)
+    return parse(body.replace(b',"timings_per_token":true', b""), ChatRequest)
 
 
 def test_without_an_agent_nothing_changes():
@@ -100,7 +101,8 @@ def test_a_preset_cannot_be_more_than_a_parameter(name):
 def test_usage_is_always_asked_for_in_a_stream(engine, continuous):
     options = sent(asked(stream=True), engine=engine).stream_options
 
-    assert (options.include_usage, options.continuous_usage_stats) == (True, continuous)
+    assert options.include_usage
+    assert bool(options.continuous_usage_stats) is continuous
 
 
 def test_the_engine_is_asked_by_its_own_name_of_the_model():

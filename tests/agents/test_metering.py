@@ -2,6 +2,7 @@
 
 import asyncio
 
+import msgspec
 import pytest
 
 from agents.runtime.metering import Meter, RunCancelled, verdict
@@ -135,10 +136,32 @@ async def test_a_usage_that_cannot_be_read_is_written_all_the_same(meter, record
 
 @pytest.mark.parametrize("error", [ClientLeft(), RunCancelled()])
 async def test_who_stops_a_working_engine_pays_for_the_prompt(meter, records, error):
+    change(meter, streams=True)
     send(meter)
     end(meter, error)
 
     assert await written(meter, records) == (3, 0, True)
+
+
+async def test_who_stops_a_whole_answer_pays_for_what_was_made_by_then(meter, records):
+    change(meter, longest_answer=50)
+    send(meter)
+    meter._journey.waited = -1000.0  # as if it had begun long ago
+    end(meter, ClientLeft())
+
+    assert await written(meter, records) == (3, 50, True)
+
+
+def change(meter, **fields):
+    demand = msgspec.structs.replace(meter._admission.demand, **fields)
+    meter._admission = msgspec.structs.replace(meter._admission, demand=demand)
+
+
+async def test_a_whole_answer_without_usage_is_estimated_by_its_text(meter, records):
+    meter.answered(None, tokens=40)
+    end(meter)
+
+    assert await written(meter, records) == (3, 40, True)
 
 
 @pytest.mark.parametrize("error", [ClientLeft(), RunCancelled(), UpstreamBroken()])

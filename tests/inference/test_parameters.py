@@ -9,16 +9,27 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.fleet.snapshot import Endpoint
+from inference.relay.encoding import encode_embeddings
 from inference.relay.parameters import (
     DEEPEST,
     ChatRequest,
     EmbeddingsRequest,
     Parameters,
     check_parameters,
+    ensure_consistent,
+    ensure_one_input,
     parse,
 )
-from kernel.errors import InvalidJson, InvalidParameter, MissingParameter, PlatformError
+from kernel.errors import (
+    InvalidJson,
+    InvalidParameter,
+    MissingParameter,
+    PlatformError,
+    UnsupportedParameter,
+)
 
+ENDPOINT = Endpoint(id="e", address="http://e", model="m")
 MESSAGES = [{"role": "user", "content": "hi"}]
 FROM_HELL = [
     *("-1", "0", "-0", "1", "1.0", "1e9", "-1e9", "1e400", "-1e400", "1e-400", "NaN", "Infinity"),
@@ -80,11 +91,224 @@ def test_a_preset_from_hell_is_refused(name, number):
     assert caught.value.param == name
 
 
-def test_what_is_not_listed_is_dropped():
-    asked = ask(priority=-5, chat_template="x", cache_salt="y", best_of=3, top_p=0.5)
+REFUSED = [
+    *("priority", "chat_template", "cache_salt", "kv_transfer_params", "ec_transfer_params"),
+    *("vllm_xargs", "logits_processors", "mm_processor_kwargs", "media_io_kwargs", "request_id"),
+    *("use_beam_search", "best_of", "functions", "function_call", "audio", "web_search_options"),
+    *("not_a_parameter", "temperatur"),
+]
 
-    sent = json.loads(msgspec.json.encode(asked))
-    assert sent == {"model": "tiny", "messages": MESSAGES, "top_p": 0.5}
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_is_not_listed_is_refused_by_its_name(name):
+    error = refusal(body(**{name: {}}))
+
+    assert (type(error), error.param) == (UnsupportedParameter, name)
+    assert f"'{name}'" in error.message
+
+
+@pytest.mark.parametrize("name", [*REFUSED, "top_p", "tools", "stream", "metadata"])
+def test_null_is_absent(name):
+    assert ask(**{name: None}) == ask()
+
+
+def test_a_note_is_no_parameter():
+    assert ask(_door="POST /v1/chat/completions") == ask()
+
+
+MESSAGE = {"role": "assistant", "content": "Hello"}
+NULLS = ("name", "tool_calls", "tool_call_id", "refusal", "function_call", "audio", "annotations")
+
+
+@pytest.mark.parametrize("name", [*NULLS, "reasoning", "reasoning_content", "whatever"])
+def test_what_an_engine_has_answered_can_be_sent_back(name):
+    assert ask(messages=[{**MESSAGE, name: None}]) == ask(messages=[MESSAGE])
+
+
+@pytest.mark.parametrize("extra", [{"annotations": []}, {"matched_stop": 5}, {"stop": "x"}])
+def test_what_no_model_reads_of_an_answer_is_not_passed_on(extra):
+    assert ask(messages=[{**MESSAGE, **extra}]) == ask(messages=[MESSAGE])
+
+
+CALLS = {
+    "no arguments": ({"id": "c", "function": {"name": "f", "arguments": None}}, "{}"),
+    "none at all": ({"id": "c", "function": {"name": "f"}}, "{}"),
+    "an object": ({"id": "c", "function": {"name": "f", "arguments": {"a": 1}}}, '{"a":1}'),
+    "no id": ({"id": None, "index": 0, "function": {"name": "f", "arguments": "{}"}}, "{}"),
+}
+
+
+@pytest.mark.parametrize("case", CALLS)
+def test_a_call_can_be_sent_back_as_it_was_answered(case):
+    call, arguments = CALLS[case]
+
+    (message,) = ask(messages=[{"role": "assistant", "tool_calls": [call]}]).messages
+    assert message.tool_calls[0].function.arguments == arguments
+    assert message.tool_calls[0].id
+
+
+LOST = {
+    "audio": {"role": "assistant", "audio": {"id": "a"}},
+    "function_call": {"role": "assistant", "function_call": {"name": "f", "arguments": "{}"}},
+}
+
+
+@pytest.mark.parametrize("name", LOST)
+def test_words_that_no_engine_would_get_are_refused(name):
+    with pytest.raises(UnsupportedParameter) as caught:
+        ensure_consistent(ask(messages=[*MESSAGES, LOST[name]]))
+
+    assert caught.value.param == f"messages[1].{name}"
+
+
+@pytest.mark.parametrize("name", ["reasoning", "reasoning_content", "refusal"])
+def test_what_a_model_has_thought_or_refused_is_kept_in_the_history(name):
+    (message,) = ask(messages=[{**MESSAGE, name: "hm"}]).messages
+
+    assert getattr(message, name) == "hm"
+
+
+INNER = [
+    ({"tools": [{"type": None, "function": {"name": "f"}}]}, ("tools", 0)),
+    ({"tools": [{"function": {"name": "f", "description": None}}]}, ("tools", 0)),
+    ({"tools": [{"function": {"name": "f", "parameters": None, "strict": None}}]}, ("tools", 0)),
+]
+
+
+@pytest.mark.parametrize(("fields", "place"), INNER)
+def test_null_is_absent_in_what_stands_inside(fields, place):
+    name, index = place
+
+    asked = json.loads(msgspec.json.encode(ask(**fields)))[name][index]
+    assert asked == {"type": "function", "function": {"name": "f"}}
+
+
+def test_a_null_in_a_schema_is_a_value():
+    schema = {"type": "object", "properties": {"x": {"enum": ["a", None], "default": None}}}
+    tool = {"type": None, "function": {"name": "f", "parameters": schema}}
+
+    assert ask(tools=[tool]).tools[0].function.parameters == schema
+
+
+@pytest.mark.parametrize("options", [{"include_usage": None}, {"continuous_usage_stats": None}])
+def test_null_options_of_a_stream_are_absent(options):
+    assert not ask(stream=True, stream_options=options).wants_usage
+
+
+def part(**fields):
+    return [{"role": "user", "content": [fields]}]
+
+
+PNG = "data:image/png;base64,AAAA"
+PARTS = {
+    "an image without detail": part(type="image_url", image_url={"url": PNG, "detail": None}),
+    "an image as it is": part(type="image_url", image_url={"url": PNG, "detail": "original"}),
+    "sound": part(type="input_audio", input_audio={"data": "AAAA", "format": "wav"}),
+    "sound by address": part(type="audio_url", audio_url={"url": "data:audio/wav;base64,AA"}),
+    "a film": part(type="video_url", video_url={"url": "data:video/mp4;base64,AA"}),
+    "a file": part(type="file", file={"file_data": "data:application/pdf;base64,AA"}),
+    "a named file": part(type="file", file={"file_data": "data:text/x,", "filename": "a.txt"}),
+    "a refusal": [{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}]}],
+}
+
+
+@pytest.mark.parametrize("case", PARTS)
+def test_parts_of_a_message_are_passed_on(case):
+    sent = json.loads(msgspec.json.encode(ask(messages=PARTS[case])))["messages"]
+    (given,) = PARTS[case][0]["content"]
+
+    assert sent[0]["content"][0] == json.loads(json.dumps(given), object_hook=without_null_members)
+
+
+def without_null_members(value):
+    return {name: inner for name, inner in value.items() if inner is not None}
+
+
+UNTYPED = {
+    "an image without a type": (part(image_url={"url": PNG}), "image_url"),
+    "an image as a text": (part(type="image_url", image_url=PNG), "image_url"),
+    "both": (part(image_url=PNG), "image_url"),
+    "a text without a type": (part(text="hi"), "text"),
+    "the type of responses": (part(type="input_text", text="hi"), "text"),
+    "an image of responses": (part(type="input_image", image_url=PNG), "image_url"),
+    "a bare text": ([{"role": "user", "content": ["hi"]}], "text"),
+}
+
+
+@pytest.mark.parametrize("case", UNTYPED)
+def test_parts_are_taken_as_vllm_takes_them(case):
+    messages, kind = UNTYPED[case]
+
+    sent = json.loads(msgspec.json.encode(ask(messages=messages)))["messages"]
+    assert sent[0]["content"][0]["type"] == kind
+    assert sent[0]["content"][0].get("image_url", {"url": PNG}) == {"url": PNG}
+
+
+ADDRESSES = {
+    "image_url": ({"url": "https://example.com/a.png"}, "Images are sent inline"),
+    "audio_url": ({"url": "http://10.0.0.1/a.wav"}, "Audio is sent inline"),
+    "video_url": ({"url": "file:///etc/passwd"}, "Videos are sent inline"),
+    "file": ({"file_data": "https://example.com/a.pdf"}, "Files are sent inline"),
+}
+
+
+@pytest.mark.parametrize("kind", ADDRESSES)
+def test_no_address_reaches_an_engine_and_the_refusal_says_why(kind):
+    value, sentence = ADDRESSES[kind]
+
+    error = refusal(body(messages=part(type=kind, **{kind: value})))
+
+    assert sentence in error.message
+    assert "regex" not in error.message
+    assert error.param.startswith(f"messages[0].content[0].{kind}")
+
+
+@pytest.mark.parametrize("stream", [None, False])
+def test_options_of_a_stream_are_for_streams(stream):
+    with pytest.raises(InvalidParameter) as caught:
+        ensure_consistent(ask(stream=stream, stream_options={"include_usage": True}))
+
+    assert caught.value.param == "stream_options"
+    ensure_consistent(ask(stream=True, stream_options={"include_usage": True}))
+    ensure_consistent(ask(stream=stream, stream_options=None))
+
+
+@pytest.mark.parametrize("wrong", range(0, 200, 37))
+def test_the_wrong_one_of_many_members_is_named(wrong):
+    bias = {str(number): 101 if number == wrong else 0 for number in range(200)}
+
+    assert refusal(body(logit_bias=bias)).param == f"logit_bias.{wrong}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"variables": {"a": "b", "c": 5}}, "variables.c"),
+        ({"variables": {"ok": "b", "l" * 65: "x"}}, "variables." + "l" * 65),
+    ],
+)
+def test_the_place_of_a_member_is_written_as_clients_know_it(fields, param):
+    assert refusal(body(**fields)).param == param
+
+
+def test_messages_can_be_embedded():
+    data = json.dumps({"model": "m", "messages": MESSAGES}).encode()
+
+    asked = parse(data, EmbeddingsRequest)
+    ensure_one_input(asked)
+    assert json.loads(encode_embeddings(asked, ENDPOINT, engine="vllm"))["messages"] == MESSAGES
+
+
+@pytest.mark.parametrize("fields", [{}, {"input": None}, {"input": "x", "messages": MESSAGES}])
+def test_there_is_one_thing_to_embed(fields):
+    with pytest.raises((InvalidParameter, MissingParameter)):
+        ensure_one_input(parse(json.dumps({"model": "m", **fields}).encode(), EmbeddingsRequest))
+
+
+def test_an_unknown_parameter_of_embeddings_is_refused_by_its_name():
+    data = json.dumps({"model": "m", "input": "x", "priority": 1}).encode()
+
+    assert refusal(data, EmbeddingsRequest).param == "priority"
 
 
 @pytest.mark.parametrize(
@@ -100,7 +324,7 @@ def test_what_is_not_listed_is_dropped():
         ({"n": 9}, "n"),
         ({"tools": [{"function": {"name": "f"}}] * 129}, "tools"),
         ({"tools": [{"function": {"name": ""}}]}, "tools[0].function.name"),
-        ({"logit_bias": {"1": 101}}, "logit_bias[...]"),
+        ({"logit_bias": {"1": 101}}, "logit_bias.1"),
         ({"model": ""}, "model"),
         ({"stream": "yes"}, "stream"),
     ],
@@ -243,7 +467,7 @@ def test_what_can_be_embedded_is_taken(text):
     assert parse(json.dumps({"model": "m", "input": text}).encode(), EmbeddingsRequest)
 
 
-@pytest.mark.parametrize("text", ["", [], [[-1]], {"a": 1}, ["x"] * 2049, None])
+@pytest.mark.parametrize("text", ["", [], [[-1]], {"a": 1}, ["x"] * 2049])
 def test_what_cannot_be_embedded_is_refused(text):
     data = json.dumps({"model": "m", "input": text}).encode()
 

@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-import msgspec
-
 from agents.runtime.items import InputText
 from agents.runtime.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tool_output import without
@@ -57,7 +55,7 @@ def offered(tool: ToolSpec) -> Tool:
     return Tool(
         function=FunctionTool(
             name=tool.name,
-            description=tool.description or msgspec.UNSET,
+            description=tool.description or None,
             parameters=parameters,
         )
     )

@@ -42,8 +42,8 @@ GATEWAY_WORKERS = env.integer(
 )
 ALLOWED_ORIGINS = env.listed(
     "TENANTRY_ALLOWED_ORIGINS",
-    says="Browser origins that may open sockets, comma-separated; loopback origins always may "
-    "in the embedded stack.",
+    says="Browser origins that may call the gateway (CORS) and open sockets, comma-separated; "
+    "* for all. Loopback origins always may in the embedded stack.",
 )
 TENANT_SOCKETS = env.integer(
     "TENANTRY_TENANT_SOCKETS",

@@ -1,0 +1,97 @@
+"""Chunks that are like one before: relayed exactly as if each were looked through."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inference.relay.chunk_shape import ChunkShape
+from inference.relay.event_stream import EventStream
+
+TIGHT, SPACED = (",", ":"), (", ", ": ")
+
+
+def chunk(text="a", *, separators=TIGHT, member="content", **fields) -> bytes:
+    choice = {"index": 0, "delta": {member: text}, "logprobs": None, "finish_reason": None}
+    value = {"id": "c1", "object": "chat.completion.chunk", "choices": [choice], **fields}
+    return b"data: %b\n\n" % json.dumps(value, separators=separators).encode()
+
+
+def counts(tokens):
+    return {"prompt_tokens": 8, "total_tokens": 8 + tokens, "completion_tokens": tokens}
+
+
+FORMS = {
+    "plain": {},
+    "spaced": {"separators": SPACED},
+    "thoughts": {"member": "reasoning_content"},
+    "null usage": {"usage": None},
+    "spaced null usage": {"usage": None, "separators": SPACED},
+    "usage": {"usage": counts(1)},
+    "spaced usage": {"usage": counts(1), "separators": SPACED},
+    "timings": {"timings": {"prompt_n": 1, "cache_n": 2, "predicted_n": 3}},
+}
+OPTIONS = [
+    {"keep_usage": False},
+    {"keep_usage": True},
+    {"keep_usage": True, "keep_every_usage": True},
+]
+texts = st.lists(st.text(max_size=12), min_size=1, max_size=8)
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=["none", "last", "every"])
+@pytest.mark.parametrize("form", FORMS)
+@given(said=texts)
+def test_a_stream_is_relayed_as_if_each_chunk_stood_alone(form, options, said):
+    stream = EventStream(**options)
+    for text in said:
+        alone = EventStream(**options)
+        data = chunk(text, **FORMS[form])
+        assert stream.feed(data) == alone.feed(data)
+        assert stream.usage() == alone.usage()
+    assert stream.events == len(said)
+
+
+def test_the_numbers_of_the_last_chunk_count():
+    stream = EventStream(keep_usage=False)
+    for tokens in (1, 9, 10, 100):
+        sent = stream.feed(chunk("x", usage=counts(tokens)))
+
+    assert stream.usage().completion_tokens == 100
+    assert sent == chunk("x")
+
+
+def test_a_chunk_with_another_member_has_another_shape():
+    shape = ChunkShape.of(chunk())
+
+    assert shape.fits(chunk("word"))
+    for other in (
+        chunk(error={"code": 500}),
+        chunk(usage=counts(1)),
+        chunk().replace(b'"finish_reason":null', b'"finish_reason":"stop"'),
+        chunk().replace(b'"a"}', b'"a","tool_calls":[]}'),
+        chunk().replace(b'"c1"', b'"c2"'),
+        chunk() + chunk(),
+        chunk()[:-1],
+        chunk('say "no"'),
+        b"",
+    ):
+        assert not shape.fits(other)
+
+
+@pytest.mark.parametrize("delta", [b'"delta":{}', b'"delta":null', b'"delta":{"tool_calls":[1]}'])
+def test_what_begins_with_no_text_has_no_shape(delta):
+    data = b'data: {"id":"c1","choices":[{"index":0,%b}]}\n\n' % delta
+
+    assert ChunkShape.of(data) is None
+
+
+def test_a_failure_after_many_like_chunks_is_seen():
+    stream = EventStream(keep_usage=True)
+    for _ in range(5):
+        stream.feed(chunk())
+    failed = chunk().replace(b'"finish_reason":null', b'"finish_reason":"error"')
+
+    with pytest.raises(Exception, match="stopped"):
+        stream.feed(failed)

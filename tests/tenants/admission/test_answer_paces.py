@@ -1,0 +1,62 @@
+"""Tokens of an answer that is not told yet: by the time it takes, and the pace of earlier ones."""
+
+import pytest
+
+from tenants.admission.answer_paces import USUAL_SECONDS_PER_TOKEN, AnswerPaces
+from tenants.admission.demand import Demand
+from tenants.admission.usage import Usage
+
+DEMAND = Demand(prompt_bytes=10, context_length=1000)
+
+
+def estimate(paces, seconds=1.0, route="tiny", demand=DEMAND):
+    return paces.estimate(route=route, seconds=seconds, demand=demand)
+
+
+def learn(paces, seconds, tokens, route="tiny", **fields):
+    usage = Usage(prompt_tokens=1, completion_tokens=tokens, **fields)
+    paces.learn(route=route, seconds=seconds, usage=usage)
+
+
+def test_an_unknown_route_has_a_usual_pace():
+    assert estimate(AnswerPaces(), seconds=10 * USUAL_SECONDS_PER_TOKEN) == 10
+
+
+def test_the_pace_of_earlier_answers_counts():
+    paces = AnswerPaces()
+    for _ in range(3):
+        learn(paces, seconds=2, tokens=20)
+
+    assert estimate(paces, seconds=1.5) == 15
+    assert estimate(paces, seconds=1.5, route="other") != 15
+
+
+def test_the_newest_answers_count_most():
+    paces = AnswerPaces()
+    learn(paces, seconds=1, tokens=1)
+    for _ in range(40):
+        learn(paces, seconds=1, tokens=100)
+
+    assert estimate(paces) == pytest.approx(100, abs=2)
+
+
+@pytest.mark.parametrize(("tokens", "fields"), [(0, {}), (5, {"estimated": True})])
+def test_what_nobody_counted_teaches_nothing(tokens, fields):
+    paces = AnswerPaces()
+    learn(paces, seconds=100, tokens=tokens, **fields)
+
+    assert estimate(paces) == estimate(AnswerPaces())
+
+
+@pytest.mark.parametrize(
+    ("fields", "most"),
+    [({}, 1000), ({"longest_answer": 7}, 7), ({"longest_answer": 7, "answers": 3}, 21)],
+)
+def test_no_more_is_made_than_was_asked_for(fields, most):
+    demand = Demand(**{"prompt_bytes": 10, "context_length": 1000, **fields})
+
+    assert estimate(AnswerPaces(), seconds=1e6, demand=demand) == most
+
+
+def test_vectors_have_no_tokens_of_an_answer():
+    assert estimate(AnswerPaces(), demand=Demand(prompt_bytes=1, context_length=9, answers=0)) == 0
