@@ -1,6 +1,6 @@
 """Limits in words, as lists, pages and messages say them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from kernel.display import currency_words, separated
 from tenants.admission.limits import RateRule, is_shadow
@@ -14,6 +14,7 @@ PERIODS = {
     "month": "a month",
     "quarter": "a quarter",
 }
+NO_NAMES: Mapping[str, str] = {}
 IN_SHADOW_MODE = "in shadow mode"
 EACH = {"tenant": "", "key": "each key", "member": "each member"}
 
@@ -95,22 +96,22 @@ def with_reach(words: str, reach: str) -> str:
     return f"{words} [{reach}]" if reach else words
 
 
-def counter_words(counter: str) -> str:
-    """What a counter counts: `tokens [key 12, route tiny]`."""
+def counter_words(counter: str, names: Mapping[str, str] = NO_NAMES) -> str:
+    """What a counter counts: `tokens [key 12, route tiny]`, owners by their `names`."""
     scope, _, unit = counter.rpartition("|")
-    return with_reach(unit, scope_words(scope))
+    return with_reach(unit, scope_words(scope, names))
 
 
-def slot_words(slot: str) -> str:
-    """Which quota a slot is: `tokens, month [key 12]`."""
+def slot_words(slot: str, names: Mapping[str, str] = NO_NAMES) -> str:
+    """Which quota a slot is: `tokens, month [key 12]`, owners by their `names`."""
     scope, unit, period = slot.rsplit("|", 2)
-    return with_reach(f"{unit}, {period}", scope_words(scope))
+    return with_reach(f"{unit}, {period}", scope_words(scope, names))
 
 
-def scope_words(scope: str) -> str:
+def scope_words(scope: str, names: Mapping[str, str] = NO_NAMES) -> str:
     """`key:12|route=tiny` as `key 12, route tiny`; empty for the whole tenant."""
     owner, *parts = scope.split("|")
-    whose = "" if owner == "tenant" else owner.replace(":", " ")
+    whose = "" if owner == "tenant" else names.get(owner) or owner.replace(":", " ")
     filters = (IN_SHADOW_MODE if is_shadow(part) else part.replace("=", " ") for part in parts)
     return ", ".join(part for part in (whose, *filters) if part)
 

@@ -15,6 +15,7 @@ from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents import approvals
+from agents.admin.said import items_of_run
 from agents.errors import ApprovalResolved
 from agents.models import Approval
 from agents.models.choices import ApprovalState
@@ -22,18 +23,23 @@ from agents.models.conversation import PENDING_FIRST
 from agents.tasks import MOST_DAYS_TO_DECIDE
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES
+from tenants.models import ApiKey, Membership
 
 SHORT = 80
 APPROVE = Question(
     title="Allow this call?",
     explains="The tool is called with these arguments, and the run goes on.",
     verb="Allow it",
+    applies=lambda approval: approval.state == ApprovalState.PENDING,
+    otherwise="Somebody has decided this already.",
 )
 DENY = Question(
     title="Deny this call?",
     explains="The tool is not called. The model is told so, with your reason, and goes on.",
     verb="Deny it",
     dangerous=True,
+    applies=APPROVE.applies,
+    otherwise=APPROVE.otherwise,
 )
 
 
@@ -45,18 +51,24 @@ class ReasonForm(forms.Form):
 
 @admin.register(Approval)
 class ApprovalAdmin(ReadOnlyAdmin):
-    list_display = ("tool", "status", "called_with", "tenant", "run", "resolved_by", "created_at")
+    list_display = (
+        *("tool", "status", "called_with", "tenant", "agent", "run"),
+        *("resolved_by", "created_at"),
+    )
     list_filter = ("state", ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant", "run")
     search_fields = ("public_id__exact", "run__public_id__exact", "tool__exact")
     search_help_text = "The whole id of an approval or a run, or a tool's name."
     paginator = InfinitePaginator
     fields = (
-        *("public_id", "tenant", "run", "tool", "whole_call", "status", "resolved_by", "reason"),
+        *("public_id", "tenant", "run", "agent", "caller"),
+        *("tool", "whole_call", "status", "resolved_by", "reason"),
         *("created_at", "resolved_at"),
     )
     actions_detail = ("approve", "deny")
+    questions = {"approve": APPROVE, "deny": DENY}
     change_form_before_template = "agents/approval.html"
+    change_form_after_template = "agents/transcript.html"
     actions_row = ("approve", "deny")
     when_empty = "Nothing waits for you. Tools that need an approval ask for it here."
 
@@ -71,6 +83,18 @@ class ApprovalAdmin(ReadOnlyAdmin):
     @display(description="Status", label=BADGES, ordering="state")
     def status(self, approval: Approval) -> str:
         return str(approval.get_state_display())
+
+    @display(description="Agent", ordering="run__agent")
+    def agent(self, approval: Approval) -> str:
+        run = approval.run
+        return f"{run.agent}@{run.agent_revision}" if run.agent_revision else run.agent
+
+    @display(description="Called by")
+    def caller(self, approval: Approval) -> str:
+        key = ApiKey.objects.filter(pk=approval.run.api_key_id or 0).first()
+        member = Membership.objects.filter(pk=approval.run.member_id or 0).first()
+        known = [f"API key {key}" if key else "", f"member {member.user}" if member else ""]
+        return ", ".join(name for name in known if name) or "unknown: its key is deleted"
 
     @display(description="Arguments")
     def called_with(self, approval: Approval) -> str:
@@ -87,7 +111,9 @@ class ApprovalAdmin(ReadOnlyAdmin):
         approval = self.get_object(request, object_id)
         waits = approval is not None and approval.state == ApprovalState.PENDING
         until = approval.created_at + MOST_DAYS_TO_DECIDE if waits else None
-        context = {**(kwargs.get("extra_context") or {}), "approval": approval, "until": until}
+        said = items_of_run(approval.run, request) if approval is not None else {}
+        shown = {"approval": approval, "until": until, **said}
+        context = {**(kwargs.get("extra_context") or {}), **shown}
         kwargs["extra_context"] = context
         return super().change_view(request, object_id, *args, **kwargs)
 

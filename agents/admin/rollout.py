@@ -1,8 +1,10 @@
 """Rollouts: what was tried with whom, how it ended, and why."""
 
 from django.contrib import admin
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
-from unfold.decorators import display
+from unfold.decorators import action, display
 
 from agents.models import Rollout
 from kernel.console import ReadOnlyAdmin
@@ -24,6 +26,7 @@ class RolloutAdmin(ReadOnlyAdmin):
         *("agent", "tenant", "tried", "part", "status", "reason"),
         *("least_runs", "most_errors", "most_latency", "started_at", "ended_at"),
     )
+    actions_detail = ("compare",)
     when_empty = "Try a revision with a share of conversations on its agent's page."
 
     @display(description="Revision", ordering="revision__number")
@@ -37,3 +40,9 @@ class RolloutAdmin(ReadOnlyAdmin):
     @display(description="Status", label=STATES, ordering="state")
     def status(self, rollout: Rollout) -> str:
         return rollout.state.replace("_", " ")
+
+    @action(description="Compare on the agent's page", icon="percent", url_path="compare")
+    def compare(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        """To the page that compares both revisions, live while the rollout runs."""
+        rollout = self.find(request, object_id)
+        return HttpResponseRedirect(reverse("admin:agents_agent_rollout", args=(rollout.agent_id,)))

@@ -1,5 +1,7 @@
 """Runs: how each stands, what it said and used, and where to read more about it."""
 
+from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 
@@ -14,9 +16,9 @@ from unfold.paginator import InfinitePaginator
 
 from agents.admin.conversation import as_key
 from agents.admin.recent_agents import AgentFilter
-from agents.admin.said import shown_items
-from agents.models import Approval, Item, Run
-from agents.models.choices import TERMINAL
+from agents.admin.said import items_of_run
+from agents.models import Approval, Run
+from agents.models.choices import TERMINAL, ApprovalState, RunState
 from agents.run_control import cancel_run
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES, separated
@@ -25,6 +27,8 @@ CANCEL = Question(
     title="Cancel this run?",
     explains="The model is stopped within a second, wherever it runs. What it said so far is kept.",
     verb="Cancel the run",
+    applies=lambda run: run.state not in TERMINAL and run.cancel_requested_at is None,
+    otherwise="This run has ended, or is being cancelled.",
 )
 
 
@@ -45,6 +49,7 @@ class RunAdmin(ReadOnlyAdmin):
         *("agent_revision", "route", "request"),
     )
     actions_detail = ("cancel", "usage", "explain")
+    questions = {"cancel": CANCEL}
     change_form_before_template = "agents/run.html"
     change_form_after_template = "agents/transcript.html"
     when_empty = "No run yet. Send `POST /v1/responses` or `POST /v1/chat`, and it appears here."
@@ -77,13 +82,8 @@ class RunAdmin(ReadOnlyAdmin):
             shown = facts_of(self.find(request, object_id))
             return TemplateResponse(request, "agents/run_facts.html", shown)
         run = Run.objects.filter(pk=as_key(object_id)).first()
-        shown = {} if run is None else facts_of(run)
-        rows = Item.objects.filter(run_id=as_key(object_id))
-        kwargs["extra_context"] = {
-            **(kwargs.get("extra_context") or {}),
-            **shown,
-            **shown_items(rows, request),
-        }
+        shown = {} if run is None else {**facts_of(run), **items_of_run(run, request)}
+        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **shown}
         return super().change_view(request, object_id, *args, **kwargs)
 
     @action(description="Cancel", icon="cancel")
@@ -111,14 +111,28 @@ class RunAdmin(ReadOnlyAdmin):
 
 def facts_of(run: Run) -> dict[str, Any]:
     """What changes while a run is under way."""
+    approvals = list(Approval.objects.filter(run=run))
     return {
         "run": run,
         "state": str(run.get_state_display()),
         "is_over": run.state in TERMINAL,
         "waited": seconds_between(run.created_at, run.started_at),
         "took": duration_of(run),
-        "waiting": list(Approval.objects.filter(run=run, state="pending")),
+        "waits": run.state == RunState.REQUIRES_APPROVAL,
+        "decided_after": waited_for_people(approvals),
+        "waiting": [each for each in approvals if each.state == ApprovalState.PENDING],
     }
+
+
+def waited_for_people(approvals: Sequence[Approval]) -> str | None:
+    """How long calls of a run waited for decisions, those that waited together once."""
+    waited, until = timedelta(), None
+    for each in sorted(approvals, key=lambda approval: approval.created_at):
+        end = each.resolved_at or timezone.now()
+        begin = each.created_at if until is None else max(each.created_at, until)
+        waited += max(timedelta(), end - begin)
+        until = end if until is None else max(until, end)
+    return f"{waited.total_seconds():,.1f} s" if approvals else None
 
 
 def duration_of(run: Run) -> str | None:

@@ -2,11 +2,15 @@
 
 from typing import Any
 
+import msgspec
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from agents.models import Item
-from agents.transcript import Said, transcript_of
+from agents.models import Item, Run
+from agents.models.choices import RunState
+from agents.runtime.items import kind_of
+from agents.runtime.paused_run import read_paused
+from agents.transcript import Entry, Said, transcript_of
 
 ON_A_PAGE = 100
 
@@ -25,11 +29,38 @@ def shown_items(rows: QuerySet[Item], request: HttpRequest) -> dict[str, Any]:
     }
 
 
+def items_of_run(run: Run, request: HttpRequest) -> dict[str, Any]:
+    """What was said in a run. While it waits for a person, its items are in its checkpoint only."""
+    if run.state == RunState.REQUIRES_APPROVAL:
+        return {"entries": paused_entries(run), "earlier": None, "is_earlier": False}
+    return shown_items(Item.objects.filter(run=run), request)
+
+
+def paused_entries(run: Run) -> list[Entry]:
+    """Everything up to the calls that wait; empty if another version wrote the checkpoint."""
+    kept = read_paused(run.checkpoint)
+    if kept is None:
+        return []
+    return transcript_of(
+        [
+            Said(
+                kind=kind_of(item),
+                public_id=item.id,
+                run=run.public_id,
+                body=msgspec.to_builtins(item),
+                created_at=run.created_at,
+            )
+            for item in (*kept.create.input, *kept.items)
+        ]
+    )
+
+
 def said(row: Item) -> Said:
     return Said(
         kind=row.kind,
         public_id=row.public_id,
         run=row.run.public_id if row.run else "",
         body=row.body,
-        created_at=row.created_at,
+        # What the client brought was said when it asked, not when the run ended and was stored.
+        created_at=row.run.created_at if row.run and row.is_input else row.created_at,
     )

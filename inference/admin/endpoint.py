@@ -15,7 +15,16 @@ from unfold.widgets import (
 )
 
 from inference import endpoint_states, static_endpoints
-from inference.admin.endpoint_actions import EndpointActions
+from inference.admin.endpoint_actions import (
+    ACTIVATE,
+    ACTIVATE_SELECTED,
+    DRAIN,
+    DRAIN_SELECTED,
+    EJECT,
+    HOLD_CLOSED,
+    RELEASE,
+    EndpointActions,
+)
 from inference.models import ModelEndpoint
 from inference.overrides import WORDS
 from kernel.display import BADGES
@@ -38,6 +47,7 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         widget=UnfoldAdminTextInputWidget,
         help_text="What it can do, comma-separated: tools, vision.",
+        error_messages={"item_invalid": "Entry %(nth)s:"},
     )
     new_credential = forms.CharField(
         required=False,
@@ -65,6 +75,13 @@ class ModelEndpointAdmin(EndpointActions):
     )
     actions = ("drain_selected", "activate_selected")
     actions_detail = ("drain", "activate", "eject", "hold_closed", "release", "probe")
+    questions = {
+        "drain": DRAIN,
+        "activate": ACTIVATE,
+        "eject": EJECT,
+        "hold_closed": HOLD_CLOSED,
+        "release": RELEASE,
+    }
     when_empty = "Start `manage.py serve_model` with a join token, or enter a server by hand."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelEndpoint]:
@@ -124,11 +141,19 @@ class ModelEndpointAdmin(EndpointActions):
         static_endpoints.delete_endpoint(endpoint=row)
 
     @action(description="Drain the selected endpoints")
-    def drain_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> None:
-        changed = sum(endpoint_states.drain_endpoint(endpoint=endpoint) for endpoint in queryset)
-        self.message_user(request, f"Draining: {changed}.")
+    def drain_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> Any:
+        def act(endpoint: ModelEndpoint) -> bool:
+            return endpoint_states.drain_endpoint(endpoint=endpoint)
+
+        return self.ask_about_selected(
+            request, queryset, question=DRAIN_SELECTED, act=act, done="Draining"
+        )
 
     @action(description="Activate the selected endpoints")
-    def activate_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> None:
-        changed = sum(endpoint_states.activate_endpoint(endpoint=endpoint) for endpoint in queryset)
-        self.message_user(request, f"Activated: {changed}.")
+    def activate_selected(self, request: HttpRequest, queryset: QuerySet[ModelEndpoint]) -> Any:
+        def act(endpoint: ModelEndpoint) -> bool:
+            return endpoint_states.activate_endpoint(endpoint=endpoint)
+
+        return self.ask_about_selected(
+            request, queryset, question=ACTIVATE_SELECTED, act=act, done="Activated"
+        )

@@ -1,5 +1,6 @@
 """What an operator does to an endpoint: from its page, from the list, and from the fleet's page."""
 
+from dataclasses import replace
 from typing import Any
 
 from django import forms
@@ -16,15 +17,31 @@ from inference.overrides import AUTOMATIC, CLOSED, OPEN, force_breaker
 from inference.probe_answers import ask_now
 from kernel.console import ConsoleAdmin, Question
 
+State = ModelEndpoint.State
+
 DRAIN = Question(
     title="Drain this endpoint?",
     explains="It gets no new requests; what runs on it finishes.",
     verb="Drain",
+    applies=lambda endpoint: endpoint.state in {State.READY, State.UNHEALTHY},
+    otherwise="This endpoint is not in use, so there is nothing to drain.",
+)
+DRAIN_SELECTED = replace(
+    DRAIN,
+    title="Drain these endpoints?",
+    explains="They get no new requests; what runs on them finishes.",
 )
 ACTIVATE = Question(
     title="Activate this endpoint?",
     explains="It gets requests again within a second.",
     verb="Activate",
+    applies=lambda endpoint: endpoint.state == State.DRAINING,
+    otherwise="This endpoint is not draining.",
+)
+ACTIVATE_SELECTED = replace(
+    ACTIVATE,
+    title="Activate these endpoints?",
+    explains="They get requests again within a second.",
 )
 EJECT = Question(
     title="Leave this endpoint out?",
@@ -32,6 +49,8 @@ EJECT = Question(
     "is, until somebody sets it back to automatic. What runs on it goes on.",
     verb="Eject",
     dangerous=True,
+    applies=lambda endpoint: endpoint.forced != OPEN,
+    otherwise="The breaker of this endpoint is forced open already.",
 )
 HOLD_CLOSED = Question(
     title="Use this endpoint whatever happens?",
@@ -39,11 +58,15 @@ HOLD_CLOSED = Question(
     "sets it back to automatic. Right while you look into a failure, or if its probes are wrong.",
     verb="Force closed",
     dangerous=True,
+    applies=lambda endpoint: endpoint.forced != CLOSED,
+    otherwise="The breaker of this endpoint is forced closed already.",
 )
 RELEASE = Question(
     title="Let its breaker go by itself again?",
     explains="It opens after failures and closes when the endpoint is well, as its pool says.",
     verb="Back to automatic",
+    applies=lambda endpoint: endpoint.forced != AUTOMATIC,
+    otherwise="The breaker of this endpoint is automatic already.",
 )
 PROBE = Question(
     title="Probe this endpoint now?",

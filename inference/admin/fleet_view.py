@@ -82,6 +82,11 @@ class PoolView:
     def ready_words(self) -> str:
         return f"{self.ready} of {self.total} ready"
 
+    @property
+    def ready_colour(self) -> str:
+        """As on the dashboard: amber where some are missing."""
+        return "success" if self.ready == self.total else "warning"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seen:

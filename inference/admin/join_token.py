@@ -20,6 +20,8 @@ BLOCK = Question(
     "report. A blocked token stays blocked: make a new one to let engines in again.",
     verb="Block",
     dangerous=True,
+    applies=lambda token: token.blocked_at is None,
+    otherwise="This join token is blocked already.",
 )
 COMMAND = """TENANTRY_JOIN_TOKEN={secret} \\
 TENANTRY_CONSOLE_URL={url} \\
@@ -47,6 +49,7 @@ class JoinTokenAdmin(ConsoleAdmin):
     autocomplete_fields = ("pool",)
     fields = ("name", "pool")
     actions_detail = ("block",)
+    questions = {"block": BLOCK}
     when_empty = "Make a join token for a pool. Its text is shown once, with the command to run."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:

@@ -32,11 +32,15 @@ PAUSE = Question(
     explains="It keeps the replicas that it has until somebody resumes. The page goes on to say "
     "what would be done.",
     verb="Pause",
+    applies=lambda policy: not policy.paused,
+    otherwise="Scaling of this pool is paused already.",
 )
 RESUME = Question(
     title="Resume scaling of this pool?",
     explains="Its policy decides again from the next quarter of a minute on.",
     verb="Resume",
+    applies=lambda policy: policy.paused,
+    otherwise="Scaling of this pool is not paused.",
 )
 OVERRIDE = Question(
     title="Set the replicas by hand?",
@@ -48,6 +52,10 @@ END_OVERRIDE = Question(
     title="Let the policy decide again?",
     explains="The override ends now instead of by itself.",
     verb="End the override",
+    applies=lambda policy: (
+        policy.override_until is not None and policy.override_until > timezone.now()
+    ),
+    otherwise="There is no override to end.",
 )
 HOURS = ((0.25, "15 minutes"), (1, "an hour"), (4, "4 hours"), (24, "a day"), (72, "three days"))
 
@@ -75,6 +83,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     inlines = (SignalsInline, SchedulesInline)
     goes_along = frozenset({"scaling signal", "scaling schedule"})
     actions_detail = ("live", "rehearse", "pause", "resume", "override", "end_override")
+    questions = {"pause": PAUSE, "resume": RESUME, "end_override": END_OVERRIDE}
     when_empty = "Choose a pool on the page of scaling, and one of the presets for it."
 
     @display(description="Mode", label=MODES)

@@ -110,5 +110,6 @@ UNFOLD = {
     "DASHBOARD_CALLBACK": "config.dashboard.describe_platform",
     "STYLES": [lambda _request: static("console/console.css")],
     "SCRIPTS": [lambda _request: static("console/console.js")],
+    "LOGIN": {"form": "config.login_form.ConsoleLoginForm"},
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
 }

@@ -1,33 +1,49 @@
 """What every page of the console shares: writing through services, asking first, showing once."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ShowFacets
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.core.exceptions import PermissionDenied, ValidationError
 from django.db import models, transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.template.response import TemplateResponse
 from django.urls import reverse
+from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
 from kernel.errors import PlatformError
+from kernel.visible_text import validate_visible
 
 REFUSAL = "_refusal"
+CONFIRMED = "_confirmed"
+MAX_ROWS_NAMED = 10
+NO_JSON = 'This is not JSON. Write names and texts in double quotes: {"temperature": 0.2}'
 SECRET = "_secret"  # noqa: S105 - where a request keeps it until it is shown, not a secret
+
+
+def always(_row: object) -> bool:
+    return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What an operator is asked before something happens."""
+    """What an operator is asked before something happens.
+
+    `applies` says whether there is anything to ask about a row; if not, its button is not shown,
+    and whoever still comes to the page reads `otherwise`.
+    """
 
     title: str
     explains: str
     verb: str
     dangerous: bool = False
+    applies: Callable[[Any], bool] = always
+    otherwise: str = "Nothing is to be done: it has changed meanwhile."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +67,8 @@ class ConsoleAdmin(ModelAdmin):
     show_full_result_count = False
     list_filter_submit = True
     when_empty = "Nothing is here yet."
+    questions: Mapping[str, Question] = {}
+    """By the name of an action of one row: its button is shown where the question applies."""
     goes_along: frozenset[str] = frozenset()
     """What may be deleted together with a row, though it cannot be deleted by itself."""
 
@@ -97,13 +115,14 @@ class ConsoleAdmin(ModelAdmin):
         except PlatformError as refusal:
             return self.refuse(request, refusal)
 
-    def changelist_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """As Django's; an action is done for all selected rows, or refused and done for none."""
+        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
         if request.method != "POST":
-            return super().changelist_view(request, *args, **kwargs)
+            return super().changelist_view(request, context)
         try:
             with transaction.atomic():
-                return super().changelist_view(request, *args, **kwargs)
+                return super().changelist_view(request, context)
         except PlatformError as refusal:
             return self.refuse(request, refusal)
 
@@ -116,6 +135,28 @@ class ConsoleAdmin(ModelAdmin):
             return HttpResponseRedirect(self.address_of(row))
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(name))
+
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """As Django's; what a filter is set to stays when another one is applied."""
+        changes = super().get_changelist_instance(request)
+        for each in changes.filter_specs:
+            if each.template == "admin/filter.html":
+                each.template = "console/filter.html"
+                each.kept = [
+                    (name, value)
+                    for name in each.expected_parameters()
+                    for value in request.GET.getlist(name)
+                ]
+        return changes
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """As unfold's; short texts are such as people can read, and JSON says how it is written."""
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if isinstance(db_field, models.JSONField) and field is not None:
+            field.error_messages["invalid"] = NO_JSON
+        elif isinstance(db_field, models.CharField) and hasattr(field, "validators"):
+            field.validators = [*field.validators, validate_visible]
+        return field
 
     def get_form(self, request: HttpRequest, obj: Any = None, **kwargs: Any) -> Any:
         form = super().get_form(request, obj, **kwargs)
@@ -138,6 +179,9 @@ class ConsoleAdmin(ModelAdmin):
     ) -> HttpResponse:
         """Show a question; after a yes, and only by POST, `act(row, **answers)`."""
         row = self.find(request, object_id)
+        if not question.applies(row):
+            self.message_user(request, question.otherwise, messages.WARNING)
+            return HttpResponseRedirect((context or {}).get("back") or self.address_of(row))
         filled = form(request.POST if request.method == "POST" else None)
         if filled.is_bound and filled.is_valid():
             try:
@@ -151,6 +195,51 @@ class ConsoleAdmin(ModelAdmin):
             context={"title": question.title, "question": question, "form": filled}
             | (context or {}),
         )
+
+    def ask_about_selected(
+        self,
+        request: HttpRequest,
+        rows: Iterable[Any],
+        *,
+        question: Question,
+        act: Callable[[Any], bool],
+        done: str,
+    ) -> HttpResponse | None:
+        """Show a question about the selected rows; after a yes `act` on each that it applies to.
+
+        `act` returns whether it changed anything, and `done` says what was done to those it did.
+        """
+        meant = [row for row in rows if question.applies(row)]
+        if CONFIRMED in request.POST:
+            changed = sum(act(row) for row in meant)
+            self.message_user(request, f"{done}: {changed:,}.")
+            return None
+        if not meant:
+            self.message_user(request, "This applies to none of the selected.", messages.WARNING)
+            return None
+        context = {
+            **self.admin_site.each_context(request),
+            "opts": self.opts,
+            "title": question.title,
+            "question": question,
+            "named": meant[:MAX_ROWS_NAMED],
+            "unnamed": len(meant) - MAX_ROWS_NAMED,
+            "selected": request.POST.getlist(ACTION_CHECKBOX_NAME),
+            "action": request.POST.get("action", ""),
+            "across": request.POST.get("select_across", "0"),
+            "confirmed": CONFIRMED,
+        }
+        return TemplateResponse(request, "console/ask_about_selected.html", context)
+
+    def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
+        """As unfold's, without the buttons of what does not apply to the row as it is."""
+        buttons = super().get_actions_detail(request, object_id)
+        row = self.get_object(request, str(object_id)) if self.questions else None
+        if row is None:
+            return buttons
+        begins = f"{self.opts.app_label}_{self.opts.model_name}_"
+        idle = {begins + name for name, each in self.questions.items() if not each.applies(row)}
+        return [button for button in buttons if button.action_name not in idle]
 
     def page(
         self, request: HttpRequest, row: Any, *, template: str, context: dict[str, Any]

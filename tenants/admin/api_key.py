@@ -1,5 +1,6 @@
 """API keys: made and rotated with their text shown once, blocked and unblocked, never deleted."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -33,11 +34,25 @@ BLOCK = Question(
     explains="Every request with it is refused within a second. You can unblock it later.",
     verb="Block",
     dangerous=True,
+    applies=lambda key: key.blocked_at is None,
+    otherwise="This key is blocked already.",
 )
 UNBLOCK = Question(
     title="Unblock this API key?",
     explains="Requests with it are accepted again within a second.",
     verb="Unblock",
+    applies=lambda key: key.blocked_at is not None,
+    otherwise="This key is not blocked.",
+)
+BLOCK_SELECTED = replace(
+    BLOCK,
+    title="Block these API keys?",
+    explains="Every request with them is refused within a second. You can unblock them later.",
+)
+UNBLOCK_SELECTED = replace(
+    UNBLOCK,
+    title="Unblock these API keys?",
+    explains="Requests with them are accepted again within a second.",
 )
 ROTATE = Question(
     title="Rotate this API key?",
@@ -66,6 +81,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
         required=False,
         widget=UnfoldAdminTextInputWidget,
         help_text="Addresses or networks it may be used from, comma-separated. Empty: anywhere.",
+        error_messages={"item_invalid": "Entry %(nth)s:"},
     )
 
     def clean(self) -> Any:
@@ -96,7 +112,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     list_display = ("name", "prefix", "tenant", "member", "state", "expires_at", "last_used_at")
     list_filter = (KeyStatusFilter, ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant", "member__user")
-    search_fields = ("name", "prefix", "tenant__slug")
+    search_fields = ("name", "prefix", "tenant__slug", "tenant__name")
     autocomplete_fields = ("tenant", "member")
     fields = (
         *("tenant", "name", "member", "scopes"),
@@ -105,6 +121,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     formfield_overrides = {ArrayField: {"widget": UnfoldAdminTextInputWidget}}
     actions = ("block_selected", "unblock_selected")
     actions_detail = ("rotate", "block", "unblock")
+    questions = {"block": BLOCK, "unblock": UNBLOCK}
     when_empty = "Make a key for a tenant. Its text is shown once, with an example that uses it."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
@@ -174,15 +191,24 @@ class ApiKeyAdmin(ConsoleAdmin):
         return self.ask_first(request, object_id, question=UNBLOCK, act=act)
 
     @action(description="Block the selected keys")
-    def block_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
+    def block_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> Any:
         now = timezone.now()
-        changed = sum(services.block_key(key=key, now=now) for key in queryset)
-        self.message_user(request, f"Blocked: {changed}.")
+
+        def act(key: ApiKey) -> bool:
+            return services.block_key(key=key, now=now)
+
+        return self.ask_about_selected(
+            request, queryset, question=BLOCK_SELECTED, act=act, done="Blocked"
+        )
 
     @action(description="Unblock the selected keys")
-    def unblock_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> None:
-        changed = sum(services.unblock_key(key=key) for key in queryset)
-        self.message_user(request, f"Unblocked: {changed}.")
+    def unblock_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> Any:
+        def act(key: ApiKey) -> bool:
+            return services.unblock_key(key=key)
+
+        return self.ask_about_selected(
+            request, queryset, question=UNBLOCK_SELECTED, act=act, done="Unblocked"
+        )
 
 
 def issue(key: ApiKey) -> IssuedKey:

@@ -1,16 +1,20 @@
 """What became of quotas: their windows, what was granted on top, and who was told. Read here."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django.contrib import admin
+from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 from unfold.paginator import InfinitePaginator
 
 from kernel.console import ReadOnlyAdmin
-from kernel.display import BADGES, separated
-from tenants.limit_words import counter_words, slot_words, window_words
+from kernel.display import BADGES
+from tenants.limit_words import counter_words, number_words, slot_words, window_words
 from tenants.models import QuotaAlert, QuotaTopUp, QuotaWindow
+from tenants.open_use import used_in_open
+from tenants.owner_names import owner_names_in_scope
 
 
 class HistoryAdmin(ReadOnlyAdmin):
@@ -21,9 +25,26 @@ class HistoryAdmin(ReadOnlyAdmin):
     # Counting millions of rows to number pages is a price that nobody wants to pay.
     paginator = InfinitePaginator
 
+    def get_changelist_instance(self, request: HttpRequest) -> Any:
+        """As Django's; the rows of the page know what people call their keys and members."""
+        changes = super().get_changelist_instance(request)
+        self.complete(changes.result_list)
+        return changes
+
+    def get_object(self, request: HttpRequest, object_id: str, from_field: Any = None) -> Any:
+        row = super().get_object(request, object_id, from_field)
+        self.complete([] if row is None else [row])
+        return row
+
+    def complete(self, rows: Sequence[Any]) -> None:
+        """Give each row what its columns show and the row itself does not hold."""
+        names = owner_names_in_scope({owner_of(row): None for row in rows})
+        for row in rows:
+            row.names = names
+
     @display(description="Counts")
     def counts(self, row: Any) -> str:
-        return counter_words(row.counter)
+        return counter_words(row.counter, row.names)
 
     @display(description="Window (UTC)")
     def in_window(self, row: Any) -> str:
@@ -36,19 +57,24 @@ class QuotaWindowAdmin(HistoryAdmin):
     list_filter = (("tenant", AutocompleteSelectFilter), ("closed_at", admin.EmptyFieldListFilter))
     when_empty = "The windows of quotas appear here: those that are open, and what was used."
 
-    @display(description="Quota", ordering="slot")
-    def quota(self, row: QuotaWindow) -> str:
-        return slot_words(row.slot)
+    def complete(self, rows: Sequence[Any]) -> None:
+        super().complete(rows)
+        used = used_in_open(rows)
+        for row in rows:
+            row.used = used.get(row.pk, row.used)
 
-    @display(description="Used at the close", ordering="used")
-    def used_words(self, row: QuotaWindow) -> str:
-        return "-" if row.closed_at is None else separated(row.used)
+    @display(description="Quota", ordering="slot")
+    def quota(self, row: Any) -> str:
+        return slot_words(row.slot, row.names)
+
+    @display(description="Used", ordering="used")
+    def used_words(self, row: Any) -> str:
+        return number_words(row.used, unit_of_slot(row.slot))
 
     @display(description="Of its limit")
-    def share(self, row: QuotaWindow) -> str:
-        if row.closed_at is None or not row.limit:
-            return f"- of {separated(row.limit)}"
-        return f"{100 * row.used / row.limit:.0f} % of {separated(row.limit)}"
+    def share(self, row: Any) -> str:
+        limit = number_words(row.limit, unit_of_slot(row.slot))
+        return f"{100 * row.used / row.limit:.0f} % of {limit}" if row.limit else f"of {limit}"
 
     @display(description="State", label=BADGES, ordering="closed_at")
     def state(self, row: QuotaWindow) -> str:
@@ -64,7 +90,7 @@ class QuotaTopUpAdmin(HistoryAdmin):
 
     @display(description="Amount", ordering="amount")
     def amount_words(self, row: QuotaTopUp) -> str:
-        return separated(row.amount)
+        return number_words(row.amount, unit_of_counter(row.counter))
 
     @display(description="Granted by", empty_value="-")
     def by(self, row: QuotaTopUp) -> Any:
@@ -83,4 +109,19 @@ class QuotaAlertAdmin(HistoryAdmin):
 
     @display(description="Used", ordering="used")
     def used_words(self, row: QuotaAlert) -> str:
-        return f"{separated(row.used)} of {separated(row.limit)}"
+        unit = unit_of_counter(row.counter)
+        return f"{number_words(row.used, unit)} of {number_words(row.limit, unit)}"
+
+
+def owner_of(row: Any) -> str:
+    """Whose counter or slot it is: `key:12`, or `tenant`."""
+    name: str = getattr(row, "slot", "") or row.counter
+    return name.partition("|")[0]
+
+
+def unit_of_slot(slot: str) -> str:
+    return slot.rsplit("|", 2)[1]
+
+
+def unit_of_counter(counter: str) -> str:
+    return counter.rpartition("|")[2]

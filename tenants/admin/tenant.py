@@ -1,5 +1,6 @@
 """Tenants: made, changed, suspended and resumed, never deleted."""
 
+from dataclasses import replace
 from typing import Any
 
 from django.contrib import admin
@@ -24,11 +25,19 @@ SUSPEND = Question(
     "Keys, agents and usage stay as they are.",
     verb="Suspend",
     dangerous=True,
+    applies=lambda tenant: tenant.status != Tenant.Status.SUSPENDED,
+    otherwise="This tenant is suspended already.",
 )
 RESUME = Question(
     title="Resume this tenant?",
     explains="Its keys work again within a second.",
     verb="Resume",
+    applies=lambda tenant: tenant.status == Tenant.Status.SUSPENDED,
+    otherwise="This tenant is active already.",
+)
+SUSPEND_SELECTED = replace(SUSPEND, title="Suspend these tenants?")
+RESUME_SELECTED = replace(
+    RESUME, title="Resume these tenants?", explains="Their keys work again within a second."
 )
 
 
@@ -62,6 +71,7 @@ class TenantAdmin(LimitsPage):
     fields = ("name", "slug", "plan", "time_zone", "retention_days", "state", "created_at", "see")
     actions = ("suspend_selected", "resume_selected")
     actions_detail = ("limits", "suspend", "resume")
+    questions = {"suspend": SUSPEND, "resume": RESUME}
     when_empty = "Make your first tenant: a customer with its own keys, agents and usage."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
@@ -121,14 +131,22 @@ class TenantAdmin(LimitsPage):
             limit_services.set_plan(tenant=row, plan=row.plan, now=timezone.now())
 
     @action(description="Suspend the selected tenants")
-    def suspend_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
-        changed = sum(services.suspend_tenant(tenant_id=tenant.pk) for tenant in queryset)
-        self.message_user(request, f"Suspended: {changed}.")
+    def suspend_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> Any:
+        def act(tenant: Tenant) -> bool:
+            return services.suspend_tenant(tenant_id=tenant.pk)
+
+        return self.ask_about_selected(
+            request, queryset, question=SUSPEND_SELECTED, act=act, done="Suspended"
+        )
 
     @action(description="Resume the selected tenants")
-    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> None:
-        changed = sum(services.resume_tenant(tenant_id=tenant.pk) for tenant in queryset)
-        self.message_user(request, f"Resumed: {changed}.")
+    def resume_selected(self, request: HttpRequest, queryset: QuerySet[Tenant]) -> Any:
+        def act(tenant: Tenant) -> bool:
+            return services.resume_tenant(tenant_id=tenant.pk)
+
+        return self.ask_about_selected(
+            request, queryset, question=RESUME_SELECTED, act=act, done="Resumed"
+        )
 
     @action(description="Suspend", icon="block")
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:

@@ -1,5 +1,6 @@
 """The ledger: read, filtered and summed up here, and changed nowhere."""
 
+import json
 from typing import Any
 from urllib.parse import urlencode
 
@@ -13,7 +14,7 @@ from unfold.decorators import action, display
 from unfold.paginator import InfinitePaginator
 
 from kernel.console import ReadOnlyAdmin
-from kernel.display import BADGES, separated
+from kernel.display import BADGES, currency_words, separated
 from tenants.admin.recent_values import DoorFilter, RouteFilter
 from tenants.admin.usage_filters import DaysFilter, hours_alike
 from tenants.models import UsageEvent
@@ -23,6 +24,12 @@ from tenants.reports import SUMMED_AT_MOST, total_events, total_hours
 def explain_address(event: UsageEvent) -> str:
     """Where it is explained why the request went where it went."""
     return f"{reverse('admin:explain')}?{urlencode({'id': event.request_id})}"
+
+
+def as_code(value: Any) -> SafeString:
+    """JSON as people read it."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    return format_html('<pre class="console-code console-result">{}</pre>', text)
 
 
 @admin.register(UsageEvent)
@@ -43,6 +50,12 @@ class UsageEventAdmin(ReadOnlyAdmin):
     paginator = InfinitePaginator
     list_before_template = "tenants/usage_totals.html"
     list_fullwidth = True
+    fields = (
+        *("request_id", "client_request_id", "kind", "state", "error_code"),
+        *("tenant", "api_key", "member", "door", "agent", "agent_revision"),
+        *("route", "pool", "endpoint", "prompt", "completion", "cached_tokens", "counted", "cost"),
+        *("ttft", "duration", "started_at", "ended_at", "routed", "charged"),
+    )
     actions_detail = ("explain",)
     when_empty = "No request was metered yet. Send one with an API key, and it appears here."
 
@@ -69,6 +82,24 @@ class UsageEventAdmin(ReadOnlyAdmin):
     @display(description="Duration", ordering="duration_ms")
     def duration(self, event: UsageEvent) -> str:
         return f"{event.duration_ms:,.0f} ms"
+
+    @display(description="Cost")
+    def cost(self, event: UsageEvent) -> str:
+        return currency_words(event.cost_micro)
+
+    @display(description="Tokens")
+    def counted(self, event: UsageEvent) -> str:
+        if event.estimated:
+            return "estimated, since the engine reported no usage"
+        return "as the engine reported them"
+
+    @display(description="Routing decision")
+    def routed(self, event: UsageEvent) -> SafeString:
+        return as_code(event.decision)
+
+    @display(description="Counted in quotas")
+    def charged(self, event: UsageEvent) -> SafeString:
+        return as_code(event.charges)
 
     @display(description="")
     def why(self, event: UsageEvent) -> SafeString:

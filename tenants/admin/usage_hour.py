@@ -69,7 +69,10 @@ class UsageHourAdmin(ReadOnlyAdmin):
         try:
             report = report_usage(question, zone=zone, now=timezone.now())
         except InvalidParameter as error:
-            form.add_error(None, error.message)
+            if error.param == "to":
+                form.add_error("ends", "Choose a day that is not before the first one.")
+            else:
+                form.add_error(None, error.message)
             return {"title": "Usage", "zone": zone}
         return {"title": "Usage", "zone": zone, **describe_report(report)}
 

@@ -210,7 +210,7 @@ def test_a_call_is_decided_with_a_reason(console, approval, action, state):
 def test_a_call_that_was_decided_says_so(console, approval):
     console.post(page("approval_deny", approval.pk))
 
-    answered = console.post(page("approval_approve", approval.pk)).content.decode()
+    answered = console.post(page("approval_approve", approval.pk), follow=True).content.decode()
 
     assert "decided this already" in answered
     assert rows(Approval).get().state == "denied"

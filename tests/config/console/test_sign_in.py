@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from config.sign_in import visitors_address
-from tests.fixtures.console import PASSWORD
+from tests.fixtures.console import PASSWORD, make_person
 
 LIMIT = 5
 
@@ -115,3 +115,16 @@ def test_only_what_trusted_proxies_say_counts(settings, proxies, peer, forwarded
     told = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
     request = RequestFactory().get("/", REMOTE_ADDR=peer, **told)
     assert visitors_address(request) == address
+
+
+def test_a_person_of_a_tenant_reads_where_to_go_instead(client, acme):
+    person = make_person(acme, "admin")
+    text = sign_in(client, name=person.username).content.decode()
+    assert "the console is for operators" in text
+    assert "/api/docs/" in text
+
+
+def test_a_wrong_password_of_such_a_person_tells_nothing(client, acme):
+    person = make_person(acme, "admin")
+    text = sign_in(client, "wrong", name=person.username).content.decode()
+    assert "the console is for operators" not in text

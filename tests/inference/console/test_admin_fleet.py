@@ -136,6 +136,8 @@ def test_a_late_form_does_not_undo_a_drain(endpoint):
 def test_several_are_drained_at_once(console, endpoint):
     body = {"action": "drain_selected", "_selected_action": [endpoint.pk]}
     console.post(page("modelendpoint_changelist"), body)
+    assert ModelEndpoint.objects.get().state == "ready"
+    console.post(page("modelendpoint_changelist"), {**body, "_confirmed": "yes"})
     assert ModelEndpoint.objects.get().state == "draining"
 
 

@@ -120,7 +120,9 @@ def test_a_late_form_does_not_unblock(key):
 def test_several_are_blocked_at_once(console, acme, rival):
     keys = [services.issue_key(tenant=tenant, name="k").key for tenant in (acme, rival)]
     body = {"action": "block_selected", "_selected_action": [key.pk for key in keys]}
-    console.post(page("changelist"), body)
+    assert "Block these API keys?" in console.post(page("changelist"), body).content.decode()
+    assert not rows(ApiKey).exclude(blocked_at=None).exists()
+    console.post(page("changelist"), {**body, "_confirmed": "yes"})
     assert not rows(ApiKey).filter(blocked_at=None).exists()
 
 

@@ -1,5 +1,7 @@
 """The console's pages about tenants, members and users."""
 
+import re
+
 import pytest
 from auditlog.models import LogEntry
 from django.urls import reverse
@@ -77,10 +79,46 @@ def test_resuming_lets_it_work_again(console, acme):
     assert Tenant.objects.get().status == "active"
 
 
-def test_several_are_suspended_at_once(console, acme, rival):
+def confirmed(answer) -> dict:
+    """The fields of the question's form, as a browser sends them."""
+    text = answer.content.decode()
+    form = text[text.index('id="ask-about-selected"') :]
+    fields: dict[str, list[str]] = {}
+    for name, value in re.findall(r'type="hidden" name="([^"]+)" value="([^"]*)"', form):
+        fields.setdefault(name, []).append(value)
+    return fields
+
+
+def test_suspending_several_asks_first_and_names_them(console, acme, rival):
     body = {"action": "suspend_selected", "_selected_action": [acme.pk, rival.pk]}
-    console.post(page("tenant_changelist"), body)
+    answer = console.post(page("tenant_changelist"), body)
+    assert "Suspend these tenants?" in answer.content.decode()
+    assert {"Acme", "Rival"} <= set(re.findall("Acme|Rival", answer.content.decode()))
+    assert set(Tenant.objects.values_list("status", flat=True)) == {"active"}
+
+
+def test_several_are_suspended_at_once_after_a_yes(console, acme, rival):
+    body = {"action": "suspend_selected", "_selected_action": [acme.pk, rival.pk]}
+    asked = console.post(page("tenant_changelist"), body)
+    console.post(page("tenant_changelist"), confirmed(asked))
     assert set(Tenant.objects.values_list("status", flat=True)) == {"suspended"}
+
+
+def test_nothing_is_asked_about_what_applies_to_none_of_them(console, acme, rival):
+    body = {"action": "resume_selected", "_selected_action": [acme.pk, rival.pk]}
+    answer = console.post(page("tenant_changelist"), body, follow=True)
+    assert "This applies to none of the selected." in answer.content.decode()
+
+
+def test_only_the_button_that_applies_is_shown(console, acme):
+    text = console.get(page("tenant_change", acme.pk)).content.decode()
+    assert page("tenant_suspend", acme.pk) in text
+    assert page("tenant_resume", acme.pk) not in text
+
+
+def test_who_comes_too_late_to_a_question_reads_why_nothing_is_asked(console, acme):
+    answer = console.get(page("tenant_resume", acme.pk), follow=True)
+    assert "This tenant is active already." in answer.content.decode()
 
 
 def test_the_audit_log_says_who_suspended_it(console, acme, operator):
