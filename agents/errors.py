@@ -8,10 +8,13 @@
 * Rejected
   x UnknownTools
   x UnknownFrame, FrameTooLarge, BinaryFrame
+  x SocketTooOld
 * Denied
   x OriginNotAllowed
 * Unauthenticated
   x InvalidTicket, AuthenticationTimeout
+* NotFound
+  x PreviousResponseNotFound
 * RateLimited
   x TooManyRuns, TooManySockets
 * Overloaded
@@ -23,6 +26,7 @@
 from kernel.errors import (
     Conflict,
     Denied,
+    NotFound,
     Overloaded,
     RateLimited,
     Rejected,
@@ -95,6 +99,18 @@ class BinaryFrame(Rejected):
     """Binary frames are not understood here. Send JSON as text."""
 
     code = "binary_frame"
+
+
+class SocketTooOld(Rejected):
+    """This socket is an hour old and ends. Open a new one; responses go on, and can be resumed."""
+
+    code = "websocket_connection_limit_reached"
+
+
+class PreviousResponseNotFound(NotFound):
+    """There is no such previous response here. Send what was said before as input."""
+
+    code = "previous_response_not_found"
 
 
 class OriginNotAllowed(Denied):

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection
 
+from agents.errors import PreviousResponseNotFound
 from agents.models import Conversation, Item
 from agents.models.choices import ItemKind
 from agents.runtime.history import History
@@ -93,7 +94,7 @@ def of_chain(tenant_id: int, response: str) -> History:
         cursor.execute(CHAIN, {"tenant": tenant_id, "start": response, "longest": LONGEST_CHAIN})
         chain: list[tuple[int, int | None]] = cursor.fetchall()
     if not chain:
-        raise NotFound("There is no such response here.", param="previous_response_id")
+        raise PreviousResponseNotFound(param="previous_response_id")
     places = {run: place for place, (run, _) in enumerate(chain)}
     said = sorted(
         Item.objects.filter(run_id__in=places).order_by("-pk")[:MOST_ITEMS],

@@ -11,12 +11,13 @@ from typing import Any
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 
-from agents.errors import RunIsActive
+from agents.errors import PreviousResponseNotFound, RunIsActive
 from agents.history_store import as_item, find_conversation
 from agents.models import Conversation, Item, Run
-from agents.models.choices import ACTIVE
+from agents.models.choices import ACTIVE, ItemKind
 from agents.models.run_rows import RUNNING, RunQuerySet
 from agents.run_statements import beginning, keeping
+from agents.runtime.items import Item as SaidItem
 from agents.runtime.paused_run import read_paused
 from agents.runtime.run_rows import (
     LEASE_SECONDS,
@@ -169,7 +170,7 @@ def find_stored(run_id: str) -> Run:
     """A run that another one may follow. Raises NotFound."""
     found: Run | None = Run.objects.filter(public_id=run_id, store=True).first()
     if found is None:
-        raise NotFound("There is no such response here.", param="previous_response_id")
+        raise PreviousResponseNotFound(param="previous_response_id")
     return found
 
 
@@ -195,6 +196,13 @@ def known_run(run: Run) -> KnownRun:
         usage=usage_of(run.prompt_tokens, run.cached_tokens, run.completion_tokens),
         output=tuple(as_item(row) for row in rows) or (left.items if left else ()),
     )
+
+
+def load_items(tenant_id: int, item_ids: Sequence[str]) -> Mapping[str, SaidItem]:
+    """Those of the items that are this tenant's, by id."""
+    with tenant_scope(tenant_id):
+        rows = Item.objects.filter(public_id__in=item_ids).exclude(kind=ItemKind.SUMMARY)
+        return {row.public_id: as_item(row) for row in rows}
 
 
 def load_input(

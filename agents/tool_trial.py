@@ -90,4 +90,4 @@ async def carry_out(ready: Ready) -> Trial:
     # The tool's own limit ends it first.
     outputs = await carrier.carry_out([ready], seconds=ready.tool.timeout_seconds + 5)
     fact = ended[0]
-    return Trial(output=outputs[CALL], is_error=fact.is_error, seconds=fact.seconds)
+    return Trial(output=outputs[CALL].text, is_error=fact.is_error, seconds=fact.seconds)

@@ -85,23 +85,47 @@ def entry_of(item: Said) -> Entry:
             return replace(
                 entry, who="Agent", css="tool", heading=heading, text=text, call_id=call_id
             )
+        case ItemKind.MCP_CALL:
+            return executed_call(entry, body)
         case ItemKind.FUNCTION_CALL_OUTPUT:
-            text = shown(str(body.get("output", "")))
+            text = shown(readable_output(body.get("output", "")))
             return replace(entry, who="Tool", css="tool", heading="Tool result", text=text)
         case ItemKind.SUMMARY:
             heading = "Summary: the model is told this instead of what stands above"
             return replace(entry, heading=heading, text=shown(str(body.get("text", ""))))
         case _:
             heading = ItemKind(item.kind).label.capitalize()
-            return replace(entry, heading=heading, text=shown(readable(body)))
+            return replace(entry, heading=heading, text=shown(text_of(body) or readable(body)))
+
+
+def executed_call(entry: Entry, body: dict[str, Any]) -> Entry:
+    """A call that the agent executed, with its result."""
+    error = body.get("error")
+    result = f"Error: {error}" if error else readable_output(body.get("output") or "")
+    return replace(
+        entry,
+        who="Agent",
+        css="tool",
+        heading=f"Tool call: {body.get('name', '')}",
+        text=shown(readable(body.get("arguments"))),
+        result=shown(result),
+    )
+
+
+def readable_output(output: Any) -> str:
+    """Of a tool: a text, or parts."""
+    return output if isinstance(output, str) else text_of({"content": output})
 
 
 def text_of(body: dict[str, Any]) -> str:
-    parts = body.get("content", [])
-    return "\n".join(
-        str(part.get("text", "")) if "text" in part else f"[{part.get('type', 'part')}]"
-        for part in parts
-    )
+    return "\n".join(map(text_of_part, body.get("content") or ()))
+
+
+def text_of_part(part: Any) -> str:
+    if not isinstance(part, dict):
+        return str(part)
+    text = part.get("text", part.get("refusal"))
+    return f"[{part.get('type', 'part')}]" if text is None else str(text)
 
 
 def readable(value: object) -> str:

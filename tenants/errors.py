@@ -113,24 +113,28 @@ class RequestsPerMinute(RateLimited):
     """Too many requests in a short time. Wait as long as Retry-After says."""
 
     code = "requests_per_minute"
+    sdk_code = "rate_limit_exceeded"
 
 
 class TokensPerMinute(RateLimited):
     """Too many tokens in a short time. Wait as long as Retry-After says."""
 
     code = "tokens_per_minute"
+    sdk_code = "rate_limit_exceeded"
 
 
 class TooManyAtOnce(RateLimited):
     """Too many requests at the same time. Wait until one of them has ended."""
 
     code = "concurrency"
+    sdk_code = "rate_limit_exceeded"
 
 
 class QuotaExhausted(RateLimited):
     """The quota is used up. It resets when Retry-After says; or have it raised."""
 
     code = "quota_exhausted"
+    sdk_code = "insufficient_quota"
     kind = "insufficient_quota"
 
     def headers(self) -> list[tuple[bytes, bytes]]:

@@ -4,7 +4,7 @@ A session is a conversation: `/v1/conversations/{session_id}` reads it, and eras
 """
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -14,15 +14,22 @@ from agents.doors.call import Call
 from agents.doors.chat_answer import ChatAnswer, answer_of, chat_events
 from agents.doors.event_sink import EventSink
 from agents.runtime.create_run import CreateRun
+from agents.runtime.history import ConversationFacts
 from agents.runtime.items import user_message
 from agents.runtime.run_port import ActiveRun
 from inference.relay.parameters import Parameters, Variables, check_parameters, parse
 from kernel.asgi import ClientLeft, ClientWatch
-from kernel.errors import MissingParameter, PlatformError
+from kernel.errors import MissingParameter, NotFound, PlatformError
 from tenants.admission.principal import Principal
 
 NAME = "chat"
 DONE = b"data: [DONE]\n\n"
+OWN_NAMES = {
+    "conversation": "session_id",
+    "model": "agent",
+    "input": "input_text",
+    "messages": "input_text",
+}
 LONGEST_AGENT = 50
 """Characters of a name that a conversation remembers."""
 
@@ -52,6 +59,21 @@ async def chat(call: Call) -> None:
     """Find or begin the session, start a run in it, and tell what it says."""
     principal = await call.authenticate("chat")
     body = parse(await call.body(), ChatBody)
+    try:
+        await answer(call, principal, body)
+    except PlatformError as error:
+        error.param = own_name(error.param, body.parameters)
+        raise
+
+
+def own_name(param: str | None, parameters: Mapping[str, Any] | None) -> str | None:
+    """The name that a caller of this door used for what an error is about."""
+    if param is not None and param in (parameters or {}):
+        return f"parameters.{param}"
+    return OWN_NAMES.get(param or "", param)
+
+
+async def answer(call: Call, principal: Principal, body: ChatBody) -> None:
     parameters = check_parameters(body.parameters or {})
     session = await find_session(call, principal, body)
     create = create_run(body, parameters, session)
@@ -72,7 +94,7 @@ async def find_session(call: Call, principal: Principal, body: ChatBody) -> Sess
     """Raises NotFound for a session that is not the tenant's, and ModelNotFound."""
     conversations = call.gateway.conversations
     if body.session_id is not None:
-        facts = await conversations.read(principal.tenant_id, conversation=body.session_id)
+        facts = await existing_session(call, principal, body.session_id)
         agent = body.agent or facts.agent or await only_agent(call, principal)
         await call.find_target(principal, agent, purpose="chat")
         return Session(id=facts.id, agent=agent)
@@ -85,6 +107,13 @@ async def find_session(call: Call, principal: Principal, body: ChatBody) -> Sess
         agent=agent if len(agent) <= LONGEST_AGENT else "",
     )
     return Session(id=facts.id, agent=agent, is_new=True)
+
+
+async def existing_session(call: Call, principal: Principal, session_id: str) -> ConversationFacts:
+    try:
+        return await call.gateway.conversations.read(principal.tenant_id, conversation=session_id)
+    except NotFound as error:
+        raise NotFound("There is no such session here.", param="session_id") from error
 
 
 async def only_agent(call: Call, principal: Principal) -> str:

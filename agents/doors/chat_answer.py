@@ -8,7 +8,7 @@ import msgspec
 
 from agents.events.event import Event
 
-DELTA = b"response.output_text.delta"
+DELTAS = {b"response.output_text.delta", b"response.refusal.delta"}
 
 
 class Delta(msgspec.Struct):
@@ -23,6 +23,7 @@ class Used(msgspec.Struct):
 
 class Part(msgspec.Struct):
     text: str = ""
+    refusal: str = ""
 
 
 class OutputItem(msgspec.Struct):
@@ -64,7 +65,7 @@ async def chat_events(
             text = "".join(
                 msgspec.json.decode(event.data, type=Delta).delta
                 for event in events
-                if event.kind == DELTA
+                if event.kind in DELTAS
             )
             if text:
                 yield text
@@ -78,7 +79,7 @@ def read_answer(event: Event) -> ChatAnswer:
     said = [item for item in response.output if item.type == "message"]
     details = response.incomplete_details or {}
     return ChatAnswer(
-        text="".join(part.text for item in said for part in item.content),
+        text="".join(part.text or part.refusal for item in said for part in item.content),
         status=response.status,
         usage=response.usage or Used(),
         error=response.error,

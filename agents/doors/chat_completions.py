@@ -8,6 +8,7 @@ from functools import partial
 
 import msgspec
 
+from agents.doors.agent_completions import complete_by_run
 from agents.doors.call import Call
 from agents.doors.event_sink import STREAM_HEADERS, CopyingSink, EventSink
 from agents.doors.kept_answers import AnswerCopy, answer_again
@@ -18,6 +19,7 @@ from agents.runtime.journeys import begin_journey, encode_for
 from agents.runtime.metering import Meter
 from agents.runtime.resolution import Target
 from agents.runtime.response_cache import OFF, cache_key
+from agents.runtime.tool_choice import with_allowed_tools
 from inference.relay.encoding import renamed
 from inference.relay.engine_answers import estimated_tokens
 from inference.relay.event_stream import EventStream
@@ -45,7 +47,10 @@ async def chat_completions(call: Call) -> None:
     subject = subject_of(
         target, principal=principal, door=NAME, client_request_id=call.client_request_id
     )
-    asked = apply_agent(request, target.agent)
+    if target.agent is not None and target.agent.tools:
+        await complete_by_run(call, principal, request, runner=call.gateway.runner, door=NAME)
+        return
+    asked = with_allowed_tools(apply_agent(request, target.agent))
     if target.agent is None or target.agent.response_cache == OFF:
         await relay_answer(call, request, asked, target=target, subject=subject)
     else:

@@ -9,7 +9,8 @@ from agents.doors.call import Call
 from agents.doors.create_response import Metadata
 from agents.doors.paging import read_page, render_page
 from agents.runtime.history import ConversationFacts
-from agents.runtime.items import Item, StoredItem, item_json, read_input
+from agents.runtime.input_items import read_items
+from agents.runtime.items import Item, StoredItem, shown_json
 from inference.relay.parameters import parse
 
 MOST_ITEMS = 20
@@ -100,7 +101,7 @@ async def list_items(call: Call) -> None:
         conversation=name_in(call, "conversation"),
         question=read_page(call.scope),
     )
-    await call.respond_json(render_page(map(item_json, page.data), has_more=page.has_more))
+    await call.respond_json(render_page(map(shown_json, page.data), has_more=page.has_more))
 
 
 async def add_items(call: Call) -> None:
@@ -110,7 +111,7 @@ async def add_items(call: Call) -> None:
     await call.gateway.conversations.append(
         principal.tenant_id, conversation=name_in(call, "conversation"), run=None, items=items
     )
-    said = [item_json(each.item) for each in items]
+    said = [shown_json(each.item) for each in items]
     await call.respond_json(render_page(said, has_more=False))
 
 
@@ -121,7 +122,7 @@ async def show_item(call: Call) -> None:
         conversation=name_in(call, "conversation"),
         item=name_in(call, "item"),
     )
-    await call.respond_json(item_json(item))
+    await call.respond_json(shown_json(item))
 
 
 async def delete_item(call: Call) -> None:
@@ -139,7 +140,7 @@ def brought(items: list[dict[str, Any]]) -> list[StoredItem]:
     """Items of a client, under ids of ours. Raises InvalidParameter."""
     if not items:
         return []
-    return [StoredItem(item=item, is_input=True) for item in read_input(items, name="items")]
+    return [StoredItem(item=item, is_input=True) for item in read_items(items, name="items")]
 
 
 def name_in(call: Call, name: str) -> str:

@@ -5,19 +5,28 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from agents.doors.client_tools import (
+    format_in_force,
+    functions_of,
+    read_tool,
+    tool_in_force,
+)
 from agents.events.event import Json
 from agents.runtime.create_run import BusyPolicy, CreateRun
-from agents.runtime.items import read_input
-from inference.relay.parameters import (
-    FunctionTool,
-    Probability,
-    Tokens,
-    Tool,
-    Variables,
-    explain,
-)
+from agents.runtime.items import Item
+from inference.relay.parameters import ChatRequest, Penalty, Probability, Tokens, Variables
 from kernel.errors import InvalidParameter
 
+NOT_HONOURED = ("prompt", "context_management", "moderation")
+INCLUDED = frozenset(
+    {
+        *("reasoning.encrypted_content", "web_search_call.action.sources"),
+        *("web_search_call.results", "file_search_call.results", "code_interpreter_call.outputs"),
+        *("message.input_image.image_url", "computer_call_output.output.image_url"),
+    }
+)
+"""What `include` may name: of these the response has all that there is, which may be nothing."""
+Word = Annotated[str, Meta(max_length=64)]
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
@@ -31,10 +40,22 @@ class ConversationName(msgspec.Struct):
 
 class TextOptions(msgspec.Struct):
     format: dict[str, Any] | None = None
+    verbosity: Word | None = None
+
+
+class ReasoningOptions(msgspec.Struct):
+    """How much the model is to think. Its thoughts are shown whole, whatever `summary` asks for."""
+
+    effort: Word | None = None
+    summary: Word | None = None
+    generate_summary: Word | None = None
 
 
 class ResponseBody(msgspec.Struct, kw_only=True):
-    """What is asked for. Members that are not listed are dropped, and never reach an engine."""
+    """What is asked for. Members that OpenAI does not know are dropped, and never reach an engine.
+
+    Those of OpenAI's are honoured, passed on, or refused by their names.
+    """
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     input: str | list[dict[str, Any]]
@@ -42,6 +63,12 @@ class ResponseBody(msgspec.Struct, kw_only=True):
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Probability | None = None
     max_output_tokens: Tokens | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
+    include: Annotated[list[str], Meta(max_length=32)] | None = None
+    reasoning: ReasoningOptions | None = None
+    max_tool_calls: Annotated[int, Meta(ge=1, le=10_000)] | None = None
     tools: Annotated[list[dict[str, Any]], Meta(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
@@ -54,7 +81,12 @@ class ResponseBody(msgspec.Struct, kw_only=True):
     metadata: Metadata | None = None
     client_id: Label | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
+    safety_identifier: Annotated[str, Meta(max_length=256)] | None = None
+    prompt_cache_key: Annotated[str, Meta(max_length=256)] | None = None
     variables: Variables | None = None
+    prompt: Any = None
+    context_management: Any = None
+    moderation: Any = None
 
 
 class RestBody(ResponseBody, kw_only=True):
@@ -66,6 +98,7 @@ class RestBody(ResponseBody, kw_only=True):
 def as_create_run(
     body: ResponseBody,
     *,
+    items: tuple[Item, ...],
     door: str,
     busy: BusyPolicy,
     goes_on: bool,
@@ -79,19 +112,23 @@ def as_create_run(
         )
     if body.background and body.store is False:
         raise InvalidParameter("A background response must be stored.", param="store")
+    ensure_honoured(body)
+    functions = functions_of(body.tools)
     return CreateRun(
         door=door,
         model=body.model,
-        input=read_input(body.input),
+        input=items,
         instructions=body.instructions,
         temperature=body.temperature,
         top_p=body.top_p,
         max_output_tokens=body.max_output_tokens,
-        tools=tuple(map(read_tool, body.tools or ())),
-        tool_choice=read_tool_choice(body.tool_choice),
+        tools=tuple(read_tool(each, place=place) for place, each in enumerate(functions)),
+        tool_choice=body.tool_choice,
         parallel_tool_calls=body.parallel_tool_calls,
         response_format=read_format(body.text),
-        echo=echo_of(body),
+        parameters=parameters_of(body),
+        max_tool_calls=body.max_tool_calls,
+        echo=echo_of(body, functions),
         metadata=dict(body.metadata) if body.metadata else None,
         conversation=conversation.id
         if isinstance(conversation, ConversationName)
@@ -109,39 +146,57 @@ def as_create_run(
     )
 
 
-def echo_of(body: ResponseBody) -> Json:
-    """What the response gives back as it came."""
-    echo: Json = {}
-    if body.tools:
-        echo["tools"] = tuple(body.tools)
-    if body.tool_choice is not None:
-        echo["tool_choice"] = body.tool_choice
-    if body.parallel_tool_calls is not None:
-        echo["parallel_tool_calls"] = body.parallel_tool_calls
-    if body.text is not None and body.text.format is not None:
-        echo["text"] = {"format": body.text.format}
-    return echo
-
-
-def read_tool(tool: Json) -> Tool:
-    """A function that the client carries out. Raises InvalidParameter for any other tool."""
-    if tool.get("type") != "function":
+def ensure_honoured(body: ResponseBody) -> None:
+    """Raises InvalidParameter for what would otherwise be dropped without a word."""
+    for name in NOT_HONOURED:
+        if getattr(body, name) is not None:
+            raise InvalidParameter(f"`{name}` is not supported here. Leave it out.", param=name)
+    if body.top_logprobs:
         raise InvalidParameter(
-            "Only tools of the type `function` can be sent; an agent has the others.", param="tools"
+            "Responses have no log probabilities here; chat completions do. Leave it out.",
+            param="top_logprobs",
         )
-    try:
-        return Tool(function=msgspec.convert(tool, FunctionTool))
-    except msgspec.ValidationError as error:
-        raise InvalidParameter(f"tools: {explain(error).message}", param="tools") from error
+    for place, name in enumerate(body.include or ()):
+        if name not in INCLUDED:
+            raise InvalidParameter(
+                f"`include` cannot ask for {name[:100]!r} here. Leave it out.",
+                param=f"include[{place}]",
+            )
 
 
-def read_tool_choice(choice: str | Json | None) -> str | Json | None:
-    """As engines write it."""
-    if isinstance(choice, dict):
-        if choice.get("type") != "function" or not isinstance(choice.get("name"), str):
-            raise InvalidParameter("`tool_choice` names no function.", param="tool_choice")
-        return {"type": "function", "function": {"name": choice["name"]}}
-    return choice
+def parameters_of(body: ResponseBody) -> Json:
+    """What engines are told beside the rest, under the names that chat requests have."""
+    given = {
+        "presence_penalty": body.presence_penalty,
+        "frequency_penalty": body.frequency_penalty,
+        "reasoning_effort": body.reasoning.effort if body.reasoning else None,
+        "verbosity": body.text.verbosity if body.text else None,
+    }
+    known = ChatRequest.__struct_fields__
+    return {name: value for name, value in given.items() if value is not None and name in known}
+
+
+def echo_of(body: ResponseBody, functions: tuple[Json, ...]) -> Json:
+    """What the response repeats of the request, as far as it is in force."""
+    text = body.text or TextOptions()
+    form: Json = {"format": format_in_force(text.format or {"type": "text"})}
+    if text.verbosity is not None:
+        form["verbosity"] = text.verbosity
+    effort = body.reasoning.effort if body.reasoning else None
+    echo = {
+        "tools": tuple(map(tool_in_force, functions)) or None,
+        "tool_choice": body.tool_choice,
+        "parallel_tool_calls": body.parallel_tool_calls,
+        "text": form if body.text else None,
+        "reasoning": {"effort": effort, "summary": None} if body.reasoning else None,
+        "presence_penalty": body.presence_penalty,
+        "frequency_penalty": body.frequency_penalty,
+        "max_tool_calls": body.max_tool_calls,
+        "safety_identifier": body.safety_identifier,
+        "prompt_cache_key": body.prompt_cache_key,
+        "user": body.user,
+    }
+    return {name: value for name, value in echo.items() if value is not None}
 
 
 def read_format(text: TextOptions | None) -> Json | None:

@@ -10,15 +10,16 @@ STATUS_OF_BUG = 500
 
 
 def error_object(error: PlatformError) -> dict[str, Any]:
-    """OpenAI's error object."""
-    return {
-        "error": {
-            "message": error.message,
-            "type": error.kind,
-            "code": error.code,
-            "param": error.param,
-        }
+    """OpenAI's error object. `reason` is our own code, where SDKs look for another one."""
+    problem = {
+        "message": error.message,
+        "type": error.kind,
+        "code": error.sdk_code or error.code,
+        "param": error.param,
     }
+    if error.sdk_code:
+        problem["reason"] = error.code
+    return {"error": problem}
 
 
 def error_event(error: PlatformError) -> bytes:

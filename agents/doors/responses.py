@@ -8,10 +8,14 @@ import msgspec
 from agents.doors.call import Call
 from agents.doors.create_response import RestBody, as_create_run
 from agents.doors.event_sink import EventSink
+from agents.doors.referenced_input import read_whole_input
 from agents.doors.response_stream import stream_events
+from agents.events.own_names import own_name
 from agents.runtime.run_port import ActiveRun, Started
 from inference.relay.parameters import parse
 from kernel.asgi import ClientLeft, ClientWatch
+from kernel.errors import PlatformError
+from tenants.admission.principal import Principal
 
 NAME = "responses"
 
@@ -23,13 +27,25 @@ class LastFrame(msgspec.Struct):
 
 
 async def create_response(call: Call) -> None:
-    """Parse, start a run, and tell of it. The run belongs to the worker, not to this request."""
+    """Parse, start a run, and tell of it."""
     principal = await call.authenticate("chat")
     body = parse(await call.body(), RestBody)
+    try:
+        await answer(call, principal, body)
+    except PlatformError as error:
+        error.param = own_name(error.param)
+        raise
+
+
+async def answer(call: Call, principal: Principal, body: RestBody) -> None:
+    """The run belongs to the worker, not to this request."""
     # Who may read the answer later may leave now: streams name it in their first event.
     is_found_again = body.store is not False and bool(body.stream)
     goes_on = bool(body.background) or is_found_again
-    create = as_create_run(body, door=NAME, busy="reject", goes_on=goes_on)
+    items = await read_whole_input(
+        body.input, tenant_id=principal.tenant_id, runs=call.gateway.runs
+    )
+    create = as_create_run(body, items=items, door=NAME, busy="reject", goes_on=goes_on)
     run = await call.gateway.runner.start(principal, create)
     call.route = run.route
     client = ClientWatch(call.receive)

@@ -1,4 +1,7 @@
-"""`/ws/v1/responses`: chat over a socket. Relays events; what a run is, `runtime` knows."""
+"""`/v1/responses` and `/ws/v1/responses`, upgraded: chat over a socket.
+
+Relays events; what a run is, `runtime` knows.
+"""
 
 import asyncio
 import contextlib
@@ -34,6 +37,7 @@ from agents.errors import (
     FrameTooLarge,
     InvalidTicket,
     OriginNotAllowed,
+    SocketTooOld,
     TooManySockets,
 )
 from kernel import logs, metrics
@@ -70,6 +74,7 @@ CLOSE_CODES: Sequence[tuple[type[PlatformError], int]] = (
     (FrameTooLarge, CLOSE_FRAME_TOO_LARGE),
     (TooManySockets, CLOSE_TOO_MANY_SOCKETS),
     (Overloaded, CLOSE_SLOW_READER),
+    (SocketTooOld, CLOSE_RESTARTING),
 )
 """The first that fits counts."""
 
@@ -136,7 +141,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             except PlatformError as error:
                 await self.refuse(error)
                 return
-        await self.close(code=CLOSE_RESTARTING)
+        await self.refuse(SocketTooOld())
 
     async def check_key(self) -> Principal:
         """The principal as it is now. Raises what CONTRACT §2 says of keys that may not go on."""

@@ -4,16 +4,23 @@ Runs belong to the worker. A socket that ends takes only its readers along.
 """
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import aclosing
 from typing import Any
 
+import msgspec
+
 from agents.doors.create_response import as_create_run
+from agents.doors.referenced_input import read_whole_input
 from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import CreateResponse, SubscribeConversation
 from agents.doors.subscription import Subscription
 from agents.errors import NotResumable, TooManyRuns
+from agents.events.own_names import own_name
+from agents.runtime.create_run import CreateRun
+from agents.runtime.items import Item
 from agents.runtime.run_port import ActiveRun, Runs
 from agents.runtime.run_rows import RunStore
 from kernel import metrics
@@ -24,6 +31,8 @@ from tenants.admission.principal import Principal
 NAME = "responses_socket"
 MOST_WAITING = 16
 MOST_SUBSCRIPTIONS = 16
+MAX_UNSTORED = 4
+ENDING_TIMEOUT_SECONDS = 1.0
 
 Tell = Callable[[list[dict[str, Any]]], Awaitable[None]]
 TellEvents = Callable[[list[bytes]], Awaitable[None]]
@@ -38,11 +47,15 @@ class SocketRuns:
         self._tell = tell
         self._send = send
         self._lanes: dict[str | None, ActiveRun] = {}
-        self._unfinished: set[str] = set()
+        self._last_followers: dict[str | None, asyncio.Task[None]] = {}
+        """By lane: what relays its last run."""
+        self._unfinished: dict[str, ActiveRun] = {}
         self._followers: dict[str, asyncio.Task[None]] = {}
         self._seen: dict[str, int] = {}
         """The last event of each run that went out on this socket, while it goes on."""
         self._subscriptions: dict[str, asyncio.Task[None]] = {}
+        self._unstored: dict[str, tuple[Item, ...]] = {}
+        """What was said up to responses that no table keeps: this socket may continue them."""
 
     async def create(self, frame: CreateResponse, principal: Principal) -> None:
         """Start a run, behind those of its lane. Raises TooManyRuns; other refusals are told."""
@@ -51,14 +64,19 @@ class SocketRuns:
         except PlatformError as error:
             context = {"stream_id": frame.stream_id, "client_id": frame.client_id}
             known = {name: value for name, value in context.items() if value is not None}
+            error.param = own_name(error.param)
             await self._tell([error_frame(error, **known)])
 
     async def _create(self, frame: CreateResponse, principal: Principal) -> None:
         if len(self._unfinished) > MOST_WAITING:
             raise TooManyRuns(retry_after=1)
+        items = await read_whole_input(frame.input, tenant_id=principal.tenant_id, runs=self._store)
         create = as_create_run(
-            frame, door=NAME, busy="enqueue", goes_on=True, stream_id=frame.stream_id
+            frame, items=items, door=NAME, busy="enqueue", goes_on=True, stream_id=frame.stream_id
         )
+        known = await self._said_before(create.previous_response or "")
+        if known is not None:
+            create = continuing(create, known)
         behind = self._lanes.get(frame.stream_id)
         if behind is not None and behind.over.is_set():
             behind = None
@@ -70,15 +88,19 @@ class SocketRuns:
             await self._tell([{**ack, "duplicate": True} if started.joined else ack])
         # A conversation that is subscribed to tells of it in its turn.
         if create.conversation not in self._subscriptions:
-            self.resume(principal.tenant_id, started.run_id, after=-1)
+            lane, run_id = frame.stream_id, started.run_id
+            before = self._last_followers.get(lane)
+            self.resume(principal.tenant_id, run_id, after=-1, before=before)
+            self._last_followers[lane] = self._followers[run_id]
 
     def _note(self, run: ActiveRun, *, lane: str | None) -> None:
         self._lanes[lane] = run
-        self._unfinished.add(run.id)
+        self._unfinished[run.id] = run
         begun = time.monotonic()
 
         def ended(_: object) -> None:
-            self._unfinished.discard(run.id)
+            self._unfinished.pop(run.id, None)
+            self._keep_unstored(run)
             if self._lanes.get(lane) is run:
                 del self._lanes[lane]
             status = run.error.status if run.error else 200
@@ -88,11 +110,42 @@ class SocketRuns:
         assert run.task is not None, "a run that was started"
         run.task.add_done_callback(ended)
 
-    def resume(self, tenant_id: int, run_id: str, *, after: int) -> None:
-        """Relay a run's events beyond `after`. Who asks twice gets them from there again."""
+    async def _said_before(self, run_id: str) -> tuple[Item, ...] | None:
+        """Up to a response that is not stored, if this socket made it."""
+        run = self._unfinished.get(run_id)
+        if run is not None and not run.create.store:
+            # Its client has its last event a moment before it is over.
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(ENDING_TIMEOUT_SECONDS):
+                    await run.over.wait()
+                self._keep_unstored(run)
+        return self._unstored.get(run_id)
+
+    def _keep_unstored(self, run: ActiveRun) -> None:
+        """Let the client continue a response that is not stored, on this socket."""
+        if run.create.store or run.error is not None:
+            return
+        self._unstored[run.id] = (*run.create.before, *run.create.input, *run.made)
+        while len(self._unstored) > MAX_UNSTORED:
+            del self._unstored[next(iter(self._unstored))]
+
+    def resume(
+        self, tenant_id: int, run_id: str, *, after: int, before: asyncio.Task[None] | None = None
+    ) -> None:
+        """Relay a run's events beyond `after`. Who asks twice gets them from there again.
+
+        `before` relays the run before it in its lane, whose last event comes first.
+        """
         self._let_go(run_id)
         self._seen[run_id] = after
-        self._followers[run_id] = self._task(self._relay(tenant_id, run_id), run_id)
+        self._followers[run_id] = self._task(self._relay_after(tenant_id, run_id, before), run_id)
+
+    async def _relay_after(
+        self, tenant_id: int, run_id: str, before: asyncio.Task[None] | None
+    ) -> None:
+        if before is not None:
+            await asyncio.wait({before})
+        await self._relay(tenant_id, run_id)
 
     def subscribe(self, tenant_id: int, frame: SubscribeConversation) -> None:
         """Relay every run of a conversation, one after the other."""
@@ -150,6 +203,13 @@ class SocketRuns:
         """The socket has ended; its runs go on."""
         for task in (*self._followers.values(), *self._subscriptions.values()):
             task.cancel()
+
+
+def continuing(create: CreateRun, before: tuple[Item, ...]) -> CreateRun:
+    """The run, with what was said before in the place of a response that is not stored."""
+    return msgspec.structs.replace(
+        create, before=before, previous_response=None, continues=create.previous_response
+    )
 
 
 async def until_client_leaves(work: Coroutine[Any, Any, None]) -> None:

@@ -8,7 +8,7 @@ from agents.doors.call import Call
 from agents.doors.event_sink import EventSink
 from agents.doors.response_stream import stream_events
 from agents.events.known_response import known_response
-from agents.runtime.items import item_json
+from agents.runtime.items import shown_json
 from kernel.asgi import ClientWatch
 from kernel.errors import InvalidParameter, NotFound
 
@@ -97,7 +97,7 @@ async def list_input_items(call: Call) -> None:
         limit=number(asked.get("limit"), name="limit", default=20, least=1, most=MOST_ITEMS),
         newest_first=asked.get("order", "desc") == "desc",
     )
-    data = [item_json(item) for item in page.items]
+    data = [shown_json(item) for item in page.items]
     ids = [item["id"] for item in data]
     await call.respond_json(
         {

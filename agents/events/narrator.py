@@ -1,11 +1,14 @@
 """Tells one run into its log. Text that comes in quick succession is told together."""
 
 import asyncio
+from dataclasses import replace
 
 from agents.events.event import as_event
 from agents.events.responses import Frame, ResponseEvents
 from agents.events.writer import RunLog
-from agents.runtime.ports import Fact, TextDelta
+from agents.runtime.ports import Fact, ReasoningDelta, RefusalDelta, TextDelta
+
+Delta = TextDelta | RefusalDelta | ReasoningDelta
 
 PACE_SECONDS = 0.04
 """Between two deltas: the first one is told at once, and the end waits for nothing."""
@@ -19,12 +22,13 @@ class Narrator:
         self._log = run_log
         self._loop = asyncio.get_running_loop()
         self._waiting: list[str] = []
-        self._item_id = ""
+        self._last: Delta | None = None
+        """Whose kind and item those texts are of."""
         self._told_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, fact: Fact) -> None:
-        if isinstance(fact, TextDelta):
+        if isinstance(fact, Delta):
             self._collect(fact)
             return
         self.flush()
@@ -38,9 +42,11 @@ class Narrator:
         """Tell the last frames, when the table has the end."""
         self._log.end([as_event(frame) for frame in frames])
 
-    def _collect(self, delta: TextDelta) -> None:
+    def _collect(self, delta: Delta) -> None:
+        if type(delta) is not type(self._last):
+            self.flush()
         self._waiting.append(delta.text)
-        self._item_id = delta.item_id
+        self._last = delta
         now = self._loop.time()
         if self._timer is None:
             due = self._told_at + PACE_SECONDS
@@ -56,7 +62,7 @@ class Narrator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if self._waiting:
+        if self._waiting and self._last is not None:
             text, self._waiting = "".join(self._waiting), []
             self._told_at = self._loop.time()
-            self.say(self.events.told(TextDelta(item_id=self._item_id, text=text)))
+            self.say(self.events.told(replace(self._last, text=text)))

@@ -3,9 +3,8 @@
 from agents.events.event import Event, Json, as_event
 from agents.events.known_response import KIND_OF_END, known_response, settings_of
 from agents.events.responses import ResponseEvents
-from agents.runtime.items import FunctionCall, Message
-from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta
 from agents.runtime.run_rows import KnownRun
+from agents.runtime.shown_items import shown_items
 
 
 def end_frame(run: KnownRun) -> Json:
@@ -23,17 +22,8 @@ def rebuilt_events(run: KnownRun, *, after: int) -> list[Event]:
         return [numbered_end(run, number=after + 1)]
     events = ResponseEvents(settings_of(run))
     frames = events.created()
-    for item in run.output:
-        match item:
-            case Message():
-                frames += events.told(ItemStarted(item=item))
-                frames += events.told(TextDelta(item_id=item.id, text=item.text))
-            case FunctionCall():
-                frames += events.told(ItemStarted(item=item))
-                frames += events.told(ArgumentsDelta(item_id=item.id, arguments=item.arguments))
-            case _:
-                pass
-        frames += events.told(ItemDone(item=item))
+    for item in shown_items(run.output):
+        frames += events.whole(item)
     return [*map(as_event, frames), numbered_end(run, number=len(frames))]
 
 

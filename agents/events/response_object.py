@@ -5,7 +5,7 @@ from typing import Any
 
 from agents.events.event import Json
 from agents.events.run_settings import RunSettings
-from agents.runtime.items import Item, item_json
+from agents.runtime.items import Item, shown_json
 from tenants.admission.usage import Usage
 
 # What the schema requires of every response and we do not vary.
@@ -14,14 +14,8 @@ UNCHANGING: Json = {
     "completed_at": None,
     "incomplete_details": None,
     "error": None,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
     "top_logprobs": 0,
-    "reasoning": None,
-    "max_tool_calls": None,
     "service_tier": "default",
-    "safety_identifier": None,
-    "prompt_cache_key": None,
 }
 TEXT: Json = {"format": {"type": "text"}}
 
@@ -43,7 +37,7 @@ def response_object(
         "status": status,
         "model": settings.model,
         "instructions": settings.instructions,
-        "output": [item_json(item) for item in output],
+        "output": [shown_json(item) for item in output],
         "tools": settings.tools,
         "tool_choice": settings.tool_choice,
         "parallel_tool_calls": settings.parallel_tool_calls,
@@ -51,6 +45,13 @@ def response_object(
         "text": settings.text or TEXT,
         "temperature": 1.0 if settings.temperature is None else settings.temperature,
         "top_p": 1.0 if settings.top_p is None else settings.top_p,
+        "presence_penalty": settings.presence_penalty or 0.0,
+        "frequency_penalty": settings.frequency_penalty or 0.0,
+        "reasoning": settings.reasoning,
+        "max_tool_calls": settings.max_tool_calls,
+        "safety_identifier": settings.safety_identifier,
+        "prompt_cache_key": settings.prompt_cache_key,
+        "user": settings.user,
         "max_output_tokens": settings.max_output_tokens,
         "metadata": settings.metadata or {},
         "previous_response_id": settings.previous_response_id,
@@ -65,7 +66,7 @@ def response_object(
 def usage_object(usage: Usage) -> Json:
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens},
+        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": usage.total_tokens,

@@ -28,6 +28,13 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     conversation: str | None = None
     store: bool = True
     background: bool = False
+    presence_penalty: float | None = None
+    frequency_penalty: float | None = None
+    max_tool_calls: int | None = None
+    reasoning: Json | None = None
+    safety_identifier: str | None = None
+    prompt_cache_key: str | None = None
+    user: str | None = None
     stream_id: str | None = None
     fingerprint: str = ""
 

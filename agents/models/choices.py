@@ -48,8 +48,10 @@ class ItemKind(models.TextChoices):
     """Of an item of a conversation, as Open Responses calls it."""
 
     MESSAGE = "message", "message"
+    REASONING = "reasoning", "reasoning"
     FUNCTION_CALL = "function_call", "tool call"
     FUNCTION_CALL_OUTPUT = "function_call_output", "tool result"
+    MCP_CALL = "mcp_call", "tool call of the agent"
     APPROVAL_REQUEST = "tenantry:approval_request", "approval asked for"
     APPROVAL_RESPONSE = "tenantry:approval_response", "approval given or refused"
     SUMMARY = "tenantry:summary", "summary of what came before"

@@ -30,7 +30,7 @@ class Carrier:
         self._clock = clock
         self._telling = asyncio.Lock()
 
-    async def carry_out(self, ready: Sequence[Ready], *, seconds: float) -> dict[str, str]:
+    async def carry_out(self, ready: Sequence[Ready], *, seconds: float) -> dict[str, ToolResult]:
         """Outputs by call id. Calls that took longer than `seconds` together are not among them."""
         if not ready:
             return {}
@@ -51,7 +51,7 @@ class Carrier:
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return {call_id: task.result() for call_id, task in tasks.items() if task not in late}
 
-    async def _call(self, each: Ready) -> str:
+    async def _call(self, each: Ready) -> ToolResult:
         started = self._clock()
         result = await self._result_of(each)
         ended = ToolEnded(
@@ -64,7 +64,8 @@ class Carrier:
         # Facts are told one at a time, and tools end when they like.
         async with self._telling:
             await self._tell(ended)
-        return cut(storable(f"Error: {result.text}" if result.is_error else result.text))
+        text = cut(storable(f"Error: {result.text}" if result.is_error else result.text))
+        return ToolResult(text=text, is_error=result.is_error)
 
     async def _result_of(self, each: Ready) -> ToolResult:
         seconds = each.tool.timeout_seconds

@@ -7,7 +7,7 @@ import msgspec
 
 from agents.events.event import Json
 from agents.runtime.items import Item, item_json
-from inference.relay.parameters import Tool
+from inference.relay.parameters import ChatRequest, Tool
 
 BusyPolicy = Literal["reject", "enqueue", "interrupt", "rollback"]
 Truncation = Literal["auto", "disabled"]
@@ -23,9 +23,13 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     temperature: float | None = None
     top_p: float | None = None
     max_output_tokens: int | None = None
+    chat: ChatRequest | None = None
+    """A chat request that is asked as it came, in the place of input and history."""
     tools: tuple[Tool, ...] = ()
     tool_choice: str | Json | None = None
     parallel_tool_calls: bool | None = None
+    max_tool_calls: int | None = None
+    """Of the agent's own, where that is less than the agent allows."""
     response_format: Json | None = None
     parameters: Json = {}
     """Further parameters of a chat request, checked already."""
@@ -34,6 +38,9 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
     metadata: Json | None = None
     conversation: str | None = None
     previous_response: str | None = None
+    before: tuple[Item, ...] = ()
+    """What was said before, up to the response that this one `continues`, if no table keeps it."""
+    continues: str | None = None
     client_id: str = ""
     stream_id: str | None = None
     store: bool = True
@@ -54,5 +61,5 @@ class CreateRun(msgspec.Struct, frozen=True, kw_only=True):
         """Of what is asked, so that a `client_id` cannot stand for two requests."""
         items = [{**item_json(item), "id": ""} for item in self.input]
         settings = (self.model, self.instructions, self.variables)
-        asked = msgspec.json.encode((*settings, items, self.previous_response))
+        asked = msgspec.json.encode((*settings, items, self.previous_response or self.continues))
         return hashlib.sha256(asked).hexdigest()[:32]

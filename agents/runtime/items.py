@@ -1,24 +1,17 @@
 """What conversations are made of, as values: messages, tool calls, their results, approvals.
 
-Their JSON is that of Open Responses 2026-04-24; what is ours alone begins with `tenantry:`.
+Clients read them as Open Responses 2026-04-24 has them, and calls that an agent executes itself as
+OpenAI's `mcp_call`. In tables what is ours alone begins with `tenantry:`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
 from agents.events.event import Json
-from inference.relay.parameters import (
-    ChatMessage,
-    ImagePart,
-    ImageUrl,
-    TextPart,
-    ToolCall,
-    explain,
-)
+from inference.relay.parameters import ChatMessage, ImagePart, ImageUrl, TextPart, ToolCall
 from inference.relay.parameters import FunctionCall as CalledFunction
-from kernel.errors import InvalidParameter
 from kernel.ids import new_id
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -32,7 +25,7 @@ class InputText(msgspec.Struct, frozen=True, tag_field="type", tag="input_text")
 class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image"):
     # As in chat requests: an engine that fetched addresses would fetch internal ones too.
     image_url: str
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high", "original"] = "auto"
 
 
 class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
@@ -41,7 +34,18 @@ class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text
     logprobs: tuple[Json, ...] = ()
 
 
-Part = InputText | InputImage | OutputText
+class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
+    """Why the model does not answer, in its words."""
+
+    refusal: str
+
+    @property
+    def text(self) -> str:
+        """As the other parts call it."""
+        return self.refusal
+
+
+Part = InputText | InputImage | OutputText | Refusal
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
@@ -58,6 +62,29 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
         return "".join(part.text for part in self.content if not isinstance(part, InputImage))
 
 
+class SummaryText(msgspec.Struct, frozen=True, tag_field="type", tag="summary_text"):
+    text: str
+
+
+class ReasoningText(msgspec.Struct, frozen=True, tag_field="type", tag="reasoning_text"):
+    text: str
+
+
+class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
+    """What the model thought before it answered. Models are not sent it again."""
+
+    id: str
+    summary: tuple[SummaryText, ...] = ()
+    content: tuple[ReasoningText, ...] = ()
+    encrypted_content: str | None = None
+    status: Status = "completed"
+
+    @property
+    def text(self) -> str:
+        """All that was thought."""
+        return "".join(part.text for part in self.content)
+
+
 class FunctionCall(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"
 ):
@@ -68,6 +95,18 @@ class FunctionCall(
     name: str
     arguments: str
     status: Status = "completed"
+    server_label: str = ""
+    """The agent that executes the call. Empty: the client does. Clients do not see it."""
+
+
+OutputPart = InputText | InputImage
+
+
+def text_of(output: str | Sequence[OutputPart]) -> str:
+    """All that is text in what a call gave."""
+    if isinstance(output, str):
+        return output
+    return "\n".join(part.text for part in output if isinstance(part, InputText))
 
 
 class FunctionCallOutput(
@@ -77,8 +116,31 @@ class FunctionCallOutput(
 
     id: str
     call_id: str
-    output: str
+    output: str | tuple[OutputPart, ...]
     status: Status = "completed"
+    is_error: bool | None = None
+    """Whether the call failed; None where the client executed it. Clients do not see it."""
+
+    @property
+    def text(self) -> str:
+        """All that is text in it."""
+        return text_of(self.output)
+
+
+class McpCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
+    """A call that was executed by the server, with its result. `call_id` is the model's name of
+    it, which clients do not see.
+    """
+
+    id: str
+    name: str
+    arguments: str
+    server_label: str
+    output: str | tuple[OutputPart, ...] | None = None
+    error: str | None = None
+    status: Literal["in_progress", "completed", "incomplete", "failed"] = "completed"
+    approval_request_id: str | None = None
+    call_id: str = ""
 
 
 class ApprovalRequest(
@@ -90,6 +152,7 @@ class ApprovalRequest(
     call_id: str
     name: str
     arguments: str
+    server_label: str = ""
 
 
 class ApprovalResponse(
@@ -110,7 +173,16 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     text: str
 
 
-Item = Message | FunctionCall | FunctionCallOutput | ApprovalRequest | ApprovalResponse | Summary
+Item = (
+    Message
+    | Reasoning
+    | FunctionCall
+    | FunctionCallOutput
+    | McpCall
+    | ApprovalRequest
+    | ApprovalResponse
+    | Summary
+)
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
@@ -123,14 +195,14 @@ class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
 
 PREFIXES = {
     "message": "msg",
+    "reasoning": "rs",
     "function_call": "fc",
     "function_call_output": "fco",
+    "mcp_call": "mcp",
     "tenantry:approval_request": "apr",
     "tenantry:approval_response": "apa",
     "tenantry:summary": "sum",
 }
-FROM_CLIENTS = ("message", "function_call", "function_call_output", "tenantry:approval_response")
-MOST_ITEMS = 1000
 
 
 def kind_of(item: Item) -> str:
@@ -144,72 +216,43 @@ def new_item_id(kind: str) -> str:
 
 
 def item_json(item: Item) -> Json:
-    """The item as Open Responses writes it, its id included."""
+    """The item as tables and checkpoints keep it, its id included."""
     json: Json = msgspec.to_builtins(item)
     return json
+
+
+def shown_json(item: Item) -> Json:
+    """The item as clients read it, its id included."""
+    json = item_json(item)
+    match item:
+        case FunctionCall():
+            del json["server_label"]
+        case FunctionCallOutput():
+            del json["is_error"]
+        case McpCall():
+            del json["call_id"]
+            json["output"] = None if item.output is None else text_of(item.output)
+            json["error"] = None if item.error is None else mcp_error(item.error)
+        case ApprovalRequest():
+            del json["call_id"]
+            json["type"] = "mcp_approval_request"
+        case ApprovalResponse():
+            json["type"] = "mcp_approval_response"
+            json["reason"] = item.reason or None
+        case _:
+            pass
+    return json
+
+
+def mcp_error(text: str) -> Json:
+    """A failure of a tool, as OpenAI's clients read it."""
+    return {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]}
 
 
 def read_item(json: Json) -> Item:
     """An item that `item_json` wrote. Raises msgspec.ValidationError for anything else."""
     item: Item = msgspec.convert(json, Item)
     return item
-
-
-def read_input(value: str | Sequence[Json], *, name: str = "input") -> tuple[Item, ...]:
-    """What a client sent as `input`, or under another name; every item gets an id of ours.
-
-    Raises InvalidParameter that names the place.
-    """
-    if isinstance(value, str):
-        return (user_message(value),)
-    if not 1 <= len(value) <= MOST_ITEMS:
-        raise InvalidParameter(f"`{name}` holds 1 to {MOST_ITEMS} items.", param=name)
-    return tuple(read_input_item(json, place=f"{name}[{i}]") for i, json in enumerate(value))
-
-
-def read_input_item(json: Json, *, place: str) -> Item:
-    """One item from a client, in any of the short forms that Open Responses allows."""
-    kind = json.get("type", "message")
-    if kind not in FROM_CLIENTS:
-        known = ", ".join(FROM_CLIENTS)
-        raise InvalidParameter(f"{place}: the type is none of {known}.", param=place)
-    full = {**json, "type": kind, "id": new_item_id(kind)}
-    # A client that sends back what it got may say how far it got; here it is what was said.
-    full.pop("status", None)
-    if kind == "message":
-        full["content"] = full_content(full.get("content"), role=full.get("role"))
-    if kind == "function_call_output" and not isinstance(full.get("output"), str):
-        full["output"] = msgspec.json.encode(full.get("output")).decode()
-    try:
-        item = read_item(full)
-    except msgspec.ValidationError as error:
-        problem = explain(error)
-        text = f"{place}: {problem.message}"
-        raise InvalidParameter(text, param=f"{place}.{problem.param or ''}".rstrip(".")) from error
-    ensure_inline_images(item, place=place)
-    return item
-
-
-def full_content(content: Any, *, role: Any) -> Any:
-    """A content of parts, whatever short form the client chose."""
-    kind = "output_text" if role == "assistant" else "input_text"
-    if isinstance(content, str):
-        return [{"type": kind, "text": content}]
-    if not isinstance(content, list):
-        return content
-    return [
-        {**part, "type": kind} if isinstance(part, dict) and part.get("type") == "text" else part
-        for part in content
-    ]
-
-
-def ensure_inline_images(item: Item, *, place: str) -> None:
-    if not isinstance(item, Message):
-        return
-    for part in item.content:
-        if isinstance(part, InputImage) and not part.image_url.startswith("data:image/"):
-            text = f"{place}: images must be inline, as `data:image/…` addresses."
-            raise InvalidParameter(text, param=place)
 
 
 def user_message(text: str) -> Message:
@@ -219,7 +262,7 @@ def user_message(text: str) -> Message:
 def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
     """The items as an engine reads them. Calls of one turn become one assistant message.
 
-    Approvals are between people and us; engines are not told.
+    Approvals are between people and us, and reasoning is the model's own: engines get neither.
     """
     messages: list[ChatMessage] = []
     for item in items:
@@ -229,9 +272,10 @@ def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
             case FunctionCall():
                 add_call(messages, item)
             case FunctionCallOutput():
-                messages.append(
-                    ChatMessage(role="tool", content=item.output, tool_call_id=item.call_id)
-                )
+                messages.append(output_message(item.call_id, item.output))
+            case McpCall():
+                add_call(messages, item)
+                messages.append(output_message(item.call_id or item.id, mcp_output(item)))
             case Summary():
                 messages.append(ChatMessage(role="system", content=item.text))
             case _:
@@ -239,7 +283,7 @@ def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
     return messages
 
 
-def add_call(messages: list[ChatMessage], call: FunctionCall) -> None:
+def add_call(messages: list[ChatMessage], call: FunctionCall | McpCall) -> None:
     """Engines want the calls of a turn, and what was said before them, in one message."""
     called = CalledFunction(name=call.name, arguments=call.arguments)
     last = messages[-1] if messages else None
@@ -247,16 +291,34 @@ def add_call(messages: list[ChatMessage], call: FunctionCall) -> None:
         last = ChatMessage(role="assistant")
         messages.append(last)
     earlier = last.tool_calls if isinstance(last.tool_calls, list) else []
-    last.tool_calls = [*earlier, ToolCall(id=call.call_id, function=called)]
+    last.tool_calls = [*earlier, ToolCall(id=call.call_id or call.id, function=called)]
+
+
+def output_message(call_id: str, output: str | Sequence[OutputPart]) -> ChatMessage:
+    """The result of a call. Texts are one text; only images make it a list of parts."""
+    if isinstance(output, str) or not any(isinstance(part, InputImage) for part in output):
+        return ChatMessage(role="tool", content=text_of(output), tool_call_id=call_id)
+    content = [chat_part(part) for part in output]
+    return ChatMessage(role="tool", content=content, tool_call_id=call_id)
+
+
+def mcp_output(call: McpCall) -> str | Sequence[OutputPart]:
+    """What the model reads of a call that the server executed."""
+    if call.error is not None:
+        return f"Error: {call.error}"
+    return call.output or ""
 
 
 def chat_content(message: Message) -> str | list[TextPart | ImagePart]:
     """One text if it is one; else parts."""
     if len(message.content) == 1 and not isinstance(message.content[0], InputImage):
         return message.content[0].text
-    return [
-        ImagePart(image_url=ImageUrl(url=part.image_url, detail=part.detail))
-        if isinstance(part, InputImage)
-        else TextPart(text=part.text)
-        for part in message.content
-    ]
+    return [chat_part(part) for part in message.content]
+
+
+def chat_part(part: Part) -> TextPart | ImagePart:
+    if isinstance(part, InputImage):
+        # Engines know no `original`: their best is `high`.
+        detail = "high" if part.detail == "original" else part.detail
+        return ImagePart(image_url=ImageUrl(url=part.image_url, detail=detail))
+    return TextPart(text=part.text)

@@ -9,6 +9,7 @@ from agents.events.event import Json
 from agents.events.feed import Feed
 from agents.events.response_object import response_object
 from agents.runtime.create_run import CreateRun
+from agents.runtime.items import Item
 from agents.runtime.machinery import Machinery
 from agents.runtime.metering import RunCancelled
 from agents.runtime.model_calls import ModelCalls
@@ -30,6 +31,7 @@ from agents.runtime.run_port import Started
 from agents.runtime.run_request import settings_for
 from agents.runtime.run_rows import NewRun
 from agents.runtime.run_work import RunWork
+from agents.runtime.shown_items import shown_items
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import Overloaded, PlatformError
@@ -127,6 +129,11 @@ class LiveRun:
     def error(self) -> PlatformError | None:
         """Why it failed, once it is over."""
         return self._end.error if self._end else None
+
+    @property
+    def made(self) -> tuple[Item, ...]:
+        """What it has made by now, as it is stored and shown."""
+        return shown_items(self._run.narrator.events.output())
 
     def response(self, status: str) -> Json:
         """Its response object before it has made anything."""

@@ -37,6 +37,7 @@ from agents.runtime.ports import (
     StepStarted,
     Tell,
     Toolbox,
+    ToolResult,
     Verdict,
 )
 from agents.runtime.turn import OutOfTime, Turn
@@ -44,6 +45,8 @@ from inference.relay.parameters import ChatRequest
 from kernel.errors import PlatformError
 
 NO_CALLS_LEFT = "Error: The tool was not called: this run may not call any more tools."
+NO_AGENT = "tenantry"
+"""Labels calls for which a plain model has no tool: the gateway answers them."""
 NO_TIME_LEFT = "Error: The run ended before the tool had answered."
 
 
@@ -143,7 +146,9 @@ class AgentRun:
             return self._end("incomplete", reason=reason)
         await self._keep_message(turn, complete=True)
         calls = await turn.close_calls(
-            taken=self._call_ids(), only_one=self._plan.request.parallel_tool_calls is False
+            taken=self._call_ids(),
+            only_one=self._plan.request.parallel_tool_calls is False,
+            label_of=self._label_of,
         )
         self._items.extend(calls)
         return None if calls else self._end("completed")
@@ -176,6 +181,12 @@ class AgentRun:
         if message is not None:
             self._items.append(message)
 
+    def _label_of(self, tool: str) -> str:
+        """Who executes a call of `tool`: this agent, or the client, which has no label."""
+        if tool in self._plan.client_tools:
+            return ""
+        return self._plan.agents[-1] if self._plan.agents else NO_AGENT
+
     def _call_ids(self) -> set[str]:
         """Ids of calls that were made before, which a new one must not have."""
         ids = {item.call_id for item in self._items if isinstance(item, FunctionCallOutput)}
@@ -191,12 +202,12 @@ class AgentRun:
         judged = [judge(call, self._plan, self._tools) for call in open_calls(self._items)]
         ours = [each for each in judged if not isinstance(each, ForClient)]
         room = self._budget.calls_left
-        outputs = {each.call.call_id: NO_CALLS_LEFT for each in ours[room:]}
+        outputs = {each.call.call_id: failure(NO_CALLS_LEFT) for each in ours[room:]}
         outputs |= self._explain(ours[:room])
         allowed = await self._let_people_decide(ours[:room], outputs)
         done = await self._carrier.carry_out(allowed, seconds=self._budget.seconds_left)
         late = [each for each in allowed if each.call.call_id not in done]
-        outputs |= done | {each.call.call_id: NO_TIME_LEFT for each in late}
+        outputs |= done | {each.call.call_id: failure(NO_TIME_LEFT) for each in late}
         await self._answer(judged, outputs)
         if late:
             return self._end("incomplete", reason="max_run_seconds")
@@ -204,14 +215,16 @@ class AgentRun:
             return self._end("incomplete", reason="max_tool_calls")
         return await self._wait_for_others()
 
-    def _explain(self, judged: Sequence[Judged]) -> dict[str, str]:
+    def _explain(self, judged: Sequence[Judged]) -> dict[str, ToolResult]:
         """What is wrong with calls, for the model: once it is asked to correct them."""
         wrong = [each for each in judged if isinstance(each, Wrong)]
         again, self._repairing = not self._repairing, bool(wrong)
-        return {each.call.call_id: told_to_model(each.problem, again=again) for each in wrong}
+        return {
+            each.call.call_id: failure(told_to_model(each.problem, again=again)) for each in wrong
+        }
 
     async def _let_people_decide(
-        self, judged: Sequence[Judged], outputs: dict[str, str]
+        self, judged: Sequence[Judged], outputs: dict[str, ToolResult]
     ) -> list[Ready]:
         """The calls to carry out now; those that were refused go to `outputs`."""
         ready = [each for each in judged if isinstance(each, Ready)]
@@ -223,7 +236,7 @@ class AgentRun:
                 allowed.append(each)
             elif verdict:
                 reason = f": {verdict.reason}" if verdict.reason else "."
-                outputs[each.call.call_id] = f"Error: A person refused this call{reason}"
+                outputs[each.call.call_id] = failure(f"Error: A person refused this call{reason}")
         return allowed
 
     async def _verdicts(self, needing: Sequence[Ready]) -> dict[str, Verdict]:
@@ -253,17 +266,19 @@ class AgentRun:
             call_id=each.call.call_id,
             name=each.call.name,
             arguments=each.call.arguments,
+            server_label=each.call.server_label,
         )
         await self._add(request)
         await self._tell(ApprovalNeeded(request=request))
         return request
 
-    async def _answer(self, judged: Sequence[Judged], outputs: dict[str, str]) -> None:
+    async def _answer(self, judged: Sequence[Judged], outputs: dict[str, ToolResult]) -> None:
         """Give the calls their outputs, in the order in which the model made them."""
         self._budget.called(len(outputs))
         for each in judged:
-            if each.call.call_id in outputs:
-                await self._add(output_of(each.call, outputs[each.call.call_id]))
+            result = outputs.get(each.call.call_id)
+            if result is not None:
+                await self._add(output_of(each.call, result.text, is_error=result.is_error))
 
     async def _wait_for_others(self) -> Ended | None:
         """The end, if a person or the client has to act first."""
@@ -303,3 +318,8 @@ class AgentRun:
             approvals=approvals,
             client_calls=open_calls(self._items) if state == "completed" else (),
         )
+
+
+def failure(text: str) -> ToolResult:
+    """What the model reads where a call gave nothing."""
+    return ToolResult(text=text, is_error=True)

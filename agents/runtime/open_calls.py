@@ -8,6 +8,8 @@ from agents.runtime.items import (
     FunctionCall,
     FunctionCallOutput,
     Item,
+    McpCall,
+    Reasoning,
     StoredItem,
     new_item_id,
 )
@@ -62,7 +64,8 @@ class AnsweredHistory:
                 self._add_call(item)
             case FunctionCallOutput():
                 self._add_output(item)
-            case ApprovalRequest() | ApprovalResponse():
+            case ApprovalRequest() | ApprovalResponse() | Reasoning() | McpCall():
+                # None of them is said between a call and its output.
                 self.items.append(item)
             case _:
                 self.answer_open_calls()
@@ -90,9 +93,13 @@ class AnsweredHistory:
             self.items.append(output)
 
 
-def output_of(call: FunctionCall, text: str) -> FunctionCallOutput:
+def output_of(call: FunctionCall, text: str, *, is_error: bool = True) -> FunctionCallOutput:
+    """The result of a call. By default it is a note on why there is none."""
     return FunctionCallOutput(
-        id=new_item_id("function_call_output"), call_id=call.call_id, output=text
+        id=new_item_id("function_call_output"),
+        call_id=call.call_id,
+        output=text,
+        is_error=is_error,
     )
 
 

@@ -6,9 +6,11 @@ from agents.events.run_settings import RunSettings
 from agents.runtime.budget import Progress
 from agents.runtime.create_run import CreateRun
 from agents.runtime.items import Item, StoredItem
+from agents.runtime.limits import RunLimits
 from agents.runtime.open_calls import answered, plan_from_items
 from agents.runtime.ports import Plan
 from agents.runtime.resolution import Target
+from agents.runtime.shown_items import shown_items
 from inference.relay.parameters import ChatMessage, ChatRequest, Tool
 from tenants.admission.usage import Usage
 
@@ -37,7 +39,7 @@ class PausedRun(msgspec.Struct, frozen=True, kw_only=True):
     number: int = -1
     """Of the last event that it told."""
 
-    def plan(self, target: Target) -> Plan:
+    def plan(self, target: Target, *, limits: RunLimits) -> Plan:
         """How it goes on."""
         assert target.agent is not None, "only agents have tools that a person must allow"
         request = msgspec.structs.replace(
@@ -46,7 +48,7 @@ class PausedRun(msgspec.Struct, frozen=True, kw_only=True):
         return plan_from_items(
             self.items,
             request=request,
-            limits=target.agent.limits,
+            limits=limits,
             done=self.progress,
             client_tools=self.client_tools,
             agents=(target.agent.slug,),
@@ -55,7 +57,7 @@ class PausedRun(msgspec.Struct, frozen=True, kw_only=True):
     def kept_items(self, *, note: str) -> tuple[StoredItem, ...]:
         """What stays if it ends here; calls that nothing has answered get `note`."""
         brought = (StoredItem(item=item, is_input=True) for item in self.create.input)
-        made = (*self.items, *answered(self.items, note=note))
+        made = shown_items((*self.items, *answered(self.items, note=note)))
         return (*brought, *(StoredItem(item=item) for item in made))
 
 

@@ -153,6 +153,22 @@ class TextDelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RefusalDelta:
+    """More of why the model does not answer, in the message that was started last."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReasoningDelta:
+    """More text of the `Reasoning` that was started last."""
+
+    item_id: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentsDelta:
     """The arguments of the call that was started last, whole: they are buffered first."""
 
@@ -199,6 +215,8 @@ Fact = (
     | StepEnded
     | ItemStarted
     | TextDelta
+    | RefusalDelta
+    | ReasoningDelta
     | ArgumentsDelta
     | ItemDone
     | ToolStarted

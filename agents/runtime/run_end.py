@@ -3,15 +3,15 @@
 import time
 
 from agents.errors import RunNotKept
+from agents.events.event import Json
 from agents.events.responses import Frame
 from agents.runtime.items import StoredItem
 from agents.runtime.open_calls import answered
 from agents.runtime.outcome import Outcome
 from agents.runtime.run_in_hand import RunInHand
 from agents.runtime.run_rows import EndedRun
+from agents.runtime.shown_items import STOPPED, shown_items
 from kernel.errors import Overloaded, PlatformError
-
-STOPPED = "Error: The run was stopped before the tool had answered."
 
 
 class RunEnd:
@@ -86,8 +86,9 @@ class RunEnd:
         output = self._run.narrator.events.output()
         # Engines refuse a history with calls that nothing answers.
         closed = answered(output, note=STOPPED) if self._is_cut else ()
-        return (*brought, *(StoredItem(item=item) for item in (*output, *closed)))
+        made = shown_items((*output, *closed))
+        return (*brought, *(StoredItem(item=item) for item in made))
 
 
-def problem_of(error: PlatformError) -> dict[str, str]:
-    return {"code": error.code, "message": error.message}
+def problem_of(error: PlatformError) -> Json:
+    return {"code": error.code, "message": error.message, "param": error.param}

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 import msgspec
@@ -79,7 +79,11 @@ class RunInHand:
 
     @property
     def limits(self) -> RunLimits:
-        return self.target.agent.limits if self.target.agent else RunLimits()
+        limits = self.target.agent.limits if self.target.agent else RunLimits()
+        asked = self.create.max_tool_calls
+        if asked is None or asked >= limits.tool_calls:
+            return limits
+        return replace(limits, tool_calls=asked)
 
     @property
     def seconds_left(self) -> float:

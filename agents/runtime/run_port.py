@@ -9,6 +9,7 @@ import msgspec
 
 from agents.events.event import Event, Json
 from agents.runtime.create_run import CreateRun
+from agents.runtime.items import Item
 from agents.runtime.run_rows import KnownRun
 from kernel.asgi import Headers
 from kernel.errors import PlatformError
@@ -43,6 +44,10 @@ class ActiveRun(Protocol):
     @property
     def route(self) -> str:
         """The name of the model route that serves it."""
+
+    @property
+    def made(self) -> tuple[Item, ...]:
+        """What it has made by now, as it is stored and shown."""
 
     def response(self, status: str) -> Json:
         """Its response object before it has made anything."""

@@ -31,7 +31,7 @@ def settings_for(create: CreateRun, *, run_id: str, target: Target) -> RunSettin
         top_p=create.top_p,
         max_output_tokens=create.max_output_tokens,
         metadata=create.metadata,
-        previous_response_id=create.previous_response,
+        previous_response_id=create.previous_response or create.continues,
         conversation=create.conversation,
         store=create.store,
         background=create.background,

@@ -163,6 +163,8 @@ class RunStore:
     """Tenant and run id. With its output, if it has ended and is kept."""
     load_ended: Callable[[str], Awaitable[KnownRun | None]]
     """Run id, of a run that the reader was shown. None while it goes on."""
+    load_items: Callable[[int, Sequence[str]], Awaitable[Mapping[str, Item]]]
+    """Tenant and ids of stored items: those that are this tenant's, by id."""
     load_input: Callable[..., Awaitable[InputPage]]
     """Tenant and run id; by keyword `after`, `limit`, `newest_first`."""
     delete: Callable[[int, str], Awaitable[None]]

@@ -9,8 +9,9 @@ from agents.runtime.alone import keep_nothing, nobody_approves
 from agents.runtime.cached_calls import CachedCalls, may_be_kept
 from agents.runtime.delegates import TenantAgents
 from agents.runtime.history import History
+from agents.runtime.input_items import ensure_calls
 from agents.runtime.instructions import apply_agent
-from agents.runtime.items import Item
+from agents.runtime.items import Item, Summary
 from agents.runtime.kept_progress import IsBegun, KeptProgress
 from agents.runtime.loop import run_agent
 from agents.runtime.machinery import Machinery
@@ -58,7 +59,9 @@ class RunWork:
         """Work until there is nothing to do, or until people must decide. Raises what ends it."""
         run = self._run
         box = await self._helpers().toolbox(run.target.agent)
-        plan = run.paused.plan(run.target) if run.paused else await self._plan(box)
+        plan = (
+            run.paused.plan(run.target, limits=run.limits) if run.paused else await self._plan(box)
+        )
         self._kept = kept = KeptProgress(run, plan, is_begun=self._is_begun)
         ended = await run_agent(
             plan,
@@ -73,12 +76,13 @@ class RunWork:
 
     async def _plan(self, box: KindToolbox) -> Plan:
         create, agent = self._run.create, self._run.target.agent
-        told = await self._told(await self._history())
+        asked = await self._asked() if create.chat is None else create.chat
         offer = offer_tools(box.offer(), create.tools, create.tool_choice)
         request = msgspec.structs.replace(
-            apply_agent(chat_of(msgspec.structs.replace(create, input=()), tuple(told)), agent),
+            apply_agent(asked, agent),
             tools=list(offer.tools) or None,
-            tool_choice=offer.choice,
+            # Engines take no choice without tools.
+            tool_choice=offer.choice if offer.tools else None,
         )
         return Plan(
             request=request,
@@ -87,8 +91,19 @@ class RunWork:
             agents=(agent.slug,) if agent else (),
         )
 
+    async def _asked(self) -> ChatRequest:
+        """What was said before and the input, as a chat request."""
+        create = self._run.create
+        history = await self._history()
+        if history.is_whole and not any(isinstance(item, Summary) for item in history.items):
+            ensure_calls(history.items, create.input)
+        told = await self._told(history)
+        return chat_of(msgspec.structs.replace(create, input=()), tuple(told))
+
     async def _history(self) -> History:
         run, create = self._run, self._run.create
+        if create.before:
+            return History(items=create.before)
         if not (create.conversation or create.previous_response):
             return History()
         return await run.store.history(

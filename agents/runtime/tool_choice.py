@@ -8,10 +8,13 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from inference.relay.parameters import Tool
+import msgspec
+
+from inference.relay.parameters import ChatRequest, Tool
 from kernel.errors import InvalidParameter
 
 MOST_TOOLS = 128
+CHOICE = "tool_choice"
 EngineChoice = Literal["none", "auto", "required"] | dict[str, Any] | None
 
 
@@ -38,10 +41,28 @@ def offer_tools(
     if len(names) > MOST_TOOLS:
         raise InvalidParameter(f"A request has at most {MOST_TOOLS} tools.", param="tools")
     allowed, engine_choice = read_choice(choice, names)
+    tools = tuple(tool for tool in (*ours, *theirs) if tool.function.name in allowed)
+    if not tools and engine_choice == "required":
+        raise InvalidParameter("tool_choice requires a tool, and there is none.", param=CHOICE)
     return Offer(
-        tools=tuple(tool for tool in (*ours, *theirs) if tool.function.name in allowed),
+        tools=tools,
         choice=engine_choice if names else None,
         client_tools=frozenset(tool.function.name for tool in theirs) & frozenset(allowed),
+    )
+
+
+def with_allowed_tools(request: ChatRequest) -> ChatRequest:
+    """A chat request as engines take it: they know no `allowed_tools`, and no other tools then.
+
+    Raises InvalidParameter.
+    """
+    if not isinstance(request.tool_choice, dict):
+        return request
+    if request.tool_choice.get("type") != "allowed_tools":
+        return request
+    offer = offer_tools((), request.tools or (), request.tool_choice)
+    return msgspec.structs.replace(
+        request, tools=list(offer.tools) or None, tool_choice=offer.choice if offer.tools else None
     )
 
 
@@ -54,28 +75,41 @@ def read_choice(
             return names, choice
         case "required" if names:
             return names, "required"
-        case {"type": "function", "name": str(name)} if name in names:
-            return names, {"type": "function", "function": {"name": name}}
-        case {"type": "function", "function": {"name": str(name)}} if name in names:
-            return names, {"type": "function", "function": {"name": name}}
         case {"type": "allowed_tools", "tools": list(tools), **rest}:
-            return read_allowed(tools, rest.get("mode", "auto"), names)
+            return read_allowed(tools, "auto" if rest.get("mode") is None else rest["mode"], names)
+        case {"type": "allowed_tools", "allowed_tools": {"tools": list(tools), **rest}}:
+            return read_allowed(tools, "auto" if rest.get("mode") is None else rest["mode"], names)
+        case dict() if name_of(choice) in names:
+            return names, {"type": "function", "function": {"name": name_of(choice)}}
     raise InvalidParameter(
         'tool_choice is "auto", "none", "required", one of the tools, or allowed_tools.',
-        param="tool_choice",
+        param=CHOICE,
     )
+
+
+def name_of(tool: Any) -> str:
+    """The name of a tool, in the form of Responses or of chat requests; empty if it has none."""
+    match tool:
+        case {"type": "function", "function": {"name": str(name)}}:
+            return name
+        case {"type": "function" | "mcp", "name": str(name)}:
+            return name
+        case {"name": str(name)} if "type" not in tool:
+            return name
+        case _:
+            return ""
 
 
 def read_allowed(
     tools: list[Any], mode: Any, names: Sequence[str]
 ) -> tuple[Collection[str], EngineChoice]:
-    chosen = [tool.get("name") if isinstance(tool, dict) else None for tool in tools]
+    chosen = [name_of(tool) for tool in tools]
     unknown = [name for name in chosen if name not in names]
     if unknown:
         raise InvalidParameter(
             f"tool_choice allows {str(unknown[0])[:100]!r}, which is not among the tools.",
-            param="tool_choice",
+            param=CHOICE,
         )
     if mode not in ("none", "auto", "required"):
-        raise InvalidParameter('The mode is "auto", "none" or "required".', param="tool_choice")
-    return [str(name) for name in chosen], mode
+        raise InvalidParameter('The mode is "auto", "none" or "required".', param=CHOICE)
+    return chosen, mode

@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
 
+import msgspec
+
 from agents.runtime.assembly import Assembly, Call
 from agents.runtime.items import FunctionCall, Message, OutputText, Status, new_item_id
 from agents.runtime.ports import (
@@ -85,24 +87,27 @@ class Turn:
         return message
 
     async def close_calls(
-        self, *, taken: Collection[str], only_one: bool
+        self, *, taken: Collection[str], only_one: bool, label_of: Callable[[str], str]
     ) -> tuple[FunctionCall, ...]:
-        """The calls as items, told whole. `only_one`: calls may not be parallel."""
+        """The calls as items, told whole. `only_one`: calls may not be parallel. `label_of` says
+        who executes a call of a tool; it is empty for the client.
+        """
         calls = self._assembly.calls(taken=taken)[: 1 if only_one else None]
-        return tuple([await self._tell_call(each) for each in calls])
+        return tuple([await self._tell_call(each, label_of(each.name)) for each in calls])
 
-    async def _tell_call(self, call: Call) -> FunctionCall:
+    async def _tell_call(self, call: Call, label: str) -> FunctionCall:
         item = FunctionCall(
-            id=new_item_id("function_call"),
+            id=new_item_id("mcp_call" if label else "function_call"),
             call_id=storable(call.id),
             name=storable(call.name),
             arguments="",
             status="in_progress",
+            server_label=label,
         )
         await self._tell(ItemStarted(item=item))
         arguments = storable(call.arguments)
         await self._tell(ArgumentsDelta(item_id=item.id, arguments=arguments))
-        done = FunctionCall(id=item.id, call_id=item.call_id, name=item.name, arguments=arguments)
+        done = msgspec.structs.replace(item, arguments=arguments, status="completed")
         await self._tell(ItemDone(item=done))
         return done
 

@@ -75,6 +75,8 @@ def http_routes(worker: Worker) -> list[URLPattern]:
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
         at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
+        # Doors that others have: no response is called so.
+        at(r"^v1/responses/(?:compact|input_tokens)\Z", UnknownAddress(gateway)),
         at(
             r"^v1/responses/[^/\x00]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)
         ),
@@ -122,6 +124,6 @@ def conversation_routes(door: Callable[..., Door]) -> list[URLPattern]:
 
 def socket_routes(gateway: Gateway) -> list[URLPattern]:
     return [
-        at(r"^ws/v1/responses\Z", ResponsesSocket.as_asgi(gateway=gateway)),
+        at(r"^(?:ws/)?v1/responses\Z", ResponsesSocket.as_asgi(gateway=gateway)),
         at(r"", refuse_socket),
     ]

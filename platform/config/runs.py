@@ -34,6 +34,7 @@ def database_runs(ask: Ask, state: State, *, conversations: DatabaseConversation
         ask_cancel=asking(ask, run_store.ask_cancel),
         load=asking(ask, run_store.load_run),
         load_ended=asking(ask, run_store.load_ended),
+        load_items=asking(ask, run_store.load_items),
         load_input=asking(ask, run_store.load_input),
         delete=asking(ask, run_store.delete_run),
         history=conversations.history,

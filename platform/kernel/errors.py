@@ -32,6 +32,9 @@ class PlatformError(Exception):
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "api_error"
     """The `type` of OpenAI's error object."""
+    sdk_code: ClassVar[str] = ""
+    """The `code` that OpenAI's SDKs look for, where ours is more precise: callers then read ours as
+    the error's `reason`."""
 
     def __init__(
         self, message: str = "", *, param: str | None = None, retry_after: float | None = None
@@ -181,7 +184,7 @@ class UpstreamError(PlatformError):
 
     code = "upstream_failed"
     status = 502
-    kind = "upstream_error"
+    kind = "server_error"
 
 
 class Overloaded(PlatformError):

@@ -53,7 +53,11 @@ async def ask(gateway, member, **body):
 
 
 def outputs(answer):
-    return [item["output"] for item in answer.json()["output"] if "output" in item]
+    """Of the calls that the agent executed: what they gave, or why they failed."""
+    calls = [item for item in answer.json()["output"] if item["type"] == "mcp_call"]
+    return [
+        call["error"]["content"][0]["text"] if call["error"] else call["output"] for call in calls
+    ]
 
 
 @pytest.mark.usefixtures("helper")
@@ -64,11 +68,9 @@ async def test_an_agent_calls_its_tool_and_answers(gateway, acme, engine):
 
     body = answer.json()
     assert (answer.status, body["status"]) == (200, "completed")
-    assert [item["type"] for item in body["output"]] == [
-        *("function_call", "function_call_output", "message")
-    ]
+    assert [item["type"] for item in body["output"]] == ["mcp_call", "message"]
     assert outputs(answer) == ["42"]
-    assert body["output"][2]["content"][0]["text"] == "It is 42."
+    assert body["output"][1]["content"][0]["text"] == "It is 42."
     sent = sum(record.usage_written["total_tokens"] for record in engine.records)
     assert body["usage"]["total_tokens"] == sent
 
@@ -84,7 +86,7 @@ async def test_every_step_is_a_row_of_the_ledger_and_the_run_counts_them(gateway
     run = await in_database(Run.objects.get)
     assert (run.steps, run.tool_calls, run.state) == (2, 1, "completed")
     kinds = await in_database(lambda: list(Item.objects.values_list("kind", flat=True)))
-    assert kinds == ["message", "function_call", "function_call_output", "message"]
+    assert kinds == ["message", "mcp_call", "message"]
 
 
 @pytest.mark.usefixtures("helper")
@@ -96,7 +98,7 @@ async def test_a_stream_tells_calls_and_results_in_order(gateway, acme, engine):
     events = [json.loads(data) for data in answer.events if data != "[DONE]"]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
     added = [event["item"]["type"] for event in events if event["type"].endswith("item.added")]
-    assert added == ["function_call", "function_call_output", "message"]
+    assert added == ["mcp_call", "message"]
     assert events[-1]["type"] == "response.completed"
 
 
@@ -118,9 +120,8 @@ async def test_a_function_of_the_client_is_given_back_to_it(gateway, acme, engin
 
     body = (await ask(gateway, acme, tools=[paint])).json()
 
-    assert [item["type"] for item in body["output"]] == [
-        *("function_call", "function_call", "function_call_output")
-    ]
+    assert [item["type"] for item in body["output"]] == ["function_call", "mcp_call"]
+    assert [item["name"] for item in body["output"]] == ["paint", "calc"]
     assert body["status"] == "completed"
 
 
@@ -136,7 +137,7 @@ async def test_a_tool_of_another_tenant_is_none(gateway, acme, engine, route):
 
     answer = await ask(gateway, acme)
 
-    assert outputs(answer)[0].startswith("Error: No tool may be called here.")
+    assert outputs(answer)[0].startswith("No tool may be called here.")
     assert "tools" not in engine.records.last.body
 
 
@@ -182,7 +183,7 @@ async def test_a_key_reaches_no_agent_by_hand_off_that_it_may_not_use(gateway, a
 
     answer = await ask(gateway, narrow)
 
-    assert outputs(answer) == ["Error: There is no agent 'expert' that could answer."]
+    assert outputs(answer) == ["There is no agent 'expert' that could answer."]
     assert {row.agent for row in await ledger(rows=2)} == {"helper"}
 
 
@@ -215,4 +216,4 @@ async def test_cancelling_during_a_tool_takes_less_than_a_second(gateway, acme, 
     while seen.get("status") != "cancelled":
         assert time.monotonic() - started < 3
         seen = (await gateway.get(acme, f"/v1/responses/{run['id']}")).json()
-    assert [item["type"] for item in seen["output"]] == ["function_call", "function_call_output"]
+    assert [item["type"] for item in seen["output"]] == ["mcp_call"]

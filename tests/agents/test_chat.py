@@ -182,3 +182,17 @@ async def test_an_erased_session_is_gone(gateway, acme):
 
     assert (await chat(gateway, acme, session_id=session)).status == 404
     assert not await in_database(Item.objects.exists)
+
+
+async def test_errors_name_what_the_caller_wrote(gateway, acme):
+    unknown = await gateway.post(
+        acme, "/v1/chat", json={"input_text": "x", "session_id": "conv_nothing"}
+    )
+    nobody = await gateway.post(acme, "/v1/chat", json={"input_text": "x", "agent": "nobody"})
+    wrong = await gateway.post(
+        acme, "/v1/chat", json={"input_text": "x", "parameters": {"temperature": 9}}
+    )
+
+    assert (unknown.status, unknown.error["param"]) == (404, "session_id")
+    assert (nobody.status, nobody.error["param"]) == (404, "agent")
+    assert (wrong.status, wrong.error["param"]) == (400, "parameters.temperature")

@@ -4,6 +4,7 @@ import msgspec
 import pytest
 
 from agents.models.choices import ItemKind
+from agents.runtime.input_items import read_input
 from agents.runtime.items import (
     PREFIXES,
     FunctionCall,
@@ -13,7 +14,6 @@ from agents.runtime.items import (
     chat_messages,
     item_json,
     kind_of,
-    read_input,
     read_item,
 )
 from kernel.errors import InvalidParameter
@@ -40,7 +40,7 @@ def test_ids_that_clients_send_are_not_kept():
 @pytest.mark.parametrize(
     ("item", "param"),
     [
-        ({"type": "reasoning"}, "input[0]"),
+        ({"type": "compaction"}, "input[0]"),
         ({"type": ["message"]}, "input[0]"),
         ({"role": "user"}, "input[0]"),
         ({"role": "nobody", "content": "x"}, "input[0]"),

@@ -42,7 +42,8 @@ async def test_requests_per_minute_are_refused_with_the_limit_the_scope_and_the_
 
     assert (first.status, second.status, third.status) == (200, 200, 429)
     assert third.error["type"] == "rate_limit_error"
-    assert third.error["code"] == "requests_per_minute"
+    assert third.error["reason"] == "requests_per_minute"
+    assert third.error["code"] == "rate_limit_exceeded"
     assert "this API key" in third.error["message"]
     assert 25_000 < int(third.headers["retry-after-ms"]) <= 30_000
     assert int(third.headers["retry-after"]) == -(-int(third.headers["retry-after-ms"]) // 1000)
@@ -79,7 +80,7 @@ async def test_requests_at_the_same_time_are_counted_until_they_end(gateway, acm
     await eventually(lambda: len(engine.records) == 1)
     refused = await gateway.chat(acme)
 
-    assert refused.error["code"] == "concurrency"
+    assert refused.error["reason"] == "concurrency"
     assert (await slow).status == 200
     await asyncio.sleep(0.2)
     assert (await gateway.chat(acme)).status == 200
@@ -93,7 +94,8 @@ async def test_a_quota_that_is_used_up_says_when_it_resets(gateway, acme, limite
     refused = answers[-1]
     assert [each.status for each in answers] == [200, 200, 429]
     assert refused.error["type"] == "insufficient_quota"
-    assert refused.error["code"] == "quota_exhausted"
+    assert refused.error["reason"] == "quota_exhausted"
+    assert refused.error["code"] == "insufficient_quota"
     assert "It resets at" in refused.error["message"]
     assert refused.headers["x-should-retry"] == "false"
     assert 0 < int(refused.headers["retry-after"]) <= 86_400

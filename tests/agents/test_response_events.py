@@ -6,8 +6,29 @@ from hypothesis import strategies as st
 
 from agents.events.responses import ResponseEvents
 from agents.events.run_settings import RunSettings
-from agents.runtime.items import FunctionCall, Message, OutputText
-from agents.runtime.ports import ArgumentsDelta, ItemDone, ItemStarted, TextDelta
+from agents.runtime.items import (
+    ApprovalRequest,
+    ApprovalResponse,
+    FunctionCall,
+    FunctionCallOutput,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    kind_of,
+    shown_json,
+)
+from agents.runtime.ports import (
+    ArgumentsDelta,
+    ItemDone,
+    ItemStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    TextDelta,
+    ToolStarted,
+)
+from agents.runtime.shown_items import shown_items
 from inference.errors import UpstreamBroken
 from tenants.admission.usage import Usage
 
@@ -126,7 +147,7 @@ def test_every_response_object_has_what_is_required(end):
 STATUSES = {
     "completed": ("completed", "completed", None),
     "incomplete": ("incomplete", "incomplete", {"reason": "max_output_tokens"}),
-    "cancelled": ("cancelled", "incomplete", {"reason": "cancelled"}),
+    "cancelled": ("cancelled", "incomplete", None),
     "failed": ("failed", "incomplete", None),
 }
 
@@ -145,7 +166,13 @@ def test_the_end_says_how_it_came(end):
 def test_a_failure_says_why():
     response = run(end="failed")[-1]["response"]
 
-    assert response["error"] == {"code": "upstream_broken", "message": UpstreamBroken().message}
+    assert response["error"] == {
+        "code": "server_error",
+        "message": UpstreamBroken().message,
+        "type": "server_error",
+        "param": None,
+        "reason": "upstream_broken",
+    }
     assert response["usage"] is None
 
 
@@ -155,7 +182,7 @@ def test_usage_is_told_at_the_end_only():
     assert first["response"]["usage"] is None
     assert last["response"]["usage"] == {
         "input_tokens": 3,
-        "input_tokens_details": {"cached_tokens": 1},
+        "input_tokens_details": {"cached_tokens": 1, "cache_write_tokens": 0},
         "output_tokens": 2,
         "output_tokens_details": {"reasoning_tokens": 0},
         "total_tokens": 5,
@@ -189,3 +216,208 @@ def test_what_was_not_asked_has_its_default():
     response = run()[-1]["response"]
 
     assert (response["temperature"], response["top_p"], response["metadata"]) == (1.0, 1.0, {})
+
+
+def events_of(**settings):
+    return ResponseEvents(RunSettings(response_id="resp_1", model="m", created_at=10, **settings))
+
+
+def told(events, *facts):
+    return [frame for fact in facts for frame in events.told(fact)]
+
+
+def call(name, *, label="desk"):
+    return FunctionCall(
+        id=f"mcp_{name}", call_id=name, name=name, arguments="{}", server_label=label
+    )
+
+
+def result(name, text="42", *, is_error=False):
+    return FunctionCallOutput(id=f"fco_{name}", call_id=name, output=text, is_error=is_error)
+
+
+def started(name):
+    return ToolStarted(call_id=name, name=name, kind="builtin")
+
+
+def test_reasoning_is_an_item_before_the_message():
+    events = events_of()
+    thought = Reasoning(id="rs_1", content=(ReasoningText(text="Hm."),))
+
+    frames = told(
+        events,
+        ItemStarted(item=Reasoning(id="rs_1", status="in_progress")),
+        ReasoningDelta(item_id="rs_1", text="Hm."),
+        ItemDone(item=thought),
+    )
+
+    assert kinds(frames) == [
+        *("output_item.added", "content_part.added", "reasoning_text.delta"),
+        *("reasoning_text.done", "content_part.done", "output_item.done"),
+    ]
+    (item,) = events.completed(USAGE, now=20)[-1]["response"]["output"]
+    assert list(item["content"]) == [{"type": "reasoning_text", "text": "Hm."}]
+    assert (list(item["summary"]), item["encrypted_content"]) == ([], None)
+
+
+def test_a_refusal_is_a_part_of_its_own():
+    events = events_of()
+    content = (OutputText(text="Well, "), Refusal(refusal="no."))
+
+    frames = told(
+        events,
+        ItemStarted(item=MESSAGE),
+        TextDelta(item_id="msg_1", text="Well, "),
+        RefusalDelta(item_id="msg_1", text="no."),
+        ItemDone(item=Message(id="msg_1", role="assistant", content=content)),
+    )
+
+    assert kinds(frames) == [
+        *("output_item.added", "content_part.added", "output_text.delta", "output_text.done"),
+        *("content_part.done", "content_part.added", "refusal.delta", "refusal.done"),
+        *("content_part.done", "output_item.done"),
+    ]
+    assert [f["content_index"] for f in frames if "content_index" in f] == [0] * 4 + [1] * 4
+    assert frames[-3] | {"sequence_number": 0} == {
+        "type": "response.refusal.done",
+        "sequence_number": 0,
+        "item_id": "msg_1",
+        "output_index": 0,
+        "content_index": 1,
+        "refusal": "no.",
+    }
+
+
+def test_a_message_that_is_cut_keeps_both_of_its_parts():
+    events = events_of()
+    told(events, ItemStarted(item=MESSAGE), TextDelta(item_id="msg_1", text="Well, "))
+    told(events, RefusalDelta(item_id="msg_1", text="n"))
+
+    (item,) = events.incomplete(USAGE, reason="cancelled", now=20)[-1]["response"]["output"]
+
+    assert [part["type"] for part in item["content"]] == ["output_text", "refusal"]
+    assert item["status"] == "incomplete"
+
+
+def test_calls_of_the_agent_are_calls_of_a_server():
+    events = events_of()
+    first, second = call("a"), call("b")
+
+    frames = told(
+        events,
+        ItemStarted(item=first),
+        ItemDone(item=first),
+        ItemDone(item=second),
+        started("a"),
+        started("b"),
+        ItemDone(item=result("a")),
+        ItemDone(item=result("b", "Error: no.", is_error=True)),
+    )
+
+    assert kinds(frames) == [
+        *["output_item.added", "mcp_call.in_progress"],
+        *["mcp_call_arguments.delta", "mcp_call_arguments.done"],
+        *["output_item.added", "mcp_call.in_progress"],
+        *["mcp_call_arguments.delta", "mcp_call_arguments.done"],
+        *["mcp_call.completed", "output_item.done", "mcp_call.failed", "output_item.done"],
+    ]
+    assert [frame["output_index"] for frame in frames] == [0] * 4 + [1] * 4 + [0, 0, 1, 1]
+    shown = events.completed(USAGE, now=20)[-1]["response"]["output"]
+    assert [(item["type"], item["status"]) for item in shown] == [
+        ("mcp_call", "completed"),
+        ("mcp_call", "failed"),
+    ]
+    assert (shown[0]["output"], shown[0]["error"]) == ("42", None)
+    assert shown[1]["error"]["content"] == [{"type": "text", "text": "no."}]
+    assert not {"call_id", "is_error"} & {*shown[0]}
+
+
+def test_a_call_that_is_wrong_stands_before_later_ones_that_were_started():
+    events = events_of()
+    told(events, *[ItemDone(item=call(name)) for name in "abc"], started("a"), started("c"))
+    told(events, *[ItemDone(item=result(name)) for name in "abc"])
+
+    shown = events.completed(USAGE, now=20)[-1]["response"]["output"]
+
+    assert [item["name"] for item in shown] == ["a", "b", "c"]
+    assert [item.name for item in shown_items(events.output())] == ["a", "b", "c"]
+
+
+def test_a_call_that_waits_for_a_person_is_shown_when_it_is_made():
+    events = events_of()
+    pay = call("pay")
+    request = ApprovalRequest(
+        id="apr_1", call_id="pay", name="pay", arguments="{}", server_label="desk"
+    )
+
+    told(events, ItemDone(item=pay), ItemDone(item=call("a")), ItemDone(item=request))
+    told(events, started("a"), ItemDone(item=result("a")))
+    paused = events.paused(USAGE)[-1]["response"]["output"]
+    again = ResponseEvents(
+        RunSettings(response_id="resp_1", model="m", created_at=10),
+        number=events.number,
+        done=events.output(),
+    )
+    yes = ApprovalResponse(id="apa_1", approval_request_id="apr_1", approve=True)
+    frames = told(again, ItemDone(item=yes), started("pay"), ItemDone(item=result("pay")))
+
+    assert [item["type"] for item in paused] == ["mcp_approval_request", "mcp_call"]
+    assert paused[0] == {
+        "type": "mcp_approval_request",
+        "id": "apr_1",
+        "name": "pay",
+        "arguments": "{}",
+        "server_label": "desk",
+    }
+    done = frames[-1]
+    assert (done["output_index"], done["item"]["approval_request_id"]) == (3, "apr_1")
+
+
+def test_a_call_that_was_cut_says_so_in_the_stream_and_in_the_table():
+    events = events_of()
+    told(events, ItemDone(item=call("a")), started("a"))
+
+    frames = events.incomplete(USAGE, reason="cancelled", now=20)
+
+    assert kinds(frames) == ["mcp_call.failed", "output_item.done", "incomplete"]
+    (kept,) = shown_items(events.output())
+    assert shown_json(kept) == frames[-1]["response"]["output"][0]
+    assert kept.error == "The run was stopped before the tool had answered."
+
+
+def test_calls_of_earlier_versions_are_shown_as_the_agents():
+    old = [call("a", label=""), result("a", is_error=None), call("b", label="")]
+
+    shown = shown_items(old)
+
+    assert [(item.name, kind_of(item)) for item in shown] == [
+        ("a", "mcp_call"),
+        ("b", "function_call"),
+    ]
+
+
+def test_a_call_of_the_client_stays_its_own_though_a_note_answers_it():
+    noted = [call("a", label=""), result("a", "Error: Stopped.", is_error=True)]
+
+    assert list(map(kind_of, shown_items(noted))) == ["function_call", "function_call_output"]
+
+
+@given(st.permutations("abc"), st.sets(st.sampled_from("abc")))
+def test_stream_and_table_agree_on_the_order_of_calls(names, made):
+    events = events_of()
+    told(events, *[ItemDone(item=call(name)) for name in names])
+    told(events, *[started(name) for name in names if name in made])
+    told(events, *[ItemDone(item=result(name)) for name in names])
+
+    shown = events.completed(USAGE, now=20)[-1]["response"]["output"]
+
+    assert shown == [shown_json(item) for item in shown_items(events.output())]
+
+
+def test_what_is_rebuilt_of_a_call_is_what_was_streamed():
+    events, again = events_of(), events_of()
+    frames = told(events, ItemDone(item=call("a")), started("a"), ItemDone(item=result("a")))
+
+    rebuilt = [frame for item in shown_items(events.output()) for frame in again.whole(item)]
+
+    assert rebuilt == frames

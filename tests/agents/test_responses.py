@@ -187,7 +187,7 @@ async def test_a_failed_engine_is_an_error_of_the_whole_response(gateway, acme, 
 
     answer = await respond(gateway, acme)
 
-    assert (answer.status, answer.error["type"]) == (502, "upstream_error")
+    assert (answer.status, answer.error["type"]) == (502, "server_error")
     row = await in_database(Run.objects.get)
     assert (row.state, row.error["code"]) == ("failed", "upstream_broken")
 
@@ -198,7 +198,7 @@ async def test_a_failed_engine_ends_a_stream_with_one_failed_event(gateway, acme
     frames = frames_of(await respond(gateway, acme, stream=True))
 
     assert frames[-1]["type"] == "response.failed"
-    assert frames[-1]["response"]["error"]["code"] == "upstream_broken"
+    assert frames[-1]["response"]["error"]["reason"] == "upstream_broken"
 
 
 async def test_a_limit_of_tokens_makes_it_incomplete(gateway, acme):
@@ -348,3 +348,14 @@ async def test_many_runs_at_once_each_get_their_own_words(gateway, acme, engine)
         " ".join(f"tok{n}" for n in range(10))
     }
     assert len(await ledger(rows=40)) == 40
+
+
+@pytest.mark.parametrize("door", ["compact", "input_tokens"])
+async def test_doors_that_others_have_are_not_there(gateway, acme, door):
+    for ask in (gateway.get(acme, f"/v1/responses/{door}"), respond_at(gateway, acme, door)):
+        answer = await ask
+        assert (answer.status, answer.error["code"]) == (404, "not_found")
+
+
+def respond_at(gateway, member, door):
+    return gateway.post(member, f"/v1/responses/{door}", json={"model": "tiny", "input": "x"})

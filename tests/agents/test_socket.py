@@ -203,7 +203,7 @@ async def test_a_failing_engine_is_told_and_the_socket_goes_on(gateway, acme, en
         *_, last = await client.hear_until(*TERMINAL)
 
     assert failed[-1]["type"] == "response.failed"
-    assert failed[-1]["response"]["error"]["code"] == "upstream_broken"
+    assert failed[-1]["response"]["error"]["reason"] == "upstream_broken"
     assert last["type"] == "response.completed"
 
 
@@ -263,7 +263,10 @@ WRONG = {
         "invalid_parameter",
     ),
     "a number": ('{"type": "response.create", "model": 7, "input": "x"}', "invalid_parameter"),
-    "no such state": (json.dumps({**CREATE, "previous_response_id": "r"}), "not_found"),
+    "no such state": (
+        json.dumps({**CREATE, "previous_response_id": "r"}),
+        "previous_response_not_found",
+    ),
     "two states": (
         json.dumps({**CREATE, "previous_response_id": "r", "conversation": "c"}),
         "invalid_parameter",
@@ -412,3 +415,55 @@ async def test_a_tenant_has_so_many_sockets_and_leaves_room_for_others(gateway, 
     async with socket(gateway, acme) as client:
         await client.say({"type": "ping"})
         assert (await client.hear())["type"] == "pong"
+
+
+async def test_it_is_also_where_openais_clients_look(gateway, acme):
+    async with socket(gateway, acme, path="/v1/responses") as client:
+        await client.say(CREATE)
+        frames = await client.hear_until(*TERMINAL)
+
+    assert frames[-1]["type"] == "response.completed"
+
+
+async def test_a_response_that_is_not_stored_goes_on_on_its_own_socket(gateway, acme, engine):
+    engine.behave(Behaviour(script=("One.",)), Behaviour(script=("Two.",)))
+    unstored = {**CREATE, "store": False}
+    async with socket(gateway, acme) as client, socket(gateway, acme) as other:
+        await client.say(unstored)
+        first = (await client.hear_until(*TERMINAL))[-1]["response"]
+        follow = {**unstored, "input": "And?", "previous_response_id": first["id"]}
+        await client.say(follow)
+        second = (await client.hear_until(*TERMINAL))[-1]["response"]
+        await other.say(follow)
+        error = await other.hear()
+
+    assert second["previous_response_id"] == first["id"]
+    sent = engine.records.last.body["messages"]
+    assert [message["content"] for message in sent] == ["hello", "One.", "And?"]
+    assert error["error"]["code"] == "previous_response_not_found"
+    assert error["error"]["param"] == "previous_response_id"
+
+
+async def test_responses_of_a_lane_are_told_one_after_the_other(gateway, acme, engine):
+    engine.behave(Behaviour(tokens=5, token_seconds=0.05))
+    async with socket(gateway, acme) as client:
+        for _ in range(3):
+            await client.say({**CREATE, "stream_id": "a"})
+        frames = []
+        for _ in range(3):
+            frames += await client.hear_until(*TERMINAL)
+
+    named = [frame["response"]["id"] for frame in frames if "response" in frame]
+    assert len(set(named)) == 3
+    assert named == sorted(named, key=list(dict.fromkeys(named)).index), "no two are mixed"
+
+
+async def test_a_socket_of_an_hour_says_why_it_ends(gateway, acme, monkeypatch):
+    monkeypatch.setattr("agents.doors.socket.LONGEST_LIFE_SECONDS", 0.5)
+
+    async with socket(gateway, acme) as client:
+        error = await client.hear(seconds=10)
+        code = await client.closed_with()
+
+    assert error["error"]["code"] == "websocket_connection_limit_reached"
+    assert (error["status"], code) == (400, 1012)

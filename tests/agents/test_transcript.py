@@ -78,3 +78,22 @@ def test_what_only_we_say_is_shown_too():
 
     assert entries[0].heading.startswith("Summary")
     assert entries[1].heading == "Approval asked for"
+
+
+def test_a_call_that_the_agent_executed_is_one_entry_with_its_result():
+    body = {"name": "calc", "arguments": '{"a": 1}', "output": "42", "error": None}
+    failed = {**body, "output": None, "error": "no"}
+
+    first, second = transcript_of([said("mcp_call", **body), said("mcp_call", **failed)])
+
+    assert (first.heading, first.result) == ("Tool call: calc", "42")
+    assert second.result == "Error: no"
+
+
+def test_a_refusal_and_reasoning_can_be_read():
+    refusal = {"role": "assistant", "content": [{"type": "refusal", "refusal": "I cannot."}]}
+    thought = {"summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]}
+
+    first, second = transcript_of([said("message", **refusal), said("reasoning", **thought)])
+
+    assert (first.text, second.text, second.heading) == ("I cannot.", "Hm.", "Reasoning")

@@ -46,8 +46,7 @@ def kinds(response):
 
 
 WHOLE = [
-    *("function_call", "tenantry:approval_request", "tenantry:approval_response"),
-    *("function_call_output", "message"),
+    *("mcp_approval_request", "mcp_approval_response", "mcp_call", "message"),
 ]
 
 
@@ -59,7 +58,7 @@ async def test_a_run_waits_held_by_nobody_and_says_so(gateway, acme, engine):
         "incomplete",
         {"reason": "approval_required"},
     )
-    assert kinds(waiting) == WHOLE[:2]
+    assert kinds(waiting) == WHOLE[:1]
     row = await run_reaches(waiting["id"], "requires_approval")
     assert (row.worker, row.lease_until, row.steps) == ("", None, 1)
     assert row.prompt_tokens > 0
@@ -93,14 +92,15 @@ async def test_an_allowed_call_is_made_and_the_run_ends_as_any_other(gateway, ac
     }
     done = await seen_until(gateway, acme, waiting["id"], "completed")
     assert kinds(done) == WHOLE
-    assert (done["output"][3]["output"], output_text(done)) == ("42", "It is 42.")
+    assert (done["output"][2]["output"], output_text(done)) == ("42", "It is 42.")
     row = await run_row(waiting["id"])
     assert (row.state, row.steps, row.tool_calls, row.checkpoint) == ("completed", 2, 1, "")
     sent = sum(record.usage_written["total_tokens"] for record in engine.records)
     assert done["usage"]["total_tokens"] == sent
     assert len(await ledger(rows=2)) == 2
     stored = await in_database(lambda: list(Item.objects.values_list("kind", flat=True)))
-    assert stored == ["message", *WHOLE]
+    assert stored == ["message", *(kind.replace("mcp_app", "tenantry:app") for kind in WHOLE)]
+    assert done["output"][2]["approval_request_id"] == request_of(waiting)
     approval = await in_database(Approval.objects.get)
     assert approval.resolved_by.startswith("key ")
 
@@ -112,7 +112,8 @@ async def test_a_refused_call_is_not_made_and_the_model_reads_why(gateway, acme,
     await decide(gateway, acme, waiting, approve=False, reason="too dear")
 
     done = await seen_until(gateway, acme, waiting["id"], "completed")
-    assert done["output"][3]["output"] == "Error: A person refused this call: too dear"
+    (part,) = done["output"][2]["error"]["content"]
+    assert part["text"] == "A person refused this call: too dear"
     told = [m["content"] for m in engine.records.last.body["messages"] if m["role"] == "tool"]
     assert told == ["Error: A person refused this call: too dear"]
 
@@ -173,10 +174,9 @@ async def test_two_calls_wait_until_both_are_decided(gateway, acme, engine):
     await decide(gateway, acme, waiting, approval=second, approve=False)
 
     done = await seen_until(gateway, acme, waiting["id"], "completed")
-    assert [item["output"] for item in done["output"] if "output" in item] == [
-        "42",
-        "Error: A person refused this call.",
-    ]
+    made, refused = [item for item in done["output"] if item["type"] == "mcp_call"]
+    assert (made["output"], refused["output"]) == ("42", None)
+    assert refused["error"]["content"][0]["text"] == "A person refused this call."
 
 
 @pytest.mark.usefixtures("helper")
@@ -296,7 +296,7 @@ async def test_a_session_of_the_simple_door_says_why_it_is_not_whole(gateway, ac
     await decide(gateway, acme, {"id": run.public_id}, approval=approval.public_id)
     await run_reaches(run.public_id, "completed")
     talk = await in_database(Conversation.objects.get)
-    assert await in_database(lambda: Item.objects.filter(conversation=talk).count()) == 6
+    assert await in_database(lambda: Item.objects.filter(conversation=talk).count()) == 5
 
 
 @pytest.mark.usefixtures("helper")
@@ -304,7 +304,8 @@ async def test_a_run_that_is_not_stored_cannot_wait(gateway, acme, engine):
     done = await pause(gateway, acme, store=False)
 
     assert done["status"] == "completed"
-    assert done["output"][3]["output"].endswith("Approvals cannot be asked for here.")
+    (why,) = done["output"][2]["error"]["content"]
+    assert why["text"].endswith("Approvals cannot be asked for here.")
 
 
 @pytest.mark.usefixtures("helper")

@@ -65,7 +65,8 @@ def test_every_protocol_can_tell_it(leaf):
     event = rendering.error_event(error)
     frame = rendering.error_frame(error)
 
-    assert body["error"]["code"] == leaf.code
+    assert body["error"]["code"] == (leaf.sdk_code or leaf.code)
+    assert body["error"].get("reason", leaf.code) == leaf.code
     assert event.startswith(b"event: error\n")
     assert json.loads(event.split(b"data: ")[1]) == body
     assert (frame["type"], frame["status"]) == ("error", leaf.status)

@@ -69,7 +69,7 @@ async def test_a_stream_that_breaks_ends_with_an_error_event(gateway, acme, engi
 
     if answer.status == 200:
         *_, error, done = answer.events
-        assert json.loads(error)["error"]["type"] == "upstream_error"
+        assert json.loads(error)["error"]["type"] == "server_error"
         assert done == "[DONE]"
     else:
         assert answer.status == 502

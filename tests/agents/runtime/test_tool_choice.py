@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents.runtime.tool_choice import offer_tools
-from inference.relay.parameters import FunctionTool, Tool
+from agents.runtime.tool_choice import offer_tools, with_allowed_tools
+from inference.relay.parameters import ChatRequest, FunctionTool, Tool
 from kernel.errors import InvalidParameter
 
 
@@ -35,6 +35,17 @@ ONE = {"type": "function", "function": {"name": "b"}}
             "required",
         ),
         ({"type": "allowed_tools", "tools": []}, [], "auto"),
+        ({"type": "allowed_tools", "tools": [{"type": "function", "name": "a"}]}, ["a"], "auto"),
+        (
+            {"type": "allowed_tools", "allowed_tools": {"mode": "required", "tools": [ONE]}},
+            ["b"],
+            "required",
+        ),
+        (
+            {"type": "allowed_tools", "mode": None, "tools": [{"type": "mcp", "name": "a"}]},
+            ["a"],
+            "auto",
+        ),
     ],
 )
 def test_a_choice_is_told_to_engines_in_their_words(choice, names, told):
@@ -74,3 +85,29 @@ def test_a_name_is_taken_once():
 def test_what_must_be_called_must_be_there():
     with pytest.raises(InvalidParameter):
         offered("required", ours=(), theirs=())
+
+
+def test_what_is_required_must_be_there():
+    with pytest.raises(InvalidParameter):
+        offered({"type": "allowed_tools", "tools": [], "mode": "required"})
+
+
+@pytest.mark.parametrize("form", ["responses", "chat"])
+def test_a_chat_request_is_narrowed_to_the_tools_that_are_allowed(form):
+    listed = [{"type": "function", "function": {"name": "b"}}]
+    inner = {"mode": "required", "tools": listed}
+    choice = {
+        "type": "allowed_tools",
+        **(inner if form == "responses" else {"allowed_tools": inner}),
+    }
+    request = ChatRequest(model="m", messages=[], tools=tools("a", "b"), tool_choice=choice)
+
+    narrowed = with_allowed_tools(request)
+
+    assert [tool.function.name for tool in narrowed.tools] == ["b"]
+    assert narrowed.tool_choice == "required"
+
+
+def test_any_other_choice_of_a_chat_request_is_left_to_the_engine():
+    request = ChatRequest(model="m", messages=[], tools=tools("a"), tool_choice=ONE)
+    assert with_allowed_tools(request) is request
