@@ -8,7 +8,7 @@
   x SlugTaken, KeyNotActive
   x PlanInUse, LimitExists, TopUpDiffers, WindowOver, TooManyInvitations
 * RateLimited
-  x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted
+  x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted, LockedOut
 * Overloaded
   x KeysUnavailable    PostgreSQL is away and the key is not known here yet
   x LimitsUnknown      PostgreSQL is away and the tenant's limits are not known here yet
@@ -139,6 +139,12 @@ class QuotaExhausted(RateLimited):
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         return [*super().headers(), (b"x-should-retry", b"false")]
+
+
+class LockedOut(RateLimited):
+    """Too many wrong passwords for this name from your address. Wait until Retry-After."""
+
+    code = "locked_out"
 
 
 class LimitsUnknown(Overloaded):

@@ -1,18 +1,22 @@
 """How the management API pages, and how it tells failures: in the same shape as the gateway."""
 
+import logging
 from typing import Any
 
+from django.core.exceptions import RequestDataTooBig
 from django.core.exceptions import ValidationError as ModelValidationError
+from django.db import DataError
 from django.db.models import ProtectedError
-from django.http import Http404, HttpRequest, JsonResponse
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.views.decorators.csrf import csrf_exempt
+from django.views.defaults import bad_request
 from rest_framework import exceptions
-from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
 from rest_framework.views import exception_handler, set_rollback
 
 from agents.doors.rendering import error_object
 from kernel.errors import (
+    BodyTooLarge,
     Conflict,
     Denied,
     InvalidJson,
@@ -20,17 +24,16 @@ from kernel.errors import (
     MethodNotAllowed,
     NotFound,
     PlatformError,
+    Rejected,
     Unauthenticated,
 )
+from tenants.api.pages import ListPages
+
+log = logging.getLogger(__name__)
 
 
-class Pages(CursorPagination):
-    """Pages that stay right while rows are added: newest first."""
-
-    ordering = "-pk"
-    page_size = 50
-    max_page_size = 200
-    page_size_query_param = "page_size"
+class Pages(ListPages):
+    """Of lists that say nothing else."""
 
 
 def answer_failure(failure: Exception, context: dict[str, Any]) -> Response | None:
@@ -57,13 +60,31 @@ class OtherRefusal(PlatformError):
     kind = "invalid_request_error"
 
 
-@csrf_exempt
+@csrf_exempt  # so that every method is told the same, and not of a missing cookie
 def answer_unknown(request: HttpRequest) -> JsonResponse:
     """An address that the management API does not have."""
-    return JsonResponse(error_object(NotFound("There is no such address here.")), status=404)
+    return answer_error(NotFound("There is no such address here."))
 
 
-def as_platform_error(  # noqa: PLR0911 - a table
+def answer_broken_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Django's page for a request that it cannot read; JSON for the API."""
+    if is_for_scripts(request):
+        is_large = isinstance(exception, RequestDataTooBig)
+        return answer_error(BodyTooLarge() if is_large else Rejected())
+    return bad_request(request, exception)
+
+
+def answer_error(error: PlatformError) -> JsonResponse:
+    """The error of the management API outside of its views."""
+    headers = {name.decode(): value.decode() for name, value in error.headers()}
+    return JsonResponse(error_object(error), status=error.status, headers=headers)
+
+
+def is_for_scripts(request: HttpRequest) -> bool:
+    return request.path_info.startswith(("/api/v1/", "/internal/v1/"))
+
+
+def as_platform_error(  # noqa: C901, PLR0911 - a table
     failure: Exception, *, view: Any = None
 ) -> PlatformError | None:
     """The leaf of our tree that says what Django or DRF mean."""
@@ -86,6 +107,10 @@ def as_platform_error(  # noqa: PLR0911 - a table
         case ProtectedError():
             names = ", ".join(sorted({str(row) for row in failure.protected_objects})[:10])
             return Conflict(f"Still in use by: {names}.")
+        case DataError():
+            # No field should let such a value through; the row is not written, whoever asks.
+            log.error("management API: PostgreSQL refused a value (%s)", failure)
+            return InvalidParameter("A value is too large, or has a form that cannot be stored.")
         case Http404() | exceptions.NotFound():
             return NotFound()
     return None

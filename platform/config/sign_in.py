@@ -1,5 +1,6 @@
 """The brake on guessing passwords: from where somebody asks, and what who is locked out reads."""
 
+from hashlib import sha256
 from ipaddress import IPv6Address, ip_network
 from typing import Any
 
@@ -8,9 +9,13 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
+from config.api import answer_error, is_for_scripts
 from config.client_address import client_address
+from tenants.errors import LockedOut
 
 TOO_MANY = 429
+MAX_NAME_CHARS = 150
+"""Of Django's user names."""
 OF_ONE_SITE = 64
 """Bits of an IPv6 address that a provider gives out; the others are the visitor's to choose."""
 
@@ -23,9 +28,29 @@ def visitors_address(request: HttpRequest) -> str | None:
     return None if address is None else str(address)
 
 
+def counted_name(_request: HttpRequest | None, credentials: dict[str, Any] | None) -> str | None:
+    """Under which name failures are counted: the one that was typed, as long as names can be.
+
+    A longer one is nobody's, and is counted by its beginning and a digest, since the column that
+    failures are kept in is bounded.
+    """
+    name = (credentials or {}).get("username")
+    if name is None:
+        return None
+    text = str(name).replace("\0", "\N{REPLACEMENT CHARACTER}")
+    if len(text) <= MAX_NAME_CHARS:
+        return text
+    return f"{text[:MAX_NAME_CHARS]}#{sha256(text.encode(errors='replace')).hexdigest()[:16]}"
+
+
 def answer_locked_out(request: HttpRequest, _response: Any, _credentials: Any) -> HttpResponse:
-    """The page in place of the login: when to try again, and who can help before."""
+    """The page in place of the login: when to try again, and who can help before.
+
+    A script gets the error of the management API.
+    """
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
+    if is_for_scripts(request):
+        return answer_error(LockedOut(retry_after=seconds))
     context = {
         **admin.site.each_context(request),
         "title": "Locked out",

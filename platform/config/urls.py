@@ -8,7 +8,9 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from config import health
 from config.api import answer_unknown
 
+handler400 = "config.api.answer_broken_request"
 handler500 = "config.outages.answer_server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
@@ -16,7 +18,7 @@ urlpatterns = [
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("internal/v1/", include("inference.api.internal_urls")),
-    re_path("^internal/", answer_unknown),
+    re_path("^(?:api/v1|internal)(?:/|$)", answer_unknown),
     path("healthz", health.alive),
     path("health", health.alive),
     path("readyz", health.ready),

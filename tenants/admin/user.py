@@ -15,6 +15,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from kernel.display import BADGES
 from tenants import services
 from tenants.models import User
+from tenants.operator_tokens import end_tokens
 from tenants.sign_in_locks import unlock_user
 
 # Rights come from being an operator or from memberships; a third way would confuse.
@@ -51,7 +52,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         ("Rights", {"fields": ("is_active", "is_superuser")}),
         ("Dates", {"fields": ("last_login", "date_joined")}),
     )
-    actions = ("unlock",)
+    actions = ("unlock", "revoke_tokens")
     list_per_page = 50
     show_full_result_count = False
     when_empty = "Add a person, then give them a role in a tenant, or make them an operator."
@@ -86,3 +87,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
         unlocked = [user.username for user in users if unlock_user(user=user)]
         told = f"{', '.join(unlocked)}: may try again." if unlocked else "Nobody was locked out."
         self.message_user(request, told)
+
+    @action(description="Revoke all their API tokens")
+    def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:
+        revoked = sum(end_tokens(user) for user in users)
+        self.message_user(request, f"Revoked API tokens: {revoked}.")

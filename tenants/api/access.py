@@ -14,6 +14,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from kernel.errors import InvalidParameter
 from tenants import auditing
+from tenants.api.parser import check_storable
 from tenants.errors import RoleTooLow
 from tenants.models import Membership, Tenant, User
 from tenants.roles import find_tenant, membership_of
@@ -58,6 +59,9 @@ class ApiViewSet(GenericViewSet[M]):
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
+        for name, values in request.query_params.lists():
+            if any("\0" in value for value in values):
+                raise InvalidParameter("Null characters are not allowed.", param=name)
         auditing.name_actor(acting_user(request))
 
     def told(
@@ -70,7 +74,10 @@ class ApiViewSet(GenericViewSet[M]):
         context = self.get_serializer_context()
         body = serializer(data=self.request.data, context=context, partial=partial)
         body.is_valid(raise_exception=True)
-        return dict(body.validated_data)
+        told = dict(body.validated_data)
+        # Fields of numbers also take texts, such as "NaN".
+        check_storable(told)
+        return told
 
     def show(self, row: M, *, code: int = status.HTTP_200_OK) -> Response:
         return Response(self.get_serializer(row).data, status=code)

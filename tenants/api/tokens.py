@@ -3,17 +3,21 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema, extend_schema_view
 from knox.models import get_token_model
 from rest_framework import serializers, status
-from rest_framework.authentication import BasicAuthentication, SessionAuthentication
+from rest_framework.authentication import SessionAuthentication
 from rest_framework.mixins import ListModelMixin
 from rest_framework.permissions import IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants.api.access import ApiViewSet, acting_user
-from tenants.api.authentication import OperatorTokenAuthentication
+from kernel.errors import Denied
+from tenants.api.access import ApiViewSet, acting_user, is_operator
+from tenants.api.authentication import OperatorTokenAuthentication, PasswordAuthentication
+from tenants.api.pages import ListPages
+from tenants.models import User
+from tenants.operator_tokens import end_token
 
 AuthToken = get_token_model()
 
@@ -40,21 +44,40 @@ class IssuedTokenSerializer(TokenSerializer):
         fields = (*TokenSerializer.Meta.fields, "token")
 
 
+class TokenPages(ListPages):
+    """By time: the primary key of a token is its digest, which no cursor may show."""
+
+    ordering = ("-created", "-token_key")
+
+
+WHOSE = OpenApiParameter(
+    "user", str, description="Whose tokens are meant. Operators name anybody, others themselves."
+)
+
+
+@extend_schema_view(list=extend_schema(parameters=[WHOSE]))
 class TokensViewSet(ListModelMixin, ApiViewSet[Any]):
     serializer_class = TokenSerializer
+    pagination_class = TokenPages
     permission_classes = (IsAuthenticated,)
     lookup_field = "token_key"
     lookup_value_regex = r"[A-Za-z0-9_]+"
 
     def get_authenticators(self) -> list[Any]:
         """A token cannot make another one: whoever stole it would keep it for ever."""
-        people = [BasicAuthentication(), SessionAuthentication()]
+        people = [PasswordAuthentication(), SessionAuthentication()]
         is_new = self.request is not None and self.request.method == "POST"
         return people if is_new else [OperatorTokenAuthentication(), *people]
 
     def get_queryset(self) -> QuerySet[Any]:
-        mine: QuerySet[Any] = AuthToken.objects.filter(user=acting_user(self.request))
-        return mine
+        whose: User | None = acting_user(self.request)
+        name = self.request.query_params.get("user")
+        if name is not None and name != acting_user(self.request).get_username():
+            if not is_operator(self.request):
+                raise Denied("Only operators see other people's tokens.")
+            whose = User.objects.filter(username=name).first()
+        rows: QuerySet[Any] = AuthToken.objects.filter(user=whose).select_related("user")
+        return rows
 
     @extend_schema(request=None, responses={201: IssuedTokenSerializer})
     def create(self, request: Request) -> Response:
@@ -62,8 +85,8 @@ class TokensViewSet(ListModelMixin, ApiViewSet[Any]):
         row, text = AuthToken.objects.create(user=request.user)
         return self.show_new(row, token=text)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(parameters=[WHOSE], responses={204: None})
     def destroy(self, request: Request, token_key: str) -> Response:
-        """Revoke one of your tokens, by its id."""
-        self.get_object().delete()
+        """Revoke a token by its id: one of yours, or for operators, one of `?user=`."""
+        end_token(self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)

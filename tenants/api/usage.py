@@ -9,12 +9,12 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
-from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kernel.errors import NotFound
 from tenants.api.access import WHICH_TENANT, TenantViewSet, is_operator
+from tenants.api.pages import ListPages
 from tenants.models import UsageEvent
 from tenants.reports import report_usage
 from tenants.request_search import find_event
@@ -87,13 +87,10 @@ SUMMARY = (
 )
 
 
-class UsagePages(CursorPagination):
+class UsagePages(ListPages):
     """Newest first, along the index of the ledger."""
 
     ordering = ("-started_at", "-pk")
-    page_size = 50
-    max_page_size = 200
-    page_size_query_param = "page_size"
 
 
 @extend_schema(parameters=[WHICH_TENANT])

@@ -1,10 +1,13 @@
 """People: users of the console, and what each may do for which tenant."""
 
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
-from django.db import models
+from django.db import models, transaction
 from django.db.models import Q
 from django.utils import timezone
 
+from tenants.operator_tokens import end_tokens
 from tenants.scoping import TenantManager, TenantOwned
 
 
@@ -24,6 +27,22 @@ class User(AbstractUser):
 
     class Meta(AbstractUser.Meta):
         pass
+
+    def set_unusable_password(self) -> None:
+        super().set_unusable_password()
+        self._lost_password = True
+
+    def save(self, *args: Any, **kwargs: Any) -> None:
+        """Whoever knew an old password must not go on with a token that they made by it."""
+        # Django sets `_password` for a new password, and not for a new hash of the same one.
+        changes = self.pk and (
+            getattr(self, "_password", None) is not None or getattr(self, "_lost_password", False)
+        )
+        with transaction.atomic():
+            super().save(*args, **kwargs)
+            if changes:
+                end_tokens(self)
+        self._lost_password = False
 
 
 class Membership(TenantOwned):

@@ -1,5 +1,6 @@
 """Settings of the console: the Django admin, the management API, Celery."""
 
+import os
 from datetime import timedelta
 
 from csp.constants import NONE, SELF, UNSAFE_EVAL, UNSAFE_INLINE
@@ -12,6 +13,11 @@ from config.settings.base import *  # noqa: F403 - Django's idiom for layered se
 from config.settings.base import BASE_DIR, CONSOLE_URL, DATABASES, IS_LOCAL, REDIS_URL, env
 
 PLANE = "console"
+
+# The gateway's, in an environment that both share: with it, what is imported below would serve the
+# gateway's metrics in the place of the console's.
+for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
+    os.environ.pop(name, None)
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
@@ -94,6 +100,7 @@ AXES_COOLOFF_TIME = timedelta(
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "config.sign_in.visitors_address"
+AXES_USERNAME_CALLABLE = "config.sign_in.counted_name"
 AXES_LOCKOUT_CALLABLE = "config.sign_in.answer_locked_out"
 # Sign-ins are kept nowhere else: only failures, until they are forgotten.
 AXES_DISABLE_ACCESS_LOG = True
@@ -190,7 +197,7 @@ REST_FRAMEWORK = {
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "config.api.answer_failure",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_PARSER_CLASSES": ["tenants.api.parser.StorableJsonParser"],
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
     "TEST_REQUEST_DEFAULT_FORMAT": "json",
 }

@@ -1,0 +1,34 @@
+"""Tokens of the management API: they end with their owner's password, or when somebody says so."""
+
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Model, QuerySet
+
+from kernel.audit import note_use
+
+
+def tokens_of(user: Model) -> "QuerySet[Any]":
+    # The gateway, which also loads the tables of users, has no such tokens.
+    from knox.models import get_token_model
+
+    rows: QuerySet[Any] = get_token_model().objects.filter(user=user)
+    return rows
+
+
+@transaction.atomic
+def end_tokens(user: Model) -> int:
+    """Revoke all tokens of a person, and note that. Returns how many there were."""
+    rows = tokens_of(user)
+    ended: int = rows.count()
+    if ended:
+        rows.delete()
+        note_use(user, act="API tokens", told=f"revoked: {ended}")
+    return ended
+
+
+def end_token(token: Any) -> None:
+    """Revoke one token, and note that."""
+    with transaction.atomic():
+        note_use(token.user, act="API token", told=f"revoked: {token.token_key}")
+        token.delete()
