@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 
 import redis
 from celery import shared_task
@@ -17,13 +18,14 @@ from agents.run_store import bury_dead_runs
 from agents.runtime.run_rows import KnownRun
 from agents.waiting_runs import expire_waiting
 from kernel.redis import connect
+from tenants.walks import walk_tenants
 
 log = logging.getLogger(__name__)
 
 MOST_DAYS_TO_DECIDE = timedelta(days=7)
-SECONDS_TO_START = 600
-SECONDS_TO_JUDGE = 60
-"""A task that nobody took by then is dropped: the next look finds the same."""
+MAX_ERASE_SECONDS = 200
+"""Below Celery's limit for a task; a tenant in the middle is finished."""
+MAX_JUDGE_SECONDS = 40
 
 
 @shared_task(ignore_result=True)
@@ -67,13 +69,9 @@ def tell_ends(runs: Sequence[KnownRun]) -> None:
 @shared_task(ignore_result=True)
 def erase_what_expired(**_future: object) -> None:
     """Keep to the retention of every tenant that has one."""
-    for tenant_id in erasure.tenants_with_retention():
-        erase_expired.apply_async((tenant_id,), expires=SECONDS_TO_START)
-
-
-@shared_task(ignore_result=True)
-def erase_expired(tenant_id: int, **_future: object) -> None:
-    erasure.erase_expired(tenant_id, now=timezone.now())
+    look = partial(erasure.erase_expired, now=timezone.now())
+    tenants = erasure.tenants_with_retention()
+    walk_tenants("erase_what_expired", tenants, look, max_seconds=MAX_ERASE_SECONDS)
 
 
 @shared_task(ignore_result=True)
@@ -84,11 +82,13 @@ def finish_erasures(**_future: object) -> int:
 
 @shared_task(ignore_result=True)
 def judge_rollouts(**_future: object) -> None:
-    """Compare every candidate with what is served, each in a task of its own."""
-    for tenant_id, rollout_id in rollout_evaluation.running_rollouts():
-        judge_rollout.apply_async((tenant_id, rollout_id), expires=SECONDS_TO_JUDGE)
+    """Compare every candidate with what is served."""
+    running = rollout_evaluation.running_rollouts()
+    tenants = {tenant_id for tenant_id, _ in running}
 
+    def judge(tenant_id: int) -> None:
+        for owner_id, rollout_id in running:
+            if owner_id == tenant_id:
+                rollout_evaluation.judge_rollout(tenant_id=tenant_id, rollout_id=rollout_id)
 
-@shared_task(ignore_result=True)
-def judge_rollout(tenant_id: int, rollout_id: int, **_future: object) -> bool:
-    return rollout_evaluation.judge_rollout(tenant_id=tenant_id, rollout_id=rollout_id)
+    walk_tenants("judge_rollouts", tenants, judge, max_seconds=MAX_JUDGE_SECONDS)

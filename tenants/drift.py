@@ -4,12 +4,14 @@ Only upward: who was told that a quota is used up is not told otherwise by a rep
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 
 from django.db import connection
 
 from kernel import metrics
+from kernel.stored_counts import add_count
 from tenants.admission.limits import CounterState
 from tenants.models import QuotaUsage
 from tenants.scoping import tenant_scope
@@ -30,16 +32,37 @@ def reconcile_tenant(tenant_id: int, *, now: datetime) -> int:
 
     Raises OperationalError and RedisError; then the next call begins again.
     """
-    from tenants import live, reconciliation
-    from tenants.live_state import fetch_live
+    from tenants import reconciliation
 
     counters = reconciliation.raise_counters(now=now, tenant_id=tenant_id)
+    return note_drift(tenant_id, counter=len(counters)) + reconcile_copies(tenant_id, now=now)
+
+
+def reconcile_counters(*, now: datetime) -> int:
+    """Repair the open counters of all tenants in PostgreSQL. Returns how many drifted.
+
+    Reads what was written to the ledger since the last call, for all tenants together.
+    """
+    from tenants import reconciliation
+
+    drifts = Counter(each.key.tenant_id for each in reconciliation.raise_counters(now=now))
+    return sum(note_drift(tenant_id, counter=number) for tenant_id, number in drifts.items())
+
+
+def reconcile_copies(tenant_id: int, *, now: datetime) -> int:
+    """Bring Redis in step with a tenant's counters in PostgreSQL. Returns how many were wrong.
+
+    Raises OperationalError and RedisError; then the next call begins again.
+    """
+    from tenants import live
+    from tenants.live_state import fetch_live
+
     # Redis is read first: of two that are in step, it can only be the older one then.
     copies = {key: (each.used, each.version) for key, each in fetch_live(tenant_id).windows.items()}
     wrong = outdo_wrong_copies(copies, open_states(tenant_id, now=now))
     live.push_states(open_states(tenant_id, now=now))
     holds = live.recount(tenant_id)
-    return note_drift(tenant_id, counter=len(counters), copy=wrong, hold=len(holds))
+    return note_drift(tenant_id, copy=wrong, hold=len(holds))
 
 
 def reconcile_hours(*, now: datetime) -> int:
@@ -95,7 +118,7 @@ def is_wrong(state: CounterState, *, used: int | None, version: int | None) -> b
 def note_drift(tenant_id: int, **drifts: int) -> int:
     """Count and log what drifted, by kind. Tenant 0 stands for all."""
     for kind, number in drifts.items():
-        metrics.ledger_drift.labels(kind).inc(number)
         if number:
+            add_count(metrics.ledger_drift, kind, number)
             log.error("%d sums of tenant %d drifted and were repaired: %s", number, tenant_id, kind)
     return sum(drifts.values())

@@ -1,12 +1,17 @@
 """Telling recipients: an event becomes a notice for each, and each is delivered by itself."""
 
 import logging
-from collections.abc import Mapping
+import time
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
 import msgspec
 from django.core.mail import send_mail
 from django.db import transaction
+from django.db.models import Window
+from django.db.models.functions import RowNumber
+from django.utils import timezone
 
 from kernel.egress import EgressFailed, Request, fetch_now
 from kernel.errors import PlatformError
@@ -20,8 +25,10 @@ log = logging.getLogger(__name__)
 
 RESET = "quota.reset"
 SUCCESSES = range(200, 300)
-AT_ONCE = 1000
+MAX_AT_ONCE = 1000
 """Notices that one look finds; the others are found by the next."""
+MAX_OF_ONE_RECIPIENT = 20
+"""Of those. A recipient with thousands that never answers must not hide all others."""
 
 
 def note_event(
@@ -31,34 +38,87 @@ def note_event(
 
     Asks inside a tenant scope. Beat delivers what is due, so nothing is lost by a crash.
     """
+    return note_events(kind, events=[told], tenant_id=tenant_id, now=now)
+
+
+def note_events(
+    kind: str, *, events: Sequence[Mapping[str, object]], tenant_id: int, now: datetime
+) -> list[Notice]:
+    """As `note_event`, for several events of one kind and tenant."""
     recipients = AlertRecipient.objects.filter(enabled=True)
     if kind == RESET:
         recipients = recipients.filter(on_reset=True)
-    event_id = new_id("evt")
-    body = {
-        "id": event_id,
+    everybody = list(recipients)
+    return Notice.objects.bulk_create(
+        Notice(
+            tenant_id=tenant_id,
+            recipient=recipient,
+            event_id=body["id"],
+            body=body,
+            next_try_at=now,
+        )
+        for body in (body_of(kind, told, tenant_id=tenant_id, now=now) for told in events)
+        for recipient in everybody
+    )
+
+
+def body_of(
+    kind: str, told: Mapping[str, object], *, tenant_id: int, now: datetime
+) -> dict[str, Any]:
+    return {
+        "id": new_id("evt"),
         "type": kind,
         "created_at": now.isoformat(),
         "tenant_id": tenant_id,
         "data": dict(told),
     }
-    return Notice.objects.bulk_create(
-        Notice(
-            tenant_id=tenant_id,
-            recipient=recipient,
-            event_id=event_id,
-            body=body,
-            next_try_at=now,
-        )
-        for recipient in recipients
-    )
+
+
+def deliver_due(*, max_seconds: float) -> int:
+    """Try what is due, of every recipient the oldest first. Returns how many were delivered.
+
+    Begins no further try after `max_seconds`, and none for a recipient that failed just now.
+    """
+    ends = time.monotonic() + max_seconds
+    failing: set[int] = set()
+    delivered = 0
+    while took := deliver_some(failing, ends=ends):
+        delivered += took
+    return delivered
+
+
+def deliver_some(failing: set[int], *, ends: float) -> int:
+    """One look. Adds the recipients that failed to `failing`. Returns how many were delivered."""
+    due = due_notices(now=timezone.now())
+    recipients = recipients_of(notice_id for _, notice_id in due)
+    delivered = 0
+    for number, (tenant_id, notice_id) in enumerate(due):
+        if time.monotonic() >= ends:
+            log.warning("notices: left for the next time (left=%d)", len(due) - number)
+            return 0
+        recipient_id = recipients.get(notice_id, 0)
+        if recipient_id in failing:
+            continue
+        if deliver(tenant_id=tenant_id, notice_id=notice_id, now=timezone.now()):
+            delivered += 1
+        else:
+            failing.add(recipient_id)
+    return delivered
 
 
 def due_notices(*, now: datetime) -> list[tuple[int, int]]:
-    """Tenant and notice of what should be tried now, oldest first."""
+    """Tenant and notice of what should be tried now: all recipients by turns."""
+    rank = Window(RowNumber(), partition_by="recipient_id", order_by=("next_try_at", "pk"))
     with every_tenant():
-        rows = Notice.objects.due(now=now).order_by("next_try_at")
-        return list(rows.values_list("tenant_id", "pk")[:AT_ONCE])
+        rows = Notice.objects.due(now=now).annotate(rank=rank)
+        rows = rows.filter(rank__lte=MAX_OF_ONE_RECIPIENT).order_by("rank", "next_try_at", "pk")
+        return list(rows.values_list("tenant_id", "pk")[:MAX_AT_ONCE])
+
+
+def recipients_of(notice_ids: Iterable[int]) -> dict[int, int]:
+    with every_tenant():
+        rows = Notice.objects.filter(pk__in=list(notice_ids))
+        return dict(rows.values_list("pk", "recipient_id"))
 
 
 def deliver(*, tenant_id: int, notice_id: int, now: datetime) -> bool:

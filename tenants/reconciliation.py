@@ -12,13 +12,17 @@ from typing import Any, Literal
 from django.db import connection, transaction
 from django.db.backends.utils import CursorWrapper
 
+from tenants import ledger_checkpoint
 from tenants.ledger.counters import add_charges, add_hours
 from tenants.ledger.counting import SUMS, CounterKey, HourKey
 
 CLOCKS_APART = timedelta(hours=1)
 """A request belongs to the window it was admitted in by Redis' clock, and began by a gateway's."""
 ONE_AT_A_TIME = 7_365_201
-"""The number of the lock under which counters and hours are mended."""
+"""The number of the lock under which counters are mended and the checkpoint is moved."""
+
+HOURS_LOCK = 7_365_202
+"""That of hours, which nobody who mends counters waits for."""
 
 CHARGED = """
     SELECT event.tenant_id, charge.counter, charge."window", sum(charge.amount)::bigint AS amount
@@ -28,8 +32,18 @@ CHARGED = """
         AND (%(tenant_id)s::bigint IS NULL OR event.tenant_id = %(tenant_id)s)
     GROUP BY 1, 2, 3
 """
-COUNTERS_APART = f"""
-    WITH charged AS ({CHARGED})
+CHARGED_SINCE_CHECKPOINT = f"""
+    SELECT tenant_id, counter, "window", sum(amount)::bigint AS amount
+    FROM (
+        SELECT tenant_id, counter, "window", amount FROM tenants_chargedsum
+        WHERE %(tenant_id)s::bigint IS NULL OR tenant_id = %(tenant_id)s
+        UNION ALL
+        ({CHARGED.replace("WHERE", "WHERE event.id > %(through_id)s AND")})
+    ) AS charged
+    GROUP BY 1, 2, 3
+"""  # noqa: S608 - put together from constants
+APART = """
+    WITH charged AS ({charged})
     SELECT tenant_id, counter, "window", coalesce(charged.amount, 0), coalesce(counted.used, 0)
     FROM charged FULL JOIN (
         SELECT * FROM tenants_quotausage
@@ -39,7 +53,9 @@ COUNTERS_APART = f"""
         AND split_part("window", '-', 1)::bigint >= extract(epoch FROM %(starts)s::timestamptz)
         AND split_part("window", '-', 2)::bigint > extract(epoch FROM %(open_at)s::timestamptz)
     ORDER BY 1, 2, 3
-"""  # noqa: S608 - put together from constants
+"""
+COUNTERS_APART = APART.format(charged=CHARGED)
+COUNTERS_APART_BY_CHECKPOINT = APART.format(charged=CHARGED_SINCE_CHECKPOINT)
 FIRST_START = """
     SELECT to_timestamp(min(split_part("window", '-', 1)::bigint)) FROM tenants_quotausage
     WHERE ends_at > %(open_at)s AND (%(tenant_id)s::bigint IS NULL OR tenant_id = %(tenant_id)s)
@@ -132,12 +148,16 @@ def raise_counters(
 ) -> list[CounterDrift]:
     """Raise the counters that lack what the ledger charged; returns all that drifted.
 
-    Looks where `find_counter_drift` looks. Never lowers one: who was told that a quota is used up
-    is not told otherwise by a repair.
+    Looks where `find_counter_drift` looks, but reads only the ledger's rows behind the checkpoint,
+    which it moves on. Never lowers a counter: who was told that a quota is used up is not told
+    otherwise by a repair.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        lock(cursor)
-        drift = list(counters_apart(cursor, now=now, tenant_id=tenant_id, since=since))
+        lock(cursor, ONE_AT_A_TIME)
+        through_id = ledger_checkpoint.move_on(cursor, now=now)
+        drift = list(
+            counters_apart(cursor, now=now, tenant_id=tenant_id, since=since, through_id=through_id)
+        )
         add_charges(cursor, lacking_charges(drift))
     return drift
 
@@ -151,7 +171,7 @@ def find_hour_drift(*, since: datetime, until: datetime) -> list[HourDrift]:
 def rebuild_hours(*, since: datetime, until: datetime) -> list[HourDrift]:
     """Make hours add up to the ledger again; returns those that did not."""
     with transaction.atomic(), connection.cursor() as cursor:
-        lock(cursor)
+        lock(cursor, HOURS_LOCK)
         drift = list(hours_apart(cursor, since=since, until=until))
         # Sorted as everybody sorts them, which is not how PostgreSQL does.
         add_hours(cursor, {each.key: each.lacking for each in sorted(drift, key=by_key)})
@@ -168,20 +188,27 @@ def by_key(drift: HourDrift) -> HourKey:
     return drift.key
 
 
-def lock(cursor: CursorWrapper) -> None:
+def lock(cursor: CursorWrapper, number: int) -> None:
     """Wait until nobody else mends: the same difference must not be added twice."""
-    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [ONE_AT_A_TIME])
+    cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
 def counters_apart(
-    cursor: CursorWrapper, *, now: datetime, tenant_id: int | None, since: datetime | None
+    cursor: CursorWrapper,
+    *,
+    now: datetime,
+    tenant_id: int | None,
+    since: datetime | None,
+    through_id: int | None = None,
 ) -> Iterator[CounterDrift]:
-    asked: dict[str, Any] = {"tenant_id": tenant_id, "open_at": now}
+    """With `through_id` rows up to it are not read: their sums are kept."""
+    asked: dict[str, Any] = {"tenant_id": tenant_id, "open_at": now, "through_id": through_id}
     cursor.execute(FIRST_START, asked)
     (first,) = cursor.fetchone()
     starts = min(first or now, since or now)
     asked |= {"starts": starts, "since": starts - CLOCKS_APART, "until": now + CLOCKS_APART}
-    cursor.execute(COUNTERS_APART, asked)
+    statement = COUNTERS_APART if through_id is None else COUNTERS_APART_BY_CHECKPOINT
+    cursor.execute(statement, asked)
     for *columns, charged, used in cursor:
         yield CounterDrift(key=CounterKey(*columns), charged=charged, used=used)
 

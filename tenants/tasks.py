@@ -1,54 +1,47 @@
 """The timed work of this context.
 
-A job on the schedule looks for what is due, and hands every tenant to a task of its own, so that
-one that fails holds up nobody else. Rows say what is due and who has it: a task may come twice
-or hours late, and two schedulers may run at once.
+A job on the schedule looks for what is due and walks the tenants that it concerns, for a bounded
+time (`tenants.walks`). Rows say what is due and who has it: a task may come twice or hours late,
+and two schedulers may run at once.
 """
+
+from functools import partial
 
 from celery import shared_task
 from django.utils import timezone
 
 from tenants import alerts, drift, key_expiry, notices, orphans, resets
 from tenants.models import Tenant
+from tenants.walks import walk_tenants
 
-SECONDS_TO_START = 60
-"""A task that nobody took by then is dropped: the next look finds the same."""
+MAX_SECONDS_OF_A_MINUTE = 40
+"""For jobs that come every minute: two of a kind never walk at the same time."""
+MAX_RECONCILE_SECONDS = 150
+MAX_DELIVERY_SECONDS = 30
 
 
 @shared_task(ignore_result=True)
 def reset_due_quotas(**_future: object) -> None:
     """Close windows that are over, and open the next ones."""
-    for tenant_id in resets.tenants_to_reset(now=timezone.now()):
-        reset_quotas.apply_async((tenant_id,), expires=SECONDS_TO_START)
-
-
-@shared_task(ignore_result=True)
-def reset_quotas(tenant_id: int, **_future: object) -> int:
-    return resets.reset_quotas(tenant_id, now=timezone.now())
+    now = timezone.now()
+    due = resets.tenants_to_reset(now=now)
+    look = partial(resets.reset_quotas, now=now)
+    walk_tenants("reset_due_quotas", due, look, max_seconds=MAX_SECONDS_OF_A_MINUTE)
 
 
 @shared_task(ignore_result=True)
 def send_quota_alerts(**_future: object) -> None:
     """Tell of thresholds that were crossed."""
-    for tenant_id in alerts.tenants_to_alert(now=timezone.now()):
-        alert_tenant.apply_async((tenant_id,), expires=SECONDS_TO_START)
-
-
-@shared_task(ignore_result=True)
-def alert_tenant(tenant_id: int, **_future: object) -> int:
-    return alerts.alert_tenant(tenant_id, now=timezone.now())
+    now = timezone.now()
+    due = alerts.tenants_to_alert(now=now)
+    look = partial(alerts.alert_tenant, now=now)
+    walk_tenants("send_quota_alerts", due, look, max_seconds=MAX_SECONDS_OF_A_MINUTE)
 
 
 @shared_task(ignore_result=True)
 def deliver_notices(**_future: object) -> None:
     """Try what is due; a failed try is due again after a pause that doubles."""
-    for tenant_id, notice_id in notices.due_notices(now=timezone.now()):
-        deliver_notice.apply_async((tenant_id, notice_id), expires=SECONDS_TO_START)
-
-
-@shared_task(ignore_result=True, soft_time_limit=60)
-def deliver_notice(tenant_id: int, notice_id: int, **_future: object) -> bool:
-    return notices.deliver(tenant_id=tenant_id, notice_id=notice_id, now=timezone.now())
+    notices.deliver_due(max_seconds=MAX_DELIVERY_SECONDS)
 
 
 @shared_task(ignore_result=True)
@@ -60,19 +53,12 @@ def bill_orphans(**_future: object) -> int:
 @shared_task(ignore_result=True)
 def reconcile(**_future: object) -> None:
     """Compare every sum with the ledger, and repair it."""
-    reconcile_hours.apply_async(expires=SECONDS_TO_START)
-    for tenant_id in Tenant.objects.values_list("pk", flat=True):
-        reconcile_tenant.apply_async((tenant_id,), expires=SECONDS_TO_START)
-
-
-@shared_task(ignore_result=True)
-def reconcile_tenant(tenant_id: int, **_future: object) -> int:
-    return drift.reconcile_tenant(tenant_id, now=timezone.now())
-
-
-@shared_task(ignore_result=True)
-def reconcile_hours(**_future: object) -> int:
-    return drift.reconcile_hours(now=timezone.now())
+    now = timezone.now()
+    drift.reconcile_counters(now=now)
+    drift.reconcile_hours(now=now)
+    tenants = Tenant.objects.values_list("pk", flat=True)
+    look = partial(drift.reconcile_copies, now=now)
+    walk_tenants("reconcile", tenants, look, max_seconds=MAX_RECONCILE_SECONDS)
 
 
 @shared_task(ignore_result=True)

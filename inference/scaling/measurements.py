@@ -7,12 +7,16 @@ from collections.abc import Iterator
 from typing import Any
 
 from django.db import DatabaseError, InterfaceError
+from django.utils import timezone
 from prometheus_client import REGISTRY
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
 from inference.models import ModelPool, ScalingState
 
+MAX_LOOK_AGE_SECONDS = 60
+"""Pools are looked at every 15 seconds. Older looks are left out: what scales by them would follow
+a load that is over, and an absent series is taken for unknown."""
 STATES = ("ready", "unhealthy", "draining")
 
 
@@ -57,7 +61,9 @@ def families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]
 
 
 def look_up() -> list[tuple[str, dict[str, Any]]]:
-    """Each pool's last look. None while PostgreSQL is away: other metrics are served all the same.
+    """Each pool's last look, if it is fresh.
+
+    None while PostgreSQL is away: other metrics are served all the same.
 
     The shown JSON is ours.
     """
@@ -66,7 +72,12 @@ def look_up() -> list[tuple[str, dict[str, Any]]]:
         rows = list(ScalingState.objects.values_list("pool_id", "shown"))
     except (DatabaseError, InterfaceError):
         return []
-    return [(names[pool], shown) for pool, shown in rows if pool in names]
+    oldest = timezone.now().timestamp() - MAX_LOOK_AGE_SECONDS
+    return [
+        (names[pool], shown)
+        for pool, shown in rows
+        if pool in names and shown.get("at", 0.0) >= oldest
+    ]
 
 
 def register() -> None:

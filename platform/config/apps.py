@@ -20,10 +20,12 @@ class ConfigConfig(AppConfig):
         import tenants.auditing
         from config import celery  # noqa: F401 - binds `shared_task.delay` to our broker
         from inference.scaling import measurements
+        from kernel import stored_counts
 
         for context in (tenants, inference, agents):
             context.auditing.register()
         measurements.register()
+        stored_counts.register()
 
 
 class ConsoleAdminConfig(AdminConfig):

@@ -14,6 +14,26 @@ with configuration_errors_as_sentences():
     app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
+CRITICAL_QUEUE = "critical"
+"""Of short work that must begin within seconds. It has a worker of its own, so that it never waits
+behind work that walks thousands of tenants."""
+DEFAULT_QUEUE = "celery"
+CRITICAL_TASKS = (
+    "inference.tasks.expire_silent_endpoints",
+    "inference.tasks.probe_due_endpoints",
+    "inference.tasks.probe_completions",
+    "inference.tasks.evaluate_pools",
+    "tenants.tasks.bill_orphans",
+    "agents.tasks.end_dead_runs",
+    "config.tasks.sing",
+)
+# A worker that is started without `-Q` serves both.
+app.conf.task_queues = {
+    name: {"exchange": name, "binding_key": name} for name in (DEFAULT_QUEUE, CRITICAL_QUEUE)
+}
+app.conf.task_default_queue = DEFAULT_QUEUE
+app.conf.task_routes = {name: {"queue": CRITICAL_QUEUE} for name in CRITICAL_TASKS}
+
 
 def every(seconds: float, task: str) -> dict[str, object]:
     """A job that looks for what is due. One that nobody took in time is pointless: the next one
@@ -31,6 +51,7 @@ app.conf.beat_schedule = {
     "evaluate-pools": every(5, "inference.tasks.evaluate_pools"),
     "sum-up-samples": every(300, "inference.tasks.sum_up_samples"),
     "canary": every(15, "config.tasks.sing"),
+    "default-canary": every(60, "config.tasks.sing_in_default_queue"),
     "end-dead-runs": every(10, "agents.tasks.end_dead_runs"),
     "expire-approvals": every(60, "agents.tasks.expire_approvals"),
     "bill-orphans": every(10, "tenants.tasks.bill_orphans"),

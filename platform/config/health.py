@@ -10,13 +10,14 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
 
-from config.tasks import canary_age
+from config.tasks import DEFAULT_CANARY, canary_age
 from kernel.database import ensure_writable, let_go_of_database
 from kernel.health import Check, failure_name
 from kernel.postgres import limited_statements
 from kernel.redis import READY_KEY, READY_KEY_SECONDS, connect
 
 DEAF_SECONDS = 60
+DEFAULT_DEAF_SECONDS = 300
 CHECK_SECONDS = 1.5
 """For all checks together."""
 
@@ -56,13 +57,16 @@ def write_to_redis() -> None:
 
 
 def check_worker() -> Check:
-    """Whether Celery consumes. Not having one yet does not stop the console."""
+    """Whether Celery consumes both queues. Not having one yet does not stop the console."""
     try:
-        age = canary_age()
+        age, default_age = canary_age(), canary_age(DEFAULT_CANARY)
     except (redis.RedisError, OSError) as error:
         return Check(status="unknown", detail=error.__class__.__name__)
     if age is None or age > DEAF_SECONDS:
         return Check(status="down", detail="no task was consumed in the last minute")
+    # None: the first one comes a minute after the start.
+    if default_age is not None and default_age > DEFAULT_DEAF_SECONDS:
+        return Check(status="down", detail="no task of the default queue was consumed for minutes")
     return Check(status="up", detail=f"last task {age:.0f} s ago")
 
 

@@ -5,6 +5,8 @@ from django.core.cache import cache
 from django.utils import timezone
 
 CANARY = "canary"
+DEFAULT_CANARY = "canary:default"
+"""Of the queue in which longer work waits."""
 
 
 @shared_task(ignore_result=True)
@@ -13,9 +15,15 @@ def sing(**_future: object) -> None:
     cache.set(CANARY, timezone.now().timestamp(), timeout=None)
 
 
-def canary_age() -> float | None:
+@shared_task(ignore_result=True)
+def sing_in_default_queue(**_future: object) -> None:
+    """Note that a task of the default queue was consumed just now."""
+    cache.set(DEFAULT_CANARY, timezone.now().timestamp(), timeout=None)
+
+
+def canary_age(name: str = CANARY) -> float | None:
     """Seconds since a worker last consumed a task; None if nothing legible says so."""
-    last = cache.get(CANARY)
+    last = cache.get(name)
     if not isinstance(last, int | float):
         return None
     return max(0.0, timezone.now().timestamp() - last)

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from embedded.model import find_model
@@ -24,7 +25,8 @@ def stack_programs(
         console(plan),
         manage("gateway", "gateway"),
         manage("model", *model_arguments(plan)),
-        celery("worker", "--concurrency", "2", "--without-mingle", "--without-gossip"),
+        celery_worker("worker", queue="critical"),
+        celery_worker("worker-default", queue="celery"),
         celery("beat", "--schedule", str(plan.home.beat_schedule), "--pidfile="),
         watch(plan, servers=servers, reaper_pid=reaper_pid, started=started),
     ]
@@ -43,6 +45,13 @@ def manage(name: str, *arguments: str) -> Program:
 def celery(kind: str, *arguments: str) -> Program:
     command = (PYTHON, "-m", "celery", "-A", "config.celery", kind, "-l", "INFO", *arguments)
     return Program(name=kind, command=command)
+
+
+def celery_worker(name: str, *, queue: str) -> Program:
+    """Each queue has a worker of its own: short work does not wait behind long work."""
+    options = ("-Q", queue, "-n", f"{name}@%h", "--concurrency", "2")
+    program = celery("worker", *options, "--without-mingle", "--without-gossip")
+    return replace(program, name=name)
 
 
 def model_arguments(plan: Plan) -> tuple[str, ...]:

@@ -1,5 +1,7 @@
 """What the audit log hears from no signal: conditional UPDATEs, and things that were used."""
 
+from collections.abc import Sequence
+
 from django.db import models
 
 
@@ -15,6 +17,26 @@ def note_transition(
 
     changes = {field: [str(before), str(after)], **({"reason": ["", reason]} if reason else {})}
     LogEntry.objects.log_create(row, action=LogEntry.Action.UPDATE, changes=changes)
+
+
+def note_transitions(
+    rows: Sequence[models.Model], *, field: str, before: object, after: object
+) -> None:
+    """As `note_transition` without a person, for many rows of one table in one statement."""
+    from auditlog.models import LogEntry
+    from django.contrib.contenttypes.models import ContentType
+
+    LogEntry.objects.bulk_create(
+        LogEntry(
+            content_type=ContentType.objects.get_for_model(row),
+            object_pk=str(row.pk),
+            object_id=row.pk,
+            object_repr=str(row),
+            action=LogEntry.Action.UPDATE,
+            changes={field: [str(before), str(after)]},
+        )
+        for row in rows
+    )
 
 
 def note_use(row: models.Model, *, act: str, told: str) -> None:

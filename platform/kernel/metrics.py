@@ -86,11 +86,6 @@ ledger_lag = Gauge(
     "Age of the oldest usage event that is not in PostgreSQL yet.",
     multiprocess_mode="livemax",
 )
-ledger_drift = Counter(
-    "tenantry_ledger_drift_total",
-    "Sums that differed from the ledger when they were reconciled, and were repaired.",
-    ["kind"],
-)
 unreadable_values = Counter(
     "tenantry_unreadable_values_total",
     "Values in Redis that were left out because they could not be read.",
@@ -116,6 +111,27 @@ holds = Gauge(
 frozen_loops = Counter(
     "tenantry_frozen_loops_total",
     "Event loops of gateway workers that stood still for 10 s. Each such worker was replaced.",
+)
+
+# Raised by Celery's processes through `kernel.stored_counts`, which keeps their values in
+# PostgreSQL; here they only have their names, and are in no registry.
+ledger_drift = Counter(
+    "tenantry_ledger_drift_total",
+    "Sums that differed from the ledger when they were reconciled, and were repaired.",
+    ["kind"],
+    registry=None,
+)
+tenants_left = Counter(
+    "tenantry_tenants_left_total",
+    "Tenants that a timed job did not reach in its time; they are the first of the next time.",
+    ["job"],
+    registry=None,
+)
+tenants_failed = Counter(
+    "tenantry_tenants_failed_total",
+    "Tenants for which a timed job failed; the log says why.",
+    ["job"],
+    registry=None,
 )
 
 

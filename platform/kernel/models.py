@@ -1,4 +1,4 @@
-"""The table behind publishing: which topics changed, in the order of their commits."""
+"""The tables behind publishing, and behind counters of processes that nobody can scrape."""
 
 from django.db import models
 
@@ -15,3 +15,19 @@ class Publication(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} @ {self.revision}"
+
+
+class StoredCount(models.Model):
+    """One series of a counter that is raised where Prometheus cannot scrape."""
+
+    metric = models.CharField(max_length=100)
+    label = models.CharField(max_length=100)
+    value = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = (
+            models.UniqueConstraint(fields=("metric", "label"), name="stored_count_once"),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.label}: {self.value}"

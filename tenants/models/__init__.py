@@ -8,13 +8,16 @@ from tenants.models.notice import Notice
 from tenants.models.plan import Plan, PlanQuota, PlanRateLimit
 from tenants.models.quota_usage import QuotaAlert, QuotaTopUp, QuotaUsage, QuotaWindow
 from tenants.models.tenant import Tenant
+from tenants.models.timed_work import ChargedSum, LedgerCheckpoint, TenantLook
 from tenants.models.usage_event import UsageEvent
 from tenants.models.usage_hour import UsageHour
 
 __all__ = [
     "AlertRecipient",
     "ApiKey",
+    "ChargedSum",
     "Invitation",
+    "LedgerCheckpoint",
     "Membership",
     "Notice",
     "Plan",
@@ -27,6 +30,7 @@ __all__ = [
     "QuotaWindow",
     "RateLimit",
     "Tenant",
+    "TenantLook",
     "UsageEvent",
     "UsageHour",
     "User",

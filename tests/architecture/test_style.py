@@ -15,6 +15,7 @@ CATCHES_EVERYTHING = {
     "agents/doors/door.py": "the outermost edge of a request: a bug becomes a 500 and a log line",
     "agents/runtime/live_run.py": "a bug must end its run with an event, and nothing else",
     "inference/relay/relay.py": "accounts for the exchange whatever ends it, and raises it again",
+    "tenants/walks.py": "one tenant's failure must not hold up thousands; logged and counted",
     "platform/config/lifespan.py": "the protocol wants a failed start reported, not raised",
 }
 """Modules that may say `except Exception`, and why."""

@@ -20,6 +20,8 @@ SHARED = {
     "inference.ScalingSignal": "part of a scaling policy",
     "inference.ScalingState": "about the operator's engines",
     "inference.ModelRoute": "offered to all tenants; keys narrow it down",
+    "kernel.StoredCount": "numbers for Prometheus",
+    "tenants.LedgerCheckpoint": "a place in the ledger of all tenants",
     "kernel.Publication": "numbers of changes, without their content",
     "tenants.Plan": "the operator's, shared by many tenants",
     "tenants.PlanQuota": "part of a plan",

@@ -1,4 +1,4 @@
-"""The schedule: every job exists, is dropped when late, and hands each tenant to its own task."""
+"""The schedule: every job exists, is dropped when late, and short work has a queue of its own."""
 
 import importlib
 import inspect
@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from config.celery import app
+from embedded.programs import celery_worker
 from tenants import tasks
 from tenants.models import AlertRecipient, Notice, QuotaWindow
 from tenants.scoping import every_tenant
 from tests.fixtures.limits import NOON, load, own_quota
 
 JOBS = app.conf.beat_schedule
-OPERATIONS = Path(__file__).resolve().parents[3] / "platform/docs/operations.md"
+ROOT = Path(__file__).resolve().parents[3]
+OPERATIONS = ROOT / "platform/docs/operations.md"
 
 
 @pytest.mark.parametrize("name", JOBS)
@@ -76,3 +78,29 @@ def test_with_nothing_to_do_every_job_does_nothing(db, at_once):
     tasks.bill_orphans()
     tasks.reconcile()
     tasks.expire_keys()
+
+
+URGENT = {"expire-silent-endpoints", "probe-due-endpoints", "probe-completions", "evaluate-pools"}
+URGENT |= {"canary", "end-dead-runs", "bill-orphans"}
+
+
+@pytest.mark.parametrize("name", JOBS)
+def test_short_work_has_a_queue_of_its_own(name):
+    queue = app.amqp.router.route({}, JOBS[name]["task"])["queue"].name
+    assert queue == ("critical" if name in URGENT else "celery")
+    assert queue in app.amqp.queues
+
+
+def test_a_worker_without_a_choice_serves_both_queues():
+    assert set(app.amqp.queues.consume_from) == {"celery", "critical"}
+
+
+def test_the_stack_of_one_machine_has_a_worker_for_each_queue():
+    workers = [celery_worker(name, queue=name).command for name in ("critical", "celery")]
+    assert [command[command.index("-Q") + 1] for command in workers] == ["critical", "celery"]
+    assert len({command[command.index("-n") + 1] for command in workers}) == 2
+
+
+def test_the_manifests_have_a_worker_for_each_queue():
+    text = (ROOT / "deploy/k8s/platform/celery.yaml").read_text()
+    assert re.findall(r'"-Q", "(\w+)"', text) == ["critical", "celery"]

@@ -1,5 +1,9 @@
 """What scaling did is served where Prometheus scrapes the console."""
 
+from datetime import timedelta
+
+import time_machine
+
 from inference import services
 from inference.scaling.evaluation import evaluate_pools
 from tests.fixtures.fleet_state import redis, report
@@ -8,8 +12,9 @@ from tests.fixtures.scaling import NOON, engine, load, make_policy
 __all__ = ["load", "redis", "report"]
 
 
-def scraped(client):
-    return client.get("/metrics").content.decode()
+def scraped(client, *, at=NOON):
+    with time_machine.travel(at, tick=False):
+        return client.get("/metrics").content.decode()
 
 
 def test_replicas_what_is_wanted_and_signals_are_served(client, pool, load):
@@ -35,3 +40,15 @@ def test_a_pool_that_is_gone_is_gone(client, pool, load):
     evaluate_pools(now=NOON)
     services.delete_pool(pool=pool)
     assert 'pool="small"' not in scraped(client)
+
+
+def test_a_look_that_is_old_is_left_out(client, pool, load):
+    """Celery stopped: what it saw last is no load that anything should scale by."""
+    make_policy(pool)
+    load(pool, 42, engine(pool))
+    evaluate_pools(now=NOON)
+
+    assert 'signal="waiting"} 42.0' in scraped(client, at=NOON + timedelta(seconds=55))
+    later = scraped(client, at=NOON + timedelta(seconds=65))
+    assert 'pool="small"' not in later
+    assert "# TYPE tenantry_scaling_signal gauge" in later
