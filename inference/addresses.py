@@ -2,21 +2,18 @@
 
 import re
 import socket
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from inference.errors import AddressNotAllowed
+from kernel.egress_rules import METADATA, METADATA_NAMES, embedded, is_public
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 """A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
 LONGEST_ADDRESS = 300
 LOOPBACK = IPv4Address("127.0.0.1")
-METADATA = frozenset(
-    map(ip_address, ("100.100.100.200", "168.63.129.16", "192.0.0.192", "fd00:ec2::254"))
-)
-"""Where clouds keep the metadata of their machines, besides link-local addresses."""
-METADATA_NAMES = frozenset({"metadata", "metadata.google.internal", "instance-data"})
 
 
 def normalised_address(text: str, *, allow_loopback: bool) -> str:
@@ -65,7 +62,7 @@ def ip_of(host: str) -> IPv4Address | IPv6Address | None:
 def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopback: bool) -> None:
     """Raises AddressNotAllowed. A name is not known to be anything here."""
     if isinstance(address, IPv6Address):
-        address = address.ipv4_mapped or address.sixtofour or address
+        address = embedded(address) or address
     if address is None:
         return
     if address.is_loopback:
@@ -87,3 +84,19 @@ def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopbac
         raise AddressNotAllowed(
             "Link-local, multicast, reserved and unspecified addresses are not allowed."
         )
+
+
+def ensure_within(address: str, *, networks: Sequence[str]) -> None:
+    """Raises AddressNotAllowed unless an engine may register itself at a normalised address.
+
+    Whoever has a join token gets a pool's requests, so a public address is only for a pool that
+    names it. Where networks are named, a host name is refused: it may lead anywhere.
+    """
+    ip = ip_of(urlsplit(address).hostname or "")
+    if not networks:
+        if ip is not None and is_public(ip):
+            raise AddressNotAllowed(
+                "Engines do not register at public addresses, unless their pool names the network."
+            )
+    elif ip is None or not any(ip in ip_network(each, strict=False) for each in networks):
+        raise AddressNotAllowed("This address is not in the networks that the pool names.")

@@ -7,7 +7,7 @@
 * Rejected
   x AddressNotAllowed, ModelMismatch, TargetNotAllowed, ContextLengthExceeded, PolicyRefused
 * Conflict
-  x NameTaken, AddressTaken, HostTaken, ConfirmationNeeded
+  x NameTaken, AddressTaken, HostTaken, ConfirmationNeeded, PoolFull
 * UpstreamError              502
   x UpstreamTimeout          504
   x UpstreamBroken           502  the stream ended before its end
@@ -138,3 +138,9 @@ class FleetUnreadable(Overloaded):
     """What the gateways tell of the fleet cannot be read right now. Try again shortly."""
 
     code = "fleet_unreadable"
+
+
+class PoolFull(Conflict):
+    """As many engines are registered in this pool as its settings allow. Raise the number there."""
+
+    code = "pool_full"

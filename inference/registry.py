@@ -8,11 +8,12 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from inference.addresses import normalised_address
+from inference.addresses import ensure_within, normalised_address
 from inference.engines.engine import Load
 from inference.errors import (
     AddressTaken,
     ModelMismatch,
+    PoolFull,
 )
 from inference.fleet_history import forget_load, note_load
 from inference.models import ModelEndpoint, ModelPool
@@ -81,16 +82,19 @@ def register_endpoint(
     """Take an engine into its pool. An engine that comes back to its address takes its place.
 
     Raises AddressNotAllowed, ModelMismatch if no route of the pool has the engine's model,
-    AddressTaken if another one is alive at that address, and ValidationError.
+    AddressTaken if another one is alive at that address, PoolFull, and ValidationError.
     """
     ensure_served(pool, announcement.model)
     address = normalised_address(announcement.address, allow_loopback=settings.LOOPBACK_ENDPOINTS)
+    ensure_within(address, networks=pool.engine_networks)
     # An old credential that cannot be read any more must not keep a new one out.
     rows = ModelEndpoint.objects.defer("credential").select_for_update()
     known = rows.filter(pool=pool, address=address).first()
     endpoint = known or ModelEndpoint(pool=pool, address=address)
     if known:
         ensure_free(known, machine=announcement.machine, now=now)
+    if not known or known.state == State.EXPIRED:
+        ensure_room(pool)
     for name, value in announcement.as_columns().items():
         setattr(endpoint, name, value)
     endpoint.registered, endpoint.heartbeat_at = True, now
@@ -128,6 +132,14 @@ def ensure_served(pool: ModelPool, model: str) -> None:
             f"The pool {pool.name!r} serves {', '.join(sorted(routes))}, "
             f"but this engine serves {model!r}."
         )
+
+
+def ensure_room(pool: ModelPool) -> None:
+    """Raises PoolFull. Two engines that come at once are counted one after the other."""
+    locked = ModelPool.objects.select_for_update(no_key=True).get(pk=pool.pk)
+    alive = ModelEndpoint.objects.filter(pool=pool, registered=True).exclude(state=State.EXPIRED)
+    if alive.count() >= locked.max_registered_endpoints:
+        raise PoolFull
 
 
 def ensure_free(known: ModelEndpoint, *, machine: str, now: datetime) -> None:

@@ -28,7 +28,12 @@ def register() -> None:
     auditlog.register(
         ApiKey, exclude_fields=["digest", "pepper", "last_used_at", "warned_of", "noted_expiry"]
     )
-    auditlog.register(AlertRecipient, exclude_fields=["secret", "last_delivered_at", "last_error"])
+    auditlog.register(
+        AlertRecipient,
+        exclude_fields=["secret", "last_delivered_at", "last_error"],
+        mask_fields=["address"],
+        mask_callable="tenants.models.alert_recipient.without_token",
+    )
     for model in (Plan, PlanRateLimit, PlanQuota, RateLimit, Quota, QuotaTopUp):
         auditlog.register(model)
 

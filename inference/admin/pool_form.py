@@ -80,6 +80,17 @@ FIELDSETS = (
         },
     ),
     (
+        "Registration",
+        {
+            "classes": ["tab"],
+            "fields": ("max_registered_endpoints", "engine_networks"),
+            "description": described(
+                "What a join token of this pool is good for, also in the wrong hands. Endpoints "
+                "that operators enter are not limited by it."
+            ),
+        },
+    ),
+    (
         "Failures",
         {
             "classes": ["tab"],

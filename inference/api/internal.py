@@ -21,6 +21,8 @@ from inference.registry import Announcement
 
 MOST = 2_147_483_647
 """PostgreSQL's largest integer."""
+MAX_OWN_WEIGHT = 100
+"""That an engine may give itself; an operator may give it more."""
 MOST_TOKENS = 2**53
 """Up to which JSON's numbers are whole everywhere."""
 
@@ -36,7 +38,7 @@ class AnnouncementSerializer(serializers.Serializer[Announcement]):
     max_concurrency = serializers.IntegerField(
         min_value=1, max_value=MOST_CONCURRENCY, required=False
     )
-    weight = serializers.IntegerField(min_value=1, max_value=1000, required=False)
+    weight = serializers.IntegerField(min_value=1, max_value=MAX_OWN_WEIGHT, required=False)
     zone = serializers.CharField(max_length=50, required=False, allow_blank=True)
     capabilities = serializers.ListField(
         child=serializers.CharField(max_length=50), max_length=20, required=False

@@ -16,7 +16,8 @@ SPREADING = ("strategy", "hedge_after", "slow_start_seconds")
 QUEUE = ("max_in_flight", "queue_length", "queue_seconds", "sends_priority")
 PROBES = ("probe_path", "probe_seconds", "probe_rise", "probe_fall", "completion_probe_seconds")
 EJECTION = ("eject_after", "eject_seconds")
-SETTINGS = (*TIMEOUTS, *SPREADING, *QUEUE, *PROBES, *EJECTION)
+REGISTRATION = ("max_registered_endpoints", "engine_networks")
+SETTINGS = (*TIMEOUTS, *SPREADING, *QUEUE, *PROBES, *EJECTION, *REGISTRATION)
 """What may be changed of a pool besides its engine; each has a default."""
 
 

@@ -1,8 +1,21 @@
 """A model pool: endpoints that are interchangeable."""
 
+from ipaddress import ip_network
+
+from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+
+
+def validate_network(value: str) -> None:
+    """Raises ValidationError for what is neither an address nor a network."""
+    try:
+        ip_network(value, strict=False)
+    except ValueError:
+        raise ValidationError(
+            f"{value} is not an address or network. It looks like 10.0.0.0/8 or fd00::/8."
+        ) from None
 
 
 class Engine(models.TextChoices):
@@ -119,6 +132,18 @@ class ModelPool(models.Model):
     sends_priority = models.BooleanField(
         default=False,
         help_text="Its engines run with --scheduling-policy priority: tell them whose turn it is.",
+    )
+    max_registered_endpoints = models.PositiveSmallIntegerField(
+        default=64,
+        validators=[MinValueValidator(1), MaxValueValidator(10_000)],
+        help_text="Engines that may be registered at once with the pool's join tokens.",
+    )
+    engine_networks = ArrayField(
+        models.CharField(max_length=50, validators=[validate_network]),
+        default=list,
+        blank=True,
+        help_text="Networks from which engines may register, comma-separated; then by address, not "
+        "by name. Empty: from all that are not public.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

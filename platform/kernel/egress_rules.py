@@ -40,6 +40,29 @@ UNICAST = IPv6Network("2000::/3")
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
+METADATA = frozenset(
+    map(
+        ip_address,
+        (
+            "100.100.100.200",  # Alibaba
+            "168.63.129.16",  # Azure
+            "192.0.0.192",  # Oracle
+            "169.254.169.254",
+            "169.254.170.2",  # ECS
+            "169.254.170.23",  # EKS
+            "fd00:ec2::254",
+            "fd00:ec2::23",
+            "fd20:ce::254",  # Google
+            "fd00:42::42",  # Scaleway
+        ),
+    )
+)
+"""Where clouds keep the metadata of their machines; one of them is a public address."""
+METADATA_NAMES = frozenset(
+    {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
+)
+
+
 class TargetRefused(Rejected):
     """Nothing is sent to this address. It must be public, and begin with https://."""
 
@@ -183,6 +206,8 @@ def is_public(address: Address) -> bool:
     if inner is not None:
         return is_public(inner)
     if isinstance(address, IPv6Address) and address not in UNICAST:
+        return False
+    if address in METADATA:
         return False
     return address.is_global and not address.is_multicast and not address.is_reserved
 

@@ -1,11 +1,23 @@
 """Who is told when a quota is nearly used up."""
 
+from urllib.parse import urlsplit
+
 from django.core.exceptions import ValidationError
 from django.core.validators import URLValidator, validate_email
 from django.db import models
 
 from kernel.secrets import EncryptedTextField
 from tenants.scoping import TenantManager, TenantOwned
+
+
+def without_token(address: str) -> str:
+    """An address for logs. What stands behind a webhook's host is often all that protects it."""
+    try:
+        parts = urlsplit(address)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "…"
+    return f"{parts.scheme}://{parts.hostname}{port}/…" if parts.hostname else address
 
 
 class AlertRecipient(TenantOwned):
@@ -32,7 +44,7 @@ class AlertRecipient(TenantOwned):
         ordering = ("kind", "address")
 
     def __str__(self) -> str:
-        return self.address
+        return without_token(self.address)
 
     def clean(self) -> None:
         """Raises ValidationError for an address of the wrong kind."""

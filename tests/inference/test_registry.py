@@ -16,8 +16,9 @@ from inference.errors import (
     InvalidJoinToken,
     ModelMismatch,
     NameTaken,
+    PoolFull,
 )
-from inference.models import JoinToken, ModelEndpoint
+from inference.models import JoinToken, ModelEndpoint, ModelPool
 from inference.registry import Announcement
 from kernel.errors import NotFound
 from kernel.publishing import latest_revision
@@ -403,3 +404,35 @@ def test_an_engine_that_comes_back_is_still_drained(pool):
     endpoint_states.drain_endpoint(endpoint=endpoint)
 
     assert register(pool, now=NOW + timedelta(minutes=1)).state == "draining"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://1.1.1.1", "http://[2606:4700::1]", "http://8.8.8.8:80"]
+)
+def test_an_engine_does_not_register_at_a_public_address_unless_its_pool_names_it(pool, address):
+    with pytest.raises(AddressNotAllowed, match="public"):
+        register(pool, address)
+    pool.engine_networks = ["1.1.1.0/24", "2606:4700::/32", "8.8.8.8"]
+    assert register(pool, address).address
+
+
+@pytest.mark.parametrize("address", ["http://10.0.1.5", "http://gpu-1.local", "http://10.0.0.5"])
+def test_an_engine_registers_only_from_the_networks_that_its_pool_names(pool, address):
+    pool.engine_networks = ["192.168.0.0/16", "10.2.0.0/16"]
+    with pytest.raises(AddressNotAllowed, match="networks"):
+        register(pool, address)
+    assert register(pool, "http://10.2.7.7")
+
+
+def test_a_join_token_registers_a_bounded_number_of_engines(pool):
+    ModelPool.objects.filter(pk=pool.pk).update(max_registered_endpoints=2)
+    first, _ = (register(pool, f"http://10.0.0.{number}") for number in (1, 2))
+    with pytest.raises(PoolFull):
+        register(pool, "http://10.0.0.3")
+
+    register(pool, "http://10.0.0.1", now=NOW + timedelta(minutes=5))
+    ModelEndpoint.objects.filter(pk=first.pk).update(state="expired")
+    register(pool, "http://10.0.0.3")
+    with pytest.raises(PoolFull):
+        register(pool, "http://10.0.0.1", now=NOW + timedelta(minutes=5))
+    assert static_endpoints.add_static_endpoint(pool=pool, address="http://1.1.1.1", model="tiny")
