@@ -50,6 +50,16 @@ def principals_topic(tenant_id: int) -> str:
     return f"principals:{tenant_id}"
 
 
+def key_topic(public_id: str) -> str:
+    """What gateways follow to use a key no more as they knew it, not even in an outage."""
+    return f"key:{public_id}"
+
+
+def suspension_topic(tenant_id: int) -> str:
+    """The same for all keys of a tenant."""
+    return f"suspended:{tenant_id}"
+
+
 def create_tenant(
     *, slug: str, name: str, time_zone: str = "UTC", retention_days: int | None = None
 ) -> Tenant:
@@ -83,7 +93,7 @@ def suspend_tenant(*, tenant_id: int) -> bool:
     changed = Tenant.objects.suspend(tenant_id=tenant_id)
     if changed:
         note_status(tenant_id, before=Tenant.Status.ACTIVE, after=Tenant.Status.SUSPENDED)
-    publish(principals_topic(tenant_id))
+    publish(principals_topic(tenant_id), suspension_topic(tenant_id))
     transaction.on_commit(partial(deny_at_once, tenant_id, "tenant", "tenant_suspended"))
     return changed
 
@@ -230,7 +240,7 @@ def save_key(*, key: ApiKey) -> None:
     """Store changed fields of an existing key and tell the gateways."""
     with tenant_scope(key.tenant_id):
         key.save(update_fields=KEY_FIELDS)
-        publish(principals_topic(key.tenant_id))
+        publish(principals_topic(key.tenant_id), key_topic(key.public_id))
 
 
 @transaction.atomic
@@ -240,7 +250,7 @@ def block_key(*, key: ApiKey, now: datetime) -> bool:
         changed = ApiKey.objects.block(key_id=key.pk, now=now)
         if changed:
             note_transition(key, field="status", before="accepted", after="blocked")
-        publish(principals_topic(key.tenant_id))
+        publish(principals_topic(key.tenant_id), key_topic(key.public_id))
     name = f"key:{key.pk}"
     transaction.on_commit(partial(deny_at_once, key.tenant_id, name, "revoked_api_key"))
     return changed
@@ -279,5 +289,5 @@ def rotate_key(*, key: ApiKey, now: datetime, overlap: timedelta = ROTATION_OVER
             replaces=key,
         )
         ApiKey.objects.expire_by(key_id=key.pk, at=now + overlap)
-        publish(principals_topic(key.tenant_id))
+        publish(principals_topic(key.tenant_id), key_topic(key.public_id))
     return issued

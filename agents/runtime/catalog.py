@@ -92,8 +92,8 @@ class AgentCatalog:
         return await self._pinned.get(Pin(tenant_id, slug, int(number)))
 
     def forget_tenant(self, tenant_id: int) -> None:
-        self._agents.invalidate(lambda key, _: key == tenant_id)
-        self._pinned.invalidate(lambda key, _: key.tenant_id == tenant_id)
+        self._agents.mark_outdated(lambda key, _: key == tenant_id)
+        self._pinned.mark_outdated(lambda key, _: key.tenant_id == tenant_id)
 
 
 def is_number(text: str) -> bool:

@@ -29,4 +29,4 @@ class ToolCatalog:
         return tuple(tools[name] for name in wanted if name in tools)
 
     def forget_tenant(self, tenant_id: int) -> None:
-        self._tools.invalidate(lambda key, _: key == tenant_id)
+        self._tools.mark_outdated(lambda key, _: key == tenant_id)

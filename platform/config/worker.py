@@ -4,13 +4,13 @@ import asyncio
 import gc
 import logging
 import random
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import ParamSpec, Self, TypeVar
 
 import redis
 from django.conf import settings
@@ -391,17 +391,24 @@ class Worker:
     async def _handle(self, topic: str) -> None:
         """Forget what was published anew. An unknown topic is a newer version's: ignored."""
         name, _, owner = topic.partition(":")
-        handlers: Mapping[str, Callable[[], Awaitable[Any] | None]] = {
-            FLEET: self._load_fleet,
-            "principals": lambda: self.gateway.keyring.forget_tenant(int(owner)),
-            "limits": lambda: self._book.forget(int(owner)),
-            "agents": lambda: self._forget_agents(int(owner)),
-            "answers": lambda: self.gateway.answers.forget_tenant(int(owner)),
-        }
-        handler = handlers.get(name) if name == FLEET or owner.isdecimal() else None
-        outcome = handler() if handler else None
-        if outcome is not None:
-            await outcome
+        keyring = self.gateway.keyring
+        if name == FLEET:
+            await self._load_fleet()
+        elif name == "key":
+            keyring.forget_key(owner)
+        elif owner.isdecimal():
+            handlers: Mapping[str, Callable[[int], None]] = {
+                "principals": keyring.refresh_tenant,
+                "suspended": keyring.forget_tenant,
+                "limits": self._book.forget,
+                "agents": self._forget_agents,
+                "answers": self.gateway.answers.forget_tenant,
+            }
+            handlers.get(name, ignore_topic)(int(owner))
+
+
+def ignore_topic(_: int) -> None:
+    """It is a newer version's."""
 
 
 def spare_the_collector() -> None:

@@ -9,6 +9,9 @@ from typing import Generic, NamedTuple, TypeVar
 
 PATIENCE_SECONDS = 0.25
 """How long a request waits for a fresher value than it has: an outage must not be felt."""
+OUTDATED_PATIENCE_SECONDS = 1.0
+"""The same for a value of which it is known that a newer one is there."""
+MAX_FAILURES = 10_000
 RETRY_SECONDS = 2.0
 """How long nobody waits after somebody has waited in vain."""
 
@@ -19,15 +22,25 @@ V = TypeVar("V")
 class Entry(NamedTuple, Generic[V]):
     value: V
     loaded_at: float
+    is_outdated: bool = False
+    """There is a newer value, which is to be read before this one is answered again."""
+
+
+class Failure(NamedTuple):
+    """A load that took its time and came to nothing."""
+
+    error: Exception
+    until: float
 
 
 class LoadingCache(Generic[K, V]):
     """Answers from memory for `ttl` seconds, then asks `load` again.
 
     Many callers of one key share one load. If a load fails with one of `outages`, or takes longer
-    than PATIENCE_SECONDS, a value younger than `stale` seconds is answered instead. A value whose
-    load began before `invalidate` is not kept: otherwise a request in flight would bring a revoked
-    key back.
+    than PATIENCE_SECONDS, a value younger than `stale` seconds is answered instead, also one that
+    was marked as outdated. A load that failed late is not tried again for RETRY_SECONDS. A value
+    whose load began before `invalidate` or `mark_outdated` is not kept: otherwise a request in
+    flight would bring a revoked key back.
     """
 
     def __init__(
@@ -49,6 +62,9 @@ class LoadingCache(Generic[K, V]):
         self._away_until = -math.inf
         self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
         self._loads: dict[K, asyncio.Task[V]] = {}
+        self._overtaken: set[asyncio.Task[V] | None] = set()
+        """Loads that began before what they load was marked as outdated."""
+        self._failures: OrderedDict[K, Failure] = OrderedDict()
 
     async def get(self, key: K) -> V:
         """The value for `key`. Raises what `load` raises."""
@@ -57,16 +73,19 @@ class LoadingCache(Generic[K, V]):
             return await self._load_once(key)
         now = self._clock()
         age = now - entry.loaded_at
-        if age < self._ttl or (age < self._stale and now < self._away_until):
+        if age < self._ttl and not entry.is_outdated:
             return entry.value
         if age < self._stale:
-            return await self._load_or_stale(key)
+            if now < self._away_until:
+                return entry.value
+            patience = OUTDATED_PATIENCE_SECONDS if entry.is_outdated else PATIENCE_SECONDS
+            return await self._load_or_stale(key, patience=patience)
         return await self._load_once(key)
 
-    async def _load_or_stale(self, key: K) -> V:
+    async def _load_or_stale(self, key: K, *, patience: float) -> V:
         """A new value if it comes soon; else, and for the next moments, the old one."""
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(patience):
                 return await self._load_once(key)
         except self._outages:
             self._away_until = self._clock() + RETRY_SECONDS
@@ -77,6 +96,9 @@ class LoadingCache(Generic[K, V]):
             return entry.value
 
     async def _load_once(self, key: K) -> V:
+        failure = self._failures.get(key)
+        if failure is not None and self._clock() < failure.until:
+            raise failure.error.with_traceback(None)
         task = self._loads.get(key)
         if task is None:
             task = asyncio.create_task(self._fill(key))
@@ -93,20 +115,55 @@ class LoadingCache(Generic[K, V]):
             value = await self._load(key)
             if self._loads.get(key) is task:
                 self._keep(key, Entry(value, started))
+            elif task in self._overtaken and key not in self._entries and value is not None:
+                # Older than what was published meanwhile, and better than nothing.
+                self._keep(key, Entry(value, started, is_outdated=True))
+        except self._outages as error:
+            now = self._clock()
+            if now - started >= PATIENCE_SECONDS and self._loads.get(key) is task:
+                self._remember(key, Failure(error, now + RETRY_SECONDS))
+            raise
+        else:
             return value
         finally:
+            self._overtaken.discard(task)
             if self._loads.get(key) is task:
                 del self._loads[key]
 
     def _keep(self, key: K, entry: Entry[V]) -> None:
+        self._failures.pop(key, None)
         self._entries[key] = entry
         self._entries.move_to_end(key)
         while len(self._entries) > self._size:
             self._entries.popitem(last=False)
 
+    def _remember(self, key: K, failure: Failure) -> None:
+        self._failures[key] = failure
+        while len(self._failures) > MAX_FAILURES:
+            self._failures.popitem(last=False)
+
     def invalidate(self, concerns: Callable[[K, V], bool]) -> None:
-        """Forget the values that `concerns` names, and every load that is under way."""
-        self._loads.clear()
-        gone = [key for key, entry in self._entries.items() if concerns(key, entry.value)]
-        for key in gone:
+        """Forget the values that `concerns` names, and every load that is under way.
+
+        For what must not be used any more, come what may.
+        """
+        for key in self._concerned(concerns):
             del self._entries[key]
+        self._overtaken.clear()
+
+    def mark_outdated(self, concerns: Callable[[K, V], bool]) -> None:
+        """Read the values that `concerns` names anew before they are answered again.
+
+        Unless that cannot be done: then the last one that is known serves. None is no such value.
+        """
+        self._overtaken.update(self._loads.values())
+        for key in self._concerned(concerns):
+            if self._entries[key].value is None:
+                del self._entries[key]
+            else:
+                self._entries[key] = self._entries[key]._replace(is_outdated=True)
+
+    def _concerned(self, concerns: Callable[[K, V], bool]) -> list[K]:
+        self._loads.clear()
+        self._failures.clear()
+        return [key for key, entry in self._entries.items() if concerns(key, entry.value)]

@@ -52,11 +52,25 @@ class Keyring:
             raise InvalidApiKey
         return current
 
+    def refresh_tenant(self, tenant_id: int) -> None:
+        """Load this tenant's principals anew, and unknown ids too: one may be its new key.
+
+        While PostgreSQL is away, those that are known go on. What was taken from a key or a tenant
+        is told by `forget_key` and `forget_tenant`.
+        """
+        self._principals.mark_outdated(
+            lambda _, principal: principal is None or principal.tenant_id == tenant_id
+        )
+
     def forget_tenant(self, tenant_id: int) -> None:
-        """Load this tenant's principals anew, and unknown ids too: one may be its new key."""
+        """Load this tenant's principals anew, and unknown ids too, or serve none of them."""
         self._principals.invalidate(
             lambda _, principal: principal is None or principal.tenant_id == tenant_id
         )
+
+    def forget_key(self, public_id: str) -> None:
+        """Load this key anew, or do not serve it: it may do less than before."""
+        self._principals.invalidate(lambda key, _: key == public_id)
 
 
 def key_text(scope: Scope) -> str:

@@ -50,5 +50,8 @@ class LimitBook:
         return await self._pages.get(tenant_id)
 
     def forget(self, tenant_id: int) -> None:
-        """Read this tenant's limits anew; 0 means every tenant's."""
-        self._pages.invalidate(lambda key, _: tenant_id in {0, key})
+        """Read this tenant's limits anew; 0 means every tenant's.
+
+        While they cannot be read, those that are known stay in force.
+        """
+        self._pages.mark_outdated(lambda key, _: tenant_id in {0, key})

@@ -8,7 +8,7 @@ from django.test import Client
 
 from kernel.redis import connect
 from tests.fixtures.console import PASSWORD
-from tests.fixtures.demotion import read_only_database, restart_sessions
+from tests.fixtures.demotion import database_nowhere, read_only_database, restart_sessions
 from tests.fixtures.valkey import free_port, valkey_process
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -24,17 +24,9 @@ ADDRESSES = [
 
 
 @pytest.fixture
-def no_database(settings):
-    """Nobody listens at the address of the database."""
-    facts = connection.settings_dict
-    connection.close()
-    connection.close_pool()
-    before = {name: facts[name] for name in ("HOST", "PORT")}
-    facts.update(HOST="127.0.0.1", PORT=str(free_port()))
-    yield
-    connection.close()
-    connection.close_pool()
-    facts.update(before)
+def no_database():
+    with database_nowhere():
+        yield
 
 
 def ensure_form(answer, code):
