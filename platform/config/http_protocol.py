@@ -28,15 +28,19 @@ class HttpProtocol(HttpToolsProtocol):
     _place: Place | None = None
     _refused = False
     _upgraded = False
-    _in_head = True
-    """Until the head's end; then headers are trailers."""
-    _head_bytes = 0
+    _is_idle = True
+    """Between requests: nothing of the next one has come."""
+    _in_body = False
+    """Between a head's end and its request's."""
     _other_bytes = 0
-    """Since the last piece of a body, or since the request's begin."""
+    """Since the last piece of a body, or since the last request's end."""
+    _body_bytes = 0
     _head_since: float | None = None
     _body_since: float | None = None
     _body_at = 0.0
-    _body_bytes = 0
+    """When the last piece of a body came. Times are those of what had not ended with its read, so
+    that a request which comes at once asks for none.
+    """
 
     def connection_made(self, transport: BaseTransport) -> None:
         joined = JoinedHeads(cast("asyncio.Transport", transport), self.loop)
@@ -46,6 +50,7 @@ class HttpProtocol(HttpToolsProtocol):
         clients = clients_of(self.server_state, self.config)
         clients.watch(self.loop)
         self._head_since = self.loop.time()
+        self._is_idle = False
         try:
             self._place = clients.take_place(self.client)
         except limits.TooManyConnections as error:
@@ -67,71 +72,85 @@ class HttpProtocol(HttpToolsProtocol):
     @property
     def is_whole(self) -> bool:
         """Whether all that came are whole requests."""
-        return self._head_since is None and self._body_since is None and self.cycle is not None
+        return self._is_idle and self.cycle is not None
 
     # What a client sends is counted.
 
     def data_received(self, data: bytes) -> None:
-        if self._head_since is None and self._body_since is None and not self._refused:
-            self._head_since = self.loop.time()
-        if len(data) <= PIECE_BYTES:
-            self._receive(data)
+        if self._refused or self._upgraded:
             return
-        for start in range(0, len(data), PIECE_BYTES):
-            self._receive(data[start : start + PIECE_BYTES])
-
-    def _receive(self, data: bytes) -> None:
-        if self._refused or self._upgraded or self.transport.is_closing():
+        if len(data) > PIECE_BYTES:
+            self._receive_pieces(data)
             return
+        self._is_idle = False
         self._other_bytes += len(data)
-        super().data_received(data)
-        if max(self._other_bytes, self._head_bytes) > limits.MAX_HEAD_BYTES:
-            self.refuse(limits.HeadTooLarge())
+        HttpToolsProtocol.data_received(self, data)
+        if self._is_idle:  # as of most requests, which come at once
+            self._head_since = None
+        else:
+            self._note_part()
 
-    def on_message_begin(self) -> None:
-        super().on_message_begin()
-        self._in_head = True
-        self._head_bytes = 0
-        if self._head_since is None:
+    def _receive_pieces(self, data: bytes) -> None:
+        for start in range(0, len(data), PIECE_BYTES):
+            if not self.transport.is_closing():
+                self.data_received(data[start : start + PIECE_BYTES])
+
+    def _note_part(self) -> None:
+        """More of the request is to come."""
+        if self._other_bytes > limits.MAX_HEAD_BYTES:
+            self.refuse(limits.HeadTooLarge())
+        elif self._in_body:
+            self._note_body()
+        elif self._head_since is None:
             self._head_since = self.loop.time()
 
-    def on_url(self, url: bytes) -> None:
-        self._head_bytes += len(url)
-        super().on_url(url)
+    def _note_body(self) -> None:
+        now = self.loop.time()
+        self._head_since = None
+        if self._body_since is None:
+            self._body_since = self._body_at = now
+        elif not self._other_bytes:
+            self._body_at = now
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._head_bytes += len(name) + len(value) + limits.HEADER_OVERHEAD_BYTES
-        if self._in_head:  # the application has the headers already when trailers come
-            super().on_header(name, value)
+    def _are_too_large(self) -> bool:
+        """Whether the headers are; also of many short lines, which are few bytes."""
+        overhead = limits.HEADER_OVERHEAD_BYTES * len(self.headers)
+        if self._other_bytes + overhead <= limits.MAX_HEAD_BYTES:
+            return False  # what was read is an upper bound of what they are
+        size = sum(len(name) + len(value) for name, value in self.headers)
+        return len(self.url) + size + overhead > limits.MAX_HEAD_BYTES
 
     def on_headers_complete(self) -> None:
-        if self._head_bytes > limits.MAX_HEAD_BYTES:
-            self.refuse(limits.HeadTooLarge())
         if self._refused:
             return
-        self._in_head = False
-        self._head_since = None
-        self._body_since = self._body_at = self.loop.time()
-        self._head_bytes = self._body_bytes = 0
-        super().on_headers_complete()
+        if self._are_too_large():
+            self.refuse(limits.HeadTooLarge())
+            return
+        HttpToolsProtocol.on_headers_complete(self)
+        self._in_body = True
+        self._body_since = None
+        self._body_bytes = 0
+        if not self.parser.should_upgrade():
+            # The application has those that came; trailers are none.
+            self.headers, self.url = [], b""
 
     def on_body(self, body: bytes) -> None:
         if self._refused:
             return
         self._other_bytes = 0
         self._body_bytes += len(body)
-        self._body_at = self.loop.time()
-        super().on_body(body)
+        HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
+        if self.headers and self._are_too_large():  # of trailers
+            self.refuse(limits.HeadTooLarge())
         if self._refused:
             return
+        self._is_idle = True
+        self._in_body = False
         self._body_since = None
         self._other_bytes = 0
-        if self._head_bytes > limits.MAX_HEAD_BYTES:
-            self.refuse(limits.HeadTooLarge())
-            return
-        super().on_message_complete()
+        HttpToolsProtocol.on_message_complete(self)
 
     def check_time(self, now: float) -> None:
         """Refuse a request that is late."""
@@ -173,8 +192,7 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused:
             return
         self._refused = True
-        is_between = self._head_since is not None
-        may_answer = not self._is_busy if is_between else self._has_no_answer
+        may_answer = self._has_no_answer if self._in_body else not self._is_busy
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
@@ -211,11 +229,9 @@ class HttpProtocol(HttpToolsProtocol):
         if self._refused:
             return
         if not fits_socket(self.url, self.headers):
-            self._head_since = self.loop.time()  # no application has it yet
             self.refuse(limits.HeadTooLarge())
             return
         self._upgraded = True
-        self._head_since = self._body_since = None
         # Sockets have no heads.
         self.transport = cast("JoinedHeads", self.transport).bare
         super().handle_websocket_upgrade()
