@@ -115,8 +115,9 @@ class HttpProtocol(HttpToolsProtocol):
     def _are_too_large(self) -> bool:
         """Whether the headers are; also of many short lines, which are few bytes."""
         overhead = limits.HEADER_OVERHEAD_BYTES * len(self.headers)
-        if self._other_bytes + overhead <= limits.MAX_HEAD_BYTES:
-            return False  # what was read is an upper bound of what they are
+        # What was counted is all but the end of a piece, in which something else ended before.
+        if self._other_bytes + PIECE_BYTES + overhead <= limits.MAX_HEAD_BYTES:
+            return False
         size = sum(len(name) + len(value) for name, value in self.headers)
         return len(self.url) + size + overhead > limits.MAX_HEAD_BYTES
 
