@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from inference.errors import NameTaken
@@ -28,8 +29,11 @@ def create_pool(*, name: str, engine: str, **settings: Any) -> ModelPool:
 
 @transaction.atomic
 def save_pool(*, pool: ModelPool) -> None:
-    """Store a pool and tell the gateways. Raises ValidationError as `create_pool` does."""
+    """Store a pool, which keeps its name, and tell the gateways. Raises ValidationError as
+    `create_pool` does.
+    """
     pool.full_clean(validate_unique=False)
+    ensure_name_stays(pool)
     pool.save()
     publish(FLEET)
 
@@ -65,17 +69,26 @@ def create_route(
 
 @transaction.atomic
 def save_route(*, route: ModelRoute, targets: Sequence[Target] | None = None) -> None:
-    """Store a route and tell the gateways. `targets` take the place of all it has; None keeps them.
+    """Store a route, which keeps its name, and tell the gateways. `targets` take the place of all
+    it has; None keeps them.
 
     Raises ValidationError for values that do not fit, TargetNotAllowed and ModelMismatch.
     """
     route.full_clean(validate_unique=False)
+    ensure_name_stays(route)
     wanted = stored_targets(route) if targets is None else targets
     ensure_targets(route=route, targets=wanted)
     route.save()
     if targets is not None:
         store_targets(route=route, targets=targets)
     publish(FLEET)
+
+
+def ensure_name_stays(row: ModelRoute | ModelPool) -> None:
+    """Limits, prices, keys, manifests, metrics and the ledger know it by its name."""
+    names = list(type(row).objects.filter(pk=row.pk).values_list("name", flat=True))
+    if names not in ([], [row.name]):
+        raise ValidationError({"name": "This name cannot be changed. Make another one instead."})
 
 
 @transaction.atomic

@@ -61,6 +61,10 @@ class ModelPoolAdmin(ConsoleAdmin):
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Metrics, manifests and the ledger know a pool by its name: it stays what it was.
+        return ("name",) if obj else ()
+
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelPool]:
         rows: QuerySet[ModelPool] = super().get_queryset(request)
         ready = Q(endpoints__state=ModelEndpoint.State.READY)

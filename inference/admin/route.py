@@ -82,6 +82,10 @@ class ModelRouteAdmin(ConsoleAdmin):
         rows: QuerySet[ModelRoute] = super().get_queryset(request)
         return rows.prefetch_related("targets__pool")
 
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Limits, keys and tenants' programs know a route by its name: it stays what it was.
+        return ("name",) if obj else ()
+
     @display(description="Pools", ordering="pool__name")
     def pools(self, route: ModelRoute) -> str:
         return describe_pools(route, list(route.targets.all()))

@@ -124,3 +124,17 @@ def test_a_breaker_is_forced_once(pool):
     with pytest.raises(InvalidParameter):
         force_breaker(endpoint=endpoint, breaker="ajar", reason="Why not")
     assert ModelEndpoint.objects.get().forced == "closed"
+
+
+def test_a_pool_keeps_its_name_whatever_the_form_says(console, pool):
+    place = reverse("admin:inference_modelpool_change", args=(pool.pk,))
+    inline = {"endpoints-TOTAL_FORMS": 0, "endpoints-INITIAL_FORMS": 0}
+    console.post(place, {**POOL, **inline, "name": "other", "queue_length": "33"})
+    pool.refresh_from_db()
+    assert (pool.name, pool.queue_length) == ("small", 33)
+
+
+def test_no_caller_renames_a_pool(pool):
+    pool.name = "other"
+    with pytest.raises(ValidationError, match="cannot be changed"):
+        services.save_pool(pool=pool)

@@ -1,6 +1,7 @@
 """A route's page and API: shares by weight, fallbacks in order, and what is refused."""
 
 import pytest
+from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from inference import registry, services
@@ -202,3 +203,17 @@ def test_a_list_of_routes_asks_few_questions(console, pool, large, django_assert
         assert len(console.get(API).json()["results"]) == 20
     with django_assert_max_num_queries(2):
         assert len(routes_by_pool()[large.pk]) == 20
+
+
+def test_a_route_keeps_its_name_whatever_the_form_says(console, pool):
+    route = services.create_route(name="qwen", pool=pool)
+    edit(console, route, name="other", context_length="512")
+    route.refresh_from_db()
+    assert (route.name, route.context_length) == ("qwen", 512)
+
+
+def test_no_caller_renames_a_route(pool):
+    route = services.create_route(name="qwen", pool=pool)
+    route.name = "other"
+    with pytest.raises(ValidationError, match="cannot be changed"):
+        services.save_route(route=route)
