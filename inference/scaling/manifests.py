@@ -4,19 +4,27 @@ Kubernetes' own autoscaler then decides, by the signals that the console serves 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import time
 from typing import Any, Literal
 
 from inference.errors import PolicyRefused
 from inference.scaling.actuators.cluster import KINDS
 from inference.scaling.measures import MEASURES
-from inference.scaling.rules import Direction, Rules, Target
+from inference.scaling.rules import Direction, Limit, Rules, Target
 from inference.scaling.schedules import Hours
 
 METRIC = "tenantry_scaling_signal"
 SELECT = {"max": "Max", "min": "Min", "disabled": "Disabled"}
 KIND = {"replicas": "Pods", "percent": "Percent"}
 CRON_DAYS = 7
+MAX_PERIOD_SECONDS = 1800
+"""Of a limit, in Kubernetes."""
+USUAL_TOLERANCE = 0.1
+"""Of the cluster's autoscaler, for all that it scales."""
+MAX_ROUNDING = 0.01
+"""By how much of itself a target may be off in thousandths, the smallest that Kubernetes counts."""
+AT_ONCE_SECONDS = 15
 Flavour = Literal["hpa", "keda"]
 
 
@@ -48,10 +56,48 @@ def manifest_of(
 
 def ensure_limits(rules: Rules) -> None:
     """Raises PolicyRefused."""
-    if rules.up.cooldown or rules.down.cooldown:
+    if rules.tolerance != USUAL_TOLERANCE:
+        raise PolicyRefused(
+            f"Kubernetes' autoscaler has one tolerance for the cluster, {USUAL_TOLERANCE}: choose "
+            "that, or another actuator.",
+            param="tolerance",
+        )
+    for way, direction in (("up", rules.up), ("down", rules.down)):
+        ensure_manners(way, direction)
+    for target in rules.targets:
+        ensure_quantity(target)
+
+
+def ensure_manners(way: str, direction: Direction) -> None:
+    """Raises PolicyRefused."""
+    if direction.cooldown:
         raise PolicyRefused(
             "Kubernetes' autoscaler knows no rest after a change: use a window instead.",
-            param="up_cooldown",
+            param=f"{way}_cooldown",
+        )
+    for limit in direction.limits:
+        if limit.seconds > MAX_PERIOD_SECONDS:
+            raise PolicyRefused(
+                f"Kubernetes' autoscaler looks back at most {MAX_PERIOD_SECONDS} seconds: choose a "
+                "shorter period, or another actuator.",
+                param=f"{way}_{limit.kind}_seconds",
+            )
+        if limit.value < 1:
+            raise PolicyRefused(
+                "A limit of Kubernetes' autoscaler is 1 or more: choose a larger one, or let "
+                f"nothing change with {way}_select.",
+                param=f"{way}_{limit.kind}",
+            )
+
+
+def ensure_quantity(target: Target) -> None:
+    """Raises PolicyRefused for a target that Kubernetes, which counts thousandths, would change."""
+    told = round(target.target * 1000) / 1000
+    if abs(told - target.target) > MAX_ROUNDING * target.target or not told:
+        raise PolicyRefused(
+            f"Kubernetes counts targets in thousandths, so {target.target:g} of {target.kind} "
+            f"would become {told:g}: choose a larger target, or another actuator.",
+            param="signals",
         )
 
 
@@ -89,12 +135,22 @@ def scaled_object(
             "scaleTargetRef": target_ref(settings),
             "pollingInterval": 15,
             **({"cooldownPeriod": int(rules.idle_seconds or 0)} if rests else {}),
-            "minReplicaCount": 0 if rests else rules.bounds.least,
+            **replica_counts(rules),
             "maxReplicaCount": rules.bounds.most,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior(rules)}},
-            "triggers": [*triggers, *(cron(each) for each in schedules)],
+            "triggers": [*triggers, *(cron(each, rules) for each in schedules)],
         },
     }
+
+
+def replica_counts(rules: Rules) -> dict[str, int]:
+    """From zero KEDA wakes a pool with one replica, or with the least if it is told of idling."""
+    least = rules.bounds.least
+    if rules.idle_seconds is None:
+        return {"minReplicaCount": least}
+    return (
+        {"idleReplicaCount": 0, "minReplicaCount": least} if least > 1 else {"minReplicaCount": 0}
+    )
 
 
 def metadata(settings: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,17 +183,21 @@ def trigger(pool: str, target: Target, prometheus_url: str) -> dict[str, Any]:
         "type": "prometheus",
         "metricType": "AverageValue" if is_sum else "Value",
         "metadata": {
-            "serverAddress": prometheus_url,
-            "query": query(pool, target.kind),
-            "threshold": f"{target.target:g}",
+            **asked(prometheus_url, query(pool, target.kind)),
+            "threshold": plain(target.target),
         },
     }
 
 
 def wake_up(pool: str, prometheus_url: str) -> dict[str, Any]:
     """Somebody asked a pool in which nobody is."""
-    asked = {"serverAddress": prometheus_url, "query": query(pool, "demand")}
-    return {"type": "prometheus", "metadata": {**asked, "threshold": "1"}}
+    demand = asked(prometheus_url, query(pool, "demand"))
+    return {"type": "prometheus", "metadata": {**demand, "threshold": "1"}}
+
+
+def asked(prometheus_url: str, query: str) -> dict[str, str]:
+    """Nothing is no zero: without a number KEDA then changes nothing, instead of letting go."""
+    return {"serverAddress": prometheus_url, "query": query, "ignoreNullValues": "false"}
 
 
 def query(pool: str, signal: str) -> str:
@@ -145,42 +205,76 @@ def query(pool: str, signal: str) -> str:
     return f'max({METRIC}{{pool="{pool}",signal="{signal}"}})'
 
 
-def cron(hours: Hours) -> dict[str, Any]:
-    """The least replicas of a schedule. KEDA has no other most for it. Raises PolicyRefused."""
-    if hours.first_day or hours.last_day or hours.ends <= hours.starts:
-        raise PolicyRefused(
-            f"{hours.name}: KEDA knows neither dates nor times over midnight; split it."
-        )
-    days = ",".join(str((day + 1) % CRON_DAYS) for day in sorted(hours.weekdays))
+def cron(hours: Hours, rules: Rules) -> dict[str, Any]:
+    """The least replicas of a schedule. Raises PolicyRefused for what KEDA's cron cannot do."""
+    ensure_cron(hours, rules)
+    ends_later = hours.ends <= hours.starts
     return {
         "type": "cron",
         "metadata": {
             "timezone": hours.zone,
-            "start": f"{hours.starts.minute} {hours.starts.hour} * * {days}",
-            "end": f"{hours.ends.minute} {hours.ends.hour} * * {days}",
+            "start": cron_time(hours.starts, hours.weekdays),
+            "end": cron_time(hours.ends, {day + ends_later for day in hours.weekdays}),
             "desiredReplicas": str(hours.least),
         },
     }
 
 
+def ensure_cron(hours: Hours, rules: Rules) -> None:
+    """Raises PolicyRefused."""
+    bounds = rules.bounds
+    if hours.first_day or hours.last_day:
+        why = "KEDA knows no dates: leave first and last day empty"
+    elif hours.least < max(1, bounds.least):
+        why = (
+            f"KEDA's schedules only raise the least replicas, here of {bounds.least}: give the "
+            "policy the lowest least, and schedules for the other times"
+        )
+    elif hours.most != bounds.most:
+        why = f"KEDA has no other most for a schedule: choose {bounds.most}, as the policy"
+    elif hours.starts == hours.ends and len(hours.weekdays) == CRON_DAYS:
+        why = "KEDA's schedules have an end: for all times, change the policy's own least"
+    else:
+        return
+    raise PolicyRefused(f"{hours.name}: {why}, or choose another actuator.", param="schedules")
+
+
+def cron_time(at: time, weekdays: Iterable[int]) -> str:
+    """Minute, hour and days of the week; 0 is Sunday there."""
+    days = ",".join(str(day) for day in sorted((day + 1) % CRON_DAYS for day in weekdays))
+    return f"{at.minute} {at.hour} * * {days}"
+
+
 def behavior(rules: Rules) -> dict[str, Any]:
-    return {"scaleUp": scaling_rules(rules.up), "scaleDown": scaling_rules(rules.down)}
+    """Where a policy has no limits, Kubernetes is told of some that allow everything: it would put
+    its own in their place.
+    """
+    any_number = Limit(kind="replicas", value=rules.bounds.most, seconds=AT_ONCE_SECONDS)
+    return {
+        "scaleUp": scaling_rules(rules.up, otherwise=any_number),
+        "scaleDown": scaling_rules(rules.down, otherwise=any_number),
+    }
 
 
-def scaling_rules(direction: Direction) -> dict[str, Any]:
+def scaling_rules(direction: Direction, *, otherwise: Limit) -> dict[str, Any]:
     policies = [
         {
             "type": KIND[limit.kind],
             "value": int(limit.value),
             "periodSeconds": int(limit.seconds),
         }
-        for limit in direction.limits
+        for limit in direction.limits or (otherwise,)
     ]
     return {
         "stabilizationWindowSeconds": int(direction.window),
         "selectPolicy": SELECT[direction.select],
-        **({"policies": policies} if policies else {}),
+        "policies": policies,
     }
+
+
+def plain(value: float) -> str:
+    """To the thousandth, without an exponent: `1234567`, `0.25`."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def quantity(value: float) -> str:
