@@ -10,13 +10,14 @@ from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, F, Q, QuerySet, Sum
+from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
 
 from kernel.errors import NotFound
 from tenants.models import ApiKey, Tenant, UsageEvent, UsageHour
 from tenants.scoping import tenant_scope
 from tenants.usage_report import (
+    ALMOST_AN_HOUR,
     GroupBy,
     Span,
     UsageGroup,
@@ -121,20 +122,24 @@ def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageR
 def sum_by(group_by: GroupBy, *, span: Span, zone: ZoneInfo) -> list[dict[str, Any]]:
     """Sums of the tenants in scope: times in their order, others by tokens, the most first."""
     hours = UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
-    group = TruncDate("hour", tzinfo=zone) if group_by == "day" else F(COLUMNS[group_by])
+    group = day_of_hour(zone) if group_by == "day" else F(COLUMNS[group_by])
     rows: list[Any] = list(hours.annotate(group=group).values("group").annotate(**SUMS))
     if group_by in {"day", "hour"}:
         return sorted(rows, key=itemgetter("group"))
     return sorted(rows, key=lambda row: (-sum_tokens(row), row["group"]))
 
 
+def day_of_hour(zone: ZoneInfo) -> TruncDate:
+    """The day that an hour belongs to, as `usage_report.day_of` says it."""
+    last = ExpressionWrapper(F("hour") + ALMOST_AN_HOUR, output_field=DateTimeField())
+    return TruncDate(last, tzinfo=zone)
+
+
 def stack_usage(report: UsageReport) -> UsageStacks:
     """What the report has of each agent, model or key, day by day."""
     zone = ZoneInfo(report.zone)
     hours = UsageHour.objects.filter(hour__gte=report.span.since, hour__lt=report.span.until)
-    named = hours.order_by().annotate(
-        day=TruncDate("hour", tzinfo=zone), group=F(COLUMNS[report.group_by])
-    )
+    named = hours.order_by().annotate(day=day_of_hour(zone), group=F(COLUMNS[report.group_by]))
     rows: list[Any] = list(named.values("day", "group").annotate(**SUMS))
     labels = label_groups(report.group_by, [row["group"] for row in rows])
     cells = [

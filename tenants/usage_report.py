@@ -1,7 +1,8 @@
 """What is asked of usage and what is answered: pure values and rules, for doors and pages alike.
 
 Sums come from whole hours of UTC, so a span is widened to them. In zones that are off by half an
-hour a day therefore begins at the full hour of UTC in which its midnight lies.
+hour a day therefore begins at the full hour of UTC in which its midnight lies, and ends where the
+next one begins: days share no hour, and their sum is that of the span.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,6 +21,7 @@ USUAL_DAYS = 30
 MOST_DAYS = 400
 MOST_DAYS_BY_HOUR = 31
 HOUR = timedelta(hours=1)
+ALMOST_AN_HOUR = HOUR - timedelta.resolution
 
 
 class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,9 +130,9 @@ def span_of(question: UsageQuestion, *, zone: ZoneInfo, now: datetime) -> Span:
     Raises InvalidParameter if they end before they begin, or are too many.
     """
     try:
-        until = moment_of(question.ends or now, zone)
+        until = end_of(question.ends, zone) if question.ends else end_of_hour(now)
         since = moment_of(question.begins or days_before(until, zone), zone)
-        span = Span(since=floor_hour(since), until=floor_hour(until + HOUR - timedelta.resolution))
+        span = Span(since=floor_hour(since), until=until)
     except OverflowError:
         raise InvalidParameter("from and to must be years that people use.", param="from") from None
     if span.since >= span.until:
@@ -141,6 +143,18 @@ def span_of(question: UsageQuestion, *, zone: ZoneInfo, now: datetime) -> Span:
     return span
 
 
+def end_of(value: datetime | date, zone: ZoneInfo) -> datetime:
+    """The first hour that no longer counts: where the day begins, or after the hour of a time."""
+    moment = moment_of(value, zone)
+    is_day = moment.astimezone(zone).time() == time()
+    return floor_hour(moment) if is_day else end_of_hour(moment)
+
+
+def end_of_hour(moment: datetime) -> datetime:
+    """A full hour is its own end."""
+    return floor_hour(moment + ALMOST_AN_HOUR)
+
+
 def moment_of(value: datetime | date, zone: ZoneInfo) -> datetime:
     """In UTC. A day is its midnight in `zone`, and so is a time without an offset."""
     moment = value if isinstance(value, datetime) else datetime.combine(value, time())
@@ -148,8 +162,13 @@ def moment_of(value: datetime | date, zone: ZoneInfo) -> datetime:
 
 
 def days_before(until: datetime, zone: ZoneInfo) -> date:
-    last = (until - timedelta.resolution).astimezone(zone).date()
+    last = day_of(until - HOUR, zone)
     return last - timedelta(days=USUAL_DAYS - 1)
+
+
+def day_of(hour: datetime, zone: ZoneInfo) -> date:
+    """The day that an hour of UTC belongs to: the one that begins in it, if one does."""
+    return (hour + ALMOST_AN_HOUR).astimezone(zone).date()
 
 
 def floor_hour(moment: datetime) -> datetime:
@@ -233,8 +252,7 @@ def stack_up(
 
 
 def days_of(span: Span, zone: ZoneInfo) -> tuple[date, ...]:
-    first = span.since.astimezone(zone).date()
-    last = (span.until - HOUR).astimezone(zone).date()
+    first, last = day_of(span.since, zone), day_of(span.until - HOUR, zone)
     return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
 
 

@@ -1,16 +1,22 @@
 """Questions about usage: what is asked, which hours are meant, how answers are laid out."""
 
+from collections import Counter
 from datetime import UTC, date, datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from kernel.errors import InvalidParameter
 from tenants.usage_report import (
+    HOUR,
     MOST_NAMES,
     OTHERS,
     Span,
+    UsageQuestion,
     UsageSums,
+    day_of,
+    days_of,
     name_of,
     read_question,
     span_of,
@@ -18,6 +24,7 @@ from tenants.usage_report import (
 )
 
 BERLIN = ZoneInfo("Europe/Berlin")
+ONE_DAY = timedelta(days=1)
 NOW = datetime(2026, 3, 31, 10, 20, tzinfo=UTC)
 
 
@@ -109,3 +116,54 @@ def test_stacks_have_every_day_and_all_beyond_the_first_names_as_one():
     assert stacks.at(first, OTHERS).requests == 3
     assert stacks.at(date(2026, 3, 2), OTHERS).requests == 0
     assert stacks.of("m0").requests == 1
+
+
+ODD_ZONES = [
+    *("Asia/Kolkata", "Asia/Kathmandu", "Australia/Lord_Howe", "America/St_Johns"),
+    *("Australia/Adelaide", "Pacific/Chatham", "Asia/Tehran", "Europe/Berlin", "UTC"),
+    *("Africa/Cairo", "America/Santiago", "Atlantic/Azores"),
+]
+
+
+@pytest.mark.parametrize("name", ODD_ZONES)
+def test_days_tile_a_year_without_a_gap_or_an_hour_in_common(name):
+    zone = ZoneInfo(name)
+    days = [date(2026, 1, 1) + timedelta(days=number) for number in range(366)]
+    spans = [span_of(question(day, day + ONE_DAY), zone=zone, now=NOW) for day in days]
+
+    assert all(one.until == other.since for one, other in pairwise(spans))
+    assert all(days_of(each, zone) == (day,) for each, day in zip(spans, days, strict=True))
+    lengths = Counter((each.until - each.since) // timedelta(hours=1) for each in spans)
+    assert lengths.keys() <= {23, 24, 25}
+    assert lengths[24] >= 360
+
+
+@pytest.mark.parametrize("name", ODD_ZONES)
+def test_an_hour_belongs_to_the_day_whose_span_has_it(name):
+    zone = ZoneInfo(name)
+    for day in (date(2026, 3, 8), date(2026, 4, 5), date(2026, 10, 4), date(2026, 11, 1)):
+        found = span_of(question(day, day + ONE_DAY), zone=zone, now=NOW)
+        assert day_of(found.since, zone) == day_of(found.until - HOUR, zone) == day
+        assert day_of(found.until, zone) == day + ONE_DAY
+
+
+def test_midnight_as_a_time_is_the_day():
+    kolkata = ZoneInfo("Asia/Kolkata")
+    as_day = span(zone=kolkata, begins="2026-03-01", ends="2026-03-03")
+    as_time = span(zone=kolkata, begins="2026-03-01T00:00:00", ends="2026-03-03T00:00:00+05:30")
+    assert as_day == as_time == ("2026-02-28T18:00", "2026-03-02T18:00")
+
+
+@pytest.mark.parametrize("minute", [0, 10, 29, 30, 31, 59])
+@pytest.mark.parametrize("hour", [0, 5, 18, 19])
+def test_nothing_asked_is_thirty_days_at_any_time_of_any_zone(hour, minute):
+    now = datetime(2026, 3, 31, hour, minute, tzinfo=UTC)
+    for name in ODD_ZONES:
+        zone = ZoneInfo(name)
+        found = span_of(question(None, None), zone=zone, now=now)
+        assert len(days_of(found, zone)) == 30
+        assert found.since < now <= found.until
+
+
+def question(begins, ends):
+    return UsageQuestion(tenant_id=1, begins=begins, ends=ends)
