@@ -77,3 +77,18 @@ class Checks(msgspec.Struct, frozen=True, kw_only=True):
     """`scopes` in MessagePack, for the script."""
     valid_until: float
     """Seconds since 1970, by Redis' clock: the end of the first window."""
+
+
+def most_of(scope: ScopeCheck, reason: str) -> int | None:
+    """What the rate, or the concurrency, of this name lets through at once."""
+    if reason == "concurrency":
+        return scope.concurrency
+    requests, tokens = at_once(scope)
+    return {"requests_per_minute": requests, "tokens_per_minute": tokens}.get(reason)
+
+
+def at_once(scope: ScopeCheck) -> tuple[int | None, int | None]:
+    """The bursts of a scope's rates, in requests and in tokens."""
+    requests = scope.request_burst_us // scope.request_us if scope.request_us else None
+    tokens = round(scope.token_burst_us / scope.token_us) if scope.token_us else None
+    return requests, tokens

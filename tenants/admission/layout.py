@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tenants.admission.checks import Checks, ScopeCheck
+from tenants.admission.checks import Checks, ScopeCheck, at_once, most_of
 from tenants.admission.commands import Call, bulk, call_head, packed_text
 from tenants.admission.errors import CountersAway
 from tenants.admission.redis_keys import scope_key, tenant_key
@@ -109,6 +109,7 @@ class Layout:
             retry_after_ms=None if wait_ms < 0 else wait_ms,
             counter=check.quotas[quota - 1].counter if check and quota else "",
             resets_at=end or None,
+            most=most_of(check, REASONS[reason - 1]) if check else None,
         )
 
 
@@ -116,11 +117,7 @@ def rate_limits(scope: ScopeCheck) -> tuple[int | None, int | None]:
     """Requests and tokens that a scope lets through at once; nothing of one in shadow mode, which
     callers are not told of.
     """
-    if not scope.enforced:
-        return None, None
-    requests = scope.request_burst_us // scope.request_us if scope.request_us else None
-    tokens = round(scope.token_burst_us / scope.token_us) if scope.token_us else None
-    return requests, tokens
+    return at_once(scope) if scope.enforced else (None, None)
 
 
 def standing(

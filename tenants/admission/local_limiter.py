@@ -8,7 +8,7 @@ divided by the number of live workers.
 from collections import OrderedDict
 from dataclasses import dataclass
 
-from tenants.admission.checks import ScopeCheck
+from tenants.admission.checks import ScopeCheck, most_of
 from tenants.admission.gcra import clamped, taken, wait_us
 from tenants.admission.verdicts import Ask, Breach, Reason
 
@@ -103,7 +103,12 @@ def breach_of(
     a burst is long stays the same.
     """
     if check.concurrency and local.running >= max(1, check.concurrency * share):
-        return Breach(reason="concurrency", scope=check.scope, retry_after_ms=SOON_MS)
+        return Breach(
+            reason="concurrency",
+            scope=check.scope,
+            retry_after_ms=SOON_MS,
+            most=most_of(check, "concurrency"),
+        )
     rates: tuple[tuple[Reason, int, int, int], ...] = (
         (
             "requests_per_minute",
@@ -123,5 +128,10 @@ def breach_of(
         bounded = clamped(tat=tat, now=now_us, most=2 * burst)
         wait = wait_us(tat=bounded, now=now_us, cost=cost, burst=burst)
         if burst and wait > (burst * LOOSER if share == WHOLE else 0):
-            return Breach(reason=reason, scope=check.scope, retry_after_ms=-(-wait // 1000))
+            return Breach(
+                reason=reason,
+                scope=check.scope,
+                retry_after_ms=-(-wait // 1000),
+                most=most_of(check, reason),
+            )
     return None

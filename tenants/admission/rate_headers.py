@@ -4,10 +4,15 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from tenants.admission.limits import is_shadow
-from tenants.admission.verdicts import QuotaStanding, Standing
+from tenants.admission.verdicts import QuotaStanding, Refused, Standing
 from tenants.windows import window_of_id
 
 Headers = list[tuple[bytes, bytes]]
+NAMES = {
+    "requests_per_minute": b"requests",
+    "tokens_per_minute": b"tokens",
+    "concurrency": b"requests",
+}
 
 
 def limit_headers(standings: Sequence[Standing]) -> Headers:
@@ -27,6 +32,36 @@ def limit_headers(standings: Sequence[Standing]) -> Headers:
             b"tokens", tokens.token_limit, tokens.tokens_remaining, tokens.tokens_reset_ms
         )
     return headers
+
+
+def refusal_headers(refused: Refused, *, now: float) -> Headers:
+    """`x-ratelimit-…` of the limit that refused, and of no other one. `now`: seconds since 1970.
+
+    Quotas of cost have none: OpenAI's names are of requests and tokens only.
+    """
+    breach = refused.breach
+    if breach.reason == "quota_exhausted":
+        quota = next((each for each in refused.quotas if each.counter == breach.counter), None)
+        return quota_headers(quota, now=now) if quota else []
+    name = NAMES.get(breach.reason)
+    if name is None:
+        return []
+    standing = next((each for each in refused.standings if each.scope == breach.scope), None)
+    if breach.reason == "concurrency" or standing is None:
+        return numbers(name, breach.most, 0, breach.retry_after_ms)
+    if name == b"tokens":
+        parts = (standing.token_limit, standing.tokens_remaining, standing.tokens_reset_ms)
+    else:
+        parts = (standing.request_limit, standing.requests_remaining, standing.requests_reset_ms)
+    return numbers(name, *parts)
+
+
+def quota_headers(quota: QuotaStanding, *, now: float) -> Headers:
+    unit = quota.counter.rpartition("|")[2]
+    if unit == "cost":
+        return []
+    left = window_of_id(quota.window).end.timestamp() - now
+    return numbers(unit.encode(), quota.limit, quota.remaining, max(0, round(left * 1000)))
 
 
 def tightest(

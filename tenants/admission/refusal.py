@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 
 from kernel.errors import PlatformError, RateLimited
-from tenants.admission.rate_headers import limit_headers
+from tenants.admission.rate_headers import refusal_headers
 from tenants.admission.verdicts import QuotaStanding, Refused
 from tenants.errors import (
     QuotaExhausted,
@@ -35,7 +35,7 @@ def error_of(refused: Refused, *, now: float) -> PlatformError:
         message,
         retry_after=wait,
         scope_kind=owner_of(breach.scope),
-        standings=limit_headers(refused.standings),
+        standings=refusal_headers(refused, now=now),
     )
 
 
@@ -62,9 +62,12 @@ def explain(refused: Refused, *, now: float) -> tuple[type[RateLimited], str, fl
         )
         return QuotaExhausted, message, wait
     resets = datetime.fromtimestamp(breach.resets_at, UTC)
+    is_used_up = standing is None or standing.used >= standing.limit
+    how = "is used up" if is_used_up else "has less left than this request needs"
+    what = "" if is_used_up else "Ask for fewer tokens, or ask"
     message = (
-        f"{quota} is used up{numbers(standing)}. It resets at {resets:%Y-%m-%dT%H:%M:%SZ}. "
-        "Ask your administrator for a higher one if you need it sooner."
+        f"{quota} {how}{numbers(standing)}. It resets at {resets:%Y-%m-%dT%H:%M:%SZ}. "
+        f"{what or 'Ask'} your administrator for a higher one if you need it sooner."
     )
     return QuotaExhausted, message, max(0.0, breach.resets_at - now)
 

@@ -72,6 +72,10 @@ class Breach(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Of a quota."""
     resets_at: int | None = None
     """Seconds since 1970; of a quota whose window must end first."""
+    most: int | None = None
+    """Of a rate what passes at once, of concurrency what may run; None of a quota, which stands
+    beside it.
+    """
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True, gc=False):

@@ -76,3 +76,63 @@ def test_a_refusal_says_how_the_limits_stand():
 
 def test_names_of_counters_are_not_told():
     assert "member:3" not in error("concurrency", "member:3", retry_after_ms=1).message
+
+
+def test_a_quota_that_has_something_left_is_not_called_used_up():
+    found = error(
+        "quota_exhausted", counter="tenant|tokens", retry_after_ms=5, resets_at=1_796_083_200
+    )
+
+    assert "has less left than this request needs (limit 100, used 90," in found.message
+    assert "Ask for fewer tokens" in found.message
+    assert "used up" not in found.message
+
+
+STANDING = Standing(
+    scope="tenant", request_limit=60, requests_remaining=58, requests_reset_ms=2000,
+    token_limit=9000, tokens_remaining=5, tokens_reset_ms=60_000,
+)  # fmt: skip
+
+
+def shown(reason, *, standings=(STANDING,), unit="requests", **facts):
+    breach = Breach(reason=reason, scope="tenant", retry_after_ms=1500, **facts)
+    quota = QuotaStanding(
+        counter=f"tenant|{unit}", window=MONTH, limit=130, used=50, held=10, hard=True
+    )
+    refused = Refused(breach=breach, standings=standings, quotas=(quota,))
+    headers = error_of(refused, now=1_796_083_000.0).headers()
+    return {
+        name.decode().removeprefix("x-ratelimit-"): value.decode()
+        for name, value in headers
+        if name.startswith(b"x-ratelimit-")
+    }
+
+
+@pytest.mark.parametrize(
+    ("reason", "facts", "headers"),
+    [
+        ("requests_per_minute", {}, ("requests", "60", "58", "2.000s")),
+        ("tokens_per_minute", {}, ("tokens", "9000", "5", "60.000s")),
+        ("concurrency", {"most": 3}, ("requests", "3", "0", "1.500s")),
+        ("requests_per_minute", {"most": 60, "standings": ()}, ("requests", "60", "0", "1.500s")),
+        ("tokens_per_minute", {"most": 9000, "standings": ()}, ("tokens", "9000", "0", "1.500s")),
+        ("quota_exhausted", {"counter": "tenant|requests"}, ("requests", "130", "70", "200.000s")),
+        (
+            "quota_exhausted",
+            {"counter": "tenant|tokens", "unit": "tokens"},
+            ("tokens", "130", "70", "200.000s"),
+        ),
+    ],
+)
+def test_headers_are_those_of_the_limit_that_refused_and_of_no_other(reason, facts, headers):
+    name, limit, remaining, reset = headers
+
+    assert shown(reason, **facts) == {
+        f"limit-{name}": limit,
+        f"remaining-{name}": remaining,
+        f"reset-{name}": reset,
+    }
+
+
+def test_a_quota_of_cost_has_no_headers_rather_than_those_of_another_limit():
+    assert shown("quota_exhausted", counter="tenant|cost", unit="cost") == {}
