@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from django.conf import settings
 
@@ -12,6 +11,7 @@ from inference.models.scaling_policy import MOST_REPLICAS, Actuator, Algorithm, 
 from inference.scaling.measures import MEASURES
 from inference.scaling.policy_rules import Signal
 from inference.scaling.schedules import WEEKDAYS, Hours, first_overlap
+from kernel.time_zones import is_time_zone
 
 
 def ensure_sound(
@@ -111,12 +111,8 @@ def ensure_schedules(schedules: Sequence[Hours], *, today: date) -> None:
 def ensure_hours(hours: Hours) -> None:
     """What can be told of a schedule by itself. Raises PolicyRefused."""
     name = hours.name
-    try:
-        ZoneInfo(hours.zone)
-    except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise PolicyRefused(
-            f"{name}: {hours.zone!r} is no time zone. Write it like Europe/Berlin."
-        ) from None
+    if not is_time_zone(hours.zone):
+        raise PolicyRefused(f"{name}: {hours.zone!r} is no time zone. Write it like Europe/Berlin.")
     if not hours.weekdays or not hours.weekdays <= frozenset(range(7)):
         raise PolicyRefused(f"{name}: choose weekdays, 0 (Monday) to 6 (Sunday).")
     if hours.least > hours.most:
