@@ -34,6 +34,7 @@ from agents.runtime.run_rows import (
 )
 from kernel.database import ask
 from kernel.errors import InvalidParameter, NotFound
+from tenants.models import ApiKey
 from tenants.scoping import every_tenant, tenant_scope
 
 LEASE = timedelta(seconds=LEASE_SECONDS)
@@ -89,7 +90,9 @@ def note_beginning(place: Conversation, new: NewRun) -> None:
 def find_twin(new: NewRun, place: Conversation | None) -> Run | None:
     runs = Run.objects.filter(client_id=new.client_id, conversation=place)
     if place is None:
-        runs = runs.filter(api_key_id=new.api_key_id)
+        # A client that repeats itself after its key was rotated joins its run all the same.
+        keys = ApiKey.objects.of_lineage(new.api_key_id or 0).values("pk")
+        runs = runs.filter(api_key_id__in=keys)
     return runs.first()
 
 

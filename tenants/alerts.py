@@ -1,4 +1,6 @@
-"""Quota alerts: each threshold of a counter is told once in a window."""
+"""Quota alerts: each threshold of a counter is told once in a window, and again when the limit was
+raised, or topped up, beyond what it was told of.
+"""
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -75,12 +77,14 @@ def alert(quota: QuotaRule, row: QuotaUsage, *, now: datetime) -> bool:
 
 
 def guard(quota: QuotaRule, row: QuotaUsage, threshold: int) -> bool:
-    """Whether nobody has told of this threshold yet; from now on somebody has."""
+    """Whether this threshold of the present limit is told of for the first time."""
+    limit = quota.limit + row.granted
+    reached = -(-threshold * limit // 100)
+    place = {"counter": row.counter, "window": row.window, "threshold": threshold}
+    # What was told of a lower limit is no news of this one, if it would be reached by this one too.
+    if QuotaAlert.objects.filter(tenant_id=row.tenant_id, used__gte=reached, **place).exists():
+        return False
     _, fresh = QuotaAlert.objects.get_or_create(
-        tenant_id=row.tenant_id,
-        counter=row.counter,
-        window=row.window,
-        threshold=threshold,
-        defaults={"used": row.used, "limit": quota.limit + row.granted},
+        tenant_id=row.tenant_id, **place, limit=limit, defaults={"used": row.used}
     )
     return fresh

@@ -26,7 +26,10 @@ def register() -> None:
     auditlog.register(Invitation, exclude_fields=["user", "declined_at"])
     auditlog.register(User, exclude_fields=["password", "last_login"])
     auditlog.register(
-        ApiKey, exclude_fields=["digest", "pepper", "last_used_at", "warned_of", "noted_expiry"]
+        ApiKey,
+        exclude_fields=[
+            *("digest", "pepper", "bounds", "last_used_at", "warned_of", "noted_expiry"),
+        ],
     )
     auditlog.register(
         AlertRecipient,

@@ -3,7 +3,7 @@
 * Unauthenticated
   x InvalidApiKey, ExpiredApiKey, RevokedApiKey
 * Denied
-  x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow
+  x TenantSuspended, ScopeNotGranted, IpNotAllowed, RoleTooLow, KeyRestricted
 * Conflict
   x SlugTaken, KeyNotActive
   x PlanInUse, LimitExists, TopUpDiffers, WindowOver, TooManyInvitations
@@ -59,6 +59,12 @@ class RoleTooLow(Denied):
     """Your role in this tenant does not allow that. Ask one of its admins."""
 
     code = "role_too_low"
+
+
+class KeyRestricted(Denied):
+    """Somebody with a higher role has blocked or limited this API key. Ask them to change it."""
+
+    code = "key_restricted"
 
 
 class SlugTaken(Conflict):

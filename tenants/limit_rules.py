@@ -45,7 +45,7 @@ def quota_values(row: QuotaRow) -> dict[str, Any]:
 def owner_of(row: RateLimit | Quota) -> Mapping[str, Any]:
     """Whom a tenant's own limit is for, and how people call that."""
     if row.api_key is not None:
-        return {"key_id": row.api_key_id, "source": f"key {row.api_key.name}"}
+        return {"key_id": row.api_key.counted_as, "source": f"key {row.api_key.name}"}
     if row.member is not None:
         return {"member_id": row.member_id, "source": f"member {row.member.user.username}"}
     return {"source": "tenant"}

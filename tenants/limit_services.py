@@ -13,8 +13,9 @@ from django.db import IntegrityError, transaction
 from kernel.publishing import publish
 from tenants.counters import add_granted
 from tenants.errors import LimitExists, PlanInUse, TopUpDiffers, WindowOver
-from tenants.limits_in_force import keep_windows, limits_topic
+from tenants.limits_in_force import counting_from_the_start, keep_windows, limits_topic
 from tenants.models import (
+    ApiKey,
     Plan,
     PlanQuota,
     PlanRateLimit,
@@ -86,15 +87,19 @@ def delete_plan_limit(*, rule: PlanRateLimit | PlanQuota, now: datetime) -> None
 def save_rate_limit(*, rule: RateLimit) -> None:
     """Store a rate limit of a tenant. Raises ValidationError, and LimitExists."""
     with tenant_scope(rule.tenant_id):
+        follow_rotations(rule)
         store(rule)
         publish(limits_topic(rule.tenant_id))
 
 
 @transaction.atomic
 def save_quota(*, rule: Quota, now: datetime) -> None:
-    """Store a quota of a tenant; running windows go on. Raises ValidationError, and LimitExists."""
+    """Store a quota of a tenant; running windows go on. A quota that is new, or counts something
+    else than before, begins with what was used in its window. Raises ValidationError, LimitExists.
+    """
     keep_windows([rule.tenant_id], now=now)
-    with tenant_scope(rule.tenant_id):
+    with tenant_scope(rule.tenant_id), counting_from_the_start(rule.tenant_id, now=now):
+        follow_rotations(rule)
         store(rule)
         publish(limits_topic(rule.tenant_id))
 
@@ -112,9 +117,17 @@ def delete_limit(*, rule: RateLimit | Quota, now: datetime) -> None:
 def set_plan(*, tenant: Tenant, plan: Plan | None, now: datetime) -> None:
     """Put a tenant on a plan, or on none. Windows that run already end as they began."""
     keep_windows([tenant.pk], now=now)
-    tenant.plan = plan
-    tenant.save(update_fields=["plan"])
+    with counting_from_the_start(tenant.pk, now=now):
+        tenant.plan = plan
+        tenant.save(update_fields=["plan"])
     publish(limits_topic(tenant.pk))
+
+
+def follow_rotations(rule: RateLimit | Quota) -> None:
+    """A limit of a key is one of its lineage, written at the newest: so there are no two of it."""
+    if rule.api_key is not None:
+        newest = ApiKey.objects.of_lineage(rule.api_key.pk).last()
+        rule.api_key = newest or rule.api_key
 
 
 def store(rule: PlanRateLimit | PlanQuota | RateLimit | Quota) -> None:

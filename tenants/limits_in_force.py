@@ -1,6 +1,7 @@
 """Which limits are in force for a tenant: its plan's, less what it overrides, and its own."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeVar
@@ -12,8 +13,9 @@ from tenants.admission.limits import QuotaRule, RateRule, TenantLimits
 from tenants.errors import LimitsUnknown
 from tenants.limit_rules import own_quota, own_rate, quota_of_plan, rate_of_plan
 from tenants.models import Plan, PlanQuota, PlanRateLimit, Quota, RateLimit, Tenant
-from tenants.quota_windows import open_windows, tenants_behind
+from tenants.quota_windows import open_windows, shared_slot, tenants_behind
 from tenants.scoping import every_tenant, tenant_scope
+from tenants.usage_before import carry_counters
 
 AnyRule = TypeVar("AnyRule", RateRule, QuotaRule)
 Rule = RateRule | QuotaRule
@@ -65,6 +67,22 @@ def keep_windows(tenant_ids: Iterable[int], *, now: datetime) -> None:
         behind = tenants_behind(tenant_ids, now=now)
     for tenant_id in behind:
         load_limits(tenant_id, now=now)
+
+
+@contextmanager
+def counting_from_the_start(tenant_id: int, *, now: datetime) -> Iterator[None]:
+    """Around a change of a tenant's limits: quotas that it brings begin with what was used in their
+    windows. Those that counted the same requests before go on as they are.
+    """
+    before = {quota.slot for quota in load_limits(tenant_id, now=now).quotas}
+    yield
+    came = {
+        quota: quota.pinned
+        for quota in load_limits(tenant_id, now=now).quotas
+        if quota.pinned and not before & {quota.slot, shared_slot(quota)}
+    }
+    with tenant_scope(tenant_id):
+        carry_counters(tenant_id, came, now=now)
 
 
 def limits_of(tenant: Tenant, *, now: datetime) -> TenantLimits:

@@ -29,7 +29,7 @@ def load_quota_lines(principal: Principal, *, now: datetime) -> list[QuotaLine]:
 def counters_of(limits: TenantLimits, principal: Principal, *, now: datetime) -> Iterator[Counted]:
     """The quotas that count the caller, whatever it asks for, with counter and window."""
     for rule in applicable(limits.quotas, principal):
-        whose = {"key": principal.key_id, "member": principal.member_id}.get(rule.per)
+        whose = {"key": principal.counted_as, "member": principal.member_id}.get(rule.per)
         owner = rule.per if whose is None else f"{rule.per}:{whose}"
         counter = counter_name(rule.scope(owner), rule.unit)
         yield rule, counter, window_at(now, rule.calendar, pinned=rule.pinned)
@@ -39,7 +39,7 @@ def applicable(rules: Sequence[QuotaRule], principal: Principal) -> list[QuotaRu
     """Of each slot the rule that holds for this caller: one for it alone before one for all."""
     chosen: dict[tuple[str, ...], QuotaRule] = {}
     for rule in sorted(rules, key=lambda rule: rule.key_id is None and rule.member_id is None):
-        mine = {"key": principal.key_id, "member": principal.member_id}.get(rule.per, 0)
+        mine = {"key": principal.counted_as, "member": principal.member_id}.get(rule.per, 0)
         only = rule.key_id if rule.per == "key" else rule.member_id
         if mine is not None and only in {None, mine}:
             slot = (rule.scope(rule.per), rule.unit, rule.calendar.period)

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from tenants.admission.limits import QuotaRule
 from tenants.models import QuotaWindow
+from tenants.usage_before import carry_new_counters
 from tenants.windows import Window, window_at, windows_after
 
 LOCK = 7_234_002
@@ -39,6 +40,13 @@ def open_windows(
         missing = [each for each in quotas if not is_running(open_now.get(each.slot), now)]
         rows = list(missing_rows(tenant_id, missing, open_now, now))
         QuotaWindow.objects.bulk_create(rows, ignore_conflicts=True)
+        opened = newest_windows(rows)
+        came = {
+            each: opened[each.slot]
+            for each in missing
+            if not open_now.keys() & {each.slot, shared_slot(each)}
+        }
+        carry_new_counters(tenant_id, came, now=now)
     return {**open_now, **newest_windows(rows)}
 
 

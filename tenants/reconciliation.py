@@ -46,7 +46,7 @@ APART = """
     WITH charged AS ({charged})
     SELECT tenant_id, counter, "window", coalesce(charged.amount, 0), coalesce(counted.used, 0)
     FROM charged FULL JOIN (
-        SELECT * FROM tenants_quotausage
+        SELECT tenant_id, counter, "window", used - carried AS used FROM tenants_quotausage
         WHERE %(tenant_id)s::bigint IS NULL OR tenant_id = %(tenant_id)s
     ) AS counted USING (tenant_id, counter, "window")
     WHERE coalesce(charged.amount, 0) <> coalesce(counted.used, 0)

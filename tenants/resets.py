@@ -149,8 +149,10 @@ def counters_of(rule: QuotaRule, rules: Rules) -> list[str]:
 def owners_of(rule: QuotaRule) -> Iterable[int]:
     if rule.per == "tenant":
         return ()
-    owners = ApiKey.objects if rule.per == "key" else Membership.objects
-    return owners.values_list("pk", flat=True)
+    if rule.per == "member":
+        return Membership.objects.values_list("pk", flat=True)
+    # Those that replaced another one are counted as that.
+    return ApiKey.objects.filter(lineage=None).values_list("pk", flat=True)
 
 
 def held_by(row: QuotaWindow, counters: Sequence[str]) -> dict[str, int]:

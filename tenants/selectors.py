@@ -30,6 +30,7 @@ def as_principal(key: ApiKey) -> Principal:
         tenant=key.tenant.slug,
         tenant_active=key.tenant.status == Tenant.Status.ACTIVE,
         key_id=key.pk,
+        lineage_id=key.lineage,
         public_id=key.public_id,
         member_id=key.member_id,
         digest=bytes(key.digest),

@@ -4,10 +4,11 @@ Each service opens the scope it works in, and tells the gateways in the transact
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from django.conf import settings
 from django.db import IntegrityError, transaction
@@ -18,10 +19,11 @@ from redis import RedisError
 from kernel.audit import note_transition
 from kernel.publishing import publish
 from tenants import live
-from tenants.errors import KeyNotActive, SlugTaken
+from tenants.errors import KeyNotActive, KeyRestricted, SlugTaken
+from tenants.key_bounds import IS_WITHIN, Bounds, Rank, bounds_of, changed_bounds, widened
 from tenants.keys import digest_key, new_key, pepper_name
 from tenants.limits_in_force import keep_windows, limits_topic
-from tenants.models import ApiKey, Invitation, Membership, Tenant, User
+from tenants.models import ApiKey, Invitation, Membership, Quota, RateLimit, Tenant, User
 from tenants.models.api_key import every_scope
 from tenants.scoping import every_tenant, tenant_scope
 
@@ -207,10 +209,12 @@ def issue_key(
     allowed_networks: Sequence[str] = (),
     expires_at: datetime | None = None,
     replaces: ApiKey | None = None,
+    by: Rank = Rank.OPERATOR,
 ) -> IssuedKey:
     """Make a key. Its text exists only in the answer: the database keeps a digest.
 
-    Raises ValidationError for values that no form would accept.
+    People of a lower rank than `by` cannot widen what it is limited to. Raises ValidationError for
+    values that no form would accept.
     """
     text = new_key()
     pepper = settings.KEY_PEPPERS[0]
@@ -227,7 +231,9 @@ def issue_key(
         allowed_networks=list(allowed_networks),
         expires_at=expires_at,
         replaces=replaces,
+        lineage=replaces.counted_as if replaces else None,
     )
+    key.bounds = bounds_of(vars(key), every_scope=every_scope(), rank=by)
     with tenant_scope(tenant.pk):
         key.full_clean(exclude=("tenant", "member", "replaces"))
         key.save()
@@ -236,18 +242,41 @@ def issue_key(
 
 
 @transaction.atomic
-def save_key(*, key: ApiKey) -> None:
-    """Store changed fields of an existing key and tell the gateways."""
+def save_key(
+    *, key: ApiKey, fields: Collection[str] = KEY_FIELDS, by: Rank = Rank.OPERATOR
+) -> None:
+    """Store changed `fields` of an existing key and tell the gateways.
+
+    Raises KeyRestricted if one of them is wider than somebody of a higher rank than `by` allows.
+    """
     with tenant_scope(key.tenant_id):
-        key.save(update_fields=KEY_FIELDS)
+        stored = ApiKey.objects.select_for_update().get(pk=key.pk)
+        values = {name: getattr(key, name) for name in fields if name in IS_WITHIN}
+        ensure_within(values, stored.bounds_in_force, by=by)
+        key.bounds = changed_bounds(
+            values, stored.bounds_in_force, every_scope=every_scope(), rank=by
+        )
+        key.save(update_fields=[*fields, "bounds"])
         publish(principals_topic(key.tenant_id), key_topic(key.public_id))
 
 
+def ensure_within(values: Mapping[str, Any], bounds: Bounds, *, by: Rank) -> None:
+    too_wide = widened(values, bounds, rank=by)
+    if too_wide:
+        raise KeyRestricted(
+            f"Somebody with a higher role has limited {', '.join(too_wide)} of this API key. "
+            "Choose what lies within that, or ask them to change it."
+        )
+
+
 @transaction.atomic
-def block_key(*, key: ApiKey, now: datetime) -> bool:
-    """Refuse a key on every worker within a second. False if it was blocked already."""
+def block_key(*, key: ApiKey, now: datetime, by: Rank = Rank.OPERATOR) -> bool:
+    """Refuse a key on every worker within a second. False if it was blocked already.
+
+    From then on only somebody of that rank or a higher one can unblock it.
+    """
     with tenant_scope(key.tenant_id):
-        changed = ApiKey.objects.block(key_id=key.pk, now=now)
+        changed = ApiKey.objects.block(key_id=key.pk, now=now, by=by)
         if changed:
             note_transition(key, field="status", before="accepted", after="blocked")
         publish(principals_topic(key.tenant_id), key_topic(key.public_id))
@@ -257,37 +286,93 @@ def block_key(*, key: ApiKey, now: datetime) -> bool:
 
 
 @transaction.atomic
-def unblock_key(*, key: ApiKey) -> bool:
-    """Accept a blocked key again. False if it was not blocked."""
+def unblock_key(*, key: ApiKey, by: Rank = Rank.OPERATOR) -> bool:
+    """Accept a blocked key again. False if it was not blocked.
+
+    Raises KeyRestricted if somebody of a higher rank than `by` has blocked it.
+    """
     with tenant_scope(key.tenant_id):
-        changed = ApiKey.objects.unblock(key_id=key.pk)
+        changed = ApiKey.objects.unblock(key_id=key.pk, by=by)
         if changed:
             note_transition(key, field="status", before="blocked", after="accepted")
+        elif ApiKey.objects.filter(pk=key.pk).exclude(blocked_at=None).exists():
+            raise KeyRestricted
         publish(principals_topic(key.tenant_id))
     transaction.on_commit(partial(allow_at_once, key.tenant_id, f"key:{key.pk}"))
     return changed
 
 
 @transaction.atomic
-def rotate_key(*, key: ApiKey, now: datetime, overlap: timedelta = ROTATION_OVERLAP) -> IssuedKey:
+def rotate_key(
+    *,
+    key: ApiKey,
+    now: datetime,
+    overlap: timedelta = ROTATION_OVERLAP,
+    holder: Membership | None = None,
+    by: Rank = Rank.OPERATOR,
+) -> IssuedKey:
     """Replace a key: the new one works at once, the old one until `overlap` has passed.
 
-    The new one lives as long as the old one was made for. Raises KeyNotActive.
+    The new one is limited as the old one, and both are counted together; it is counted for
+    `holder`, or for whom the old one was. It lives as long as the old one was made for, but no
+    longer than somebody of a higher rank than `by` allows. Raises KeyNotActive.
     """
     if key.status(now=now) != "active":
         raise KeyNotActive
-    lifetime = key.expires_at - key.created_at if key.expires_at else None
     with tenant_scope(key.tenant_id):
         issued = issue_key(
             tenant=key.tenant,
             name=key.name,
             scopes=key.scopes,
-            member=key.member,
+            member=holder or key.member,
             allowed_models=key.allowed_models,
             allowed_networks=key.allowed_networks,
-            expires_at=now + lifetime if lifetime else None,
+            expires_at=expiry_of_next(key, now=now, by=by),
             replaces=key,
+            by=by,
         )
-        ApiKey.objects.expire_by(key_id=key.pk, at=now + overlap)
-        publish(principals_topic(key.tenant_id), key_topic(key.public_id))
+        hand_on(key, issued.key)
+        end_by(key, now + overlap, by=by)
+        publish(
+            principals_topic(key.tenant_id),
+            key_topic(key.public_id),
+            limits_topic(key.tenant_id),
+        )
     return issued
+
+
+def end_by(key: ApiKey, at: datetime, *, by: Rank) -> None:
+    """Let a key end at `at`, or earlier if it would have; people of a lower rank cannot undo it."""
+    end = min(at, key.expires_at) if key.expires_at else at
+    bounds = changed_bounds(
+        {"expires_at": end}, key.bounds_in_force, every_scope=every_scope(), rank=by
+    )
+    ApiKey.objects.filter(pk=key.pk).update(bounds=bounds)
+    ApiKey.objects.expire_by(key_id=key.pk, at=at)
+
+
+def expiry_of_next(key: ApiKey, *, now: datetime, by: Rank) -> datetime | None:
+    """When the key ends that replaces this one."""
+    if key.expires_at is None:
+        return None
+    wished = now + (key.expires_at - key.created_at)
+    bound = key.bounds_in_force.get("expires_at")
+    if bound is None or bound["rank"] <= by:
+        return wished
+    return min(wished, datetime.fromisoformat(bound["value"]))
+
+
+def hand_on(old: ApiKey, new: ApiKey) -> None:
+    """Give the new key what was said about the old one: its bounds and its own limits.
+
+    What was used needs no handing on, because both are counted as the same key.
+    """
+    bounds = {name: dict(bound) for name, bound in old.bounds_in_force.items()}
+    if "expires_at" in bounds and new.expires_at is not None:
+        latest = max(new.expires_at, datetime.fromisoformat(bounds["expires_at"]["value"]))
+        bounds["expires_at"]["value"] = latest.isoformat()
+    new.bounds = bounds
+    new.save(update_fields=["bounds"])
+    lineage = list(ApiKey.objects.of_lineage(old.pk).values_list("pk", flat=True))
+    for kind in (RateLimit, Quota):
+        kind.objects.filter(api_key__in=lineage).update(api_key=new)

@@ -31,6 +31,8 @@ class Counted:
     held: int | None = None
     """None: not known, because Redis is away."""
     granted: int = 0
+    carried: int = 0
+    """Of what was used: from before the quota, added up from whole hours."""
     running: int | None = None
     requests_left: int | None = None
     """Requests that may come at once now; None: unlimited, or not known."""
@@ -160,6 +162,7 @@ def merged(
         counter=counter,
         used=used,
         granted=granted,
+        carried=stored.carried if stored else 0,
         held=None if live is None else copy.held if copy else 0,
     )
 

@@ -92,7 +92,7 @@ class Call:
 
         During a rollout one `user` of the client stays with one revision; without, it is a lot.
         """
-        sticky = sticky_to(key_id=principal.key_id, user=user or "", request_id=self.request_id)
+        sticky = sticky_to(key_id=principal.counted_as, user=user or "", request_id=self.request_id)
         target = await self.gateway.resolve(principal, model, purpose=purpose, sticky=sticky)
         self.route = target.route.name
         return target

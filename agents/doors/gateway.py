@@ -69,6 +69,6 @@ class Gateway:
             principal=principal,
             agents=await self.catalog.of_tenant(tenant_id),
             fleet=self.fleet.current,
-            sticky=sticky or sticky_to(key_id=principal.key_id, request_id=new_request_id()),
+            sticky=sticky or sticky_to(key_id=principal.counted_as, request_id=new_request_id()),
             pinned=pinned,
         )

@@ -23,7 +23,7 @@ def begin_journey(
     return Journey(
         pool,
         fallbacks=route.fallbacks,
-        affinity=f"key:{principal.key_id}".encode(),
+        affinity=f"key:{principal.counted_as}".encode(),
         prefix=prefix,
         tenant_id=principal.tenant_id,
         weight=admission.weight,

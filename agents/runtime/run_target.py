@@ -45,7 +45,7 @@ async def sticky_for(machinery: Machinery, principal: Principal, create: CreateR
         slug, revision = begun or ("", None)
         recorded = revision if slug == create.model else None
     return sticky_to(
-        key_id=principal.key_id,
+        key_id=principal.counted_as,
         request_id=new_request_id(),
         conversation=place,
         user=create.user,

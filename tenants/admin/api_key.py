@@ -29,9 +29,11 @@ from tenants.models import ApiKey
 from tenants.models.api_key import Scope, every_scope, validate_network
 from tenants.services import IssuedKey
 
+WHEN = ("prefix", "last_used_at", "replaces", "created_at")
 BLOCK = Question(
     title="Block this API key?",
-    explains="Every request with it is refused within a second. You can unblock it later.",
+    explains="Every request with it is refused within a second. You can unblock it later; "
+    "the tenant's own people cannot.",
     verb="Block",
     dangerous=True,
     applies=lambda key: key.blocked_at is None,
@@ -56,8 +58,8 @@ UNBLOCK_SELECTED = replace(
 )
 ROTATE = Question(
     title="Rotate this API key?",
-    explains="A new key with the same rights is made and shown once. This one keeps working "
-    "until the overlap is over.",
+    explains="A new key with the same rights and limits is made and shown once. This one keeps "
+    "working until the overlap is over. Limits count both together.",
     verb="Rotate",
 )
 EXAMPLE = """curl {url}/v1/chat/completions \\
@@ -125,11 +127,11 @@ class ApiKeyAdmin(ConsoleAdmin):
     when_empty = "Make a key for a tenant. Its text is shown once, with an example that uses it."
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        state = ("state", "prefix", "last_used_at", "replaces", "created_at")
+        state = ("state", "blocked_by", *WHEN)
         return (*self.fields, *state) if obj else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        state = ("tenant", "state", "prefix", "last_used_at", "replaces", "created_at")
+        state = ("tenant", "state", "blocked_by", *WHEN)
         return state if obj else ()
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -24,7 +24,7 @@ from tenants.limits_report import QuotaLine, find_quota_line, report_limits
 from tenants.live_view import read_live_view, recent_refusals
 from tenants.models import Tenant
 from tenants.models.limit_rules import MOST
-from tenants.owner_names import owner_names
+from tenants.owner_names import key_names, owner_names
 
 HTMX = "HX-Request"
 
@@ -110,12 +110,13 @@ def limits_shown(tenant: Tenant) -> dict[str, Any]:
     """What the part of the page that refreshes itself shows."""
     report = report_limits(tenant, now=timezone.now(), live=read_live_view(tenant.pk))
     refusals = recent_refusals(tenant.pk)
-    names = owner_names(tenant.pk, owners_of(report) | {each.owner for each in refusals})
+    names = owner_names(tenant.pk, owners_of(report))
+    refused = key_names(tenant.pk, {each.owner for each in refusals})
     return {
         "report": report,
         "tenant": tenant,
         "refusals": [
-            (each, scope_words(each.scope) or "all requests", names.get(each.owner, each.owner))
+            (each, scope_words(each.scope) or "all requests", refused.get(each.owner, each.owner))
             for each in refusals
         ],
         **view_limits(report, names=names),

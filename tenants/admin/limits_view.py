@@ -124,6 +124,8 @@ def quota_bar(
     parts.append(f"{number_words(line.remaining(counted), unit)} left")
     if counted.granted:
         parts.append(f"{number_words(counted.granted, unit)} granted on top")
+    if counted.carried:
+        parts.append(f"about {number_words(counted.carried, unit)} of it before this quota")
     assert line.window is not None
     asked = urlencode({"counter": counted.counter, "window": line.window.id})
     return Bar(

@@ -54,6 +54,7 @@ class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return Caller(
             tenant_id=self.principal.tenant_id,
             key_id=self.principal.key_id,
+            lineage_id=self.principal.lineage_id,
             member_id=self.principal.member_id,
             route=self.route,
             door=self.kind,

@@ -29,6 +29,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
     tenant_id: int
     key_id: int
+    lineage_id: int | None = None
+    """The key as which limits count this one; None: as itself."""
     member_id: int | None
     route: str
     door: str
@@ -42,9 +44,9 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
             return None
         if rule.per == "tenant":
             return "tenant"
-        mine, only = (
-            (self.key_id, rule.key_id) if rule.per == "key" else (self.member_id, rule.member_id)
-        )
+        mine, only = self.member_id, rule.member_id
+        if rule.per == "key":
+            mine, only = self.lineage_id or self.key_id, rule.key_id
         return f"{rule.per}:{mine}" if mine is not None and only in {None, mine} else None
 
 
@@ -155,7 +157,7 @@ def quota_check(rule: QuotaRule, scope: str, window: Window, price: Price) -> Qu
         "requests": (MILLION, 0, 0, 0),
         "cost": (0, price.prompt, price.cached, price.completion),
     }[rule.unit]
-    cap = rule.limit // 10 if rule.outage_cap is None else rule.outage_cap
+    cap = max(1, rule.limit // 10) if rule.outage_cap is None else rule.outage_cap
     return QuotaCheck(
         field=window_field(rule.unit, window.id),
         start=int(window.start.timestamp()),
@@ -169,6 +171,6 @@ def quota_check(rule: QuotaRule, scope: str, window: Window, price: Price) -> Qu
         counter=counter_name(scope, rule.unit),
         window=window.id,
         per_cached=per_cached,
-        outage_cap=0 if rule.when_redis_is_away == "closed" else max(1, cap),
+        outage_cap=0 if rule.when_redis_is_away == "closed" else cap,
         full_hold=rule.hold == "full",
     )

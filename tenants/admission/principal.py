@@ -20,6 +20,8 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
     tenant: str
     tenant_active: bool
     key_id: int
+    lineage_id: int | None = None
+    """The first key of those that replaced each other up to this one; None: this one."""
     public_id: str
     member_id: int | None
     digest: bytes
@@ -32,6 +34,11 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     def __repr__(self) -> str:
         return f"Principal(tenant={self.tenant}, key={self.public_id})"
+
+    @property
+    def counted_as(self) -> int:
+        """The id under which this key and those that it replaced are known as one caller."""
+        return self.lineage_id or self.key_id
 
     def may_use(self, model: str) -> bool:
         """Whether the key is open for a route or agent of this name."""

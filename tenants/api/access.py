@@ -16,6 +16,7 @@ from kernel.errors import InvalidParameter
 from tenants import auditing
 from tenants.api.parser import check_storable
 from tenants.errors import RoleTooLow
+from tenants.key_bounds import Rank
 from tenants.models import Membership, Tenant, User
 from tenants.roles import find_tenant, membership_of
 from tenants.scoping import every_tenant, tenant_scope
@@ -115,6 +116,7 @@ class TenantViewSet(ApiViewSet[M]):
     def scope(self, request: Request) -> AbstractContextManager[None]:
         """The fence for whoever asks. Raises NotFound, RoleTooLow or InvalidParameter."""
         slug = request.query_params.get("tenant")
+        self.membership: Membership | None = None
         if is_operator(request):
             self.tenant = find_tenant(slug=slug) if slug else None
             return tenant_scope(self.tenant.pk) if self.tenant else every_tenant()
@@ -123,8 +125,15 @@ class TenantViewSet(ApiViewSet[M]):
         least = self.least_role_to_read if reads else self.least_role_to_write
         if LADDER.index(Role(membership.role)) < LADDER.index(least):
             raise RoleTooLow
-        self.tenant = membership.tenant
+        self.membership, self.tenant = membership, membership.tenant
         return tenant_scope(membership.tenant_id)
+
+    @property
+    def rank(self) -> Rank:
+        """How far the word of whoever asks reaches."""
+        if self.membership is None:
+            return Rank.OPERATOR
+        return Rank.ADMIN if self.membership.role == Role.ADMIN else Rank.DEVELOPER
 
     def tenant_meant(self) -> Tenant:
         """The tenant that a new row is for. Raises InvalidParameter if nobody said."""

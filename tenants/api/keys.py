@@ -14,11 +14,17 @@ from rest_framework.response import Response
 
 from tenants import services
 from tenants.api.access import WHICH_TENANT, TenantViewSet
+from tenants.errors import KeyRestricted
+from tenants.key_bounds import Rank
 from tenants.models import ApiKey, Membership
 from tenants.models.api_key import Scope, validate_network
 
 LONGEST_OVERLAP = 90 * 24 * 3600
 MOST = 1000
+OWN_KEYS = (
+    "A developer's keys are counted for that developer. Leave out member, or ask an admin to give "
+    "the key to somebody else."
+)
 
 
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
@@ -26,19 +32,30 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
 
     tenant = serializers.SlugRelatedField[ApiKey](slug_field="slug", read_only=True)
     status = serializers.SerializerMethodField()
+    blocked_by = serializers.SerializerMethodField()
+    counted_as = serializers.IntegerField(
+        help_text="The first of the keys that replaced each other; limits count them as that one."
+    )
 
     class Meta:
         model = ApiKey
         fields = (
             *("id", "tenant", "name", "prefix", "status", "member", "scopes"),
             *("allowed_models", "allowed_networks", "expires_at", "blocked_at"),
-            *("last_used_at", "replaces", "created_at"),
+            *("blocked_by", "last_used_at", "replaces", "counted_as", "created_at"),
         )
         read_only_fields = fields
 
     @extend_schema_field(serializers.ChoiceField(choices=["active", "blocked", "expired"]))
     def get_status(self, key: ApiKey) -> str:
         return key.status(now=timezone.now())
+
+    @extend_schema_field(
+        serializers.ChoiceField(choices=["developer", "admin", "operator"], allow_null=True)
+    )
+    def get_blocked_by(self, key: ApiKey) -> str | None:
+        """Only this role or a higher one unblocks it."""
+        return Rank(key.blocked_by).name.lower() if key.blocked_by else None
 
 
 class IssuedKeySerializer(KeySerializer):
@@ -102,38 +119,75 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
 
     @extend_schema(request=NewKeySerializer, responses={201: IssuedKeySerializer})
     def create(self, request: Request) -> Response:
-        """Make a key. `secret` is shown this one time."""
+        """Make a key. `secret` is shown this one time. A developer's key is counted for that
+        developer.
+        """
         tenant = self.tenant_meant()
-        issued = services.issue_key(tenant=tenant, **self.told(NewKeySerializer))
+        facts = self.told(NewKeySerializer)
+        member = self.ensure_own(facts.pop("member", self.holder()))
+        issued = services.issue_key(tenant=tenant, member=member, by=self.rank, **facts)
         return self.show_new(issued.key, secret=issued.secret)
 
     @extend_schema(request=KeyChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change what a key may be used for."""
+        """Change what a key may be used for.
+
+        What somebody with a higher role limited can be narrowed, not widened. Only admins and
+        operators take a key from a member.
+        """
         key = self.get_object()
-        for name, value in self.told(KeyChangesSerializer).items():
+        changes = self.told(KeyChangesSerializer)
+        if changes.get("member", key.member) != key.member:
+            self.ensure_may_give(key, changes["member"])
+        for name, value in changes.items():
             setattr(key, name, value)
-        services.save_key(key=key)
+        services.save_key(key=key, fields=changes.keys(), by=self.rank)
         return self.show(key)
+
+    def holder(self) -> Membership | None:
+        """For whom a key is counted of which nobody says it: the developer who asks."""
+        return self.membership if self.rank == Rank.DEVELOPER else None
+
+    def ensure_own(self, member: Membership | None) -> Membership | None:
+        """Raises KeyRestricted for a developer who means somebody else, or nobody."""
+        if self.rank == Rank.DEVELOPER and member != self.membership:
+            raise KeyRestricted(OWN_KEYS)
+        return member
+
+    def ensure_may_give(self, key: ApiKey, member: Membership | None) -> None:
+        """Raises KeyRestricted for a developer, except where one of no member becomes their own."""
+        if key.member is not None and self.rank == Rank.DEVELOPER:
+            raise KeyRestricted(OWN_KEYS)
+        self.ensure_own(member)
 
     @extend_schema(request=None, responses=KeySerializer)
     @action(detail=True, methods=["post"])
     def block(self, request: Request, pk: str) -> Response:
         """Refuse the key within a second."""
-        services.block_key(key=self.get_object(), now=timezone.now())
+        services.block_key(key=self.get_object(), now=timezone.now(), by=self.rank)
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=KeySerializer)
     @action(detail=True, methods=["post"])
     def unblock(self, request: Request, pk: str) -> Response:
-        """Accept a blocked key again."""
-        services.unblock_key(key=self.get_object())
+        """Accept a blocked key again, unless somebody with a higher role has blocked it."""
+        services.unblock_key(key=self.get_object(), by=self.rank)
         return self.show(self.get_object())
 
     @extend_schema(request=RotationSerializer, responses={201: IssuedKeySerializer})
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, pk: str) -> Response:
-        """Replace the key: the new one works at once, the old one until the overlap is over."""
+        """Replace the key: the new one works at once, the old one until the overlap is over.
+
+        Both have the same limits and are counted together. A key that a developer rotates is
+        counted for that developer from then on.
+        """
         overlap = timedelta(seconds=self.told(RotationSerializer)["overlap_seconds"])
-        issued = services.rotate_key(key=self.get_object(), now=timezone.now(), overlap=overlap)
+        issued = services.rotate_key(
+            key=self.get_object(),
+            now=timezone.now(),
+            overlap=overlap,
+            holder=self.holder(),
+            by=self.rank,
+        )
         return self.show_new(issued.key, secret=issued.secret)

@@ -10,9 +10,14 @@ from tenants.live_view import Refusal
 from tenants.models.limit_rules import Door, Per, QuotaRule
 from tenants.standing import Counted
 
+OWNER = (
+    "`tenant`, `key:<id>` or `member:<id>`. Keys that replaced each other by rotation are "
+    "counted as the first one: `counted_as` of the key."
+)
+
 
 class RunningSerializer(serializers.Serializer[Any]):
-    owner = serializers.CharField(help_text="`tenant`, `key:<id>` or `member:<id>`.")
+    owner = serializers.CharField(help_text=OWNER)
     running = serializers.IntegerField(allow_null=True, help_text="null: not known.")
     requests_left = serializers.IntegerField(
         allow_null=True, help_text="That may come at once now; null: unlimited, or not known."
@@ -21,13 +26,16 @@ class RunningSerializer(serializers.Serializer[Any]):
 
 
 class CounterSerializer(serializers.Serializer[Any]):
-    owner = serializers.CharField(help_text="`tenant`, `key:<id>` or `member:<id>`.")
+    owner = serializers.CharField(help_text=OWNER)
     counter = serializers.CharField()
     used = serializers.IntegerField()
     held = serializers.IntegerField(
         allow_null=True, help_text="By running requests; null: not known."
     )
     granted = serializers.IntegerField(help_text="On top of the limit.")
+    carried = serializers.IntegerField(
+        help_text="Of `used`: from before the quota was made, added up from whole hours."
+    )
     remaining = serializers.IntegerField()
 
 
@@ -117,7 +125,7 @@ def limit_json(line: RateLine | QuotaLine) -> dict[str, Any]:
         "per": rule.per,
         "route": rule.route,
         "door": rule.door,
-        "api_key": rule.key_id,
+        "api_key": getattr(line.origin.row, "api_key_id", None),
         "member": rule.member_id,
         "shadow": rule.shadow,
     }
@@ -170,5 +178,6 @@ def counter_json(line: QuotaLine, counted: Counted) -> dict[str, Any]:
         "used": counted.used,
         "held": counted.held,
         "granted": counted.granted,
+        "carried": counted.carried,
         "remaining": line.remaining(counted),
     }

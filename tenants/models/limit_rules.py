@@ -1,11 +1,11 @@
 """What a rate limit and a quota say, wherever they are written: in a plan or for one tenant."""
 
-from zoneinfo import available_timezones
-
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
+
+from kernel.time_zones import is_time_zone
 
 POSITIVE = (MinValueValidator(1),)
 MOST = 1_000_000_000_000_000
@@ -13,7 +13,7 @@ MOST = 1_000_000_000_000_000
 
 
 def validate_time_zone(name: str) -> None:
-    if name not in available_timezones():
+    if not is_time_zone(name):
         raise ValidationError(f"{name} is not a time zone. It looks like Europe/Berlin or UTC.")
 
 
@@ -175,7 +175,8 @@ class QuotaRule(LimitRule):
         null=True,
         blank=True,
         validators=[MaxValueValidator(MOST)],
-        help_text="The most that is served while Redis is away. Empty: a tenth of the limit.",
+        help_text="The most that is served while Redis is away. Empty: a tenth of the limit; 0: "
+        "nothing.",
     )
     roll_over = models.PositiveSmallIntegerField(
         "rolls over (%)",

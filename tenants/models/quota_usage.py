@@ -17,6 +17,10 @@ class QuotaUsage(CountedOwned):
     ends_at = models.DateTimeField()
     used = models.BigIntegerField(default=0)
     granted = models.BigIntegerField(default=0, help_text="Top-ups and roll-over.")
+    carried = models.BigIntegerField(
+        db_default=0,
+        help_text="Of what was used: added up from whole hours, because it came before the quota.",
+    )
     version = models.BigIntegerField(default=0)
 
     objects = TenantManager["QuotaUsage"]()
@@ -125,7 +129,7 @@ class QuotaTopUp(CountedOwned):
 
 
 class QuotaAlert(CountedOwned):
-    """Guard row: a threshold of one counter in one window was told once."""
+    """Guard row: a threshold of one counter in one window was told once of this limit."""
 
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40)
@@ -140,7 +144,8 @@ class QuotaAlert(CountedOwned):
         ordering = ("-created_at", "-pk")
         constraints = (
             models.UniqueConstraint(
-                fields=("tenant", "counter", "window", "threshold"), name="quota_alert_once"
+                fields=("tenant", "counter", "window", "threshold", "limit"),
+                name="quota_alert_once",
             ),
         )
 

@@ -6,9 +6,11 @@ import json
 import pytest
 from django.utils import timezone
 
-from tenants import limit_services
-from tenants.models import Quota, RateLimit, UsageEvent
+from tenants import limit_services, services
+from tenants.models import ApiKey, Quota, RateLimit, UsageEvent
+from tenants.scoping import tenant_scope
 from tests.fakes.model_server import Behaviour
+from tests.fixtures.cast import Member
 from tests.fixtures.gateway import eventually, in_database, ledger, running_gateway
 
 pytestmark = pytest.mark.usefixtures("tiny")
@@ -249,3 +251,23 @@ async def test_numbers_from_hell_are_refused_and_cost_nothing(gateway, acme, num
     else:
         assert (answer.status, answer.error["code"]) == (400, "invalid_parameter")
         assert await in_database(UsageEvent.objects.count) == 0
+
+
+def rotated(member):
+    with tenant_scope(member.tenant.pk):
+        key = ApiKey.objects.get(name="test")
+        issued = services.rotate_key(key=key, now=timezone.now())
+    return Member(tenant=member.tenant, key=issued.secret)
+
+
+@pytest.mark.parametrize("limit", ["own", "every"])
+async def test_rotation_gives_a_key_nothing_of_its_quota_back(gateway, acme, limited, limit):
+    own = {"api_key": await in_database(ApiKey._base_manager.get)} if limit == "own" else {}
+    await limited(limit_quota, per="key", unit="requests", limit=3, period="day", **own)
+    before = [(await gateway.chat(acme)).status for _ in range(2)]
+
+    new = await in_database(rotated, acme)
+    await gateway.worker.follower.catch_up()
+
+    after = [(await gateway.chat(each)).status for each in (new, acme, new)]
+    assert (before, after) == ([200, 200], [200, 429, 429])

@@ -161,6 +161,7 @@ def test_limits_in_shadow_mode_take_each_others_place():
         ({}, 100),
         ({"outage_cap": 5}, 5),
         ({"limit": 3}, 1),
+        ({"outage_cap": 0}, 0),
         ({"when_redis_is_away": "closed", "outage_cap": 5}, 0),
     ],
 )

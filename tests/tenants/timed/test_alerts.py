@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from tenants import alerts, services
+from tenants import alerts, limit_services, services
 from tenants.models import AlertRecipient, Notice, QuotaAlert, QuotaUsage
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, only_quota, own_quota
@@ -69,6 +69,49 @@ def test_a_top_up_moves_the_thresholds(acme, told):
     use(acme, 900, granted=1000)
 
     assert look(acme) == 0
+
+
+@pytest.mark.parametrize("how", ["raise", "top-up"])
+def test_thresholds_of_a_higher_limit_are_told_again(acme, told, how):
+    quota = own_quota(acme, limit=10)
+    use(acme, 10)
+    look(acme)
+    if how == "raise":
+        quota.limit = 40
+        limit_services.save_quota(rule=quota, now=NOON)
+    granted = 30 if how == "top-up" else 0
+
+    # Nobody looked in between: what counts is what was told, not who saw it.
+    for used in (34, 35, 40, 41):
+        use(acme, used, granted=granted)
+        look(acme)
+
+    assert [(data["percent"], data["limit"]) for data in told()] == [
+        (100, 10),
+        (80, 40),
+        (100, 40),
+    ]
+
+
+def test_a_raise_that_leaves_a_threshold_behind_tells_it_once(acme, told):
+    quota = own_quota(acme, limit=1000)
+    use(acme, 900)
+    look(acme)
+    quota.limit = 1100
+    limit_services.save_quota(rule=quota, now=NOON)
+
+    assert look(acme) == 0
+
+
+def test_a_lower_limit_tells_what_was_not_told_yet(acme, told):
+    quota = own_quota(acme, limit=1000)
+    use(acme, 800)
+    look(acme)
+    quota.limit = 800
+    limit_services.save_quota(rule=quota, now=NOON)
+
+    assert [look(acme), look(acme)] == [1, 0]
+    assert [data["percent"] for data in told()] == [80, 100]
 
 
 def test_the_next_window_tells_anew(acme, told):
