@@ -5,7 +5,7 @@ from a quota of requests; where a window begins within an hour of UTC, that whol
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 
@@ -117,10 +117,8 @@ def total(hours: QuerySet[UsageHour], rule: QuotaRule) -> int:
 
 
 def lineages() -> dict[int, int]:
-    rows: Iterable[tuple[int, int]] = ApiKey.objects.exclude(lineage=None).values_list(
-        "pk", "lineage"
-    )
-    return dict(rows)
+    """Keys that replaced others, and as which each of them is counted."""
+    return {key.pk: key.counted_as for key in ApiKey.objects.exclude(lineage=None)}
 
 
 def name_of(rule: QuotaRule, owner: str) -> str:
