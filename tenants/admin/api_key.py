@@ -143,7 +143,9 @@ class ApiKeyAdmin(ConsoleAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         if change:
-            services.save_key(key=obj)
+            # What the operator left as it was is not thereby the operator's.
+            changed = [name for name in services.KEY_FIELDS if name in form.changed_data]
+            services.save_key(key=obj, fields=changed)
             return
         issued = issue(obj)
         vars(obj).update(vars(issued.key))

@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 from django.test import Client
+from django.urls import reverse
 from django.utils import timezone
 
 from tenants import services
@@ -234,3 +235,19 @@ def test_rotation_hands_a_keys_own_limits_on(people, acme, key, who):
     new = people[who].post(f"/{key.pk}/rotate").json()
     assert (rows(Quota).get().api_key_id, rows(RateLimit).get().api_key_id) == (new["id"],) * 2
     assert new["counted_as"] == key.pk
+
+
+def test_an_operator_who_renames_a_key_does_not_take_over_its_limits(console, developer, acme):
+    made = developer.post(name="k", allowed_networks=NETWORKS).json()
+    key = rows(ApiKey).get(pk=made["id"])
+    form = {
+        "name": "renamed",
+        "member": developer.member.pk,
+        "scopes": key.scopes,
+        "allowed_networks": NETWORKS[0],
+    }
+    place = reverse("admin:tenants_apikey_change", args=(key.pk,))
+    assert console.post(place, form).status_code == 302
+
+    assert developer.patch(key, allowed_networks=[]).status_code == 200
+    assert rows(ApiKey).get().name == "renamed"
