@@ -16,11 +16,13 @@ Counted = tuple[QuotaRule, str, Window]
 
 
 def load_quota_lines(principal: Principal, *, now: datetime) -> list[QuotaLine]:
-    """Every quota of the caller's tenant, key and member in its present window.
+    """Every quota of the caller's tenant, key and member in its present window; of those in shadow
+    mode callers are not told.
 
     Raises LimitsUnknown or LimitsUnavailable in an outage.
     """
-    counted = list(counters_of(load_limits(principal.tenant_id, now=now), principal, now=now))
+    limits = load_limits(principal.tenant_id, now=now)
+    counted = [each for each in counters_of(limits, principal, now=now) if not each[0].shadow]
     names = [(counter, window.id) for _, counter, window in counted]
     states = load_counters(principal.tenant_id, names)
     return [as_line(*each, state) for each, state in zip(counted, states, strict=True)]
@@ -56,5 +58,5 @@ def as_line(rule: QuotaRule, _: str, window: Window, state: CounterState) -> Quo
         ends_at=window.end,
         limit=rule.limit + state.granted,
         used=state.used,
-        hard=rule.hard and not rule.shadow,
+        hard=rule.hard,
     )

@@ -9,7 +9,7 @@ from tenants import services
 from tenants.limits_in_force import load_limits
 from tenants.models import ApiKey, Quota
 from tenants.owner_names import key_names, owner_names
-from tenants.quota_lines import counters_of
+from tenants.quota_lines import counters_of, load_quota_lines
 from tenants.selectors import as_principal, load_principal
 from tests.fixtures.limits import make_plan, own_quota, own_rate, plan_quota
 
@@ -103,3 +103,10 @@ def test_counters_have_the_name_of_the_newest_key_and_refusals_of_the_one_refuse
     new = rotate(old)
     assert owner_names(acme.pk, [f"key:{old.pk}"])[f"key:{old.pk}"] == str(new)
     assert key_names(acme.pk, [f"key:{old.pk}"]) == {f"key:{old.pk}": str(old)}
+
+
+def test_callers_are_not_told_of_quotas_in_shadow_mode(acme, old):
+    own_quota(acme, limit=7)
+    own_quota(acme, limit=5, shadow=True)
+    lines = load_quota_lines(as_principal(old), now=NOW)
+    assert [(line.scope, line.limit) for line in lines] == [("this tenant", 7)]
