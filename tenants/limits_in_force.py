@@ -13,7 +13,14 @@ from tenants.admission.limits import QuotaRule, RateRule, TenantLimits
 from tenants.errors import LimitsUnknown
 from tenants.limit_rules import own_quota, own_rate, quota_of_plan, rate_of_plan
 from tenants.models import Plan, PlanQuota, PlanRateLimit, Quota, RateLimit, Tenant
-from tenants.quota_windows import open_windows, shared_slot, tenants_behind
+from tenants.quota_windows import (
+    is_running,
+    newest_windows,
+    open_rows,
+    open_windows,
+    shared_slot,
+    tenants_behind,
+)
 from tenants.scoping import every_tenant, tenant_scope
 from tenants.usage_before import carry_counters
 
@@ -71,18 +78,28 @@ def keep_windows(tenant_ids: Iterable[int], *, now: datetime) -> None:
 
 @contextmanager
 def counting_from_the_start(tenant_id: int, *, now: datetime) -> Iterator[None]:
-    """Around a change of a tenant's limits: quotas that it brings begin with what was used in their
-    windows. Those that counted the same requests before go on as they are.
+    """Around a change of a tenant's limits: quotas that come back begin with what was used in their
+    windows, which run already. Other new ones do so when their first window is opened; those that
+    counted the same requests before go on as they are.
     """
-    before = {quota.slot for quota in load_limits(tenant_id, now=now).quotas}
+    before = {quota.slot for quota in quotas_in_force(tenant_id)}
     yield
-    came = {
-        quota: quota.pinned
-        for quota in load_limits(tenant_id, now=now).quotas
-        if quota.pinned and not before & {quota.slot, shared_slot(quota)}
-    }
     with tenant_scope(tenant_id):
+        open_now = newest_windows(open_rows(tenant_id))
+        came = {
+            quota: open_now[quota.slot]
+            for quota in quotas_in_force(tenant_id)
+            if is_running(open_now.get(quota.slot), now)
+            and not before & {quota.slot, shared_slot(quota)}
+        }
         carry_counters(tenant_id, came, now=now)
+
+
+def quotas_in_force(tenant_id: int) -> list[QuotaRule]:
+    """Without their windows."""
+    with tenant_scope(tenant_id):
+        tenant = Tenant.objects.select_related("plan").get(pk=tenant_id)
+        return in_force(quotas_with_origin(tenant), QuotaRule)
 
 
 def limits_of(tenant: Tenant, *, now: datetime) -> TenantLimits:

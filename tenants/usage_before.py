@@ -13,7 +13,6 @@ from django.db import connection, transaction
 from django.db.models import F, QuerySet, Sum
 
 from tenants.admission.limits import CounterState, QuotaRule, counter_name
-from tenants.counters import push_counters
 from tenants.ledger.counting import CounterKey
 from tenants.models import ApiKey, UsageHour
 from tenants.usage_report import floor_hour
@@ -62,6 +61,8 @@ def carry_counters(tenant_id: int, quotas: Mapping[QuotaRule, Window], *, now: d
 def carry(
     statement: str, tenant_id: int, quotas: Mapping[QuotaRule, Window], *, now: datetime
 ) -> None:
+    from tenants.counters import push_counters
+
     used = {
         CounterKey(tenant_id, counter, window.id): (amount, window.end)
         for rule, window in quotas.items()
