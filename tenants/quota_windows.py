@@ -13,7 +13,6 @@ from msgspec.structs import replace
 
 from tenants.admission.limits import QuotaRule
 from tenants.models import QuotaWindow
-from tenants.usage_before import carry_new_counters
 from tenants.windows import Window, window_at, windows_after
 
 LOCK = 7_234_002
@@ -30,6 +29,8 @@ def open_windows(
 
     Asks inside a tenant scope. One query, unless a window is over.
     """
+    from tenants.usage_before import carry_new_counters
+
     open_now = newest_windows(open_rows(tenant_id))
     if all(is_running(open_now.get(quota.slot), now) for quota in quotas):
         return open_now
