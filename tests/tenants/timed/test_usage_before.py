@@ -103,6 +103,7 @@ def test_a_quota_that_was_away_for_a_while_makes_up_for_it(acme):
 
 def test_what_counted_exactly_goes_on_when_only_its_limit_is_changed(acme):
     rule = own_quota(acme, unit="requests", limit=100)
+    load(acme)
     use(acme, requests=10)
     rule.limit = 200
     limit_services.save_quota(rule=rule, now=NOON)
@@ -112,6 +113,7 @@ def test_what_counted_exactly_goes_on_when_only_its_limit_is_changed(acme):
 def test_a_quota_of_one_key_goes_on_where_that_of_all_keys_was(acme):
     key = services.issue_key(tenant=acme, name="k").key
     own_quota(acme, unit="requests", per="key")
+    load(acme)
     use(acme, requests=10, api_key_id=key.pk)
     own_quota(acme, unit="requests", per="key", api_key=key)
     assert used(acme) == {}
