@@ -1,8 +1,8 @@
 """What is sent to an engine: the caller's request under the engine's name of the model."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import msgspec
 
@@ -39,7 +39,12 @@ LLAMACPP: Final = frozenset(
     }
 )
 """Those of them that llama.cpp's server takes; of an unknown one it says nothing."""
-NOT_VLLM: Final = frozenset({"grammar", "repeat_penalty", "typical_p"})
+DROPPED_FROM_CHAT: Final = {
+    "vllm": ("grammar", "repeat_penalty", "typical_p"),
+    "llamacpp": tuple(name for name in EXTRAS if name not in LLAMACPP),
+}
+"""By kind of engine, what it would drop without a word."""
+DROPPED_FROM_EMBEDDINGS: Final = {"llamacpp": EXTRA_EMBEDDINGS}
 NOTES: Final[dict[str, Any]] = dict.fromkeys(
     (
         *("user", "variables", "metadata", "modalities", "prediction", "prompt_cache_key"),
@@ -48,14 +53,13 @@ NOTES: Final[dict[str, Any]] = dict.fromkeys(
 )
 """For us, or for nobody: no engine learns of them."""
 
-Request = TypeVar("Request", ChatRequest, EmbeddingsRequest)
-
 
 def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> bytes:
     """Usage is always asked for, whether or not the client wants to see it.
 
     Raises UnsupportedParameter for what engines of this kind would drop without a word.
     """
+    ensure_taken(request, DROPPED_FROM_CHAT.get(engine, ()))
     options = None
     if request.stream:
         continuous = engine in CONTINUOUS
@@ -65,7 +69,7 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
     longest = request.max_completion_tokens or request.max_tokens
     wants_new_name = endpoint.limit_name == "max_completion_tokens"
     asked = msgspec.structs.replace(
-        with_extras_for(engine, request, EXTRAS),
+        in_words_of(engine, request),
         model=endpoint.model,
         messages=readable_by_models(request.messages),
         stream_options=options,
@@ -80,23 +84,23 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
     return body
 
 
-def with_extras_for(engine: str, request: Request, names: tuple[str, ...]) -> Request:
-    """`request` in the words of engines of this kind. Raises UnsupportedParameter."""
-    if engine not in {"llamacpp", "vllm"}:
-        return request
-    for name in names:
-        if getattr(request, name) is None:
-            continue
-        if name not in LLAMACPP if engine == "llamacpp" else name in NOT_VLLM:
+def ensure_taken(request: ChatRequest | EmbeddingsRequest, dropped: Iterable[str]) -> None:
+    """Raises UnsupportedParameter if one of these is in the request."""
+    for name in dropped:
+        if getattr(request, name) is not None:
             raise UnsupportedParameter(
                 f"{name}: The engine of this model does not take this parameter. Leave it out.",
                 param=name,
             )
-    if engine == "llamacpp" and isinstance(request, ChatRequest) and request.repetition_penalty:
-        return msgspec.structs.replace(
-            request, repeat_penalty=request.repetition_penalty, repetition_penalty=None
-        )
-    return request
+
+
+def in_words_of(engine: str, request: ChatRequest) -> ChatRequest:
+    """`request` with the names that engines of this kind have for its parameters."""
+    if engine != "llamacpp" or request.repetition_penalty is None:
+        return request
+    return msgspec.structs.replace(
+        request, repeat_penalty=request.repetition_penalty, repetition_penalty=None
+    )
 
 
 def readable_by_models(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
@@ -118,8 +122,8 @@ def readable_message(message: ChatMessage) -> ChatMessage:
 
 def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint, *, engine: str) -> bytes:
     """Raises UnsupportedParameter as `encode_chat` does."""
-    asked = with_extras_for(engine, request, EXTRA_EMBEDDINGS)
-    return msgspec.json.encode(msgspec.structs.replace(asked, model=endpoint.model, user=None))
+    ensure_taken(request, DROPPED_FROM_EMBEDDINGS.get(engine, ()))
+    return msgspec.json.encode(msgspec.structs.replace(request, model=endpoint.model, user=None))
 
 
 def with_priority(body: bytes, priority: int) -> bytes:

@@ -32,6 +32,7 @@ class Stream(Protocol):
 
     events: int
     finished: bool
+    failure: PlatformError | None
 
     @property
     def is_complete(self) -> bool: ...
@@ -208,6 +209,8 @@ class Exchange:
         Raises UpstreamTimeout, and UpstreamBroken if the engine stops before it is done.
         """
         while True:
+            if stream.failure is not None:
+                raise stream.failure  # what the last events said; nothing comes after it
             try:
                 data = await self.read()
             except UpstreamError:

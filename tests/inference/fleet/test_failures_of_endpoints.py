@@ -200,6 +200,25 @@ async def test_pings_behind_an_answer_do_not_keep_it_open(gateway, acme, last, c
     assert row.status == ("failed" if code else "completed")
 
 
+async def test_a_failure_in_a_stream_is_told_though_the_engine_keeps_it_open(gateway, acme):
+    async def fails_and_waits(reader, writer):
+        await read_request(reader)
+        failure = b'data: {"object":"error","message":"EngineDeadError","code":500}\n\n'
+        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        writer.write(head + CHUNK + failure)
+        await reader.read()
+
+    async with raw_engine(fails_and_waits) as address:
+        await in_database(serve, address, token_timeout=60)
+        await gateway.worker.follower.catch_up()
+        async with asyncio.timeout(20):
+            answer = await gateway.chat(acme, stream=True)
+
+    text, error, done = answer.events
+    assert json.loads(text)["choices"][0]["delta"]["content"] == "hi"
+    assert (json.loads(error)["error"]["code"], done) == ("upstream_broken", "[DONE]")
+
+
 async def test_an_engine_that_wants_the_new_name_of_the_limit_gets_it(gateway, acme):
     asked = []
     complaint = {
@@ -228,6 +247,21 @@ async def test_an_engine_that_wants_the_new_name_of_the_limit_gets_it(gateway, a
     assert (first.status, second.status) == (200, 200)
     limits = [(each.get("max_tokens"), each.get("max_completion_tokens")) for each in asked]
     assert limits == [(16, None), (None, 16), (None, 17)]
+
+
+async def test_what_the_kind_of_engine_does_not_take_is_refused_before_it_is_sent(gateway, acme):
+    async with ModelServer() as engine:
+        await in_database(serve, engine.url, engine="llamacpp")
+        await gateway.worker.follower.catch_up()
+        refused = await gateway.chat(acme, min_tokens=5)
+        taken = await gateway.chat(acme, top_k=5, repetition_penalty=1.2)
+
+    assert (refused.status, refused.error["param"]) == (400, "min_tokens")
+    assert refused.error["code"] == "unsupported_parameter"
+    assert taken.status == 200
+    (asked,) = [record.body for record in engine.records]
+    assert (asked["top_k"], asked["repeat_penalty"]) == (5, 1.2)
+    assert gateway.worker.in_flight.total() == 0
 
 
 async def test_the_engines_time_to_wait_reaches_the_caller(gateway, acme):
