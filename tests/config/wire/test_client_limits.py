@@ -34,6 +34,8 @@ class Asked:
     async def __call__(self, scope, receive, send):
         if scope["type"] == "websocket":
             await send({"type": "websocket.accept"})
+            while (await receive())["type"] != "websocket.disconnect":
+                pass
             return
         message, body = {"more_body": True}, b""
         while message.get("more_body"):
@@ -270,6 +272,20 @@ async def test_an_address_has_only_so_many_connections(asked, settings):
                 await asyncio.sleep(0.02)
         for _, writer in held:
             writer.close()
+
+
+async def test_a_socket_takes_a_place_until_it_ends(asked, settings):
+    settings.CLIENT_CONNECTIONS = 1
+    async with serving(asked, forwarded_allow_ips="10.0.0.1") as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(UPGRADE + b"\r\n")
+        assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
+        assert refusal(await exchange(port, GET + b"\r\n")) == (429, "too_many_connections")
+        asked.may_answer.set()
+        writer.close()
+        async with asyncio.timeout(10):
+            while not (await exchange(port, GET + b"\r\n")).startswith(b"HTTP/1.1 200 "):
+                await asyncio.sleep(0.02)
 
 
 async def test_a_trusted_proxy_has_no_such_limit(asked, settings):
