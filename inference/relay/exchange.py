@@ -17,7 +17,7 @@ from kernel.errors import PlatformError, Rejected, UpstreamError
 LONGEST_ANSWER = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
 LONGEST_ERROR = 64 * 1024
-MAX_SECONDS_AFTER_FINISH = 5.0
+AFTER_FINISH_TIMEOUT_SECONDS = 5.0
 """That an engine which has finished every choice is waited for, so that it can end its stream."""
 NEVER = float("inf")
 OK = 200
@@ -222,7 +222,7 @@ class Exchange:
                 self._progress = stream.progress
                 self._note_progress()
                 if stream.is_complete:
-                    self._patience = min(self._patience, MAX_SECONDS_AFTER_FINISH)
+                    self._patience = min(self._patience, AFTER_FINISH_TIMEOUT_SECONDS)
             if block or stream.finished:
                 return block
 
