@@ -30,7 +30,6 @@ NAVIGATION = [
         "Tenants",
         ("Tenants", "apartment", changelist("tenants_tenant")),
         ("Members", "group", changelist("tenants_membership")),
-        ("Invitations", "mail", changelist("tenants_invitation")),
         ("API keys", "key", changelist("tenants_apikey")),
         ("Usage", "bar_chart", changelist("tenants_usagehour")),
         ("Ledger", "receipt_long", changelist("tenants_usageevent")),

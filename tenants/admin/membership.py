@@ -8,8 +8,8 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
 from kernel.console import ConsoleAdmin
-from tenants import invitations, services
-from tenants.models import Invitation, Membership
+from tenants import services
+from tenants.models import Membership
 
 
 @admin.register(Membership)
@@ -38,27 +38,3 @@ class MembershipAdmin(ConsoleAdmin):
 
     def remove(self, *, row: Any) -> None:
         services.remove_member(membership=row)
-
-
-@admin.register(Invitation)
-class InvitationAdmin(ConsoleAdmin):
-    """Made by the tenants' admins over the management API; operators may withdraw them."""
-
-    list_display = ("username", "tenant", "role", "created_at", "expires_at", "declined_at")
-    list_filter = ("role", ("tenant", AutocompleteSelectFilter))
-    list_select_related = ("tenant",)
-    search_fields = ("username", "tenant__slug")
-    fields = ("tenant", "username", "role", "created_at", "expires_at", "declined_at")
-    when_empty = (
-        "No tenant has invited anybody. Its admins do so over the management API; "
-        "operators add members at once."
-    )
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        return False
-
-    def remove(self, *, row: Any) -> None:
-        invitations.withdraw_invitation(invitation=row)

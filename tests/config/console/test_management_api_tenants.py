@@ -184,8 +184,9 @@ def test_pages_follow_a_cursor(developer, acme):
     assert len(seen) == 4
 
 
-def test_a_broken_cursor_is_not_found(developer):
-    assert developer.get(API + "usage?cursor=nonsense").status_code == 404
+def test_a_broken_cursor_is_refused_by_name(developer):
+    answer = developer.get(API + "usage?cursor=nonsense")
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "cursor")
 
 
 def test_a_token_is_issued_for_a_password(operator):
