@@ -158,7 +158,7 @@ async def tell(call: Call, run: ActiveRun, session: Session, *, wants_stream: bo
                 call.gateway.runner.follow(run.principal.tenant_id, started.run_id)
             )
             if wants_stream:
-                await stream_answer(call, client, follow, session)
+                await stream_answer(call, client, run, follow, session)
             else:
                 await send_answer(call, run, follow, session)
     except ClientLeft:
@@ -182,8 +182,10 @@ async def send_answer(call: Call, run: ActiveRun, follow: Pieces, session: Sessi
     await call.respond_json(answer_of(answer, session.id))
 
 
-async def stream_answer(call: Call, client: ClientWatch, follow: Pieces, session: Session) -> None:
-    """The session, the text piece by piece, the answer as a whole, and `[DONE]`."""
+async def stream_answer(
+    call: Call, client: ClientWatch, run: ActiveRun, follow: Pieces, session: Session
+) -> None:
+    """The session, the text piece by piece, the answer as a whole or its error, and `[DONE]`."""
     sink = EventSink(call, client=client)
     async with sink:
         await sink.send(as_event({"session_id": session.id}))
@@ -192,6 +194,8 @@ async def stream_answer(call: Call, client: ClientWatch, follow: Pieces, session
                 await sink.send(as_event({"delta": piece}))
                 continue
             call.waited = call.elapsed()
+            if run.error is not None:
+                raise run.error
             await sink.end(ending(piece, session))
 
 

@@ -14,10 +14,17 @@ from agents.doors.client_tools import (
 from agents.events.event import Json
 from agents.runtime.create_run import BusyPolicy, CreateRun
 from agents.runtime.items import Item
-from inference.relay.parameters import ChatRequest, Penalty, Probability, Tokens, Variables
-from kernel.errors import InvalidParameter
+from inference.relay.parameters import EngineParameters, Tokens, Variables, Word
+from kernel.errors import InvalidParameter, UnsupportedParameter
 
-NOT_HONOURED = ("prompt", "context_management", "moderation")
+NOT_HONOURED = (
+    *("prompt", "context_management", "moderation", "max_tokens", "max_completion_tokens"),
+    *("response_format", "prompt_logprobs", "logprob_token_ids", "return_token_ids", "echo"),
+    *("return_tokens_as_token_ids", "continue_final_message", "add_generation_prompt"),
+)
+"""Names of OpenAI's and of engines that mean nothing in a response, or what it cannot tell."""
+OWN_MEMBERS = frozenset({"temperature", "top_p"})
+"""Those that engines take and that a run knows by itself."""
 INCLUDED = frozenset(
     {
         *("reasoning.encrypted_content", "web_search_call.action.sources"),
@@ -26,7 +33,6 @@ INCLUDED = frozenset(
     }
 )
 """What `include` may name: of these the response has all that there is, which may be nothing."""
-Word = Annotated[str, Meta(max_length=64)]
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
@@ -51,20 +57,16 @@ class ReasoningOptions(msgspec.Struct):
     generate_summary: Word | None = None
 
 
-class ResponseBody(msgspec.Struct, kw_only=True):
+class ResponseBody(EngineParameters, kw_only=True):
     """What is asked for. Members that OpenAI does not know are dropped, and never reach an engine.
 
-    Those of OpenAI's are honoured, passed on, or refused by their names.
+    Those of OpenAI's and of engines are honoured, passed on, or refused by their names.
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     input: str | list[dict[str, Any]]
     instructions: str | None = None
-    temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
-    top_p: Probability | None = None
     max_output_tokens: Tokens | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
     include: Annotated[list[str], Meta(max_length=32)] | None = None
     reasoning: ReasoningOptions | None = None
@@ -112,7 +114,6 @@ def as_create_run(
         )
     if body.background and body.store is False:
         raise InvalidParameter("A background response must be stored.", param="store")
-    ensure_honoured(body)
     functions = functions_of(body.tools)
     return CreateRun(
         door=door,
@@ -150,15 +151,15 @@ def ensure_honoured(body: ResponseBody) -> None:
     """Raises InvalidParameter for what would otherwise be dropped without a word."""
     for name in NOT_HONOURED:
         if getattr(body, name) is not None:
-            raise InvalidParameter(f"`{name}` is not supported here. Leave it out.", param=name)
+            raise UnsupportedParameter(f"`{name}` is not supported here. Leave it out.", param=name)
     if body.top_logprobs:
-        raise InvalidParameter(
+        raise UnsupportedParameter(
             "Responses have no log probabilities here; chat completions do. Leave it out.",
             param="top_logprobs",
         )
     for place, name in enumerate(body.include or ()):
         if name not in INCLUDED:
-            raise InvalidParameter(
+            raise UnsupportedParameter(
                 f"`include` cannot ask for {name[:100]!r} here. Leave it out.",
                 param=f"include[{place}]",
             )
@@ -166,14 +167,13 @@ def ensure_honoured(body: ResponseBody) -> None:
 
 def parameters_of(body: ResponseBody) -> Json:
     """What engines are told beside the rest, under the names that chat requests have."""
-    given = {
-        "presence_penalty": body.presence_penalty,
-        "frequency_penalty": body.frequency_penalty,
-        "reasoning_effort": body.reasoning.effort if body.reasoning else None,
-        "verbosity": body.text.verbosity if body.text else None,
-    }
-    known = ChatRequest.__struct_fields__
-    return {name: value for name, value in given.items() if value is not None and name in known}
+    names = [name for name in EngineParameters.__struct_fields__ if name not in OWN_MEMBERS]
+    given = {name: getattr(body, name) for name in names}
+    if body.reasoning and body.reasoning.effort is not None:
+        given["reasoning_effort"] = body.reasoning.effort
+    if body.text and body.text.verbosity is not None:
+        given["verbosity"] = body.text.verbosity
+    return {name: value for name, value in given.items() if value is not None}
 
 
 def echo_of(body: ResponseBody, functions: tuple[Json, ...]) -> Json:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import msgspec
 
 from agents.doors.call import Call
-from agents.doors.create_response import RestBody, as_create_run
+from agents.doors.create_response import RestBody, as_create_run, ensure_honoured
 from agents.doors.event_sink import EventSink
 from agents.doors.referenced_input import read_whole_input
 from agents.doors.response_stream import stream_events
@@ -30,6 +30,7 @@ async def create_response(call: Call) -> None:
     """Parse, start a run, and tell of it."""
     principal = await call.authenticate("chat")
     body = parse(await call.body(), RestBody)
+    ensure_honoured(body)
     try:
         await answer(call, principal, body)
     except PlatformError as error:

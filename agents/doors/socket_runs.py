@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from agents.doors.create_response import as_create_run
+from agents.doors.create_response import as_create_run, ensure_honoured
 from agents.doors.referenced_input import read_whole_input
 from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import CreateResponse, SubscribeConversation
@@ -70,6 +70,7 @@ class SocketRuns:
     async def _create(self, frame: CreateResponse, principal: Principal) -> None:
         if len(self._unfinished) > MOST_WAITING:
             raise TooManyRuns(retry_after=1)
+        ensure_honoured(frame)
         items = await read_whole_input(frame.input, tenant_id=principal.tenant_id, runs=self._store)
         create = as_create_run(
             frame, items=items, door=NAME, busy="enqueue", goes_on=True, stream_id=frame.stream_id

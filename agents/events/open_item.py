@@ -7,6 +7,7 @@ import msgspec
 from agents.events.event import Json
 from agents.runtime.items import (
     FunctionCall,
+    InputAudio,
     InputImage,
     Item,
     Message,
@@ -50,7 +51,7 @@ class OpenItem:
             return [*told, ("response.function_call_arguments.done", fields)]
         pieces: list[Piece] = []
         for part in contents_of(item)[self._count :]:
-            if not isinstance(part, InputImage):
+            if not isinstance(part, InputImage | InputAudio):
                 pieces += self._whole(kind_of_part(part), part.text)
         return [*pieces, *self._close()]
 

@@ -10,7 +10,7 @@ from agents.events.event import Json
 from agents.runtime.tool_output import TEXTS, storable
 from kernel.errors import InvalidParameter
 
-SAME = {"input_text", "output_text", "input_image", "refusal"}
+SAME = {"input_text", "output_text", "input_audio", "refusal"}
 OUTPUT_PARTS = {"input_text", "input_image", "input_file", "text", "output_text"}
 MAX_TYPE_CHARS = 60
 

@@ -5,12 +5,21 @@ OpenAI's `mcp_call`. In tables what is ours alone begins with `tenantry:`.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 from agents.events.event import Json
-from inference.relay.parameters import ChatMessage, ImagePart, ImageUrl, TextPart, ToolCall
+from inference.relay.content_parts import AudioData, AudioPart
+from inference.relay.parameters import (
+    ChatMessage,
+    ContentPart,
+    ImagePart,
+    ImageUrl,
+    TextPart,
+    ToolCall,
+)
 from inference.relay.parameters import FunctionCall as CalledFunction
 from kernel.ids import new_id
 
@@ -26,6 +35,16 @@ class InputImage(msgspec.Struct, frozen=True, tag_field="type", tag="input_image
     # As in chat requests: an engine that fetched addresses would fetch internal ones too.
     image_url: str
     detail: Literal["auto", "low", "high", "original"] = "auto"
+
+
+class Audio(msgspec.Struct, frozen=True):
+    data: str
+    """Base64."""
+    format: Annotated[str, Meta(pattern="^[A-Za-z0-9]{1,16}$")]
+
+
+class InputAudio(msgspec.Struct, frozen=True, tag_field="type", tag="input_audio"):
+    input_audio: Audio
 
 
 class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text"):
@@ -45,7 +64,8 @@ class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
         return self.refusal
 
 
-Part = InputText | InputImage | OutputText | Refusal
+Part = InputText | InputImage | InputAudio | OutputText | Refusal
+TEXTS = (InputText, OutputText, Refusal)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
@@ -59,7 +79,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
     @property
     def text(self) -> str:
         """All that is text in it."""
-        return "".join(part.text for part in self.content if not isinstance(part, InputImage))
+        return "".join(part.text for part in self.content if isinstance(part, TEXTS))
 
 
 class SummaryText(msgspec.Struct, frozen=True, tag_field="type", tag="summary_text"):
@@ -309,14 +329,17 @@ def mcp_output(call: McpCall) -> str | Sequence[OutputPart]:
     return call.output or ""
 
 
-def chat_content(message: Message) -> str | list[TextPart | ImagePart]:
+def chat_content(message: Message) -> str | list[ContentPart]:
     """One text if it is one; else parts."""
-    if len(message.content) == 1 and not isinstance(message.content[0], InputImage):
+    if len(message.content) == 1 and isinstance(message.content[0], TEXTS):
         return message.content[0].text
     return [chat_part(part) for part in message.content]
 
 
-def chat_part(part: Part) -> TextPart | ImagePart:
+def chat_part(part: Part) -> ContentPart:
+    if isinstance(part, InputAudio):
+        heard = part.input_audio
+        return AudioPart(input_audio=AudioData(data=heard.data, format=heard.format))
     if isinstance(part, InputImage):
         # Engines know no `original`: their best is `high`.
         detail = "high" if part.detail == "original" else part.detail

@@ -242,11 +242,18 @@ def test_what_no_model_here_reads_is_refused_by_its_name(kind):
     assert refusal.value.param == "input[1].type"
 
 
-@pytest.mark.parametrize("kind", ["input_audio", "input_video", "made_up"])
+@pytest.mark.parametrize("kind", ["input_video", "made_up"])
 def test_parts_that_no_model_here_reads_are_refused_by_their_name(kind):
     with pytest.raises(InvalidParameter, match=f"`{kind}`") as refusal:
         read({"role": "user", "content": [{"type": kind}]})
     assert refusal.value.param == "input[0].content[0].type"
+
+
+def test_audio_is_a_part_for_the_model():
+    part = {"type": "input_audio", "input_audio": {"data": "UklGRg==", "format": "wav"}}
+    (message,) = chat_messages(read_input([{"role": "user", "content": [part]}]))
+    (heard,) = message.content
+    assert (heard.input_audio.data, heard.input_audio.format) == ("UklGRg==", "wav")
 
 
 def encoded(text, kind="text/plain"):

@@ -60,13 +60,19 @@ async def test_what_is_asked_for_is_passed_on_and_repeated(gateway, acme, engine
         "top_logprobs": 0,
     }
 
-    body = (await respond(gateway, acme, **asked, tools=[FUNCTION])).json()
+    more = {"reasoning": {"effort": "low"}, "text": {"verbosity": "low"}, "seed": 7}
+    body = {"model": "tiny", "input": "x", "tools": [FUNCTION], **asked, **more}
+    answer = await gateway.post(acme, "/v1/responses", json=body)
+    body = answer.json()
+    assert answer.status == 200, body
 
     assert {name: body[name] for name in asked} == asked
     assert body["tools"] == [WHOLE_FUNCTION]
     assert body["usage"]["input_tokens_details"]["cache_write_tokens"] == 0
     sent = engine.records.last.body
     assert (sent["presence_penalty"], sent["frequency_penalty"]) == (0.5, -0.5)
+    assert (sent["reasoning_effort"], sent["verbosity"], sent["seed"]) == ("low", "low", 7)
+    assert (body["reasoning"]["effort"], body["text"]["verbosity"]) == ("low", "low")
     TypeAdapter(Response).validate_python(body, strict=False)
 
 
@@ -77,6 +83,8 @@ async def test_what_is_asked_for_is_passed_on_and_repeated(gateway, acme, engine
         ({"top_logprobs": 2}, "top_logprobs"),
         ({"include": ["message.output_text.logprobs"]}, "include[0]"),
         ({"prompt": {"id": "pmpt_1"}}, "prompt"),
+        ({"max_tokens": 5}, "max_tokens"),
+        ({"echo": True}, "echo"),
         ({"context_management": [{"type": "compaction"}]}, "context_management"),
         ({"tools": [FUNCTION], "tool_choice": {"type": "web_search"}}, "tool_choice"),
         ({"input": [{"type": "function_call_output", "call_id": "c", "output": "x"}]}, "input"),

@@ -66,7 +66,7 @@ async def test_the_run_of_a_killed_worker_ends_once_and_its_conversation_goes_on
     numbers = [frame["sequence_number"] for frame in [*frames, *rest, end]]
     assert numbers == list(range(len(numbers)))
     assert end["type"] == "response.failed"
-    assert end["response"]["error"]["code"] == "worker_died"
+    assert end["response"]["error"]["reason"] == "worker_died"
     assert len(await in_database(terminal_events, run_id)) == 1
     assert (await respond(gateway, acme, conversation="conv_1")).status == 200
     assert text_of(frames).startswith("tok0")
@@ -95,7 +95,7 @@ async def test_a_worker_that_was_only_asleep_does_not_end_its_run_again(
             answer.close()
 
     assert [f["sequence_number"] for f in frames] == list(range(len(frames)))
-    assert frames[-1]["response"]["error"]["code"] == "worker_died"
+    assert frames[-1]["response"]["error"]["reason"] == "worker_died"
     assert (await run_reaches(run_id, "failed")).error["code"] == "worker_died"
     assert len(await in_database(terminal_events, run_id)) == 1
 
@@ -123,5 +123,5 @@ async def test_who_reads_a_log_that_has_no_end_writes_it(gateway, acme, engine, 
 
     *_, end = frames_of(await gateway.get(acme, f"/v1/responses/{run_id}?stream=true"))
 
-    assert end["response"]["error"]["code"] == "worker_died"
+    assert end["response"]["error"]["reason"] == "worker_died"
     assert len(await in_database(terminal_events, run_id)) == 1

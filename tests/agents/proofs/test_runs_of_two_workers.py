@@ -150,7 +150,10 @@ async def test_a_run_that_does_not_finish_in_time_says_so(tmp_path, gateway, acm
         run_id = frames[0]["response"]["id"]
         *_, end = frames_of(await gateway.get(acme, f"/v1/responses/{run_id}?stream=true"))
 
-    assert (end["type"], end["response"]["error"]["code"]) == ("response.failed", "interrupted")
+    assert (end["type"], end["response"]["error"]["reason"]) == (
+        "response.failed",
+        "interrupted",
+    )
 
 
 async def closing_code(client):

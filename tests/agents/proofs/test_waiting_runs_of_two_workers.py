@@ -107,7 +107,7 @@ async def test_many_runs_are_each_taken_up_once(gateway, other, acme, engine):
         assert output_text(done) == "It is 42."
 
     assert len(engine.records) == 24
-    assert await in_database(lambda: Item.objects.filter(is_input=False).count()) == 12 * 5
+    assert await in_database(lambda: Item.objects.filter(is_input=False).count()) == 12 * 4
 
 
 async def test_a_worker_killed_after_it_went_on_is_reaped_like_any(
@@ -135,7 +135,7 @@ async def test_a_worker_killed_after_it_went_on_is_reaped_like_any(
     path = f"/v1/responses/{waiting['id']}"
     frames = frames_of(await gateway.get(acme, f"{path}?stream=true"))
     assert [frame["sequence_number"] for frame in frames] == list(range(len(frames)))
-    assert frames[-1]["response"]["error"]["code"] == "worker_died"
+    assert frames[-1]["response"]["error"]["reason"] == "worker_died"
     assert len(await in_database(terminal_events, waiting["id"])) == 1
     kinds = [item["type"] for item in (await gateway.get(acme, path)).json()["output"]]
     assert kinds[:2] == ["mcp_approval_request", "mcp_call"], "what it had come to"
