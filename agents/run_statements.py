@@ -40,7 +40,8 @@ WITH run AS (
         state = %(state)s, ended_at = statement_timestamp(), lease_until = NULL, checkpoint = '',
         error = %(error)s, incomplete_reason = coalesce(%(reason)s, incomplete_reason),
         prompt_tokens = %(prompt_tokens)s, cached_tokens = %(cached_tokens)s,
-        completion_tokens = %(completion_tokens)s, steps = %(steps)s,
+        completion_tokens = %(completion_tokens)s,
+        reasoning_tokens = %(reasoning_tokens)s, steps = %(steps)s,
         tool_calls = %(tool_calls)s, cache_hit = %(cache_hit)s
     WHERE tenant_id = %(tenant_id)s AND public_id = %(id)s AND worker = %(worker)s
         AND state = ANY(%(held)s)
@@ -116,6 +117,7 @@ def ending(ended: EndedRun) -> Statement:
         "prompt_tokens": ended.usage.prompt_tokens,
         "cached_tokens": ended.usage.cached_tokens,
         "completion_tokens": ended.usage.completion_tokens,
+        "reasoning_tokens": ended.usage.reasoning_tokens,
         "steps": ended.steps,
         "tool_calls": ended.tool_calls,
         "cache_hit": ended.cache_hit,

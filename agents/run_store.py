@@ -30,10 +30,10 @@ from agents.runtime.run_rows import (
     Joined,
     KnownRun,
     NewRun,
-    usage_of,
 )
 from kernel.database import ask
 from kernel.errors import InvalidParameter, NotFound
+from tenants.admission.usage import Usage
 from tenants.models import ApiKey
 from tenants.scoping import every_tenant, tenant_scope
 
@@ -196,7 +196,7 @@ def known_run(run: Run) -> KnownRun:
         previous=run.previous.public_id if run.previous else None,
         error=run.error,
         reason=run.incomplete_reason,
-        usage=usage_of(run.prompt_tokens, run.cached_tokens, run.completion_tokens),
+        usage=usage_of(run),
         output=tuple(as_item(row) for row in rows) or (left.items if left else ()),
     )
 
@@ -206,6 +206,15 @@ def load_items(tenant_id: int, item_ids: Sequence[str]) -> Mapping[str, SaidItem
     with tenant_scope(tenant_id):
         rows = Item.objects.filter(public_id__in=item_ids).exclude(kind=ItemKind.SUMMARY)
         return {row.public_id: as_item(row) for row in rows}
+
+
+def usage_of(run: Run) -> Usage:
+    return Usage(
+        prompt_tokens=run.prompt_tokens,
+        cached_tokens=run.cached_tokens,
+        completion_tokens=run.completion_tokens,
+        reasoning_tokens=run.reasoning_tokens,
+    )
 
 
 def load_input(

@@ -76,6 +76,7 @@ def pause_run(pause: Pause) -> str | None:
             prompt_tokens=pause.usage.prompt_tokens,
             cached_tokens=pause.usage.cached_tokens,
             completion_tokens=pause.usage.completion_tokens,
+            reasoning_tokens=pause.usage.reasoning_tokens,
             steps=pause.steps,
             tool_calls=pause.tool_calls,
         )

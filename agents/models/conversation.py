@@ -63,6 +63,8 @@ class Run(TenantOwned):
     prompt_tokens = models.PositiveBigIntegerField(default=0)
     cached_tokens = models.PositiveBigIntegerField(default=0)
     completion_tokens = models.PositiveBigIntegerField(default=0)
+    # In the database, because a run begins with a statement that does not name it.
+    reasoning_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
     steps = models.PositiveIntegerField(default=0)
     tool_calls = models.PositiveIntegerField(default=0)
     cache_hit = models.BooleanField(default=False)

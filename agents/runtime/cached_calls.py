@@ -69,7 +69,7 @@ class CachedCalls:
                 seconds = max(1, int(answer.expires - time.time()))
                 same = msgspec.structs.replace(key, seconds=seconds)
                 await self._answers.keep(same, answer, tag=self._tag)
-            yield Said(text=answer.text, finish_reason="stop")
+            yield Said(reasoning=answer.reasoning, text=answer.text, finish_reason="stop")
             status = "completed"
             yield Said(usage=Usage())
         finally:
@@ -92,11 +92,12 @@ def answer_of(heard: list[Said]) -> Answer | None:
     """What may be given again; None if the model was not done, or did not just speak."""
     text = "".join(piece.text for piece in heard)
     is_done = any(piece.finish_reason == "stop" for piece in heard)
-    if not text or not is_done or any(piece.calls for piece in heard):
+    if not text or not is_done or any(piece.calls or piece.refusal for piece in heard):
         return None
     usage = next((piece.usage for piece in reversed(heard) if piece.usage), Usage())
     return Answer(
         text=text,
+        reasoning="".join(piece.reasoning for piece in heard),
         prompt_tokens=usage.prompt_tokens,
         completion_tokens=usage.completion_tokens,
         created=int(time.time()),

@@ -142,9 +142,9 @@ class AgentRun:
         seconds = self._clock() - started
         await self._tell(StepEnded(number=number, usage=turn.used(), seconds=seconds))
         if reason is not None:
-            await self._keep_message(turn, complete=False)
+            await self._keep_words(turn, complete=False)
             return self._end("incomplete", reason=reason)
-        await self._keep_message(turn, complete=True)
+        await self._keep_words(turn, complete=True)
         calls = await turn.close_calls(
             taken=self._call_ids(),
             only_one=self._plan.request.parallel_tool_calls is False,
@@ -161,25 +161,24 @@ class AgentRun:
         except OutOfTime:
             return "max_run_seconds"
         except PlatformError:
-            await self._keep_message(turn, complete=False)
+            await self._keep_words(turn, complete=False)
             raise
         finally:
             self._budget.answered(turn.used())
         match turn.finish_reason:
-            case "length":
+            case "length" | "model_length" | "max_tokens":
                 return limit
-            case "content_filter":
+            case "content_filter" | "sensitive":
                 return "content_filter"
             case _:
                 return None
 
-    async def _keep_message(self, turn: Turn, *, complete: bool) -> None:
-        message = await turn.close_message(
+    async def _keep_words(self, turn: Turn, *, complete: bool) -> None:
+        words = await turn.close_words(
             "completed" if complete else "incomplete",
             even_if_empty=complete and not turn.has_calls,
         )
-        if message is not None:
-            self._items.append(message)
+        self._items.extend(words)
 
     def _label_of(self, tool: str) -> str:
         """Who executes a call of `tool`: this agent, or the client, which has no label."""

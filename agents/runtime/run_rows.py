@@ -196,15 +196,12 @@ class RunStore:
     """Tenant and conversation: the run that began last, and whether it goes on."""
 
 
-def usage_of(prompt: int, cached: int, completion: int) -> Usage:
-    return Usage(prompt_tokens=prompt, cached_tokens=cached, completion_tokens=completion)
-
-
 def added(one: Usage, other: Usage) -> Usage:
     """Both together."""
     return Usage(
         prompt_tokens=one.prompt_tokens + other.prompt_tokens,
         completion_tokens=one.completion_tokens + other.completion_tokens,
         cached_tokens=one.cached_tokens + other.cached_tokens,
+        reasoning_tokens=one.reasoning_tokens + other.reasoning_tokens,
         estimated=one.estimated or other.estimated,
     )

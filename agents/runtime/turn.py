@@ -1,16 +1,28 @@
-"""One turn of the model, heard to its end: its text as it comes, its calls when they are whole."""
+"""One turn of the model, heard to its end: words as they come, calls when they are whole."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
+from typing import TypeVar
 
 import msgspec
 
 from agents.runtime.assembly import Assembly, Call
-from agents.runtime.items import FunctionCall, Message, OutputText, Status, new_item_id
+from agents.runtime.items import (
+    FunctionCall,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    Status,
+    new_item_id,
+)
 from agents.runtime.ports import (
     ArgumentsDelta,
     ItemDone,
     ItemStarted,
+    ReasoningDelta,
+    RefusalDelta,
     Said,
     Tell,
     TextDelta,
@@ -18,21 +30,57 @@ from agents.runtime.ports import (
 from agents.runtime.tool_output import storable
 from tenants.admission.usage import Usage
 
+Draft = TypeVar("Draft", "MessageDraft", "ReasoningDraft")
+
 
 class OutOfTime(Exception):
     """The run has taken as long as it may."""
 
 
+class MessageDraft:
+    """A message as it grows: its parts in the order in which the model began them."""
+
+    def __init__(self) -> None:
+        self.id = new_item_id("message")
+        self._parts: list[tuple[type[OutputText | Refusal], list[str]]] = []
+
+    def add(self, kind: type[OutputText] | type[Refusal], text: str) -> None:
+        if not self._parts or self._parts[-1][0] is not kind:
+            self._parts.append((kind, []))
+        self._parts[-1][1].append(text)
+
+    def item(self, status: Status) -> Message:
+        content = tuple(kind("".join(texts)) for kind, texts in self._parts)
+        if not content and status != "in_progress":
+            content = (OutputText(text=""),)
+        return Message(id=self.id, role="assistant", content=content, status=status)
+
+
+class ReasoningDraft:
+    """What the model thinks, as it grows."""
+
+    def __init__(self) -> None:
+        self.id = new_item_id("reasoning")
+        self._texts: list[str] = []
+
+    def add(self, text: str) -> None:
+        self._texts.append(text)
+
+    def item(self, status: Status) -> Reasoning:
+        content = (ReasoningText(text="".join(self._texts)),) if self._texts else ()
+        return Reasoning(id=self.id, content=content, status=status)
+
+
 class Turn:
-    """Hears one answer. Its message and its calls are items once they are done."""
+    """Hears one answer. What the model thought, said and called are items once they are done."""
 
     def __init__(self, tell: Tell) -> None:
         self._tell = tell
         self._assembly = Assembly()
-        self._id = new_item_id("message")
         self._begin = ""
         """White space that may be all: many models write some before a call."""
-        self._texts: list[str] = []
+        self._draft: MessageDraft | ReasoningDraft | None = None
+        self._done: list[Message | Reasoning] = []
         self.finish_reason: str | None = None
         self._usage: Usage | None = None
         self._pieces = 0
@@ -47,8 +95,12 @@ class Turn:
             self._usage = said.usage or self._usage
             for piece in said.calls:
                 self._assembly.add(piece)
+            if said.reasoning:
+                await self._think(storable(said.reasoning))
             if said.text:
                 await self._say(storable(said.text))
+            if said.refusal:
+                await self._refuse(storable(said.refusal))
 
     def used(self) -> Usage:
         """As the engine counted; if it was not heard to its end, at least what was seen."""
@@ -58,33 +110,57 @@ class Turn:
     def has_calls(self) -> bool:
         return bool(self._assembly)
 
-    async def _say(self, text: str) -> None:
-        if not self._texts:
-            text = self._begin + text
+    async def _think(self, text: str) -> None:
+        draft = self._draft
+        if not isinstance(draft, ReasoningDraft):
             if not text.strip():
-                self._begin = text
                 return
-            await self._start()
-        self._texts.append(text)
-        await self._tell(TextDelta(item_id=self._id, text=text))
+            draft = await self._start(ReasoningDraft())
+        draft.add(text)
+        await self._tell(ReasoningDelta(item_id=draft.id, text=text))
 
-    async def _start(self) -> None:
-        await self._tell(ItemStarted(item=self._message("in_progress")))
+    async def _say(self, text: str) -> None:
+        draft = self._draft
+        if not isinstance(draft, MessageDraft):
+            self._begin += text
+            if not self._begin.strip():
+                return
+            draft, text, self._begin = await self._start(MessageDraft()), self._begin, ""
+        draft.add(OutputText, text)
+        await self._tell(TextDelta(item_id=draft.id, text=text))
 
-    def _message(self, status: Status) -> Message:
-        text = "".join(self._texts)
-        content = (OutputText(text=text),) if text or status != "in_progress" else ()
-        return Message(id=self._id, role="assistant", content=content, status=status)
+    async def _refuse(self, text: str) -> None:
+        draft = self._draft
+        if not isinstance(draft, MessageDraft):
+            draft = await self._start(MessageDraft())
+        draft.add(Refusal, text)
+        await self._tell(RefusalDelta(item_id=draft.id, text=text))
 
-    async def close_message(self, status: Status, *, even_if_empty: bool) -> Message | None:
-        """The message as it stays; None if nothing was said."""
-        if not self._texts:
-            if not even_if_empty:
-                return None
-            await self._start()
-        message = self._message(status)
-        await self._tell(ItemDone(item=message))
-        return message
+    async def _start(self, draft: Draft) -> Draft:
+        await self._end("completed")
+        self._draft = draft
+        await self._tell(ItemStarted(item=draft.item("in_progress")))
+        return draft
+
+    async def _end(self, status: Status) -> None:
+        if self._draft is not None:
+            item, self._draft = self._draft.item(status), None
+            self._done.append(item)
+            await self._tell(ItemDone(item=item))
+
+    async def close_words(
+        self, status: Status, *, even_if_empty: bool
+    ) -> tuple[Message | Reasoning, ...]:
+        """What the model thought and said, as it stays; `even_if_empty` makes it a message at
+        least. The last item has the status, since only that one can be cut.
+        """
+        has_message = isinstance(self._draft, MessageDraft) or any(
+            isinstance(item, Message) for item in self._done
+        )
+        if even_if_empty and not has_message:
+            await self._start(MessageDraft())
+        await self._end(status)
+        return tuple(self._done)
 
     async def close_calls(
         self, *, taken: Collection[str], only_one: bool, label_of: Callable[[str], str]
@@ -98,16 +174,15 @@ class Turn:
     async def _tell_call(self, call: Call, label: str) -> FunctionCall:
         item = FunctionCall(
             id=new_item_id("mcp_call" if label else "function_call"),
-            call_id=storable(call.id),
-            name=storable(call.name),
+            call_id=call.id,
+            name=call.name,
             arguments="",
             status="in_progress",
             server_label=label,
         )
         await self._tell(ItemStarted(item=item))
-        arguments = storable(call.arguments)
-        await self._tell(ArgumentsDelta(item_id=item.id, arguments=arguments))
-        done = msgspec.structs.replace(item, arguments=arguments, status="completed")
+        await self._tell(ArgumentsDelta(item_id=item.id, arguments=call.arguments))
+        done = msgspec.structs.replace(item, arguments=call.arguments, status="completed")
         await self._tell(ItemDone(item=done))
         return done
 

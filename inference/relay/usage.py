@@ -83,7 +83,10 @@ def usage_of(usage: dict[str, Any]) -> Usage | None:
         prompt = total - completion
     cached = cached_tokens(usage)
     return Usage(
-        prompt_tokens=prompt, completion_tokens=completion, cached_tokens=min(cached, prompt)
+        prompt_tokens=prompt,
+        completion_tokens=completion,
+        cached_tokens=min(cached, prompt),
+        reasoning_tokens=min(reasoning_tokens(usage), completion),
     )
 
 
@@ -98,6 +101,13 @@ def cached_tokens(usage: dict[str, Any]) -> int:
     if isinstance(details, dict):
         return token_count(details.get("cached_tokens")) or 0
     return token_count(first_of(usage, "cached_tokens", "prompt_cache_hit_tokens")) or 0
+
+
+def reasoning_tokens(usage: dict[str, Any]) -> int:
+    """Completion tokens that the model thought with: OpenAI's details, or beside the others."""
+    details = first_of(usage, "completion_tokens_details", "output_tokens_details")
+    found = details if isinstance(details, dict) else usage
+    return token_count(found.get("reasoning_tokens")) or 0
 
 
 def token_count(value: object) -> int | None:

@@ -12,6 +12,8 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     completion_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
+    reasoning_tokens: int = 0
+    """Of the completion: what the model thought. Not in the ledger, since they cost the same."""
 
     @property
     def total_tokens(self) -> int:
