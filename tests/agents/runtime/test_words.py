@@ -1,0 +1,121 @@
+"""What a model thinks, says and refuses becomes items, in the order in which it comes."""
+
+import pytest
+
+from agents.runtime.items import Reasoning, Refusal
+from agents.runtime.ports import (
+    CallPiece,
+    ItemDone,
+    ItemStarted,
+    ReasoningDelta,
+    RefusalDelta,
+    Said,
+    TextDelta,
+)
+from inference.errors import UpstreamBroken
+from tests.fakes.loop_ports import Stage, kinds
+from tests.fakes.scripted_model import USAGE, ScriptedModel
+
+END = (Said(finish_reason="stop"), Said(usage=USAGE))
+
+
+def told(play):
+    """The facts about items, short."""
+    short = {
+        ItemStarted: lambda fact: f"+{fact.item.__struct_config__.tag}",
+        ReasoningDelta: lambda fact: f"thinks {fact.text}",
+        TextDelta: lambda fact: f"says {fact.text}",
+        RefusalDelta: lambda fact: f"refuses {fact.text}",
+        ItemDone: lambda fact: f"-{fact.item.__struct_config__.tag}",
+    }
+    return [short[type(fact)](fact) for fact in play.facts if type(fact) in short]
+
+
+async def test_thoughts_come_before_the_message():
+    play = Stage(
+        ScriptedModel([Said(reasoning="\n"), Said(reasoning="Hm, "), Said(reasoning="well."),
+                       Said(text="\n"), Said(text="42"), *END])
+    )  # fmt: skip
+
+    ended = await play.run()
+
+    assert told(play) == [
+        *("+reasoning", "thinks Hm, ", "thinks well.", "-reasoning"),
+        *("+message", "says \n42", "-message"),
+    ]
+    assert [item.text for item in ended.items] == ["Hm, well.", "\n42"]
+
+
+async def test_thoughts_and_words_that_arrive_together_are_kept_apart():
+    play = Stage(ScriptedModel([Said(reasoning="Hm", text="42"), *END]))
+
+    ended = await play.run()
+
+    assert kinds(ended) == ["reasoning", "message"]
+
+
+async def test_a_model_may_think_again_between_its_words():
+    pieces = [Said(text="One. "), Said(reasoning="Hm"), Said(text="Two."), *END]
+
+    ended = await Stage(ScriptedModel(pieces)).run()
+
+    assert kinds(ended) == ["message", "reasoning", "message"]
+    assert {item.status for item in ended.items} == {"completed"}
+
+
+async def test_a_model_that_only_thinks_says_nothing():
+    ended = await Stage(ScriptedModel([Said(reasoning="Hm"), *END])).run()
+
+    assert kinds(ended) == ["reasoning", "message"]
+    assert ended.items[-1].text == ""
+
+
+async def test_thoughts_before_a_call_are_an_item_too():
+    async def look(arguments):
+        return "seen"
+
+    called = [Said(calls=(CallPiece(index=0, id="a", name="look", arguments="{}"),)), *END]
+    play = Stage(ScriptedModel([Said(reasoning="Hm"), *called], [Said(text="Yes"), *END]), look)
+
+    ended = await play.run()
+
+    assert kinds(ended) == ["reasoning", "function_call", "function_call_output", "message"]
+
+
+async def test_a_refusal_is_a_part_of_its_own():
+    play = Stage(ScriptedModel([Said(refusal="I can"), Said(refusal="not."), *END]))
+
+    (message,) = (await play.run()).items
+
+    assert message.content == (Refusal(refusal="I cannot."),)
+    assert told(play)[:3] == ["+message", "refuses I can", "refuses not."]
+
+
+async def test_a_refusal_after_words_is_the_next_part():
+    (message,) = (
+        await Stage(ScriptedModel([Said(text="Well. ", refusal="No."), *END])).run()
+    ).items
+
+    assert [part.text for part in message.content] == ["Well. ", "No."]
+
+
+@pytest.mark.parametrize("finish", ["length", "model_length", "max_tokens"])
+async def test_a_thought_that_is_cut_is_incomplete(finish):
+    pieces = [Said(reasoning="Hm"), Said(finish_reason=finish), Said(usage=USAGE)]
+
+    ended = await Stage(ScriptedModel(pieces)).run()
+
+    assert (ended.state, ended.reason) == ("incomplete", "max_output_tokens")
+    (thought,) = ended.items
+    assert isinstance(thought, Reasoning)
+    assert thought.status == "incomplete"
+
+
+async def test_what_was_thought_before_a_failure_is_told():
+    play = Stage(ScriptedModel([Said(reasoning="Hm"), Said(text="4"), UpstreamBroken()]))
+
+    with pytest.raises(UpstreamBroken):
+        await play.run()
+
+    assert told(play)[-3:] == ["+message", "says 4", "-message"]
+    assert [fact.item.status for fact in play.told(ItemDone)] == ["completed", "incomplete"]
