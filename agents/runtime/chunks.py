@@ -7,7 +7,7 @@ nothing, and never ends an answer.
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -21,7 +21,8 @@ Json = Mapping[str, Any]
 
 FIRST: Final = (0, "0", None)
 """How engines number the choice that is read. A missing number is that of the only choice."""
-REASONING: Final = ("reasoning_content", "reasoning")
+Member = Literal["reasoning_content", "reasoning", ""]
+REASONING: Final[tuple[Member, ...]] = ("reasoning_content", "reasoning")
 """Where engines put what a model thinks. Some write both, with the same text."""
 NO_ARGUMENTS: Final[tuple[object, ...]] = ({}, [], None)
 
@@ -54,6 +55,7 @@ class AnswerReader:
         return Said(
             text=self._text.join(found.texts),
             reasoning=self._reasoning.join(found.reasoning),
+            reasoning_member=found.reasoning_member,
             refusal=self._refusal.join(found.refusal),
             calls=tuple(found.calls),
             finish_reason=found.finish_reason,
@@ -91,6 +93,7 @@ class Found:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.reasoning: list[str] = []
+        self.reasoning_member: Member = ""
         self.refusal: list[str] = []
         self.calls: list[CallPiece] = []
         self.finish_reason: str | None = None
@@ -109,9 +112,10 @@ class Found:
             self.texts.append(content)
         elif content:
             self._add_parts(content)
-        thought = next((delta[name] for name in REASONING if delta.get(name)), None)
-        if thought:
-            self.reasoning.extend(texts_in(thought))
+        member = next((name for name in REASONING if delta.get(name)), None)
+        if member is not None:
+            self.reasoning_member = member
+            self.reasoning.extend(texts_in(delta[member]))
         refusal = delta.get("refusal")
         if refusal and isinstance(refusal, str):
             self.refusal.append(refusal)

@@ -91,13 +91,16 @@ class ReasoningText(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
 
 
 class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """What the model thought before it answered. Models are not sent it again."""
+    """What the model thought before it answered. It is sent it again while it uses tools."""
 
     id: str
     summary: tuple[SummaryText, ...] = ()
     content: tuple[ReasoningText, ...] = ()
     encrypted_content: str | None = None
     status: Status = "completed"
+    member: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
+    """In which member of a message the engine told it, and reads it again. Empty: in none. Clients
+    do not see it."""
 
     @property
     def text(self) -> str:
@@ -245,6 +248,8 @@ def shown_json(item: Item) -> Json:
     """The item as clients read it, its id included."""
     json = item_json(item)
     match item:
+        case Reasoning():
+            del json["member"]
         case FunctionCall():
             del json["server_label"]
         case FunctionCallOutput():
@@ -282,25 +287,48 @@ def user_message(text: str) -> Message:
 def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
     """The items as an engine reads them. Calls of one turn become one assistant message.
 
-    Approvals are between people and us, and reasoning is the model's own: engines get neither.
+    What the model thought since the user's last message goes with what it said then: models that
+    think between their calls need it, and want none from before. Approvals are between people and
+    us.
     """
     messages: list[ChatMessage] = []
-    for item in items:
+    told = tuple(items)
+    last_question = max((n for n, item in enumerate(told) if is_question(item)), default=-1)
+    thought: Reasoning | None = None
+    for place, item in enumerate(told):
         match item:
             case Message():
                 messages.append(ChatMessage(role=item.role, content=chat_content(item)))
+            case Reasoning():
+                thought = item if place > last_question else None
+                continue
             case FunctionCall():
                 add_call(messages, item)
             case FunctionCallOutput():
                 messages.append(output_message(item.call_id, item.output))
             case McpCall():
                 add_call(messages, item)
+                thought = recall(messages[-1], thought)
                 messages.append(output_message(item.call_id or item.id, mcp_output(item)))
             case Summary():
                 messages.append(ChatMessage(role="system", content=item.text))
             case _:
                 continue
+        thought = recall(messages[-1], thought)
     return messages
+
+
+def is_question(item: Item) -> bool:
+    return isinstance(item, Message) and item.role == "user"
+
+
+def recall(message: ChatMessage, thought: Reasoning | None) -> Reasoning | None:
+    """Put `thought` beside the assistant's words that it led to. None unless it waits for some."""
+    if thought is None or message.role != "assistant":
+        return thought
+    if thought.member and thought.text:
+        setattr(message, thought.member, thought.text)
+    return None
 
 
 def add_call(messages: list[ChatMessage], call: FunctionCall | McpCall) -> None:

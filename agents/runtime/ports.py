@@ -35,6 +35,8 @@ class Said:
     text: str = ""
     reasoning: str = ""
     """What it thinks before it answers."""
+    reasoning_member: Literal["reasoning_content", "reasoning", ""] = ""
+    """Where the engine tells it."""
     refusal: str = ""
     """Why it does not answer."""
     calls: tuple[CallPiece, ...] = ()

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Collection
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -59,8 +59,10 @@ class MessageDraft:
 class ReasoningDraft:
     """What the model thinks, as it grows."""
 
-    def __init__(self) -> None:
+    def __init__(self, member: Literal["reasoning_content", "reasoning", ""]) -> None:
+        """`member` is where the engine tells it."""
         self.id = new_item_id("reasoning")
+        self._member = member
         self._texts: list[str] = []
 
     def add(self, text: str) -> None:
@@ -68,7 +70,7 @@ class ReasoningDraft:
 
     def item(self, status: Status) -> Reasoning:
         content = (ReasoningText(text="".join(self._texts)),) if self._texts else ()
-        return Reasoning(id=self.id, content=content, status=status)
+        return Reasoning(id=self.id, content=content, status=status, member=self._member)
 
 
 class Turn:
@@ -96,7 +98,7 @@ class Turn:
             for piece in said.calls:
                 self._assembly.add(piece)
             if said.reasoning:
-                await self._think(storable(said.reasoning))
+                await self._think(said)
             if said.text:
                 await self._say(storable(said.text))
             if said.refusal:
@@ -110,12 +112,12 @@ class Turn:
     def has_calls(self) -> bool:
         return bool(self._assembly)
 
-    async def _think(self, text: str) -> None:
-        draft = self._draft
+    async def _think(self, said: Said) -> None:
+        draft, text = self._draft, storable(said.reasoning)
         if not isinstance(draft, ReasoningDraft):
             if not text.strip():
                 return
-            draft = await self._start(ReasoningDraft())
+            draft = await self._start(ReasoningDraft(said.reasoning_member))
         draft.add(text)
         await self._tell(ReasoningDelta(item_id=draft.id, text=text))
 

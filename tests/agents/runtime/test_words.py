@@ -2,7 +2,16 @@
 
 import pytest
 
-from agents.runtime.items import Reasoning, Refusal
+from agents.runtime.items import (
+    FunctionCall,
+    Message,
+    OutputText,
+    Reasoning,
+    ReasoningText,
+    Refusal,
+    chat_messages,
+    user_message,
+)
 from agents.runtime.ports import (
     CallPiece,
     ItemDone,
@@ -119,3 +128,35 @@ async def test_what_was_thought_before_a_failure_is_told():
 
     assert told(play)[-3:] == ["+message", "says 4", "-message"]
     assert [fact.item.status for fact in play.told(ItemDone)] == ["completed", "incomplete"]
+
+
+@pytest.mark.parametrize("member", ["reasoning", "reasoning_content", ""])
+async def test_a_model_reads_its_thoughts_again_while_it_uses_tools(member):
+    async def look(arguments):
+        return "seen"
+
+    called = [Said(calls=(CallPiece(index=0, id="a", name="look", arguments="{}"),)), *END]
+    thinks = Said(reasoning="Hm", reasoning_member=member)
+    model = ScriptedModel([thinks, *called], [Said(text="Yes"), *END])
+
+    await Stage(model, look).run()
+
+    said = model.asked[-1].messages[1]
+    assert [call.function.name for call in said.tool_calls] == ["look"]
+    told = {name: getattr(said, name) for name in ("reasoning", "reasoning_content")}
+    assert told == {**dict.fromkeys(told), **({member: "Hm"} if member else {})}
+
+
+def test_what_was_thought_before_the_users_last_message_is_not_told_again():
+    said = [
+        user_message("one"),
+        Reasoning(id="rs_1", content=(ReasoningText(text="Hm"),)),
+        Message(id="msg_1", role="assistant", content=(OutputText(text="1"),)),
+        user_message("two"),
+        Reasoning(id="rs_2", content=(ReasoningText(text="Ah"),)),
+        FunctionCall(id="fc_1", call_id="a", name="look", arguments="{}"),
+    ]
+
+    told = [message.reasoning_content for message in chat_messages(said)]
+
+    assert told == [None, None, None, "Ah"]
