@@ -21,7 +21,7 @@ from agents.runtime.resolution import Target
 from agents.runtime.response_cache import OFF, cache_key
 from agents.runtime.tool_choice import with_allowed_tools
 from inference.relay.encoding import renamed
-from inference.relay.engine_answers import estimated_tokens
+from inference.relay.engine_answers import estimated_tokens, with_usage
 from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
 from inference.relay.parameters import ChatRequest, ensure_consistent, parse
@@ -118,7 +118,11 @@ async def send_answer(
             # Here, because what cannot be read is the engine's fault.
             usage = read_usage_of_answer(answer)
         call.waited = exchange.waited
-        meter.answered(usage, tokens=0 if usage else estimated_tokens(answer))
+        if usage is None:
+            meter.answered(None, tokens=estimated_tokens(answer))
+            answer = with_usage(answer, meter.usage())
+        else:
+            meter.answered(usage)
         if copy is not None:
             copy.whole(answer)
         await call.respond(renamed(answer, exchange.endpoint, request.model))

@@ -14,6 +14,7 @@ from inference.errors import UpstreamBroken
 from inference.relay.complaints import failure_of_error
 from inference.relay.usage import UNREADABLE, estimate_tokens
 from kernel.errors import PlatformError
+from tenants.admission.usage import Usage
 
 FAILED_FINISHES: Final = frozenset(
     {
@@ -154,6 +155,16 @@ def ensure_vectors(body: bytes) -> None:
 def estimated_tokens(body: bytes) -> int:
     """The tokens of a whole answer whose engine counted none."""
     return sum(map(estimate_tokens, texts_of(msgspec.json.decode(body, type=Part))))
+
+
+def with_usage(body: bytes, usage: Usage) -> bytes:
+    """A whole answer that says what is billed for it, where its engine has said nothing."""
+    counts = {
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total_tokens,
+    }
+    return msgspec.json.encode({**msgspec.json.decode(body), "usage": counts})
 
 
 def texts_of(part: Part) -> Iterator[str]:

@@ -5,9 +5,15 @@ import json
 import pytest
 
 from inference.errors import UpstreamBroken, UpstreamRateLimited
-from inference.relay.engine_answers import ensure_completion, ensure_vectors, estimated_tokens
+from inference.relay.engine_answers import (
+    ensure_completion,
+    ensure_vectors,
+    estimated_tokens,
+    with_usage,
+)
 from inference.relay.event_stream import EventStream
 from kernel.errors import InvalidParameter, UpstreamError
+from tenants.admission.usage import Usage
 
 FINISHED = {"index": 0, "delta": {}, "finish_reason": "stop"}
 END = b"data: [DONE]\n\n"
@@ -277,6 +283,15 @@ def test_a_good_answer_is_one():
 def test_vectors_are_a_list(body):
     with pytest.raises(UpstreamError):
         ensure_vectors(body.encode())
+
+
+def test_a_whole_answer_says_what_is_billed_for_it():
+    body = b'{"id": "c1", "choices": [{"message": {"content": "\xc3\xbc"}}], "usage": null}'
+
+    told = json.loads(with_usage(body, Usage(prompt_tokens=3, completion_tokens=2)))
+
+    assert told["choices"] == [{"message": {"content": "ü"}}]
+    assert told["usage"] == {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
 
 
 def test_the_tokens_of_a_whole_answer_are_estimated_by_all_it_says():
