@@ -5,10 +5,12 @@ import os
 from celery import Celery
 from celery.schedules import schedule
 
+from config.broker import use_transport
 from config.edge import configuration_errors_as_sentences
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
 
+use_transport()
 app = Celery("tenantry")
 with configuration_errors_as_sentences():
     app.config_from_object("django.conf:settings", namespace="CELERY")

@@ -26,14 +26,18 @@ def packed_text(text: bytes) -> bytes:
     return b"\xda%b%b" % (len(text).to_bytes(2), text)
 
 
+def pack_words(*words: bytes) -> bytes:
+    """A command as Redis reads it."""
+    return b"*%d\r\n" % len(words) + b"".join(map(bulk, words))
+
+
 def by_name(script: Script) -> bytes:
     return bulk(b"FCALL") + bulk(script.function.encode())
 
 
 def loading(script: Script) -> bytes:
     """For a Redis that does not know the script yet. May be said again."""
-    words = (b"FUNCTION", b"LOAD", b"REPLACE", script.library.encode())
-    return b"*%d\r\n" % len(words) + b"".join(map(bulk, words))
+    return pack_words(b"FUNCTION", b"LOAD", b"REPLACE", script.library.encode())
 
 
 def is_unknown(answer: object) -> bool:

@@ -17,7 +17,7 @@ from tenants.admission.refusals import Refusals
 from tenants.admission.usage import Usage
 from tenants.admission.verdicts import Ask, Breach, Granted, Refused
 
-CERTAIN_SECONDS = 2.0
+CERTAIN_SECONDS = 1.2
 """After which Redis is away, and not only slow. A slow one goes on admitting for other workers."""
 OTHERS_SECONDS = 0.08
 """In which another worker's ledger has surely taken what ended there a moment ago."""

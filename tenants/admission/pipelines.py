@@ -14,16 +14,21 @@ from redis.asyncio import Redis
 from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
+from kernel.redis import READY_KEY, READY_KEY_SECONDS
 from tenants.admission.breaker import Breaker
-from tenants.admission.commands import Call, is_unknown, loading
+from tenants.admission.commands import Call, is_unknown, loading, pack_words
 from tenants.admission.errors import CountersAway
 from tenants.admission.redis_clock import RedisClock
 from tenants.admission.scripts import Script
 
 log = logging.getLogger(__name__)
 
-PATIENCE_SECONDS = 0.04
-"""Added to a request by a Redis that hangs, until the breaker opens: less than 50 ms in all."""
+PATIENCE_SECONDS = 0.25
+"""For the answers to a pipeline: a slow Redis and a busy machine cost latency, not answers. A Redis
+that hangs adds it to requests until the breaker opens, after less than a second.
+"""
+PROBE_SECONDS = 1.0
+"""For an answer to a probe, for which no request waits."""
 MOST_PIPELINES = 4
 """At the same time. What comes while all are under way goes out with the next."""
 MOST_CALLS = 16
@@ -31,8 +36,13 @@ MOST_CALLS = 16
 works on the answers, instead of each waiting for the other."""
 LATE_SECONDS = 0.005
 """If a timer fires so late, this process was busy, and the answer may have been here for long."""
+MAX_EXCUSES = 4
+"""So often is such a timer set anew, for as long as it was late."""
+MIN_CREDIT_SECONDS = 0.04
 OUR_FAULT = ("user_script", "WRONGTYPE")
 """How errors begin that say nothing about Redis' health."""
+
+PROBE = pack_words(b"SET", READY_KEY.encode(), b"", b"EX", b"%d" % READY_KEY_SECONDS)
 
 Reply = list[Any]
 Waiting = tuple[Call, "asyncio.Future[Reply]"]
@@ -56,17 +66,19 @@ class Pipelines:
         self._idle: list[AbstractConnection] = []
         self._connecting: asyncio.Task[None] | None = None
         self._waiting: list[Waiting] = []
-        self._since = 0.0
+        self._probing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, call: Call) -> "asyncio.Future[Reply]":
         """The answer to come. Raises CountersAway at once while the breaker is open."""
-        if not self._breaker.may_pass():
-            raise CountersAway
         loop = asyncio.get_running_loop()
+        if self._breaker.is_open:
+            is_probing = self._probing is not None and not self._probing.done()
+            if not is_probing and self._breaker.may_pass():
+                self._probing = loop.create_task(self._probe())
+            raise CountersAway
         future: asyncio.Future[Reply] = loop.create_future()
         if not self._waiting:
-            self._since = loop.time()
             loop.call_soon(self._flush)
         self._waiting.append((call, future))
         return future
@@ -77,7 +89,8 @@ class Pipelines:
 
     async def aclose(self) -> None:
         """Fail what is under way and close the connections."""
-        tasks = [*self._tasks, *([self._connecting] if self._connecting else [])]
+        others = [each for each in (self._connecting, self._probing) if each is not None]
+        tasks = [*self._tasks, *others]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -88,7 +101,7 @@ class Pipelines:
         if not self._waiting or len(self._tasks) >= MOST_PIPELINES:
             return
         batch, self._waiting = self._waiting[:MOST_CALLS], self._waiting[MOST_CALLS:]
-        task = asyncio.get_running_loop().create_task(self._run(batch, since=self._since))
+        task = asyncio.get_running_loop().create_task(self._run(batch))
         self._tasks.add(task)
         task.add_done_callback(self._end)
 
@@ -96,10 +109,10 @@ class Pipelines:
         self._tasks.discard(task)
         self._flush()
 
-    async def _run(self, batch: list[Waiting], *, since: float) -> None:
+    async def _run(self, batch: list[Waiting]) -> None:
         """Nothing may leave this without an answer to each caller."""
         batch = [waiting for waiting in batch if not waiting[1].done()]
-        patience = Patience(self._patience, since=since)
+        patience = Patience(self._patience)
         try:
             healthy = await self._exchange(batch)
         except (RedisError, OSError) as error:
@@ -119,9 +132,34 @@ class Pipelines:
     def _fail(self, batch: list[Waiting], error: Exception) -> None:
         self._breaker.note_failure()
         log.warning("the counters do not answer: %s", error.__class__.__name__)
+        if self._breaker.is_open:
+            # Those behind them would only wait as long, one after the other.
+            batch, self._waiting = batch + self._waiting, []
         for _, future in batch:
             if not future.done():
                 future.set_exception(CountersAway())
+
+    async def _probe(self) -> None:
+        """Write once while the breaker is open. Only a Redis that takes writes closes it."""
+        patience = Patience(max(self._patience, PROBE_SECONDS))
+        connection: AbstractConnection | None = None
+        try:
+            connection = await self._take()
+            await connection.send_packed_command(PROBE, check_health=False)
+            await connection.read_response(timeout=math.inf)
+            self._idle.append(connection)
+            connection = None
+            self._breaker.note_success()
+        except (RedisError, OSError):
+            self._breaker.note_failure()
+        except asyncio.CancelledError:
+            self._breaker.note_failure()
+            if not patience.lost:
+                raise
+        finally:
+            patience.end()
+            if connection is not None:
+                await connection.disconnect(nowait=True)
 
     async def _exchange(self, batch: list[Waiting]) -> bool:
         """Whether the answers are those of a healthy Redis."""
@@ -218,14 +256,14 @@ class Pipelines:
 class Patience:
     """Cancels the current task when its time is over, and says so."""
 
-    def __init__(self, seconds: float, *, since: float) -> None:
+    def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
-        self._until = since + seconds
-        self._excused = False
+        self._until = self._loop.time() + seconds
+        self._excuses = 0
         self.lost = False
         self._timer = self._loop.call_at(self._until, self._lose)
 
@@ -234,9 +272,11 @@ class Patience:
 
     def _lose(self) -> None:
         now = self._loop.time()
-        if now - self._until > LATE_SECONDS and not self._excused:
-            self._excused = True
-            self._timer = self._loop.call_at(now + self._seconds, self._lose)
+        lag = now - self._until
+        if lag > LATE_SECONDS and self._excuses < MAX_EXCUSES:
+            self._excuses += 1
+            self._until = now + min(max(lag, MIN_CREDIT_SECONDS), self._seconds)
+            self._timer = self._loop.call_at(self._until, self._lose)
             return
         self.lost = True
         self._task.cancel()

@@ -47,13 +47,15 @@ class RedisGate:
             asyncio.create_task(self.answer(up_reader, writer)),
         ]
         self.tasks |= set(both)
-        await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
-        for task in both:
-            task.cancel()
-        await asyncio.gather(*both, return_exceptions=True)
-        self.tasks -= set(both)
-        up_writer.close()
-        writer.close()
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in both:
+                task.cancel()
+            self.tasks -= set(both)
+            up_writer.close()
+            writer.close()
+            await asyncio.gather(*both, return_exceptions=True)
 
     async def ask(self, reader, up_writer, writer):
         while data := await reader.read(1 << 20):
@@ -88,3 +90,5 @@ async def redis_gate(upstream: str) -> AsyncIterator[RedisGate]:
         for task in list(gate.tasks):
             task.cancel()
         await asyncio.gather(*gate.tasks, return_exceptions=True)
+        # Their connections close in what follows them.
+        await asyncio.sleep(0.02)

@@ -248,5 +248,8 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+# Until it is back, however long that takes: a worker that gives up would have to be restarted.
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "tenantry:celery:"}
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False

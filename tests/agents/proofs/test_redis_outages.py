@@ -23,7 +23,7 @@ from tests.fixtures.stopping import stopped
 from tests.fixtures.valkey import free_port, valkey_process
 
 BODY = {"model": "tiny", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}]}
-PATIENCE_SECONDS = 0.05
+PATIENCE_SECONDS = 0.3
 """What a request may wait for a Redis that hangs."""
 
 

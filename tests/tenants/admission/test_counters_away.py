@@ -103,7 +103,7 @@ async def test_a_redis_that_hangs_is_felt_for_a_moment_only(gate, counters, limi
     # The machine may be busy, so the median says what was promised.
     assert sorted(waits)[15] < 0.001, "while the breaker is open nobody waits"
     assert 3 <= sum(wait > 0.02 for wait in waits) <= 10
-    assert max(waits) < 0.3
+    assert max(waits) < 4 * pipelines.PATIENCE_SECONDS
 
 
 async def test_the_breaker_closes_when_redis_answers_again(gate, counters, limits):
@@ -135,7 +135,7 @@ async def test_a_restarted_redis_costs_no_request(gate, counters, limits, server
 async def test_what_came_too_late_is_given_back(gate, counters, limits, driver):
     await until_admitted(counters, limits)
     held = driver.holds()
-    gate.delay = 0.1
+    gate.delay = 2 * pipelines.PATIENCE_SECONDS
     await refuse(counters, ask(limits, "req_late"))
     gate.delay = 0
 
