@@ -132,6 +132,19 @@ async def test_a_call_that_fails_does_not_cost_another_one_on_the_same_connectio
     assert fake.methods.count("initialize") == 1
 
 
+async def test_a_connection_that_nobody_uses_is_closed(server, monkeypatch):
+    monkeypatch.setattr("agents.runtime.tools.mcp.sessions.IDLE_SECONDS", 0.2)
+    fake = play(server)
+    tools = McpTools(server.egress())
+    before = asyncio.all_tasks()
+
+    await call(tools, server)
+    await wait_until(lambda: asyncio.all_tasks() <= before)
+    await call(tools, server)
+
+    assert fake.methods.count("initialize") == 2
+
+
 async def test_a_credential_in_a_part_beside_an_image_is_not_shown(server):
     image = {"type": "image", "data": "aGk=", "mimeType": "image/png"}
     content = [{"type": "text", "text": f"you sent {SECRET}"}, image]
