@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import replace
 
+from agents.runtime.items import InputImage, InputText
 from agents.runtime.ports import (
     CallContext,
     Clock,
@@ -65,7 +67,7 @@ class Carrier:
         async with self._telling:
             await self._tell(ended)
         text = cut(storable(f"Error: {result.text}" if result.is_error else result.text))
-        return ToolResult(text=text, is_error=result.is_error)
+        return replace(result, text=text, parts=tuple(kept_part(part) for part in result.parts))
 
     async def _result_of(self, each: Ready) -> ToolResult:
         seconds = each.tool.timeout_seconds
@@ -76,3 +78,8 @@ class Carrier:
             return ToolResult(text=f"The tool took longer than {seconds:g} s.", is_error=True)
         except PlatformError as error:
             return ToolResult(text=error.message, is_error=True)
+
+
+def kept_part(part: InputText | InputImage) -> InputText | InputImage:
+    """A part as it can be stored, and is not too long for the model."""
+    return InputText(text=cut(storable(part.text))) if isinstance(part, InputText) else part

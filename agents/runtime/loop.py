@@ -277,7 +277,9 @@ class AgentRun:
         for each in judged:
             result = outputs.get(each.call.call_id)
             if result is not None:
-                await self._add(output_of(each.call, result.text, is_error=result.is_error))
+                await self._add(
+                    output_of(each.call, result.parts or result.text, is_error=result.is_error)
+                )
 
     async def _wait_for_others(self) -> Ended | None:
         """The end, if a person or the client has to act first."""

@@ -9,6 +9,7 @@ from agents.runtime.items import (
     FunctionCallOutput,
     Item,
     McpCall,
+    OutputPart,
     Reasoning,
     StoredItem,
     new_item_id,
@@ -93,12 +94,14 @@ class AnsweredHistory:
             self.items.append(output)
 
 
-def output_of(call: FunctionCall, text: str, *, is_error: bool = True) -> FunctionCallOutput:
+def output_of(
+    call: FunctionCall, output: str | tuple[OutputPart, ...], *, is_error: bool = True
+) -> FunctionCallOutput:
     """The result of a call. By default it is a note on why there is none."""
     return FunctionCallOutput(
         id=new_item_id("function_call_output"),
         call_id=call.call_id,
-        output=text,
+        output=output,
         is_error=is_error,
     )
 

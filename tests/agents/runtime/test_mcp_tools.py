@@ -64,7 +64,7 @@ async def server():
         yield server
 
 
-def box_of(server, tool, *, credential="", seconds=5.0, allow=("127.0.0.1",), host="127.0.0.1"):
+def box_of(server, tool, *, credential="", seconds=20.0, allow=("127.0.0.1",), host="127.0.0.1"):
     spec = ToolSpec(
         name=tool,
         kind="mcp",
@@ -170,6 +170,25 @@ async def test_a_server_of_the_older_handshake_is_spoken_to(server, in_events):
     assert old.methods[:2] == ["server/discover", "initialize"]
     assert old.methods[-1] == "DELETE"
     assert [tool.name for tool in await listed(server)] == ["stock"]
+
+
+DOT = "aGk="
+
+
+async def test_the_model_sees_the_image_that_a_tool_gave(server):
+    content = [
+        {"type": "text", "text": "a dot\x00"},
+        {"type": "image", "data": DOT, "mimeType": "image/png"},
+    ]
+    server.answers["/mcp"] = LegacyMcp(lies={"tools/call": {"result": {"content": content}}}).handle
+    play = staged(box_of(server, "stock"), calls("stock"), says("A dot"))
+
+    ended = await play.run()
+
+    (message,) = [each for each in play.model.asked[1].messages if each.role == "tool"]
+    text, image = message.content
+    assert (ended.state, text.text) == ("completed", "a dot\ufffd")
+    assert image.image_url.url == f"data:image/png;base64,{DOT}"
 
 
 LIES = {
