@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agents.runtime.items import InputImage, InputText
+from agents.runtime.items import InputText, OutputPart
 from agents.runtime.ports import (
     CallContext,
     Clock,
@@ -80,6 +80,6 @@ class Carrier:
             return ToolResult(text=error.message, is_error=True)
 
 
-def kept_part(part: InputText | InputImage) -> InputText | InputImage:
+def kept_part(part: OutputPart) -> OutputPart:
     """A part as it can be stored, and is not too long for the model."""
     return InputText(text=cut(storable(part.text))) if isinstance(part, InputText) else part

@@ -122,7 +122,7 @@ class FunctionCall(
     """The agent that executes the call. Empty: the client does. Clients do not see it."""
 
 
-OutputPart = InputText | InputImage
+OutputPart = InputText | InputImage | InputAudio
 
 
 def text_of(output: str | Sequence[OutputPart]) -> str:
@@ -343,8 +343,8 @@ def add_call(messages: list[ChatMessage], call: FunctionCall | McpCall) -> None:
 
 
 def output_message(call_id: str, output: str | Sequence[OutputPart]) -> ChatMessage:
-    """The result of a call. Texts are one text; only images make it a list of parts."""
-    if isinstance(output, str) or not any(isinstance(part, InputImage) for part in output):
+    """The result of a call. Texts are one text; only images and audio make it a list of parts."""
+    if isinstance(output, str) or all(isinstance(part, InputText) for part in output):
         return ChatMessage(role="tool", content=text_of(output), tool_call_id=call_id)
     content = [chat_part(part) for part in output]
     return ChatMessage(role="tool", content=content, tool_call_id=call_id)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from agents.runtime.budget import Budget, Clock, Progress, Reason
-from agents.runtime.items import ApprovalRequest, FunctionCall, InputImage, InputText, Item
+from agents.runtime.items import ApprovalRequest, FunctionCall, Item, OutputPart
 from agents.runtime.limits import RunLimits
 from agents.runtime.tool_spec import ToolSpec
 from agents.runtime.verdict import Verdict
@@ -82,7 +82,7 @@ class ToolResult:
 
     text: str
     is_error: bool = False
-    parts: tuple[InputText | InputImage, ...] = ()
+    parts: tuple[OutputPart, ...] = ()
     """What models see instead of `text`, where there is more than text; empty if there is not."""
 
 

@@ -5,47 +5,60 @@ import binascii
 from collections.abc import Iterable
 from typing import Any
 
-from mcp_types import EmbeddedResource, ImageContent, TextContent, TextResourceContents
+from mcp_types import (
+    AudioContent,
+    EmbeddedResource,
+    ImageContent,
+    TextContent,
+    TextResourceContents,
+)
 
-from agents.runtime.items import InputImage, InputText
+from agents.runtime.items import Audio, InputAudio, InputImage, InputText, OutputPart
 from agents.runtime.ports import ToolResult
 
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
-MAX_IMAGES = 8
-MAX_IMAGE_CHARS = 2 * 1024 * 1024
-"""Of one image as base64."""
+AUDIO_FORMATS = {
+    "audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3",
+}  # fmt: skip
+MAX_MEDIA = 8
+MAX_MEDIA_CHARS = 2 * 1024 * 1024
+"""Of one image or recording as base64."""
 
 
 def result_of(parts: Iterable[Any], *, is_error: bool) -> ToolResult:
-    """Text as text, and images as parts beside it. What else there is is named in the text."""
+    """Text as text, images and audio as parts beside it. Anything else is named in the text."""
     texts: list[str] = []
-    content: list[InputText | InputImage] = []
+    content: list[OutputPart] = []
+    media = 0
     for part in parts:
-        image = image_of(part) if count_images(content) < MAX_IMAGES else None
-        if image is not None:
-            content.append(image)
-            texts.append(f"[{part.type}]")
-        else:
-            words = part_text(part)
-            content.append(InputText(text=words))
-            texts.append(words)
-    has_images = count_images(content) > 0 and not is_error
+        seen = (image_of(part) or audio_of(part)) if media < MAX_MEDIA else None
+        words = f"[{part.type}]" if seen is not None else part_text(part)
+        media += seen is not None
+        texts.append(words)
+        content.append(InputText(text=words) if seen is None else seen)
+    has_media = media > 0 and not is_error
     return ToolResult(
-        text="\n".join(texts), is_error=is_error, parts=tuple(content) if has_images else ()
+        text="\n".join(texts), is_error=is_error, parts=tuple(content) if has_media else ()
     )
-
-
-def count_images(content: Iterable[InputText | InputImage]) -> int:
-    return sum(isinstance(each, InputImage) for each in content)
 
 
 def image_of(part: Any) -> InputImage | None:
     """None for what is no image that models take."""
     if not isinstance(part, ImageContent) or part.mime_type.lower() not in IMAGE_TYPES:
         return None
-    if len(part.data) > MAX_IMAGE_CHARS or not is_base64(part.data):
+    if len(part.data) > MAX_MEDIA_CHARS or not is_base64(part.data):
         return None
     return InputImage(image_url=f"data:{part.mime_type.lower()};base64,{part.data}")
+
+
+def audio_of(part: Any) -> InputAudio | None:
+    """None for what is no audio that models take."""
+    if not isinstance(part, AudioContent) or len(part.data) > MAX_MEDIA_CHARS:
+        return None
+    kind = AUDIO_FORMATS.get(part.mime_type.lower())
+    if kind is None or not is_base64(part.data):
+        return None
+    return InputAudio(input_audio=Audio(data=part.data, format=kind))
 
 
 def is_base64(data: str) -> bool:
