@@ -60,8 +60,11 @@ CHANGES = {
 def test_each_change_tells_the_gateways_of_its_tenant(acme, rival, issued, change):
     topics = published_by(lambda: CHANGES[change](issued.key))
 
-    # A tenant's time zone is a matter of its limits, too.
-    assert set(topics) - {f"limits:{acme.pk}"} == {f"principals:{acme.pk}"}
+    # A tenant's time zone is a matter of its limits, too; and what narrows a key, or all keys of a
+    # tenant, is told by its name, so that it holds in an outage.
+    key = issued.key.public_id
+    narrowed = {f"key:{key}", f"suspended:{acme.pk}"}
+    assert set(topics) - {f"limits:{acme.pk}"} - narrowed == {f"principals:{acme.pk}"}
 
 
 def test_a_member_who_is_removed_is_told_of(acme):
