@@ -99,7 +99,7 @@ async def test_what_is_not_done_is_refused_by_its_name(gateway, acme, asked, par
 async def test_the_first_request_of_codex_passes_and_says_which_tools_are_in_force(
     gateway, acme, engine
 ):
-    answer = await respond(gateway, acme, **CODEX)
+    answer = await gateway.post(acme, "/v1/responses", json={"model": "tiny", **CODEX})
 
     assert answer.status == 200
     last = [event for event in answer.events if event != "[DONE]"][-1]
