@@ -129,11 +129,7 @@ def test_an_operator_sees_all_tenants_or_one(script, acme, rival):
     assert len(script.get(API + "api-keys?tenant=acme").json()["results"]) == 1
 
 
-def test_a_tenant_whose_name_holds_a_nul_is_a_wrong_parameter(script):
-    assert script.get(f"{API}api-keys?tenant=%00").status_code == 400
-
-
-@pytest.mark.parametrize("slug", ["nobody", "a b", ""])
+@pytest.mark.parametrize("slug", ["nobody", "%00", "a b", ""])
 def test_a_tenant_that_does_not_exist_is_not_found(script, slug):
     answer = script.get(f"{API}api-keys?tenant={slug}")
     assert answer.status_code == (404 if slug else 200)
