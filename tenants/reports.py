@@ -10,7 +10,18 @@ from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from django.db.models import Count, DateTimeField, ExpressionWrapper, F, Q, QuerySet, Sum
+from django.db.models import (
+    Case,
+    Count,
+    DateTimeField,
+    ExpressionWrapper,
+    F,
+    IntegerField,
+    Q,
+    QuerySet,
+    Sum,
+    When,
+)
 from django.db.models.functions import TruncDate
 
 from kernel.errors import NotFound
@@ -18,6 +29,8 @@ from tenants.models import ApiKey, Tenant, UsageEvent, UsageHour
 from tenants.scoping import tenant_scope
 from tenants.usage_report import (
     ALMOST_AN_HOUR,
+    MOST_NAMES,
+    OTHERS,
     GroupBy,
     Span,
     UsageGroup,
@@ -25,6 +38,7 @@ from tenants.usage_report import (
     UsageReport,
     UsageStacks,
     UsageSums,
+    add_up,
     name_of,
     span_of,
     stack_up,
@@ -35,7 +49,13 @@ SUMMED_AT_MOST = 10_000
 
 SUMS = {name: Sum(name, default=0) for name in UsageSums.__struct_fields__}
 
-COLUMNS = {"hour": "hour", "agent": "agent", "model": "route", "key": "api_key_id"}
+COLUMNS = {
+    "hour": "hour",
+    "agent": "agent",
+    "model": "route",
+    "key": "api_key_id",
+    "tenant": "tenant_id",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,19 +155,47 @@ def day_of_hour(zone: ZoneInfo) -> TruncDate:
     return TruncDate(last, tzinfo=zone)
 
 
-def stack_usage(report: UsageReport) -> UsageStacks:
-    """What the report has of each agent, model or key, day by day."""
-    zone = ZoneInfo(report.zone)
-    hours = UsageHour.objects.filter(hour__gte=report.span.since, hour__lt=report.span.until)
-    named = hours.order_by().annotate(day=day_of_hour(zone), group=F(COLUMNS[report.group_by]))
-    rows: list[Any] = list(named.values("day", "group").annotate(**SUMS))
-    labels = label_groups(report.group_by, [row["group"] for row in rows])
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StackedUsage:
+    """Usage as a page draws it: its hours, their sums, and what the largest users had each day."""
+
+    span: Span
+    totals: UsageSums
+    stacks: UsageStacks
+
+
+def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> StackedUsage:
+    """The usage of the tenants in scope, day by day. Raises InvalidParameter.
+
+    PostgreSQL ranks the groups: of a hundred thousand keys only those that are drawn are read.
+    """
+    span = span_of(question, zone=ZoneInfo(zone), now=now)
+    hours = UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
+    column = COLUMNS[question.group_by]
+    largest = largest_groups(hours, column)
+    names = [name_of(label) for label in label_groups(question.group_by, largest)]
+    ranks = (When(**{column: value}, then=number) for number, value in enumerate(largest))
+    ranked = hours.annotate(
+        day=day_of_hour(ZoneInfo(zone)),
+        rank=Case(*ranks, default=len(largest), output_field=IntegerField()),
+    )
+    rows: list[Any] = list(ranked.values("day", "rank").annotate(**SUMS))
     cells = [
-        (row["day"], name_of(label), UsageSums(**{name: row[name] for name in SUMS}))
-        for label, row in zip(labels, rows, strict=True)
+        (row["day"], (*names, OTHERS)[row["rank"]], UsageSums(**{name: row[name] for name in SUMS}))
+        for row in rows
     ]
-    names = [name_of(group.label) for group in report.groups]
-    return stack_up(cells, names=names, span=report.span, zone=zone)
+    return StackedUsage(
+        span=span,
+        totals=add_up(sums for _, _, sums in cells),
+        stacks=stack_up(cells, names=names, span=span, zone=ZoneInfo(zone)),
+    )
+
+
+def largest_groups(hours: QuerySet[UsageHour], column: str) -> list[Any]:
+    """Those with the most tokens, most first; one more than is drawn, to know whether there is."""
+    tokens = Sum("prompt_tokens") + Sum("completion_tokens")
+    grouped = hours.values(column).annotate(tokens=tokens).order_by("-tokens", column)
+    return list(grouped.values_list(column, flat=True)[: MOST_NAMES + 1])
 
 
 def sum_tokens(row: dict[str, Any]) -> int:
@@ -158,6 +206,8 @@ def label_groups(group_by: GroupBy, values: Iterable[Any]) -> list[dict[str, Any
     """What names each group in an answer. A deleted key has a number and no name."""
     if group_by == "key":
         return label_keys(list(values))
+    if group_by == "tenant":
+        return label_tenants(list(values))
     if group_by == "hour":
         return [{"hour": value.astimezone(UTC)} for value in values]
     return [{group_by: value or None} for value in values]
@@ -166,3 +216,8 @@ def label_groups(group_by: GroupBy, values: Iterable[Any]) -> list[dict[str, Any
 def label_keys(numbers: list[int]) -> list[dict[str, Any]]:
     names = dict(ApiKey.objects.filter(pk__in=numbers).values_list("pk", "name"))
     return [{"key_id": number or None, "key": names.get(number)} for number in numbers]
+
+
+def label_tenants(numbers: list[int]) -> list[dict[str, Any]]:
+    names = {tenant.pk: str(tenant) for tenant in Tenant.objects.filter(pk__in=numbers)}
+    return [{"tenant": names.get(number, f"deleted (#{number})")} for number in numbers]

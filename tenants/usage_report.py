@@ -7,15 +7,16 @@ next one begins: days share no hour, and their sum is that of the span.
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
 
 from kernel.errors import InvalidParameter
 
-GroupBy = Literal["day", "hour", "agent", "model", "key"]
-GROUPS: tuple[GroupBy, ...] = get_args(GroupBy)
+GroupBy = Literal["day", "hour", "agent", "model", "key", "tenant"]
+GROUPS: tuple[GroupBy, ...] = ("day", "hour", "agent", "model", "key")
+"""What one tenant may group its usage by."""
 
 USUAL_DAYS = 30
 MOST_DAYS = 400

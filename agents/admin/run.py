@@ -43,6 +43,9 @@ class RunAdmin(ReadOnlyAdmin):
     search_fields = ("public_id__startswith", "conversation__public_id__exact")
     search_help_text = "The beginning of a run's id, or the whole id of a conversation."
     paginator = InfinitePaginator
+    # As they were made, which is the order of their ids; times have no index over all tenants.
+    ordering = ("-pk",)
+    sortable_by = ()
     list_fullwidth = True
     fields = (
         *("public_id", "tenant", "conversation", "previous", "door", "model", "agent"),

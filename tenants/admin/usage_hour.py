@@ -16,12 +16,12 @@ from kernel.display import currency_words, separated
 from kernel.errors import InvalidParameter
 from tenants.admin.usage_charts import Measure, draw_chart, has_any, legend
 from tenants.models import Tenant, UsageHour
-from tenants.reports import report_usage, stack_usage
+from tenants.reports import StackedUsage, stack_usage
 from tenants.scoping import every_tenant, tenant_scope
-from tenants.usage_report import GroupBy, UsageQuestion, UsageReport
+from tenants.usage_report import GroupBy, UsageQuestion
 
 MEASURES: tuple[Measure, ...] = ("tokens", "requests", "cost")
-STACKS = (("model", "Model"), ("agent", "Agent"), ("key", "API key"))
+STACKS = (("model", "Model"), ("agent", "Agent"), ("key", "API key"), ("tenant", "Tenant"))
 
 
 class UsageForm(forms.Form):
@@ -67,24 +67,24 @@ class UsageHourAdmin(ReadOnlyAdmin):
             group_by=stack,
         )
         try:
-            report = report_usage(question, zone=zone, now=timezone.now())
+            usage = stack_usage(question, zone=zone, now=timezone.now())
         except InvalidParameter as error:
             if error.param == "to":
                 form.add_error("ends", "Choose a day that is not before the first one.")
             else:
                 form.add_error(None, error.message)
             return {"title": "Usage", "zone": zone}
-        return {"title": "Usage", "zone": zone, **describe_report(report)}
+        shown = describe_usage(usage, group_by=dict(STACKS)[stack])
+        return {"title": "Usage", "zone": zone, **shown}
 
 
 def next_day(day: date | None) -> date | None:
     return day + timedelta(days=1) if day and day < date.max else day
 
 
-def describe_report(report: UsageReport) -> dict[str, Any]:
+def describe_usage(usage: StackedUsage, *, group_by: str) -> dict[str, Any]:
     """Numbers, charts and a table. No charts where nothing was used."""
-    totals = report.totals
-    stacks = stack_usage(report)
+    totals, stacks = usage.totals, usage.stacks
     return {
         "cards": [
             {"title": "Requests", "value": separated(totals.requests)},
@@ -104,7 +104,7 @@ def describe_report(report: UsageReport) -> dict[str, Any]:
             if has_any(stacks, measure=measure)
         ],
         "groups": legend(stacks),
-        "group_by": dict(STACKS)[report.group_by],
-        "begins": report.span.since,
-        "ends": report.span.until,
+        "group_by": group_by,
+        "begins": usage.span.since,
+        "ends": usage.span.until,
     }

@@ -62,6 +62,22 @@ def test_it_is_stacked_by_others_too(console, used, stack):
     assert list(layers(charts(ask(console, stack=stack))["Requests"])) == [f"no {stack}"]
 
 
+def test_it_is_stacked_by_tenant(console, used):
+    drawn = layers(charts(ask(console, stack="tenant"))["Requests"])
+    assert {name[:4]: data for name, data in drawn.items()} == {
+        "Acme": [0, 2, 0],
+        "Riva": [0, 1, 0],
+    }
+
+
+def test_beyond_the_largest_users_all_others_are_one(console, acme):
+    for number in range(10):
+        make_event(acme, number, started_at=NOON, route=f"r{number}", prompt_tokens=100 + number)
+    drawn = layers(charts(ask(console))["Requests"])
+    assert list(drawn) == [*(f"r{number}" for number in range(9, 2, -1)), "all others"]
+    assert drawn["all others"] == [0, 3, 0]
+
+
 def test_it_sums_up_what_it_draws(console, used):
     context = ask(console)
 
@@ -86,7 +102,7 @@ def test_without_usage_it_says_so(console, acme):
         {"begins": "2026-02-01"},
         {"begins": "1026-01-01"},
         {"ends": "9999-12-31"},
-        {"stack": "tenant"},
+        {"stack": "weather"},
     ],
 )
 def test_a_wrong_question_is_told_in_the_form(console, asked):
