@@ -70,7 +70,7 @@ def test_keys_are_found_by_the_name_of_their_tenant(console, db):
     assert "laptop" in text
 
 
-def test_an_address_that_does_not_exist_leads_back(client, settings):
+def test_an_address_that_does_not_exist_leads_back(client, settings, db):
     settings.DEBUG = False
     answer = client.get("/nothing/here")
     assert answer.status_code == 404
