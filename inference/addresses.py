@@ -73,8 +73,6 @@ def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopbac
             "reach this endpoint. Use the address of a network interface, or set "
             "TENANTRY_LOOPBACK_ENDPOINTS if everything runs on this machine."
         )
-    if address in METADATA:
-        raise AddressNotAllowed("This is where a cloud keeps the metadata of its machines.")
     if (
         address.is_link_local
         or address.is_multicast
@@ -84,6 +82,8 @@ def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopbac
         raise AddressNotAllowed(
             "Link-local, multicast, reserved and unspecified addresses are not allowed."
         )
+    if address in METADATA:
+        raise AddressNotAllowed("This is where a cloud keeps the metadata of its machines.")
 
 
 def ensure_within(address: str, *, networks: Sequence[str]) -> None:

@@ -120,6 +120,12 @@ class PoolForm(forms.ModelForm):  # type: ignore[type-arg]
         for name, words in HELP.items():
             if name in self.fields:
                 self.fields[name].help_text = words
+        self.fields["max_registered_endpoints"].required = False
+
+    def clean_max_registered_endpoints(self) -> int:
+        """Left empty it stays as it is: most pools are made without a thought of it."""
+        limit: int | None = self.cleaned_data["max_registered_endpoints"]
+        return self.instance.max_registered_endpoints if limit is None else limit
 
     class Meta:
         model = ModelPool

@@ -19,16 +19,19 @@ PATHS = [
 
 
 async def test_no_other_path_of_an_engine_is_ever_called(gateway, acme, engine, tiny):
-    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}], "path": "/tokenize"}
+    body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
+    asking = {**body, "path": "/tokenize"}
 
     for path in PATHS:
-        answer = await gateway.post(acme, path, json=body)
+        answer = await gateway.post(acme, path, json=asking)
         assert answer.status in {400, 404, 405} or path.startswith("/v1/chat/completions"), path
     for _ in range(5):
         answer = await gateway.post(acme, "/v1/chat/completions?path=/tokenize", json=body)
         if answer.status != 503:
             break  # no machine is too busy to say
         await asyncio.sleep(1)
+    refused = await gateway.post(acme, "/v1/chat/completions", json=asking)
 
+    assert refused.error["param"] == "path"
     assert answer.status == 200, answer.body
     assert {record.path for record in engine.records} == {"/v1/chat/completions"}

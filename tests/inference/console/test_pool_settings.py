@@ -30,7 +30,11 @@ NEW = {
     "completion_probe_seconds": 300,
     "eject_after": 7,
     "eject_seconds": 12,
+    "max_registered_endpoints": 7,
+    "engine_networks": ["10.2.0.0/16"],
 }
+TYPED = {"sends_priority": "on", "engine_networks": "10.2.0.0/16"}
+"""What is typed otherwise than it is stored."""
 
 
 def told_of(pool):
@@ -44,8 +48,15 @@ def test_every_setting_of_the_table_is_in_the_form_and_the_api():
 
 
 def test_the_form_stores_every_setting(console):
-    console.post(reverse(ADD), {**POOL, **NEW, "sends_priority": "on"})
+    console.post(reverse(ADD), {**POOL, **NEW, **TYPED})
     assert told_of(ModelPool.objects.get()) == NEW
+
+
+def test_a_form_without_limits_of_registration_takes_the_usual_ones(console, db):
+    console.post(reverse(ADD), {**POOL, "max_registered_endpoints": ""})
+
+    pool = ModelPool.objects.get()
+    assert (pool.max_registered_endpoints, pool.engine_networks) == (64, [])
 
 
 def test_the_form_explains_the_strategies(console, db):

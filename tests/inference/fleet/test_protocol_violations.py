@@ -38,7 +38,8 @@ CHUNKED = b"transfer-encoding: chunked"
 END = b"0\r\n\r\n"
 CLOSE = b"connection: close"
 JSON, STREAM = b"application/json", b"text/event-stream"
-WHOLE = json.dumps({**CHUNK, "object": "chat.completion", "choices": []}).encode()
+CHOICE = {"index": 0, "message": {"role": "assistant", "content": "hi"}, "finish_reason": "stop"}
+WHOLE = json.dumps({**CHUNK, "object": "chat.completion", "choices": [CHOICE]}).encode()
 
 
 def chunk(data, *, size=None):

@@ -244,7 +244,7 @@ async def test_engines_are_told_whose_turn_it_is_where_they_want_to_know(
 
 
 async def test_engines_are_told_nothing_where_they_do_not(gateway, acme, engine, limited):
-    await gateway.chat(acme, priority=-5)
+    await gateway.chat(acme)
 
     assert "priority" not in engine.records.last.body
 
@@ -252,9 +252,11 @@ async def test_engines_are_told_nothing_where_they_do_not(gateway, acme, engine,
 async def test_a_client_does_not_choose_its_priority(gateway, acme, engine, limited):
     await limited(sends_priority=True)
 
-    await gateway.chat(acme, priority=-5)
+    refused = await gateway.chat(acme, priority=-5)
+    await gateway.chat(acme)
 
-    assert engine.records.last.body["priority"] > 0
+    assert (refused.status, refused.error["param"]) == (400, "priority")
+    assert [record.body["priority"] > 0 for record in engine.records] == [True]
 
 
 async def test_the_depth_of_the_queue_is_measured(gateway, acme, engine, limited):
