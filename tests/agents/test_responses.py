@@ -310,7 +310,7 @@ WRONG = [
     ({"temperature": 9}, "temperature"),
     ({"conversation": "conv_1", "previous_response_id": "resp_1"}, "conversation"),
     ({"background": True, "store": False}, "store"),
-    ({"tools": [{"type": "web_search"}]}, "tools"),
+    ({"tools": [{"name": "look"}]}, "tools"),
     ({"text": {"format": {"type": "poem"}}}, "text.format"),
     ({"tool_choice": {"type": "allowed"}}, "tool_choice"),
     ({"metadata": {"a": 1}}, "metadata"),
@@ -334,9 +334,20 @@ async def test_tools_of_the_client_reach_the_engine(gateway, acme, engine):
     )
 
     body = engine.records.rows[0].body
-    assert body["tools"][0]["function"]["name"] == "look"
+    function = {name: value for name, value in tool.items() if name != "type"}
+    assert body["tools"] == [{"type": "function", "function": function}]
     assert body["tool_choice"] == {"type": "function", "function": {"name": "look"}}
-    assert response.json()["tools"] == [tool]
+    assert response.json()["tools"] == [{**tool, "description": None}]
+
+
+async def test_null_members_of_a_tool_do_not_reach_the_engine(gateway, acme, engine):
+    tool = {"type": "function", "name": "look", "description": None, "parameters": None}
+
+    response = await respond(gateway, acme, tools=[{**tool, "strict": None}])
+
+    (sent,) = engine.records.rows[0].body["tools"]
+    assert sent == {"type": "function", "function": {"name": "look"}}
+    assert response.json()["tools"] == [{**tool, "strict": None}]
 
 
 async def test_many_runs_at_once_each_get_their_own_words(gateway, acme, engine):

@@ -6,6 +6,9 @@ from inference.models import ModelRoute
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import in_database
 
+pytestmark = pytest.mark.usefixtures("small")
+"""The gateway starts after the route is there, so it serves it from its first request on."""
+
 LONG = "word " * 300
 """Some 500 tokens by the gateway's estimate, and certainly 300."""
 

@@ -138,7 +138,7 @@ async def test_a_worker_killed_after_it_went_on_is_reaped_like_any(
     assert frames[-1]["response"]["error"]["reason"] == "worker_died"
     assert len(await in_database(terminal_events, waiting["id"])) == 1
     kinds = [item["type"] for item in (await gateway.get(acme, path)).json()["output"]]
-    assert kinds[:2] == ["mcp_approval_request", "mcp_call"], "what it had come to"
+    assert kinds[:3] == ["mcp_approval_request", "mcp_approval_response", "mcp_call"]
     assert (await respond(gateway, acme, conversation="conv_1")).status == 200
 
 
