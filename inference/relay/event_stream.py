@@ -17,6 +17,11 @@ from tenants.admission.usage import Usage
 
 LONGEST_EVENT = 32 * 1024 * 1024
 """As long as a whole answer may be: an engine may send one as a single event."""
+MAX_UNCLEAR_EVENT_BYTES: Final = 1024 * 1024
+"""Kept of an event that does not begin as a chunk: garbage takes no more memory."""
+MAX_BEGINNING_BYTES: Final = 4096
+OBJECT_BEGINS: Final = re.compile(rb"(?:\xef\xbb\xbf)?(?:(?!data:)[^\n]*\n)*data:\s*\{")
+"""The data of an event that is an object."""
 LONG_CHUNK_BYTES: Final = 600
 """From here on a chunk may hold more than one token."""
 DONE: Final = b"[DONE]"
@@ -108,11 +113,10 @@ class EventStream:
         """
         if self.failure is not None:
             raise self.failure
-        rest = b"".join(self._rest)
-        if self.is_complete and not is_readable(data_of(rest)):
-            rest = b""  # the end of a whole answer, cut: nobody misses it
-        self._rest, self._rest_bytes = [], 0
-        block = self.feed(rest + b"\n\n") if rest.strip() else b""
+        if self.is_complete and not is_readable(data_of(b"".join(self._rest))):
+            # The end of a whole answer, cut: nobody misses it.
+            self._rest, self._rest_bytes = [], 0
+        block = self.feed(b"\n\n") if any(map(bytes.strip, self._rest)) else b""
         if self.failure is not None:
             raise self.failure
         if self.finished:
@@ -136,11 +140,11 @@ class EventStream:
     def _look_through(self, block: bytes) -> bytes:
         """`block` without what is behind its end or its failure."""
         good: list[bytes] = []
-        for event in events_of(block):
-            whole = event + b"\n\n"
+        for event in whole_events_of(block):
+            whole = event
             try:
-                if is_plain_chunk(whole):
-                    self._count(whole)
+                if is_plain_chunk(event):
+                    self._count(event)
                 else:
                     whole = self._look_into(event)
             except PlatformError as error:
@@ -154,13 +158,12 @@ class EventStream:
         return b"".join(good)
 
     def _look_into(self, event: bytes) -> bytes:
-        """What is to be sent on of an event. Raises what it says of a failure."""
-        whole = event + b"\n\n"
+        """What is to be sent on of a whole event. Raises what it says of a failure."""
         if FAILURE_LINE.search(event):
             raise failure_in_line(event)
         data = data_of(event)
         if not data:
-            return whole
+            return event
         if data == DONE:
             self.finished = True
             return b""
@@ -172,7 +175,7 @@ class EventStream:
                 self._note_length(part)
         elif not isinstance(part.choices, list):
             return with_choices(data) if part.usage else b""  # a ping is no chunk
-        return whole
+        return event
 
     def _count(self, chunk: bytes) -> None:
         """One more chunk. Raises UpstreamBroken if it is long, and cannot be read."""
@@ -216,7 +219,9 @@ class EventStream:
             return
         self._rest.append(rest)
         self._rest_bytes += len(rest)
-        if self._rest_bytes > LONGEST_EVENT:
+        if self._rest_bytes > MAX_UNCLEAR_EVENT_BYTES and (
+            self._rest_bytes > LONGEST_EVENT or not begins_as_chunk(self._rest)
+        ):
             raise UpstreamBroken
 
     # Usage.
@@ -292,8 +297,27 @@ def events_of(block: bytes) -> list[bytes]:
     return [event for event in block.split(b"\n\n") if event]
 
 
+def whole_events_of(block: bytes) -> list[bytes]:
+    """Each with the empty line behind it. A single one, which may be long, is not copied."""
+    if block.find(b"\n\n") == len(block) - 2:
+        return [block]
+    return [event + b"\n\n" for event in events_of(block)]
+
+
+def begins_as_chunk(parts: list[bytes]) -> bool:
+    """Whether an event, of which these parts are there, may become a chunk of an answer."""
+    beginning = b""
+    for part in parts:
+        beginning += part[: MAX_BEGINNING_BYTES - len(beginning)]
+        if len(beginning) == MAX_BEGINNING_BYTES:
+            break
+    return b'"choices"' in beginning and OBJECT_BEGINS.match(beginning) is not None
+
+
 def data_of(event: bytes) -> bytes:
     """The data of an event, its lines together; empty for comments."""
+    if event.startswith(b"data:") and b"\n" not in event.rstrip(b"\n"):
+        return event[len(b"data:") :].strip()
     lines = event.removeprefix(BYTE_ORDER_MARK).split(b"\n")
     found = (line.removeprefix(b"data:").strip() for line in lines if line.startswith(b"data:"))
     return b"\n".join(found)

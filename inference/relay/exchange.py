@@ -157,7 +157,9 @@ class Exchange:
     async def _up_to_first_chunk(self, data: bytes, stream: Stream) -> bytes:
         """With the comments before it. Raises UpstreamBroken if there are too many of them."""
         parts, size = [data], len(data)
-        while data and size <= LONGEST_ANSWER:
+        while data:
+            if size > LONGEST_ANSWER:
+                raise UpstreamBroken
             stream.feed(data)
             if stream.events or stream.finished:
                 self._note_progress()

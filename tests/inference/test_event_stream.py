@@ -1,6 +1,7 @@
 """Event streams: forwarded whole, however they are cut."""
 
 import json
+import tracemalloc
 from itertools import pairwise
 
 import pytest
@@ -10,7 +11,12 @@ from hypothesis import strategies as st
 from inference.errors import UpstreamBroken
 from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import renamed
-from inference.relay.event_stream import LONGEST_EVENT, EventStream
+from inference.relay.event_stream import (
+    BYTE_ORDER_MARK,
+    LONGEST_EVENT,
+    MAX_UNCLEAR_EVENT_BYTES,
+    EventStream,
+)
 from tenants.admission.usage import Usage
 
 DONE = b"data: [DONE]\n\n"
@@ -221,11 +227,49 @@ def test_no_text_of_a_model_is_an_error_or_an_end(text, places):
 
 def test_an_event_without_end_is_refused():
     stream = EventStream(keep_usage=True)
-    for _ in range(LONGEST_EVENT // 2**20):
+    beginning = chunk("x")[:-20]
+    stream.feed(beginning.ljust(2**20, b"x"))
+    for _ in range(LONGEST_EVENT // 2**20 - 1):
         stream.feed(b"x" * 2**20)
 
     with pytest.raises(UpstreamBroken):
         stream.feed(b"x")
+
+
+@pytest.mark.parametrize(
+    "beginning", [b"", b"data: ", b": ", b"data: 9", b"data: [", b'data: {"x":"', b"\n \n"]
+)
+def test_garbage_is_refused_long_before_a_chunk_would_be(beginning):
+    stream = EventStream(keep_usage=True)
+    stream.feed(beginning)
+    stream.feed(b"x" * (MAX_UNCLEAR_EVENT_BYTES - len(beginning)))
+
+    with pytest.raises(UpstreamBroken):
+        stream.feed(b"x")
+
+
+@pytest.mark.parametrize("before", [b"", b"event: message\nid: 1\n", BYTE_ORDER_MARK])
+def test_a_long_chunk_may_begin_as_any_event(before):
+    data = before + chunk("x" * 1_500_000)
+
+    out, stream = relayed(data, range(0, len(data), 500))
+
+    assert (out, stream.events) == (data, 1)
+
+
+def test_a_long_event_is_copied_a_few_times_only():
+    data = chunk("x" * 8_000_000)
+    data = data[: data.rfind(b"}")] + b',"error":null}\n\n'  # it has to be looked into
+    stream = EventStream(keep_usage=True)
+    tracemalloc.start()
+    try:
+        out = b"".join(stream.feed(data[at : at + 65_536]) for at in range(0, len(data), 65_536))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert (out, stream.events) == (data, 1)
+    assert most < 5 * len(data)
 
 
 def test_a_long_event_within_the_bound_is_relayed():
