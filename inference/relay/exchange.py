@@ -16,6 +16,9 @@ from kernel.errors import PlatformError, Rejected, UpstreamError
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
+MAX_KEPT_BLANK_BYTES = 1024
+"""Before the first chunk of a stream. Engines that fill the time with more of them have no answer
+in it, and nobody needs to keep it."""
 LONGEST_ERROR = 64 * 1024
 AFTER_FINISH_TIMEOUT_SECONDS = 5.0
 """That an engine which has finished every choice is waited for, so that it can end its stream."""
@@ -165,7 +168,8 @@ class Exchange:
                 self._note_progress()
                 return b"".join(parts)
             data = await self.read()
-            parts.append(data)
+            if len(data) < MAX_KEPT_BLANK_BYTES or not data.isspace():
+                parts.append(data)
             size += len(data)
         stream.close()
         return b"".join(parts)
