@@ -35,7 +35,12 @@ RESUME = Question(
     applies=lambda tenant: tenant.status == Tenant.Status.SUSPENDED,
     otherwise="This tenant is active already.",
 )
-SUSPEND_SELECTED = replace(SUSPEND, title="Suspend these tenants?")
+SUSPEND_SELECTED = replace(
+    SUSPEND,
+    title="Suspend these tenants?",
+    explains="All their requests are refused within a second, until you resume them. "
+    "Keys, agents and usage stay as they are.",
+)
 RESUME_SELECTED = replace(
     RESUME, title="Resume these tenants?", explains="Their keys work again within a second."
 )

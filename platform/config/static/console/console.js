@@ -14,6 +14,12 @@ document.addEventListener("click", async (event) => {
   }
 });
 
+// Shows the whole text of what a list had to cut.
+document.addEventListener("mouseover", (event) => {
+  const cell = event.target.closest("#result_list td, #result_list th, .console-table td");
+  if (cell && cell.scrollWidth > cell.clientWidth) cell.title = cell.innerText.trim();
+});
+
 // Ticks all boxes of a name that can be ticked, or none.
 document.addEventListener("change", (event) => {
   const name = event.target.dataset?.tickAll;
