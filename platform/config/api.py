@@ -68,20 +68,21 @@ def answer_unknown(request: HttpRequest) -> JsonResponse:
 
 def answer_broken_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Django's page for a request that it cannot read; JSON for the API."""
-    if is_for_scripts(request):
+    if is_for_programs(request):
         is_large = isinstance(exception, RequestDataTooBig)
         return answer_error(BodyTooLarge() if is_large else Rejected())
     return bad_request(request, exception)
 
 
 def answer_error(error: PlatformError) -> JsonResponse:
-    """The error of the management API outside of its views."""
+    """The platform's error as JSON, for what is answered outside of the API's views."""
     headers = {name.decode(): value.decode() for name, value in error.headers()}
     return JsonResponse(error_object(error), status=error.status, headers=headers)
 
 
-def is_for_scripts(request: HttpRequest) -> bool:
-    return request.path_info.startswith(("/api/v1/", "/internal/v1/"))
+def is_for_programs(request: HttpRequest) -> bool:
+    """Whether errors at this address are always JSON."""
+    return request.path_info.startswith(("/api/", "/internal/"))
 
 
 def as_platform_error(  # noqa: C901, PLR0911 - a table

@@ -5,10 +5,10 @@ from collections.abc import Callable
 
 import redis
 from django.db import connection
-from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
-from agents.doors.rendering import error_object
+from config.api import answer_error, is_for_programs
 from kernel.database import UNAVAILABLE
 from kernel.errors import CacheUnavailable, DatabaseAway, Overloaded, PlatformError
 from kernel.postgres import limited_statements
@@ -17,8 +17,6 @@ CONNECT_TIMEOUT_SECONDS = 1.5
 """For PostgreSQL's first answer to a request: whoever asks hears within 2 s that it is away."""
 STATEMENT_TIMEOUT_SECONDS = 20.0
 """For each later one. Some pages ask for much, and PostgreSQL has answered this request before."""
-FOR_PROGRAMS = ("/api/", "/internal/")
-"""Addresses whose errors are always JSON."""
 WITHOUT_DATABASE = ("/healthz", "/health", "/readyz", "/ready", "/metrics", "/static/")
 """Addresses that are answered without it, or say of it what they find."""
 
@@ -39,14 +37,14 @@ class OutageMiddleware:
             with limited_statements(timeout_seconds=CONNECT_TIMEOUT_SECONDS):
                 connection.ensure_connection()
         except UNAVAILABLE:
-            return answer_failure(DatabaseAway())
+            return answer_error(DatabaseAway())
         with limited_statements(timeout_seconds=STATEMENT_TIMEOUT_SECONDS):
             return self._respond(request)
 
     def process_exception(self, request: HttpRequest, failure: Exception) -> HttpResponse | None:
         """Called by Django for what a view raises."""
         outage = outage_behind(failure)
-        return None if outage is None else answer_failure(outage)
+        return None if outage is None else answer_error(outage)
 
 
 def outage_behind(failure: BaseException | None) -> PlatformError | None:
@@ -61,17 +59,12 @@ def outage_behind(failure: BaseException | None) -> PlatformError | None:
     return None
 
 
-def answer_failure(error: PlatformError) -> JsonResponse:
-    headers = {name.decode(): value.decode() for name, value in error.headers()}
-    return JsonResponse(error_object(error), status=error.status, headers=headers)
-
-
 def answer_server_error(request: HttpRequest) -> HttpResponse:
     """Django's `handler500`: what was raised outside of views comes here too."""
     _, failure, _ = sys.exc_info()
     outage = outage_behind(failure)
     if outage is not None:
-        return answer_failure(outage)
-    if request.path.startswith(FOR_PROGRAMS):
-        return answer_failure(PlatformError())
+        return answer_error(outage)
+    if is_for_programs(request):
+        return answer_error(PlatformError())
     return defaults.server_error(request)

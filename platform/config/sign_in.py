@@ -9,7 +9,7 @@ from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 
-from config.api import answer_error, is_for_scripts
+from config.api import answer_error, is_for_programs
 from config.client_address import client_address
 from tenants.errors import LockedOut
 
@@ -49,7 +49,7 @@ def answer_locked_out(request: HttpRequest, _response: Any, _credentials: Any) -
     A script gets the error of the management API.
     """
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
-    if is_for_scripts(request):
+    if is_for_programs(request):
         return answer_error(LockedOut(retry_after=seconds))
     context = {
         **admin.site.each_context(request),
