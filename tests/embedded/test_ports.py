@@ -21,6 +21,7 @@ with claimed_ports([port], home=Path("/stack/one")):
     time.sleep(600)
 """
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 Start = Callable[..., subprocess.Popen[str]]
 
 
@@ -89,11 +90,12 @@ def test_a_killed_stack_keeps_no_port(start: Start, free: int, tmp_path: Path):
         pass
 
 
-def test_the_check_needs_nothing_that_is_installed(occupied: int, free: int):
+def test_they_are_looked_at_before_anything_is_installed(occupied: int, free: int, tmp_path: Path):
     ports = {"TENANTRY_CONSOLE_PORT": str(occupied), "TENANTRY_GATEWAY_PORT": str(occupied)}
     refused = subprocess.run(
-        [sys.executable, "-I", "-S", "-c", RUN_CHECK],
+        [sys.executable, "-I", "-S", CHECKOUT / "requirements" / "install.py", "embedded"],
         env={"PATH": "/usr/bin:/bin", "TENANTRY_ENGINE_PORT": str(free), **ports},
+        cwd=tmp_path,
         capture_output=True,
         text=True,
         check=False,
@@ -103,11 +105,3 @@ def test_the_check_needs_nothing_that_is_installed(occupied: int, free: int):
     assert "meant for the console" in refused.stderr
     assert "meant for the gateway" in refused.stderr
     assert "local model" not in refused.stderr
-
-
-RUN_CHECK = f"""
-import sys
-sys.path.insert(0, {str(Path(__file__).resolve().parents[2] / "platform")!r})
-from embedded.ports import main
-main()
-"""
