@@ -1,3 +1,8 @@
 """Fixtures of all tests."""
 
-pytest_plugins = ["tests.fixtures.cast", "tests.fixtures.gateway", "tests.fixtures.sessions"]
+pytest_plugins = [
+    "tests.fixtures.cast",
+    "tests.fixtures.emptying",
+    "tests.fixtures.gateway",
+    "tests.fixtures.sessions",
+]

@@ -43,7 +43,10 @@ async def test_every_door_and_the_ledger_say_what_is_right(cases, gateway, acme,
         for name, ask in each_of(STREAMING if case.is_stream else WHOLE, case):
             seen = await answered(ask, gateway, acme, case.functions)
             asked += 1
-            row = (await ledger(rows=asked, within=30))[-1]
+            try:
+                row = (await ledger(rows=asked, within=30))[-1]
+            except AssertionError as none:
+                raise AssertionError(f"{case.name} at {name} was answered {seen}: {none}") from None
             wrong += [f"{case.name} at {each}" for each in differences(case, name, seen, row)]
 
     assert wrong == []

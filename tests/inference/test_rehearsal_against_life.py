@@ -166,6 +166,7 @@ def live_through(pool, url):
     return began, stream
 
 
+@pytest.mark.nightly  # life at fifteen times its speed keeps pace with nothing else on the machine
 def test_a_rehearsal_of_what_was_recorded_says_what_happened(
     pool, redis, faster, live_server, tmp_path
 ):
