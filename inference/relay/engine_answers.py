@@ -49,15 +49,20 @@ class Choice(msgspec.Struct):
     message: msgspec.Raw = NOTHING
 
 
-class Part(msgspec.Struct):
-    """The parts by which a chunk of a stream, or a whole answer, is judged."""
+class Report(msgspec.Struct):
+    """Where an answer of any kind may report a failure."""
 
-    choices: list[Choice] | UnsetType | None = UNSET
     error: Any = None
     object: Any = None
     message: Any = None
     detail: Any = None
     error_msg: Any = None
+
+
+class Part(Report):
+    """The parts by which a chunk of a stream, or a whole answer, is judged."""
+
+    choices: list[Choice] | UnsetType | None = UNSET
     usage: Any = None
 
     @property
@@ -66,15 +71,10 @@ class Part(msgspec.Struct):
         return [str(each.index) for each in self.choices or () if each.finish_reason]
 
 
-class Vectors(msgspec.Struct):
-    """The parts by which an answer of `/v1/embeddings` is judged."""
+class Vectors(Report):
+    """The parts by which an answer of `/v1/embeddings` is judged. Its numbers are not decoded."""
 
-    data: Any = None
-    error: Any = None
-    object: Any = None
-    message: Any = None
-    detail: Any = None
-    error_msg: Any = None
+    data: msgspec.Raw = NOTHING
 
 
 def read_chunk(data: bytes) -> Part:
@@ -104,7 +104,7 @@ def failure_in(part: Part) -> PlatformError | None:
     return None
 
 
-def reported_failure(part: Part | Vectors) -> PlatformError | None:
+def reported_failure(part: Report) -> PlatformError | None:
     """The failure in an error object, or in an answer that is one itself."""
     if part.error:
         return failure_of_error(part.error)
@@ -113,7 +113,7 @@ def reported_failure(part: Part | Vectors) -> PlatformError | None:
     return failure_of_error(part.error_msg) if part.error_msg else None
 
 
-def members_of(part: Part | Vectors) -> dict[str, Any]:
+def members_of(part: Report) -> dict[str, Any]:
     return {name: getattr(part, name) for name in COMPLAINT_MEMBERS}
 
 
@@ -148,29 +148,45 @@ def ensure_vectors(body: bytes) -> None:
     failure = reported_failure(answer)
     if failure is not None:
         raise failure
-    if not isinstance(answer.data, list):
+    if bytes(memoryview(answer.data)[:1]) != b"[":
         raise UpstreamBroken
 
 
 def estimated_tokens(body: bytes) -> int:
-    """The tokens of a whole answer whose engine counted none."""
+    """The tokens of a whole answer whose engine counted none. Raises UpstreamBroken."""
     return sum(map(estimate_tokens, texts_of(msgspec.json.decode(body, type=Part))))
 
 
 def with_usage(body: bytes, usage: Usage) -> bytes:
-    """A whole answer that says what is billed for it, where its engine has said nothing."""
+    """A whole answer that says what is billed for it, where its engine has said nothing.
+
+    Raises UpstreamBroken.
+    """
     counts = {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
-    return msgspec.json.encode({**msgspec.json.decode(body), "usage": counts})
+    return msgspec.json.encode({**decoded(body), "usage": counts})
+
+
+def decoded(value: bytes | msgspec.Raw) -> Any:
+    """JSON whose form was judged. Its numbers were not: raises UpstreamBroken for one that is
+    larger than all numbers.
+    """
+    try:
+        return msgspec.json.decode(value)
+    except UNREADABLE as error:
+        raise UpstreamBroken from error
 
 
 def texts_of(part: Part) -> Iterator[str]:
-    """Everything that the model wrote in a chunk or an answer, the arguments of calls too."""
+    """Everything that the model wrote in a chunk or an answer, the arguments of calls too.
+
+    Raises UpstreamBroken.
+    """
     for choice in part.choices or ():
-        for words in map(msgspec.json.decode, (choice.delta, choice.message)):
+        for words in map(decoded, (choice.delta, choice.message)):
             if isinstance(words, Mapping):
                 yield from texts_in(words)
 

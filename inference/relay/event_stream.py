@@ -10,7 +10,7 @@ import msgspec
 
 from inference.errors import UpstreamBroken
 from inference.relay.chunk_shape import ChunkShape
-from inference.relay.engine_answers import Part, read_chunk, readable, texts_of
+from inference.relay.engine_answers import Part, decoded, read_chunk, readable, texts_of
 from inference.relay.usage import UNREADABLE, estimate_tokens, read_usage
 from kernel.errors import PlatformError, UpstreamError
 from tenants.admission.usage import Usage
@@ -71,6 +71,11 @@ class EventStream:
     def is_complete(self) -> bool:
         """Whether every choice has its finish reason: what is missing is a polite end at most."""
         return len(self._ended_choices) >= self._answers
+
+    @property
+    def is_between_events(self) -> bool:
+        """Whether nothing of an event is held back."""
+        return not self._rest
 
     @property
     def progress(self) -> int:
@@ -215,8 +220,8 @@ class EventStream:
         return text + tail
 
     def _hold_back(self, rest: bytes) -> None:
-        if not rest:
-            return
+        if not rest or (self.is_between_events and rest.isspace()):
+            return  # blanks before an event belong to none
         self._rest.append(rest)
         self._rest_bytes += len(rest)
         if self._rest_bytes > MAX_UNCLEAR_EVENT_BYTES and (
@@ -259,7 +264,7 @@ class EventStream:
         if usage is None:
             return b""
         event = next(each for each in reversed(events_of(self._newest_usage())) if data_of(each))
-        chunk = msgspec.json.decode(data_of(event))
+        chunk = decoded(data_of(event))
         kept = {name: chunk[name] for name in ("id", "object", "created", "model") if name in chunk}
         counts = chunk.get("usage") or {
             "prompt_tokens": usage.prompt_tokens,
@@ -361,7 +366,7 @@ def unsent(error: PlatformError) -> PlatformError:
 
 def with_choices(data: bytes) -> bytes:
     """A chunk that has usage only, as clients expect it."""
-    chunk = msgspec.json.decode(data)
+    chunk = decoded(data)
     return b"data: %b\n\n" % msgspec.json.encode({**chunk, "choices": []})
 
 

@@ -16,9 +16,6 @@ from kernel.errors import PlatformError, Rejected, UpstreamError
 
 LONGEST_ANSWER = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
-MAX_KEPT_BLANK_BYTES = 1024
-"""Before the first chunk of a stream. Engines that fill the time with more of them have no answer
-in it, and nobody needs to keep it."""
 LONGEST_ERROR = 64 * 1024
 AFTER_FINISH_TIMEOUT_SECONDS = 5.0
 """That an engine which has finished every choice is waited for, so that it can end its stream."""
@@ -39,6 +36,9 @@ class Stream(Protocol):
 
     @property
     def is_complete(self) -> bool: ...
+
+    @property
+    def is_between_events(self) -> bool: ...
 
     @property
     def progress(self) -> int: ...
@@ -168,7 +168,7 @@ class Exchange:
                 self._note_progress()
                 return b"".join(parts)
             data = await self.read()
-            if len(data) < MAX_KEPT_BLANK_BYTES or not data.isspace():
+            if not (stream.is_between_events and data.isspace()):
                 parts.append(data)
             size += len(data)
         stream.close()

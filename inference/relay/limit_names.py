@@ -25,9 +25,9 @@ class LimitNames:
 
     def learn(self, endpoint: Endpoint, exchange: Exchange) -> bool:
         """Whether the engine has just refused the old name and is to be asked by the new one."""
-        known = endpoint.address, endpoint.model
         refusal = exchange.refusal
-        if OLD not in refusal or NEW not in refusal or known in self._new:
+        was_asked_by_new = endpoint.limit_name == NEW.decode()
+        if OLD not in refusal or NEW not in refusal or was_asked_by_new:
             return False
-        self._new.add(known)
+        self._new.add((endpoint.address, endpoint.model))
         return True

@@ -11,8 +11,9 @@ import msgspec
 
 FREE_FORM: Final = frozenset(
     {
-        *("chat_template_kwargs", "documents", "guided_json", "input_schema", "json_schema"),
-        *("metadata", "parameters", "response_format", "schema", "structured_outputs"),
+        *("arguments", "chat_template_kwargs", "documents", "guided_json", "input_schema"),
+        *("json_schema", "metadata", "parameters", "response_format", "schema"),
+        "structured_outputs",
     }
 )
 """Members whose values are the caller's own: a null in a JSON schema is a value."""

@@ -300,8 +300,9 @@ def parse_normalised(
             raise refusal
         return msgspec.json.decode(msgspec.json.encode(normalised), type=request)
     except msgspec.ValidationError as error:
-        searched = normalised if len(body) <= MAX_SEARCHED_BYTES else None
-        raise explain(error, name=wrong_member(error, searched, request)) from error
+        is_searched = len(body) <= MAX_SEARCHED_BYTES
+        name = wrong_member(error, normalised, request) if is_searched else ""
+        raise explain(error, name=name) from error
 
 
 def unchanged(value: Any) -> Any:

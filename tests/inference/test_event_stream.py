@@ -236,8 +236,17 @@ def test_an_event_without_end_is_refused():
         stream.feed(b"x")
 
 
+def test_blanks_before_an_event_are_no_part_of_the_answer_and_are_not_kept():
+    stream = EventStream(keep_usage=True)
+    for _ in range(1000):
+        assert stream.feed(b"\n \r\n ") == b""
+        assert (stream.is_between_events, stream.progress) == (True, 0)
+
+    assert stream.feed(chunk("x")) == chunk("x")
+
+
 @pytest.mark.parametrize(
-    "beginning", [b"", b"data: ", b": ", b"data: 9", b"data: [", b'data: {"x":"', b"\n \n"]
+    "beginning", [b"", b"data: ", b": ", b"data: 9", b"data: [", b'data: {"x":"']
 )
 def test_garbage_is_refused_long_before_a_chunk_would_be(beginning):
     stream = EventStream(keep_usage=True)

@@ -1,6 +1,7 @@
 """What comes with status 200 and is no answer: for whole answers and in streams."""
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -241,6 +242,26 @@ def test_a_chunk_with_many_words_counts_as_many_tokens():
     assert 2000 <= stream.events + stream.extra_tokens <= 2500
 
 
+def test_a_number_beyond_all_numbers_breaks_an_answer_whose_tokens_are_estimated():
+    words = b'{"content":"%b","n":1e999}' % (b"x " * 400)
+    body = b'{"choices":[{"message":%b}]}' % words
+
+    with pytest.raises(UpstreamBroken):
+        EventStream(keep_usage=True).feed(b'data: {"id":"c","choices":[{"delta":%b}]}\n\n' % words)
+    with pytest.raises(UpstreamBroken):
+        estimated_tokens(body)
+    with pytest.raises(UpstreamBroken):
+        with_usage(b'{"choices":[],"n":1e999}', Usage(prompt_tokens=3, completion_tokens=2))
+
+
+def test_a_number_beyond_all_numbers_beside_the_usage_breaks_the_stream():
+    late = b'data: {"id":"c1","n":1e999,"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
+    stream = EventStream(keep_usage=True)
+
+    assert stream.feed(chunk() + late) == chunk()
+    assert isinstance(stream.failure, UpstreamBroken)
+
+
 def test_a_byte_order_mark_is_no_part_of_the_answer():
     stream = EventStream(keep_usage=True)
     stream.feed(b"\xef\xbb\xbf" + chunk())
@@ -283,6 +304,18 @@ def test_a_good_answer_is_one():
 def test_vectors_are_a_list(body):
     with pytest.raises(UpstreamError):
         ensure_vectors(body.encode())
+
+
+def test_long_vectors_take_no_memory_of_their_own():
+    body = b'{"data":[{"embedding":[%b1]}]}' % (b"0.123456," * 500_000)
+    tracemalloc.start()
+    try:
+        ensure_vectors(body)
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+    assert most < 100_000
 
 
 def test_a_whole_answer_says_what_is_billed_for_it():

@@ -13,6 +13,7 @@ from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import encode_embeddings
 from inference.relay.parameters import (
     DEEPEST,
+    MAX_SEARCHED_BYTES,
     ChatRequest,
     EmbeddingsRequest,
     Parameters,
@@ -190,6 +191,13 @@ def test_a_null_in_a_schema_is_a_value():
     assert ask(tools=[tool]).tools[0].function.parameters == schema
 
 
+def test_a_null_in_the_arguments_of_a_call_is_a_value():
+    call = {"type": None, "function": {"name": "f", "arguments": {"x": None}}}
+
+    (message,) = ask(messages=[{"role": "assistant", "tool_calls": [call]}]).messages
+    assert json.loads(message.tool_calls[0].function.arguments) == {"x": None}
+
+
 @pytest.mark.parametrize("options", [{"include_usage": None}, {"continuous_usage_stats": None}])
 def test_null_options_of_a_stream_are_absent(options):
     assert not ask(stream=True, stream_options=options).wants_usage
@@ -278,6 +286,20 @@ def test_the_wrong_one_of_many_members_is_named(wrong):
     bias = {str(number): 101 if number == wrong else 0 for number in range(200)}
 
     assert refusal(body(logit_bias=bias)).param == f"logit_bias.{wrong}"
+
+
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"temperature": 9}, "temperature"),
+        ({"logit_bias": {"1": 0, "2": 101}}, "logit_bias"),
+        ({"metadata": None, "top_p": 2}, "top_p"),
+    ],
+)
+def test_what_is_wrong_in_a_large_request_is_named(fields, param):
+    large = [{"role": "user", "content": "x" * MAX_SEARCHED_BYTES}]
+
+    assert refusal(body(messages=large, **fields)).param == param
 
 
 @pytest.mark.parametrize(

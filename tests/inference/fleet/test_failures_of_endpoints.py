@@ -249,6 +249,43 @@ async def test_an_engine_that_wants_the_new_name_of_the_limit_gets_it(gateway, a
     assert limits == [(16, None), (None, 16), (None, 17)]
 
 
+async def test_requests_that_come_at_once_all_learn_the_name_of_the_limit(gateway, acme):
+    refusal = b'{"error": {"message": "Not max_tokens. Use max_completion_tokens."}}'
+    both_refused = asyncio.Barrier(2)
+
+    async def modern(reader, writer):
+        while True:
+            if b'"max_tokens"' in await read_request(reader):
+                await both_refused.wait()
+                writer.write(whole(refusal, status=b"400 Bad Request"))
+            else:
+                writer.write(whole(ANSWER))
+
+    async with raw_engine(modern) as address:
+        await in_database(serve, address, engine="openai")
+        await gateway.worker.follower.catch_up()
+        async with asyncio.timeout(20):
+            asking = [gateway.chat(acme, max_tokens=16) for _ in range(2)]
+            answers = await asyncio.gather(*asking)
+
+    assert [answer.status for answer in answers] == [200, 200]
+
+
+async def test_blanks_inside_the_first_chunk_are_relayed(gateway, acme):
+    blanks = b" " * 4096
+    before, behind = CHUNK.split(b"hi")
+
+    async with replaying() as engine:
+        engine.pause_seconds = 0.2
+        engine.stream(before, blanks, behind, FINISH, b"data: [DONE]\n\n")
+        await in_database(serve, engine.url, engine="openai")
+        await gateway.worker.follower.catch_up()
+        answer = await gateway.chat(acme, stream=True)
+
+    content = json.loads(answer.events[0])["choices"][0]["delta"]["content"]
+    assert content == blanks.decode()
+
+
 async def test_what_the_kind_of_engine_does_not_take_is_refused_before_it_is_sent(gateway, acme):
     async with ModelServer() as engine:
         await in_database(serve, engine.url, engine="llamacpp")
