@@ -1,6 +1,6 @@
 """What clients may say on a socket (CONTRACT §3), as types."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
@@ -8,8 +8,7 @@ from msgspec import Meta
 from agents.doors.create_response import Label, ResponseBody
 from agents.doors.decisions import Reason
 from agents.errors import UnknownFrame
-from inference.relay.parameters import ensure_shallow, ensure_storable, explain
-from kernel.errors import InvalidJson
+from inference.relay.parameters import parse
 
 LONGEST_FRAME = 1024 * 1024
 
@@ -65,12 +64,15 @@ Frame = (
     | ResolveApproval
     | CreateResponse
 )
-TYPES = frozenset(
-    {
-        *("auth", "ping", "conversation.subscribe"),
-        *("response.create", "response.cancel", "response.resume", "approval.resolve"),
-    }
-)
+FRAMES: Final[dict[str, type[Frame]]] = {
+    "auth": Authenticate,
+    "ping": Ping,
+    "conversation.subscribe": SubscribeConversation,
+    "response.create": CreateResponse,
+    "response.cancel": CancelResponse,
+    "response.resume": ResumeResponse,
+    "approval.resolve": ResolveApproval,
+}
 
 
 class Typed(msgspec.Struct):
@@ -80,15 +82,7 @@ class Typed(msgspec.Struct):
 def parse_frame(text: str) -> Frame:
     """Raises InvalidJson, UnknownFrame, MissingParameter or InvalidParameter."""
     body = text.encode()
-    ensure_shallow(body)
-    ensure_storable(body)
-    try:
-        kind = msgspec.json.decode(body, type=Typed).type
-        if kind not in TYPES:
-            raise UnknownFrame(param="type")
-        frame: Frame = msgspec.json.decode(body, type=Frame)
-    except msgspec.ValidationError as error:
-        raise explain(error) from error
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise InvalidJson from error
-    return frame
+    frame = FRAMES.get(parse(body, Typed).type)
+    if frame is None:
+        raise UnknownFrame(param="type")
+    return parse(body, frame)

@@ -57,8 +57,6 @@ def message_bytes(message: ChatMessage) -> int:
         size += len(message.content.encode())
     elif message.content:
         size += sum(map(part_bytes, message.content))
-    for thought in (message.reasoning, message.reasoning_content):
-        size += len(thought.encode()) if isinstance(thought, str) else 0
     if message.tool_calls:
         size += len(msgspec.json.encode(message.tool_calls))
     for beside in (message.refusal, message.reasoning or message.reasoning_content):

@@ -140,11 +140,11 @@ def read_output(given: Json, place: str) -> Json:
 
 
 def read_reasoning(given: Json, _: str) -> Json:
-    parts = {
-        name: [present(part) for part in given.get(name, ()) if isinstance(part, dict)]
-        for name in ("summary", "content")
-    }
-    return {**only(given, "type", "encrypted_content"), **parts}
+    full = only(given, "type", "encrypted_content", "summary", "content")
+    for name in ("summary", "content"):
+        if isinstance(full.get(name), list):
+            full[name] = [present(part) for part in full[name] if isinstance(part, dict)]
+    return full
 
 
 def read_mcp_call(given: Json, _: str) -> Json:

@@ -10,8 +10,7 @@ from agents.events.event import Json
 from agents.runtime.tool_output import TEXTS, storable
 from kernel.errors import InvalidParameter
 
-SAME = {"input_text", "output_text", "input_audio", "refusal"}
-OUTPUT_PARTS = {"input_text", "input_image", "input_file", "text", "output_text"}
+OUTPUT_PARTS = ("input_text", "input_image", "input_file", "text", "output_text")
 MAX_TYPE_CHARS = 60
 
 
@@ -47,7 +46,7 @@ def full_part(part: Any, *, text_kind: str, place: str) -> Any:
             return chat_image(given)
         case "input_file":
             return file_text(given, text_kind=text_kind, place=place)
-        case kind if kind in SAME:
+        case "input_text" | "output_text" | "input_audio" | "refusal":
             return given
         case kind:
             named = kind[:MAX_TYPE_CHARS] if isinstance(kind, str) else "?"

@@ -57,6 +57,8 @@ class AnsweredHistory:
     def __init__(self) -> None:
         self.items: list[Item] = []
         self._open: dict[str, FunctionCall] = {}
+        self._first_open = 0
+        """Where the first of them stands among the items."""
         self._left_open: dict[str, FunctionCall] = {}
 
     def add(self, item: Item) -> None:
@@ -65,9 +67,13 @@ class AnsweredHistory:
                 self._add_call(item)
             case FunctionCallOutput():
                 self._add_output(item)
-            case ApprovalRequest() | ApprovalResponse() | Reasoning() | McpCall():
-                # None of them is said between a call and its output.
+            case McpCall():
+                self._add_executed(item)
+            case Reasoning():
+                self._begin_answer()
                 self.items.append(item)
+            case ApprovalRequest() | ApprovalResponse():
+                self.items.append(item)  # no engine is told of them
             case _:
                 self.answer_open_calls()
                 self.items.append(item)
@@ -78,10 +84,24 @@ class AnsweredHistory:
             self._left_open[call_id] = call
         self._open.clear()
 
-    def _add_call(self, call: FunctionCall) -> None:
+    def _begin_answer(self) -> None:
+        """What a model says after an output is of its next answer."""
         if self.items and isinstance(self.items[-1], FunctionCallOutput):
-            # The model has been asked again since, so these calls are of another answer.
             self.answer_open_calls()
+
+    def _add_executed(self, call: McpCall) -> None:
+        """It brings its output with it, so it stands before the calls of its answer that wait."""
+        self._begin_answer()
+        if self._open:
+            self.items.insert(self._first_open, call)
+            self._first_open += 1
+        else:
+            self.items.append(call)
+
+    def _add_call(self, call: FunctionCall) -> None:
+        self._begin_answer()
+        if not self._open:
+            self._first_open = len(self.items)
         self.items.append(call)
         self._open[call.call_id] = call
         self._left_open.pop(call.call_id, None)

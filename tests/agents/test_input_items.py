@@ -61,7 +61,7 @@ def seen(*items):
     ],
 )
 def test_null_is_absent_at_every_level(item):
-    assert shown_json(read(item))["type"] == item.get("type", None) or "message"
+    assert shown_json(read(item))["type"] == (item.get("type") or "message")
 
 
 def test_reasoning_is_taken_and_no_model_is_sent_it():
@@ -78,6 +78,27 @@ def test_reasoning_is_taken_and_no_model_is_sent_it():
     assert isinstance(item, Reasoning)
     assert (item.text, item.encrypted_content) == ("long", "abc")
     assert seen(thought, {"role": "user", "content": "x"}) == [("user", "x")]
+
+
+@pytest.mark.parametrize(
+    ("item", "param"),
+    [
+        ({"type": "reasoning", "content": 3}, "input[0].content"),
+        ({"type": "reasoning", "summary": "short"}, "input[0].summary"),
+        ({"role": "user", "content": [{"type": ["x"], "text": "x"}]}, "input[0].content[0].type"),
+    ],
+)
+def test_members_of_another_type_are_refused(item, param):
+    with pytest.raises(InvalidParameter) as refusal:
+        read_input([item])
+    assert refusal.value.param == param
+
+
+def test_an_output_of_any_json_is_a_text_of_it():
+    (found,) = read_input(
+        [{"type": "function_call_output", "call_id": "c", "output": [{"type": ["x"]}]}]
+    )
+    assert found.text == '[{"type":["x"]}]'
 
 
 def test_a_refusal_is_what_the_model_said():

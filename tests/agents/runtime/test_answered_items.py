@@ -5,7 +5,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.items import FunctionCall, FunctionCallOutput, chat_messages, user_message
+from agents.runtime.items import (
+    FunctionCall,
+    FunctionCallOutput,
+    McpCall,
+    Reasoning,
+    ReasoningText,
+    chat_messages,
+    user_message,
+)
 from agents.runtime.open_calls import LEFT_OPEN, answered_items
 
 
@@ -15,6 +23,14 @@ def call(name):
 
 def output(name, text="done"):
     return FunctionCallOutput(id=f"fco_{name}", call_id=name, output=text)
+
+
+def executed(name):
+    return McpCall(id=f"mcp_{name}", name="g", arguments="{}", server_label="x", output="done")
+
+
+def thought(name):
+    return Reasoning(id=f"rs_{name}", content=(ReasoningText(text=name),))
 
 
 def shape(*items):
@@ -66,15 +82,33 @@ def test_an_output_without_a_call_and_a_second_one_are_left_out():
     ]
 
 
+def test_calls_that_the_agent_executed_come_before_those_of_the_same_answer_that_are_open():
+    assert shape(HI, call("a"), executed("b"), executed("c"), output("a")) == [
+        "hi",
+        ["mcp_b"],
+        ("mcp_b", "done"),
+        ["mcp_c"],
+        ("mcp_c", "done"),
+        ["a"],
+        ("a", "done"),
+    ]
+
+
+def test_what_the_model_thinks_after_an_output_begins_its_next_answer():
+    told = shape(call("a"), call("b"), output("a"), thought("x"), call("c"), output("c"))
+
+    assert told == [["a", "b"], ("a", "done"), ("b", LEFT_OPEN), ["c"], ("c", "done")]
+
+
 def test_what_is_answered_stays_as_it_is():
     items = [HI, call("a"), call("b"), output("a"), output("b"), NEVER_MIND]
 
     assert answered_items(items) == items
 
 
-@given(st.lists(st.tuples(st.sampled_from("cou"), st.sampled_from("abc")), max_size=12))
+@given(st.lists(st.tuples(st.sampled_from("coumr"), st.sampled_from("abc")), max_size=12))
 def test_no_engine_has_a_reason_to_refuse(said):
-    make = {"c": call, "o": output, "u": user_message}
+    make = {"c": call, "o": output, "u": user_message, "m": executed, "r": thought}
     told = shape(*(make[kind](name) for kind, name in said))
 
     open_ids: set[str] = set()
