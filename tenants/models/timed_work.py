@@ -1,5 +1,6 @@
 """What timed work remembers: how far it has read the ledger, and when it looked at each tenant."""
 
+from django.contrib.postgres.fields import ArrayField
 from django.db import models
 
 from tenants.scoping import CountedOwned, TenantManager
@@ -15,8 +16,8 @@ class LedgerCheckpoint(models.Model):
     through_id = models.BigIntegerField(default=0)
     next_id = models.BigIntegerField(default=0)
     """The last row when the checkpoint was last looked at; earlier ones may not be visible yet."""
-    next_xid = models.BigIntegerField(default=0)
-    """When every transaction before this one has ended, all rows up to `next_id` are visible."""
+    writers = ArrayField(models.TextField(), default=list)
+    """When all these transactions have ended, all rows up to `next_id` are visible."""
 
     class Meta:
         constraints = (

@@ -10,6 +10,7 @@ from django.test.utils import CaptureQueriesContext
 
 from tenants import drift
 from tenants.ledger import append_usage
+from tenants.ledger.appending import append_within
 from tenants.models import ChargedSum, LedgerCheckpoint, QuotaUsage, UsageEvent
 from tenants.reconciliation import find_counter_drift, raise_counters
 from tenants.scoping import every_tenant
@@ -110,6 +111,37 @@ def test_a_row_that_is_committed_late_below_others_is_not_missed():
     assert reconcile() == {}
 
 
+def test_a_late_row_of_the_newest_transaction_is_not_missed():
+    """Its number is above that of every transaction that has ended."""
+    is_written, may_commit = threading.Event(), threading.Event()
+
+    def write_slowly():
+        try:
+            with transaction.atomic(), connection.cursor() as cursor:
+                append_within(cursor, [charged(1, 8)])
+                is_written.set()
+                assert may_commit.wait(60)
+        finally:
+            connection.close()
+
+    slow = threading.Thread(target=write_slowly)
+    try:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+            slow.start()
+            assert is_written.wait(60)
+            append_within(cursor, [charged(2, 5, tenant_id=2)])
+        for _ in range(3):
+            reconcile()
+        assert checkpoint().through_id == 0
+    finally:
+        may_commit.set()
+        slow.join()
+
+    move_on()
+    assert dict(ChargedSum.objects.values_list("tenant_id", "amount")) == {1: 8, 2: 5}
+
+
 def test_rows_up_to_the_checkpoint_are_not_read_again():
     append_usage([charged(number, 1) for number in range(50)])
     move_on()
@@ -131,10 +163,10 @@ def test_sums_of_windows_that_are_over_are_forgotten():
 
 
 def test_a_server_restored_from_a_copy_goes_on():
-    """Its transactions are numbered from the beginning; the mark is of the server before."""
+    """The transactions of the server before have ended with it."""
     append_usage([charged(1, 8)])
     reconcile()
-    LedgerCheckpoint.objects.update(next_xid=2**60)
+    LedgerCheckpoint.objects.update(writers=["99/1"])
     append_usage([charged(2, 5)])
     move_on()
     assert ChargedSum.objects.get().amount == 13
