@@ -3,37 +3,31 @@
 The agent executes its own tools; only calls that the client must execute are `tool_calls`.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
 import msgspec
 
 from agents.doors.completion_chunks import CompletionChunks, usage_json
-from agents.doors.event_sink import Answering, EventSink
-from agents.events.event import Event, Json
+from agents.doors.event_sink import EventSink
+from agents.doors.open_run import OpenRun, RunCall, open_run
+from agents.events.event import Json
 from agents.runtime.create_run import CreateRun
-from agents.runtime.run_port import ActiveRun, Runs
+from agents.runtime.run_port import Runs
 from inference.relay.parameters import ChatRequest
-from kernel.asgi import ClientLeft, ClientWatch, Headers, Receive
 from kernel.errors import InvalidParameter
 from tenants.admission.principal import Principal
 
-Follow = AsyncGenerator[Sequence[Event]]
 DONE = b"data: [DONE]\n\n"
+LOG_PROBABILITIES = ("logprobs", "top_logprobs", "logprob_token_ids")
+OTHERS = ("return_token_ids", "return_tokens_as_token_ids", "echo")
+"""What else engines would add to an answer, and the chunks of a run have no place for."""
 
 
-class Answered(Answering, Protocol):
+class Answered(RunCall, Protocol):
     """The call that is answered, as far as it is known here."""
 
-    receive: Receive
-    route: str
-    limit_headers: Headers
-    waited: float
-
-    def elapsed(self) -> float:
-        """Seconds since it came in."""
+    request_id: str
 
     async def respond_json(self, value: object) -> None:
         """Answer with a body."""
@@ -57,70 +51,50 @@ async def complete_by_run(
         store=False,
         goes_on=False,
     )
-    run = await runner.start(principal, create)
-    call.route = run.route
-    client = ClientWatch(call.receive)
-    try:
-        async with client:
-            started = await asyncio.shield(run.started)
-            call.limit_headers = list(started.headers)
-            chunks = CompletionChunks(request.model, run_id=started.run_id)
-            follow = runner.follow(run.principal.tenant_id, started.run_id)
-            if request.stream:
-                sink = EventSink(call, client=client)
-                await stream_chunks(call, sink, run, follow, chunks, request=request)
-            else:
-                await send_completion(call, run, follow, chunks)
-    except ClientLeft:
-        run.leave()
-        raise
+    async with open_run(call, principal, create, runner=runner) as opened:
+        chunks = CompletionChunks(request.model, run_id=opened.started.run_id)
+        if request.stream:
+            sink = EventSink(call, client=opened.client)
+            await stream_chunks(sink, opened, chunks, request=request)
+        else:
+            await send_completion(call, opened, chunks)
 
 
 def ensure_one_answer(request: ChatRequest) -> None:
     """Raises InvalidParameter for what a run with tools cannot give."""
     if (request.n or 1) > 1:
         raise InvalidParameter("An agent with tools gives one answer. Leave `n` out.", param="n")
-    for name in ("logprobs", "top_logprobs"):
-        if getattr(request, name):
-            raise InvalidParameter(
-                f"An agent with tools has no log probabilities. Leave `{name}` out.", param=name
-            )
+    unanswered = [name for name in (*LOG_PROBABILITIES, *OTHERS) if getattr(request, name)]
+    if request.prompt_logprobs is not None:
+        unanswered.append("prompt_logprobs")  # 0 asks for those of the tokens themselves
+    for name in unanswered:
+        raise InvalidParameter(
+            f"An agent with tools cannot answer what `{name}` asks for. Leave it out.", param=name
+        )
 
 
 async def stream_chunks(
-    call: Answered,
-    sink: EventSink,
-    run: ActiveRun,
-    follow: Follow,
-    chunks: CompletionChunks,
-    *,
-    request: ChatRequest,
+    sink: EventSink, opened: OpenRun, chunks: CompletionChunks, *, request: ChatRequest
 ) -> None:
     """Send chunks as they come, the usage if it was asked for, and `[DONE]`."""
     async with sink:
-        async with aclosing(follow):
+        async with aclosing(opened.events()) as follow:
             async for events in follow:
                 block = b"".join(sse(each) for event in events for each in chunks.of(event))
                 if block:
                     await sink.send(block)
-        call.waited = call.elapsed()
-        if run.error is not None:
-            raise run.error
+        opened.ensure_success()
         last = [chunks.last(), *([chunks.usage()] if request.wants_usage else [])]
         await sink.end(b"".join(map(sse, last)) + DONE)
 
 
-async def send_completion(
-    call: Answered, run: ActiveRun, follow: Follow, chunks: CompletionChunks
-) -> None:
+async def send_completion(call: Answered, opened: OpenRun, chunks: CompletionChunks) -> None:
     """Wait for the end, and answer as a whole. A run that failed is answered with its error."""
-    async with aclosing(follow):
+    async with aclosing(opened.events()) as follow:
         async for events in follow:
             for event in events:
                 chunks.of(event)
-    call.waited = call.elapsed()
-    if run.error is not None:
-        raise run.error
+    opened.ensure_success()
     await call.respond_json({**chunks.completion(), "usage": usage_json(chunks.used)})
 
 

@@ -3,8 +3,7 @@
 A session is a conversation: `/v1/conversations/{session_id}` reads it, and erases it.
 """
 
-import asyncio
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import msgspec
@@ -13,12 +12,12 @@ from msgspec import Meta
 from agents.doors.call import Call
 from agents.doors.chat_answer import ChatAnswer, answer_of, chat_events
 from agents.doors.event_sink import EventSink
+from agents.doors.open_run import OpenRun, open_run
 from agents.runtime.create_run import CreateRun
 from agents.runtime.history import ConversationFacts
 from agents.runtime.items import user_message
-from agents.runtime.run_port import ActiveRun
 from inference.relay.parameters import Parameters, Variables, check_parameters, parse
-from kernel.asgi import ClientLeft, ClientWatch
+from kernel.asgi import ClientLeft
 from kernel.errors import MissingParameter, NotFound, PlatformError
 from tenants.admission.principal import Principal
 
@@ -78,9 +77,11 @@ async def answer(call: Call, principal: Principal, body: ChatBody) -> None:
     session = await find_session(call, principal, body)
     create = create_run(body, parameters, session)
     try:
-        run = await call.gateway.runner.start(principal, create)
-        call.route = run.route
-        await tell(call, run, session, wants_stream=bool(body.stream))
+        async with open_run(call, principal, create, runner=call.gateway.runner) as opened:
+            if body.stream:
+                await stream_answer(call, opened, session, body)
+            else:
+                await send_answer(call, opened, session)
     except (PlatformError, ClientLeft):
         if session.is_new:
             # Nobody knows of it; if nothing was said in it there is nothing to keep.
@@ -148,60 +149,38 @@ def create_run(body: ChatBody, parameters: Parameters, session: Session) -> Crea
     )
 
 
-async def tell(call: Call, run: ActiveRun, session: Session, *, wants_stream: bool) -> None:
-    client = ClientWatch(call.receive)
-    try:
-        async with client:
-            started = await asyncio.shield(run.started)
-            call.limit_headers = list(started.headers)
-            follow = chat_events(
-                call.gateway.runner.follow(run.principal.tenant_id, started.run_id)
-            )
-            if wants_stream:
-                await stream_answer(call, client, run, follow, session)
-            else:
-                await send_answer(call, run, follow, session)
-    except ClientLeft:
-        run.leave()
-        raise
-
-
-Pieces = AsyncGenerator[str | ChatAnswer]
-
-
-async def send_answer(call: Call, run: ActiveRun, follow: Pieces, session: Session) -> None:
+async def send_answer(call: Call, opened: OpenRun, session: Session) -> None:
     """Wait for the end. A run that failed is answered with its error."""
     answer = None
-    async for piece in follow:
+    async for piece in chat_events(opened.events()):
         if isinstance(piece, ChatAnswer):
             answer = piece
-    call.waited = call.elapsed()
-    if run.error is not None:
-        raise run.error
+    opened.ensure_success()
     assert answer is not None, "a log has an end"
     await call.respond_json(answer_of(answer, session.id))
 
 
-async def stream_answer(
-    call: Call, client: ClientWatch, run: ActiveRun, follow: Pieces, session: Session
-) -> None:
+async def stream_answer(call: Call, opened: OpenRun, session: Session, body: ChatBody) -> None:
     """The session, the text piece by piece, the answer as a whole or its error, and `[DONE]`."""
-    sink = EventSink(call, client=client)
+    sink = EventSink(call, client=opened.client)
     async with sink:
         await sink.send(as_event({"session_id": session.id}))
-        async for piece in follow:
-            if isinstance(piece, str):
-                await sink.send(as_event({"delta": piece}))
-                continue
-            call.waited = call.elapsed()
-            if run.error is not None:
-                raise run.error
-            await sink.end(ending(piece, session))
+        try:
+            async for piece in chat_events(opened.events()):
+                if isinstance(piece, str):
+                    await sink.send(as_event({"delta": piece}))
+                    continue
+                opened.ensure_success()
+                await sink.end(ending(piece, session, body))
+        except PlatformError as error:
+            error.param = own_name(error.param, body.parameters)  # the sink writes it down
+            raise
 
 
-def ending(answer: ChatAnswer, session: Session) -> bytes:
+def ending(answer: ChatAnswer, session: Session, body: ChatBody) -> bytes:
     if answer.error is not None:
-        told = msgspec.json.encode({"error": answer.error})
+        param = own_name(answer.error.get("param"), body.parameters)
+        told = msgspec.json.encode({"error": {**answer.error, "param": param}})
         return b"event: error\ndata: %b\n\n" % told + DONE
     return as_event(answer_of(answer, session.id)) + DONE
 

@@ -1,6 +1,5 @@
 """`POST /v1/responses`: a run over REST, as a whole, as a stream, or in the background."""
 
-import asyncio
 from contextlib import aclosing
 
 import msgspec
@@ -8,12 +7,11 @@ import msgspec
 from agents.doors.call import Call
 from agents.doors.create_response import RestBody, as_create_run, ensure_honoured
 from agents.doors.event_sink import EventSink
+from agents.doors.open_run import OpenRun, open_run
 from agents.doors.referenced_input import read_whole_input
 from agents.doors.response_stream import stream_events
 from agents.events.own_names import own_name
-from agents.runtime.run_port import ActiveRun, Started
 from inference.relay.parameters import parse
-from kernel.asgi import ClientLeft, ClientWatch
 from kernel.errors import PlatformError
 from tenants.admission.principal import Principal
 
@@ -39,7 +37,7 @@ async def create_response(call: Call) -> None:
 
 
 async def answer(call: Call, principal: Principal, body: RestBody) -> None:
-    """The run belongs to the worker, not to this request."""
+    """Answer with the run's events, with what it is now, or with what it came to."""
     # Who may read the answer later may leave now: streams name it in their first event.
     is_found_again = body.store is not False and bool(body.stream)
     goes_on = bool(body.background) or is_found_again
@@ -47,46 +45,25 @@ async def answer(call: Call, principal: Principal, body: RestBody) -> None:
         body.input, tenant_id=principal.tenant_id, runs=call.gateway.runs
     )
     create = as_create_run(body, items=items, door=NAME, busy="reject", goes_on=goes_on)
-    run = await call.gateway.runner.start(principal, create)
-    call.route = run.route
-    client = ClientWatch(call.receive)
-    try:
-        async with client:
-            started = await asyncio.shield(run.started)
-            call.limit_headers = list(started.headers)
-            await tell(call, client, run, started, wants_stream=bool(body.stream))
-    except ClientLeft:
-        run.leave()
-        raise
+    async with open_run(call, principal, create, runner=call.gateway.runner) as opened:
+        if body.stream:
+            sink = EventSink(call, client=opened.client)
+            await stream_events(call, sink, opened.events())
+        elif create.background and not opened.started.joined:
+            await call.respond_json(opened.run.response("in_progress"))
+        else:
+            await send_whole(call, opened)
 
 
-async def tell(
-    call: Call, client: ClientWatch, run: ActiveRun, started: Started, *, wants_stream: bool
-) -> None:
-    """Answer with the run's events, with what it is now, or with what it came to."""
-    tenant_id = run.principal.tenant_id
-    if wants_stream:
-        sink = EventSink(call, client=client)
-        follow = call.gateway.runner.follow(tenant_id, started.run_id)
-        await stream_events(call, sink, follow)
-    elif run.create.background and not started.joined:
-        await call.respond_json(run.response("in_progress"))
-    else:
-        await send_whole(call, run, started)
-
-
-async def send_whole(call: Call, run: ActiveRun, started: Started) -> None:
+async def send_whole(call: Call, opened: OpenRun) -> None:
     """Wait for the end. A run that failed is answered with its error."""
     last = None
-    follow = call.gateway.runner.follow(run.principal.tenant_id, started.run_id)
-    async with aclosing(follow):
+    async with aclosing(opened.events()) as follow:
         async for events in follow:
             last = events[-1]
             if last.is_pause:
                 # Nobody waits on a connection for people: it says `approval_required`.
                 break
-    call.waited = call.elapsed()
-    if run.error is not None:
-        raise run.error
+    opened.ensure_success()
     assert last is not None, "a log has an end"
     await call.respond(bytes(msgspec.json.decode(last.data, type=LastFrame).response))

@@ -91,9 +91,22 @@ async def test_an_engine_that_dies_is_an_error_as_with_any_model(client, engine)
     assert failure.value.status_code in {502, 503}
 
 
-@pytest.mark.parametrize("name", ["n", "logprobs"])
-async def test_what_a_run_cannot_give_is_refused_by_name(client, name):
-    with pytest.raises(openai.BadRequestError) as refusal:
-        await ask(client, **{name: 2 if name == "n" else True})
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"n": 2},
+        {"logprobs": True},
+        {"prompt_logprobs": 0},
+        {"logprob_token_ids": [1]},
+        {"return_token_ids": True},
+        {"return_tokens_as_token_ids": True},
+        {"echo": True},
+    ],
+    ids=str,
+)
+async def test_what_a_run_cannot_give_is_refused_by_name(gateway, acme, asked):
+    body = {"model": "helper", "messages": HI, **asked}
 
-    assert refusal.value.param == name
+    answer = await gateway.post(acme, "/v1/chat/completions", json=body)
+
+    assert (answer.status, answer.error["param"]) == (400, *asked)

@@ -196,3 +196,15 @@ async def test_errors_name_what_the_caller_wrote(gateway, acme):
     assert (unknown.status, unknown.error["param"]) == (404, "session_id")
     assert (nobody.status, nobody.error["param"]) == (404, "agent")
     assert (wrong.status, wrong.error["param"]) == (400, "parameters.temperature")
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_so_do_errors_of_engines(gateway, acme, engine, stream):
+    refusal = {"message": "Too many.", "type": "BadRequestError", "param": "max_tokens"}
+    body = json.dumps({"error": refusal})
+    engine.behave(Behaviour(fault=Fault.REFUSES, status=400, error_body=body))
+
+    answer = await chat(gateway, acme, parameters={"max_tokens": 9}, stream=stream)
+
+    error = json.loads(answer.events[-2])["error"] if stream else answer.error
+    assert (error["code"], error["param"]) == ("invalid_parameter", "parameters.max_tokens")

@@ -178,6 +178,8 @@ def test_whatever_an_argument_is_the_host_stays(value):
         {"parameters": [{"argument": "a", "in": "cookie", "name": "a=b; c"}]},
         {"parameters": [{"argument": "a", "in": "query", "style": "matrix"}]},
         {"parameters": [{"argument": "a", "in": "query", "content": "image/png"}]},
+        {"parameters": [{"argument": "a", "in": "form"}]},
+        {"method": "POST", "parameters": [{"argument": "a", "in": "form"}]},
     ],
 )
 def test_settings_that_could_not_be_meant_are_refused(given):
@@ -233,6 +235,15 @@ async def test_parameters_arrive_as_they_are_styled(server):
 
     assert server.query == {"ids": "a|b|c", "filter[x]": "1 2"}
     assert server.last[2]["Cookie"] == "session=me%3B%20admin%3D1"
+
+
+@pytest.mark.parametrize("style", [{}, {"explode": False}, {"content": "text/plain"}], ids=str)
+def test_an_argument_begins_no_other_cookie_whatever_is_allowed_there(style):
+    cookie = {"argument": "who", "in": "cookie", "allow_reserved": True, **style}
+
+    request = made({"who": "me;admin=1"}, parameters=[cookie])
+
+    assert request.headers["cookie"] == "who=me%3Badmin%3D1"
 
 
 ANSWERS = [

@@ -80,6 +80,9 @@ def ensure_makeable(settings: HttpSettings) -> None:
             ensure_header(parameter.wire_name, "")
         if parameter.place == "path" and parameter.argument not in path_arguments(settings.url):
             raise WrongSettings(f"parameters: The path has no {{{parameter.argument[:100]}}}.")
+        if parameter.place == "form" and settings.place_of_rest != "form":
+            shown = parameter.wire_name[:MAX_NAME_CHARS]
+            raise WrongSettings(f"parameters: {shown!r} is of a form. Set `rest` to `form`.")
     if CONTROL.search(settings.content_type):
         raise WrongSettings("content_type: It holds a control character.")
 

@@ -52,7 +52,9 @@ def members(value: Any) -> list[tuple[str, Any]]:
 def write_pairs(parameter: Parameter, value: Any) -> list[str]:
     """`name=value`, quoted: for a query, a form or a cookie. None if there is nothing to send."""
     name = parameter.wire_name
-    as_text = reserved_kept if parameter.allow_reserved else quoted
+    # In a cookie a `;` would begin another one, whatever the document allows.
+    is_reserved_kept = parameter.allow_reserved and parameter.place != "cookie"
+    as_text = reserved_kept if is_reserved_kept else quoted
     if parameter.content:
         return [f"{quoted(name)}={as_text(content_of(parameter.content, value))}"]
     if value is None:
