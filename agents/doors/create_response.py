@@ -203,12 +203,13 @@ def read_format(text: TextOptions | None) -> Json | None:
     """The `response_format` of a chat request. Raises InvalidParameter."""
     if text is None or text.format is None:
         return None
-    kind = text.format.get("type")
+    given = {name: value for name, value in text.format.items() if value is not None}
+    kind = given.get("type")
     if kind == "text":
         return None
     if kind == "json_object":
         return {"type": kind}
     if kind == "json_schema":
-        schema = {k: v for k, v in text.format.items() if k != "type"}
+        schema = {k: v for k, v in given.items() if k != "type"}
         return {"type": kind, "json_schema": schema}
     raise InvalidParameter("`text.format` is of no known type.", param="text.format")

@@ -10,9 +10,8 @@ from agents.doors.event_sink import EventSink
 from agents.doors.open_run import OpenRun, open_run
 from agents.doors.referenced_input import read_whole_input
 from agents.doors.response_stream import stream_events
-from agents.events.own_names import own_name
+from agents.events.own_names import in_own_names
 from inference.relay.parameters import parse
-from kernel.errors import PlatformError
 from tenants.admission.principal import Principal
 
 NAME = "responses"
@@ -29,11 +28,8 @@ async def create_response(call: Call) -> None:
     principal = await call.authenticate("chat")
     body = parse(await call.body(), RestBody)
     ensure_honoured(body)
-    try:
+    with in_own_names():
         await answer(call, principal, body)
-    except PlatformError as error:
-        error.param = own_name(error.param)
-        raise
 
 
 async def answer(call: Call, principal: Principal, body: RestBody) -> None:

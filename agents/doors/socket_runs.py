@@ -18,7 +18,7 @@ from agents.doors.rendering import error_frame
 from agents.doors.socket_frames import CreateResponse, SubscribeConversation
 from agents.doors.subscription import Subscription
 from agents.errors import NotResumable, TooManyRuns
-from agents.events.own_names import own_name
+from agents.events.own_names import in_own_names
 from agents.runtime.create_run import CreateRun
 from agents.runtime.items import Item
 from agents.runtime.run_port import ActiveRun, Runs
@@ -60,17 +60,17 @@ class SocketRuns:
     async def create(self, frame: CreateResponse, principal: Principal) -> None:
         """Start a run, behind those of its lane. Raises TooManyRuns; other refusals are told."""
         try:
-            await self._create(frame, principal)
+            ensure_honoured(frame)
+            with in_own_names():
+                await self._create(frame, principal)
         except PlatformError as error:
             context = {"stream_id": frame.stream_id, "client_id": frame.client_id}
             known = {name: value for name, value in context.items() if value is not None}
-            error.param = own_name(error.param)
             await self._tell([error_frame(error, **known)])
 
     async def _create(self, frame: CreateResponse, principal: Principal) -> None:
         if len(self._unfinished) > MOST_WAITING:
             raise TooManyRuns(retry_after=1)
-        ensure_honoured(frame)
         items = await read_whole_input(frame.input, tenant_id=principal.tenant_id, runs=self._store)
         create = as_create_run(
             frame, items=items, door=NAME, busy="enqueue", goes_on=True, stream_id=frame.stream_id

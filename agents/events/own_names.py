@@ -1,4 +1,9 @@
-"""What an error is about, under the name that callers of Responses use for it. Pure."""
+"""What an error is about, under the name that callers of Responses use for it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from kernel.errors import PlatformError
 
 RESPONSES = {
     "messages": "input",
@@ -14,3 +19,16 @@ RESPONSES = {
 def own_name(param: str | None) -> str | None:
     """`param`, as `POST /v1/responses` calls it."""
     return RESPONSES.get(param or "", param)
+
+
+@contextmanager
+def in_own_names() -> Iterator[None]:
+    """Errors of what is inside name parameters as `POST /v1/responses` calls them.
+
+    Not for checks of the request as it was sent: these name what the caller wrote.
+    """
+    try:
+        yield
+    except PlatformError as error:
+        error.param = own_name(error.param)
+        raise

@@ -75,6 +75,7 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
         stream_options=options,
         max_tokens=None if wants_new_name else longest,
         max_completion_tokens=longest if wants_new_name else None,
+        response_format=present_format(request.response_format),
         **NOTES,
     )
     body = msgspec.json.encode(asked)
@@ -82,6 +83,22 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
         # Added behind the allow-list: what only we may ask of an engine is no field of a request.
         return body[:-1] + b',"timings_per_token":true}'
     return body
+
+
+def present_format(given: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The format of an answer without members that are null, which are absent everywhere; a null
+    inside the schema itself is a value.
+    """
+    if given is None:
+        return None
+    schema = given.get("json_schema")
+    if isinstance(schema, dict):
+        given = {**given, "json_schema": present(schema)}
+    return present(given)
+
+
+def present(members: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def ensure_taken(request: ChatRequest | EmbeddingsRequest, dropped: Iterable[str]) -> None:
