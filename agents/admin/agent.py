@@ -107,7 +107,7 @@ class AgentAdmin(AgentRollouts):
     compressed_fields = False
     inlines = (RevisionsInline,)
     actions_detail = ("publish", "differences", "compare", "rollout")
-    goes_along = frozenset({"agent revision", "rollout"})
+    goes_along = frozenset({"revision", "rollout"})
     when_empty = "Make an agent: instructions and a route under a name. Then publish it."
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:

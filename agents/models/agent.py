@@ -163,6 +163,7 @@ class AgentRevision(TenantOwned, Configuration):
 
     class Meta:
         ordering = ("agent", "-number")
+        verbose_name = "revision"
         constraints = (
             models.UniqueConstraint(fields=("agent", "number"), name="revision_number_once"),
         )

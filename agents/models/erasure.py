@@ -27,6 +27,7 @@ class ErasureReceipt(CountedOwned):
 
     class Meta:
         ordering = ("-erased_at",)
+        verbose_name = "erasure"
         indexes = (
             models.Index(fields=("tenant", "-erased_at"), name="receipt_recent"),
             models.Index(fields=("erased_at",), name="receipt_open", condition=Q(finished_at=None)),

@@ -67,6 +67,8 @@ class ConsoleAdmin(ModelAdmin):
     show_full_result_count = False
     list_filter_submit = True
     when_empty = "Nothing is here yet."
+    list_title = ""
+    """Of the list, if it is not called as its rows."""
     questions: Mapping[str, Question] = {}
     """By the name of an action of one row: its button is shown where the question applies."""
     goes_along: frozenset[str] = frozenset()
@@ -117,7 +119,8 @@ class ConsoleAdmin(ModelAdmin):
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
         """As Django's; an action is done for all selected rows, or refused and done for none."""
-        context = {"title": capfirst(self.opts.verbose_name_plural), **(extra_context or {})}
+        title = self.list_title or capfirst(self.opts.verbose_name_plural)
+        context = {"title": title, **(extra_context or {})}
         if request.method != "POST":
             return super().changelist_view(request, context)
         try:
@@ -252,6 +255,7 @@ class ConsoleAdmin(ModelAdmin):
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
                 "original": row,
+                "subtitle": str(row),
                 "back": self.address_of(row),
                 **context,
             },

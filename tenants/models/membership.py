@@ -61,6 +61,7 @@ class Membership(TenantOwned):
 
     class Meta:
         ordering = ("tenant", "user")
+        verbose_name = "member"
         constraints = (
             models.UniqueConstraint(fields=("tenant", "user"), name="membership_once_per_tenant"),
         )

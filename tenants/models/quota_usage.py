@@ -117,7 +117,7 @@ class QuotaTopUp(CountedOwned):
 
     class Meta:
         ordering = ("-created_at", "-pk")
-        verbose_name = "quota top-up"
+        verbose_name = "top-up"
         constraints = (
             models.UniqueConstraint(
                 fields=("tenant", "key"), condition=~Q(key=""), name="quota_top_up_once"
@@ -142,6 +142,8 @@ class QuotaAlert(CountedOwned):
 
     class Meta:
         ordering = ("-created_at", "-pk")
+        verbose_name = "alert sent"
+        verbose_name_plural = "alerts sent"
         constraints = (
             models.UniqueConstraint(
                 fields=("tenant", "counter", "window", "threshold", "limit"),

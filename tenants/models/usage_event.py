@@ -70,7 +70,8 @@ class UsageEvent(TenantOwned):
 
     class Meta:
         ordering = ("-started_at", "-pk")
-        verbose_name = "usage event"
+        verbose_name = "ledger entry"
+        verbose_name_plural = "ledger"
         constraints = (
             models.UniqueConstraint(fields=("request_id", "kind"), name="usage_counted_once"),
             models.UniqueConstraint(

@@ -26,7 +26,7 @@ class UsageHour(CountedOwned):
     class Meta:
         ordering = ("-hour",)
         verbose_name = "hour of usage"
-        verbose_name_plural = "hours of usage"
+        verbose_name_plural = "usage"
         constraints = (
             models.UniqueConstraint(
                 fields=("tenant", "hour", "api_key_id", "member_id", "agent", "route", "door"),

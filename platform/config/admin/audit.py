@@ -25,6 +25,7 @@ VERBS = {"create": "success", "update": "info", "delete": "danger", "access": "w
 
 @admin.register(LogEntry)
 class AuditAdmin(ReadOnlyAdmin):
+    list_title = "Audit log"
     list_display = ("moment", "person", "verb", "kind", "object_repr", "summary")
     # No date hierarchy: to offer its days it reads every row.
     list_filter = ("action", "content_type", ("timestamp", RangeDateTimeFilter))

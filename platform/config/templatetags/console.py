@@ -1,9 +1,12 @@
-"""How the console's templates write numbers and colour states."""
+"""How the console's templates write numbers, colour states and name pages."""
 
 import json
+from collections.abc import Sequence
 
 from django import template
+from django.template import Context
 
+from config.breadcrumbs import Crumb, Part, describe_path
 from kernel.display import BADGES, currency_words
 from kernel.display import separated as with_separators
 
@@ -26,6 +29,12 @@ def currency(micro: int) -> str:
 def badge(state: str) -> str:
     """The colour of a state's badge."""
     return BADGES.get(state.lower(), "")
+
+
+@register.simple_tag(takes_context=True)
+def breadcrumbs(context: Context, parts: Sequence[Part]) -> list[Crumb]:
+    """The path of the page, in the words of the sidebar."""
+    return describe_path(parts, path=context["request"].path)
 
 
 @register.filter

@@ -5,16 +5,11 @@ from django.contrib import admin
 from django.test import Client
 from django.urls import reverse
 
-from agents import services as agents
-from agents.rollout_services import start_rollout
-from inference import join_tokens, static_endpoints
-from tenants import services
 from tenants.models import Membership
-from tests.fixtures.console import PASSWORD, make_event, make_person
-from tests.fixtures.conversations import erase_another, make_approval
-from tests.fixtures.limits_shown import make_limits
-from tests.fixtures.scaling import make_policy
-from tests.fixtures.tools import make_tool
+from tests.fixtures.console import PASSWORD, make_person
+from tests.fixtures.one_of_everything import platform
+
+__all__ = ["platform"]
 
 MODELS = sorted(admin.site._registry, key=lambda model: model._meta.label)
 NAMES = [model._meta.label_lower.replace(".", "_") for model in MODELS]
@@ -25,27 +20,6 @@ READ_ONLY = {
     *("tenants_usagehour", "agents_conversation", "agents_run", "agents_approval"),
     "agents_erasurereceipt",
 }
-
-
-@pytest.fixture
-def platform(acme, rival, pool, route, operator):
-    """One of everything, for each of two tenants."""
-    join_tokens.issue_join_token(pool=pool, name="rack 1")
-    static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5:8000", model="smollm2")
-    make_policy(pool)
-    for tenant in (acme, rival):
-        user = make_person(tenant, Membership.Role.ADMIN)
-        services.issue_key(tenant=tenant, name="production")
-        agent = agents.create_agent(tenant=tenant, slug="helper", name="Helper", route=route)
-        agents.publish(agent=agent, user=user)
-        agent.instructions = "Be brief."
-        agents.save_draft(agent=agent)
-        start_rollout(agent=agent, share=5)
-        make_tool(tenant)
-        make_event(tenant)
-        make_limits(tenant)
-        make_approval(tenant)
-        erase_another(tenant)
 
 
 @pytest.mark.parametrize("name", NAMES)

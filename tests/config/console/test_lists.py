@@ -45,7 +45,7 @@ def test_a_blocked_key_stays_filtered_for(console, acme):
 
 @pytest.mark.parametrize(
     ("model", "title"),
-    [("tenants_usageevent", "Usage events"), ("tenants_tenant", "Tenants")],
+    [("tenants_usageevent", "Ledger"), ("tenants_tenant", "Tenants")],
 )
 def test_the_tab_is_titled_as_the_list(console, model, title):
     text = console.get(reverse(f"admin:{model}_changelist")).content.decode()
