@@ -142,6 +142,10 @@ class ApiKey(TenantOwned):
         verbose_name = "API key"
         indexes = (
             models.Index(fields=("tenant", "-created_at"), name="apikey_by_tenant"),
+            # Names are searched for by their beginning.
+            models.Index(
+                fields=("name",), opclasses=("varchar_pattern_ops",), name="apikey_by_name"
+            ),
             models.Index(fields=("lineage",), condition=~Q(lineage=None), name="apikey_by_lineage"),
         )
 
