@@ -6,12 +6,14 @@ from django.contrib import admin
 from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from unfold.admin import TabularInline
 from unfold.decorators import action, display
 
 from inference import services
 from inference.admin.pool_form import FIELDSETS, SETTINGS, PoolForm
-from inference.models import ModelEndpoint, ModelPool
+from inference.models import ModelEndpoint, ModelPool, ModelRoute
 from kernel.console import ConsoleAdmin
 from kernel.display import BADGES
 
@@ -56,10 +58,18 @@ class ModelPoolAdmin(ConsoleAdmin):
     actions_detail = ("fleet",)
     inlines = (EndpointsInline,)
     goes_along = frozenset({"model endpoint", "join token"})
+    when_in_use = "Choose another pool in these routes, or delete them; then delete this one."
     when_empty = "Make a pool, then a join token with which engines enter it."
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
+
+    def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
+        """As Django's; whatever way a route uses a pool, the route is named."""
+        *deleted, protected = super().get_deleted_objects(objs, request)
+        uses = Q(pool__in=list(objs)) | Q(targets__pool__in=list(objs))
+        routes = ModelRoute.objects.filter(uses).distinct() if protected else ()
+        return *deleted, [link_to_route(route) for route in routes]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         # Metrics, manifests and the ledger know a pool by its name: it stays what it was.
@@ -101,3 +111,8 @@ class ModelPoolAdmin(ConsoleAdmin):
         """On the fleet's page."""
         pool = self.find(request, object_id)
         return HttpResponseRedirect(reverse("admin:fleet_pool", args=(pool.name,)))
+
+
+def link_to_route(route: ModelRoute) -> SafeString:
+    address = reverse("admin:inference_modelroute_change", args=(route.pk,))
+    return format_html('Model route: <a href="{}">{}</a>', address, route)

@@ -76,6 +76,10 @@ class ModelRouteAdmin(ConsoleAdmin):
     # Labels above the fields: there are several in a row.
     compressed_fields = False
     inlines = (TargetsInline,)
+    when_in_use = (
+        "Choose another route in these agents and publish them. Revisions keep the route that they "
+        "were published with: if they are to stay, switch the route off instead of deleting it."
+    )
     when_empty = "Make a route: the name that tenants write as `model`, and the pool behind it."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelRoute]:

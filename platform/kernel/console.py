@@ -67,6 +67,8 @@ class ConsoleAdmin(ModelAdmin):
     show_full_result_count = False
     list_filter_submit = True
     when_empty = "Nothing is here yet."
+    when_in_use = "Change or delete what uses it first."
+    """What to do about a row that cannot be deleted because others use it."""
     list_title = ""
     """Of the list, if it is not called as its rows."""
     questions: Mapping[str, Question] = {}

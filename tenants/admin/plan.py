@@ -73,6 +73,7 @@ class PlanAdmin(ConsoleAdmin):
     inlines = (RateLimitsInline, QuotasInline)
     # Tenants are never deleted, and a plan that one is on neither: the page then names them.
     goes_along = frozenset({"tenant"})
+    when_in_use = "Give these tenants another plan, or none, on their pages; then delete this one."
     when_empty = "Make a plan: limits that many tenants share. Then choose it on their pages."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:

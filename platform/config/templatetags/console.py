@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Sequence
+from typing import Any
 
 from django import template
+from django.contrib import admin
 from django.template import Context
 
 from config.breadcrumbs import Crumb, Part, describe_path
@@ -35,6 +37,13 @@ def badge(state: str) -> str:
 def breadcrumbs(context: Context, parts: Sequence[Part]) -> list[Crumb]:
     """The path of the page, in the words of the sidebar."""
     return describe_path(parts, path=context["request"].path)
+
+
+@register.simple_tag
+def when_in_use(opts: Any) -> str:
+    """What to do about rows that cannot be deleted because others use them."""
+    advice: str = admin.site.get_model_admin(opts.model).when_in_use
+    return advice
 
 
 @register.filter
