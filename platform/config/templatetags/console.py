@@ -42,8 +42,8 @@ def breadcrumbs(context: Context, parts: Sequence[Part]) -> list[Crumb]:
 @register.simple_tag
 def when_in_use(opts: Any) -> str:
     """What to do about rows that cannot be deleted because others use them."""
-    advice: str = admin.site.get_model_admin(opts.model).when_in_use
-    return advice
+    model_admin: Any = admin.site.get_model_admin(opts.model)
+    return str(model_admin.when_in_use)
 
 
 @register.filter
