@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.fixtures.cast",
     "tests.fixtures.emptying",
+    "tests.fixtures.examples",
     "tests.fixtures.gateway",
     "tests.fixtures.sessions",
 ]

@@ -221,6 +221,10 @@ FOR_A_NEW_ROW = {
 """Where `?tenant=acme` says for whom."""
 
 
+def kind_of(route):
+    return route.partition("/")[0]
+
+
 def wired_routes():
     """(method, route) of everything under the prefix, from the URLs themselves."""
     for route, callback in walk(get_resolver().url_patterns):
@@ -333,10 +337,13 @@ def newest_audit_entry():
     return LogEntry.objects.latest("pk").pk
 
 
-@pytest.mark.parametrize("ask", sorted(ACCESS), ids=" ".join)
-def test_a_route_answers_those_who_may_use_it(ask, things):
-    answers = {who: ask_as(things["people"][who], ask, things) for who in CAST}
-    assert answers == dict(zip(CAST, ACCESS[ask], strict=True))
+@pytest.mark.parametrize("kind", sorted({kind_of(route) for _, route in ACCESS}))
+def test_a_route_answers_those_who_may_use_it(kind, things):
+    asked = [ask for ask in sorted(ACCESS) if kind_of(ask[1]) == kind]
+    answers = {
+        ask: tuple(ask_as(things["people"][who], ask, things) for who in CAST) for ask in asked
+    }
+    assert answers == {ask: ACCESS[ask] for ask in asked}
 
 
 def ask_as(user, ask, things):
