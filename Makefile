@@ -48,6 +48,7 @@ test-vllm: vllm-cpu ## Run the tests with two real vLLM replicas
 bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py
 	@$(IN_PATH) $(VENV)/python tests/load/runs.py
+	@$(IN_PATH) $(VENV)/python tests/load/slow_redis.py
 
 bench-peers: dev ## Measure it beside LiteLLM, Portkey, vllm-router and nginx
 	@$(IN_PATH) $(VENV)/python tests/load/peers.py
