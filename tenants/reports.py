@@ -39,6 +39,7 @@ from tenants.usage_report import (
     UsageStacks,
     UsageSums,
     add_up,
+    is_by_hour,
     name_of,
     span_of,
     stack_up,
@@ -165,7 +166,8 @@ class StackedUsage:
 
 
 def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> StackedUsage:
-    """The usage of the tenants in scope, day by day. Raises InvalidParameter.
+    """The usage of the tenants in scope by day, or hour by hour of one day. Raises
+    InvalidParameter.
 
     PostgreSQL ranks the groups: of a hundred thousand keys only those that are drawn are read.
     """
@@ -176,7 +178,7 @@ def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> Stacked
     names = [name_of(label) for label in label_groups(question.group_by, largest)]
     ranks = (When(**{column: value}, then=number) for number, value in enumerate(largest))
     ranked = hours.annotate(
-        day=day_of_hour(ZoneInfo(zone)),
+        day=F("hour") if is_by_hour(span) else day_of_hour(ZoneInfo(zone)),
         rank=Case(*ranks, default=len(largest), output_field=IntegerField()),
     )
     rows: list[Any] = list(ranked.values("day", "rank").annotate(**SUMS))

@@ -22,6 +22,8 @@ USUAL_DAYS = 30
 MOST_DAYS = 400
 MOST_DAYS_BY_HOUR = 31
 HOUR = timedelta(hours=1)
+MAX_HOURS_DRAWN = 25
+"""A longer span is drawn by days: no day has more hours."""
 ALMOST_AN_HOUR = HOUR - timedelta.resolution
 
 
@@ -215,13 +217,29 @@ def as_facts(sums: UsageSums) -> dict[str, int]:
 
 
 class UsageStacks(msgspec.Struct, frozen=True, kw_only=True):
-    """Usage by day and by name, as a page draws it."""
+    """Usage by day and by name, as a page draws it; by hour if the span is one day or less."""
 
     days: tuple[date, ...]
-    """Every day of the span, also those without usage."""
+    """Every day of the span, or every hour in UTC, also those without usage."""
+    zone: str = "UTC"
+    """Of the labels."""
     names: tuple[str, ...]
     """Those with the most tokens, most first, and then all others as one."""
     cells: Mapping[tuple[date, str], UsageSums]
+
+    @property
+    def step(self) -> Literal["day", "hour"]:
+        return "hour" if isinstance(self.days[0], datetime) else "day"
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What people call each day, or each hour in the zone."""
+        return tuple(
+            f"{each.astimezone(ZoneInfo(self.zone)):%H:%M}"
+            if isinstance(each, datetime)
+            else f"{each:%d %b}"
+            for each in self.days
+        )
 
     def at(self, day: date, name: str) -> UsageSums:
         return self.cells.get((day, name), UsageSums())
@@ -242,14 +260,28 @@ def stack_up(
     span: Span,
     zone: ZoneInfo,
 ) -> UsageStacks:
-    """Lay cells into days. Beyond the first MOST_NAMES of `names` they are one."""
+    """Lay cells into days, or hours. Beyond the first MOST_NAMES of `names` they are one."""
     shown = names[:MOST_NAMES]
     stacked: dict[tuple[date, str], UsageSums] = {}
     for day, name, sums in cells:
         place = (day, name if name in shown else OTHERS)
         stacked[place] = add_up([stacked.get(place, UsageSums()), sums])
     others = (OTHERS,) if len(names) > MOST_NAMES else ()
-    return UsageStacks(days=days_of(span, zone), names=(*shown, *others), cells=stacked)
+    return UsageStacks(
+        days=hours_of(span) if is_by_hour(span) else days_of(span, zone),
+        zone=zone.key,
+        names=(*shown, *others),
+        cells=stacked,
+    )
+
+
+def is_by_hour(span: Span) -> bool:
+    """Whether bars of days would be one or two."""
+    return span.until - span.since <= MAX_HOURS_DRAWN * HOUR
+
+
+def hours_of(span: Span) -> tuple[datetime, ...]:
+    return tuple(span.since + number * HOUR for number in range((span.until - span.since) // HOUR))
 
 
 def days_of(span: Span, zone: ZoneInfo) -> tuple[date, ...]:

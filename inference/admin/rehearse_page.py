@@ -172,8 +172,8 @@ def charts_of(found: list[Rehearsal]) -> list[Chart]:
         for css, name, points in (("running", "A", one), ("other", "B", two))
     ]
     drawn = (
-        draw_chart("Requests a second", [load], since=since, until=until),
-        draw_chart("Replicas", [*replicas, then], since=since, until=until),
-        draw_chart("Longest wait in seconds", waits, since=since, until=until),
+        draw_chart("Load", [load], since=since, until=until, unit="requests/s"),
+        draw_chart("Replicas", [*replicas, then], since=since, until=until, unit="replicas"),
+        draw_chart("Longest wait", waits, since=since, until=until, unit="s"),
     )
     return [chart for chart in drawn if chart]

@@ -160,8 +160,8 @@ def charts_of(
 
     since, until = (now - DRAWN).timestamp(), now.timestamp()
     replicas = [
-        line("bound", "bounds", "most", is_stepped=True),
-        line("bound", "", "least", is_stepped=True),
+        line("bound", "at most", "most", is_stepped=True),
+        line("bound", "at least", "least", is_stepped=True),
         line("desired", "wanted", "desired", is_stepped=True),
         line("running", "there", "replicas", is_stepped=True),
         line("tokens", "ready", "ready", is_stepped=True),
@@ -171,13 +171,20 @@ def charts_of(
         line("waiting", "waiting", "waiting"),
     ]
     others = [
-        draw_chart(MEASURES[kind].label, [line("tokens", "", kind)], since=since, until=until)
+        draw_chart(
+            MEASURES[kind].label,
+            [line("tokens", "", kind)],
+            since=since,
+            until=until,
+            # What is drawn is the whole pool's.
+            unit=MEASURES[kind].unit.removesuffix(" per replica"),
+        )
         for kind in ("request_rate", "kv_cache", "ttft_p95", "cpu", "memory", "gpu")
         if policy and any(row.kind == kind for row in policy.signals.all())
     ]
     charts = [
-        draw_chart("Replicas", replicas, since=since, until=until),
-        draw_chart("Requests", load, since=since, until=until),
+        draw_chart("Replicas", replicas, since=since, until=until, unit="replicas"),
+        draw_chart("Requests", load, since=since, until=until, unit="requests"),
         *others,
     ]
     return [chart for chart in charts if chart]

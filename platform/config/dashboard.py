@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from config.fleet_summary import summarise_fleet
 from config.tasks import canary_age
+from inference.admin.chart import Chart, draw_bars
 from inference.models import ModelEndpoint
 from kernel.display import separated
 from tenants.models import Tenant, UsageEvent
@@ -38,7 +39,7 @@ def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str
         "cards": usage_cards(now),
         "endpoints": endpoints_by_state(),
         "fleet": summarise_fleet(),
-        "hours": hourly_bars(now),
+        "hours": draw_hours(now),
         "latest": UsageEvent.objects.select_related("tenant", "api_key")[:LATEST],
         "worker": worker_state(),
         "is_empty": not Tenant.objects.exists(),
@@ -84,21 +85,14 @@ def endpoints_by_state() -> list[dict[str, Any]]:
     ]
 
 
-def hourly_bars(now: datetime) -> list[dict[str, Any]]:
-    """Requests of each of the last 24 hours, with a height in per cent of the busiest one."""
+def draw_hours(now: datetime) -> Chart | None:
+    """Requests of each of the last 24 hours."""
     this_hour = now.replace(minute=0, second=0, microsecond=0)
     begins = this_hour - timedelta(hours=HOURS - 1)
     counts = requests_by_hour(since=begins)
     hours = [begins + timedelta(hours=number) for number in range(HOURS)]
-    busiest = max((counts.get(hour, 0) for hour in hours), default=0) or 1
-    return [
-        {
-            "hour": f"{hour:%H}",
-            "label": f"{hour:%Y-%m-%d %H}:00 UTC: {separated(counts.get(hour, 0))} requests",
-            "height": round(100 * counts.get(hour, 0) / busiest),
-        }
-        for hour in hours
-    ]
+    points = [(hour.timestamp(), float(counts.get(hour, 0))) for hour in hours]
+    return draw_bars("Requests by hour", points, seconds=3600, unit="requests")
 
 
 def worker_state() -> dict[str, str]:

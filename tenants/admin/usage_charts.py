@@ -1,4 +1,4 @@
-"""Stacked bars of usage by day, as Chart.js (in the console's theme) draws them."""
+"""Stacked bars of usage by day or hour, as Chart.js (in the console's theme) draws them."""
 
 from typing import Any, Literal
 
@@ -15,9 +15,9 @@ COLOURS = (
 
 
 def draw_chart(stacks: UsageStacks, *, measure: Measure) -> dict[str, Any]:
-    """Chart.js' `data`: a bar for each day, a layer for each name."""
+    """Chart.js' `data`: a bar for each day or hour, a layer for each name."""
     return {
-        "labels": [f"{day:%d %b}" for day in stacks.days],
+        "labels": list(stacks.labels),
         "datasets": [
             {
                 "label": name,
@@ -29,7 +29,8 @@ def draw_chart(stacks: UsageStacks, *, measure: Measure) -> dict[str, Any]:
                 "barPercentage": 0.75,
                 "borderRadius": 2,
                 "displayYAxis": True,
-                "maxTicksXLimit": 10,
+                "maxTicksXLimit": 12,
+                "suffixYAxis": "" if measure == "cost" else measure,
             }
             for number, name in enumerate(stacks.names)
         ],

@@ -1,4 +1,4 @@
-"""The console's page of usage: how much, of what, and by whom, day by day."""
+"""The console's page of usage: how much, of what, and by whom, day by day, or hour by hour."""
 
 import json
 from datetime import date, timedelta
@@ -103,6 +103,7 @@ def describe_usage(usage: StackedUsage, *, group_by: str) -> dict[str, Any]:
             for measure in MEASURES
             if has_any(stacks, measure=measure)
         ],
+        "step": stacks.step,
         "groups": legend(stacks),
         "group_by": group_by,
         "begins": usage.span.since,

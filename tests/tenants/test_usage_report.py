@@ -167,3 +167,17 @@ def test_nothing_asked_is_thirty_days_at_any_time_of_any_zone(hour, minute):
 
 def question(begins, ends):
     return UsageQuestion(tenant_id=1, begins=begins, ends=ends)
+
+
+def test_the_day_with_an_hour_twice_has_a_bar_for_each():
+    zone = ZoneInfo("Europe/Berlin")
+    day = date(2026, 10, 25)
+    span = span_of(question(day, day + ONE_DAY), zone=zone, now=NOW)
+    hours = [span.since + number * timedelta(hours=1) for number in range(25)]
+
+    cells = [(hour, "tiny", UsageSums(requests=1)) for hour in hours]
+    stacks = stack_up(cells, names=["tiny"], span=span, zone=zone)
+
+    assert (stacks.step, stacks.days) == ("hour", tuple(hours))
+    assert list(stacks.labels).count("02:00") == 2
+    assert stacks.of("tiny").requests == 25

@@ -92,3 +92,15 @@ def test_it_asks_at_most_ten_questions(console, acme, rival, django_assert_max_n
         make_event(acme, number)
     with django_assert_max_num_queries(10):
         dashboard(console)
+
+
+def test_its_hours_have_an_axis_and_say_how_many_requests(console, acme):
+    now = timezone.now()
+    for number in range(3):
+        make_event(acme, number, started_at=now)
+    page = dashboard(console)
+    drawn = page.context["hours"]
+    assert len(drawn.bars) == 24
+    assert [level.label for level in drawn.levels] == ["0", "1", "2", "3"]
+    said = f"{now:%Y-%m-%d %H}:00 UTC: 3 requests"
+    assert f"<title>{said}</title>" in page.content.decode()

@@ -107,3 +107,31 @@ def test_without_usage_it_says_so(console, acme):
 )
 def test_a_wrong_question_is_told_in_the_form(console, asked):
     assert ask(console, **asked)["form"].errors
+
+
+def test_one_day_is_drawn_by_hours(console, used, acme):
+    context = ask(console, begins="2026-01-02", ends="2026-01-02")
+    drawn = charts(context)["Requests"]
+    assert drawn["labels"] == [f"{hour:02}:00" for hour in range(24)]
+    assert layers(drawn)["smollm2"] == [0] * 12 + [2] + [0] * 11
+    assert context["step"] == "hour"
+    page = console.get(reverse(PAGE), {"begins": "2026-01-02", "ends": "2026-01-02"})
+    assert "Requests by hour and Model" in page.content.decode()
+
+
+def test_hours_are_those_of_the_tenants_zone(console, used, acme):
+    acme.time_zone = "Europe/Berlin"
+    acme.save()
+    asked = {"tenant": acme.pk, "begins": "2026-01-02", "ends": "2026-01-02"}
+    drawn = charts(ask(console, **asked))["Requests"]
+    assert drawn["labels"][0] == "00:00"
+    assert layers(drawn)["smollm2"][13] == 1
+
+
+def test_axes_have_a_unit(console, used):
+    drawn = charts(ask(console))
+    assert {chart["datasets"][0]["suffixYAxis"] for chart in drawn.values()} == {
+        "tokens",
+        "requests",
+        "",
+    }

@@ -86,3 +86,23 @@ document.addEventListener("formset:added", showParts);
 document.addEventListener("formset:removed", showParts);
 document.addEventListener("input", showParts);
 document.addEventListener("change", showParts);
+
+// Charts of usage: numbers with separators and a unit, lines at each of them, readable labels.
+document.addEventListener("DOMContentLoaded", () => {
+  if (typeof DEFAULT_CHART_OPTIONS === "undefined") return;
+  const { scales, plugins } = DEFAULT_CHART_OPTIONS;
+  const colour = () =>
+    document.documentElement.classList.contains("dark") ? "#d1d5db" : "#4b5563";
+  const number = (value) => Number(value).toLocaleString("en-US");
+  const unitOf = (chart) => chart.data.datasets.find((each) => each.suffixYAxis)?.suffixYAxis ?? "";
+  scales.x.ticks.color = colour;
+  scales.y.ticks.color = colour;
+  scales.y.grid.lineWidth = 1;
+  scales.y.ticks.callback = function (value) {
+    return `${number(value)} ${unitOf(this.chart)}`.trim();
+  };
+  plugins.tooltip.callbacks = {
+    label: ({ chart, dataset, raw }) =>
+      `${dataset.label}: ${number(raw)} ${unitOf(chart)}`.trim(),
+  };
+});
