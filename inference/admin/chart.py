@@ -24,6 +24,7 @@ TIME_STEPS = (
 )
 """Seconds between two marks: people count time so."""
 ONE_OF = {"requests": "request", "replicas": "replica"}
+"""What is counted: the axis has whole numbers."""
 Points = Sequence[tuple[float, float | None]]
 
 
@@ -107,7 +108,7 @@ def draw_chart(
     values = [value for each in series for _, value in each.points if value is not None]
     if not values or until <= since:
         return None
-    step = step_of(max(1.0, *values))
+    step = step_of(max(1.0, *values), unit)
     frame = Frame(since=since, until=until, most=top_of(max(1.0, *values), step))
     drawn = tuple(each for each in series if any(v is not None for _, v in each.points))
     return Chart(
@@ -128,7 +129,7 @@ def draw_bars(title: str, points: Points, *, seconds: float, unit: str) -> Chart
         return None
     values = [value or 0.0 for _, value in points]
     since, until = points[0][0], points[-1][0] + seconds
-    step = max(1.0, step_of(max(1.0, *values)))
+    step = step_of(max(1.0, *values), unit)
     frame = Frame(since=since, until=until, most=top_of(max(1.0, *values), step))
     series = Series(css="bar", label="", points=points)
     return Chart(
@@ -156,11 +157,13 @@ def bar_of(at: float, value: float, seconds: float, frame: Frame) -> Bar:
     return Bar(x=left + gap, y=top, width=right - left - 2 * gap, height=HEIGHT - 1 - top)
 
 
-def step_of(most: float) -> float:
+def step_of(most: float, unit: str) -> float:
     """A round number that goes into `most` MAX_STEPS times or less: 1, 2, 2.5 or 5 with zeros."""
-    raw = most / MAX_STEPS
+    raw = max(1.0, most / MAX_STEPS) if unit in ONE_OF else most / MAX_STEPS
     size = float(10.0 ** math.floor(math.log10(raw)))
-    return next(size * each for each in (1, 2, 2.5, 5, 10) if size * each >= raw * (1 - 1e-9))
+    halves = () if unit in ONE_OF and size == 1 else (2.5,)
+    steps = sorted((1, 2, *halves, 5, 10))
+    return next(size * each for each in steps if size * each >= raw * (1 - 1e-9))
 
 
 def top_of(most: float, step: float) -> float:

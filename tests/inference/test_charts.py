@@ -40,7 +40,13 @@ def chart(*values, unit="replicas", span=3 * HOUR, **more):
     ],
 )
 def test_the_axis_of_values_has_round_numbers_up_to_the_largest(most, labels):
-    assert [level.label for level in chart(0.0, float(most)).levels] == labels
+    assert [level.label for level in chart(0.0, float(most), unit="ms").levels] == labels
+
+
+@pytest.mark.parametrize("most", [1, 2, 3, 5, 7, 9, 10, 11, 99])
+def test_what_is_counted_has_whole_numbers_only(most):
+    labels = [level.label for level in chart(0.0, float(most), unit="replicas").levels]
+    assert labels == [str(int(label)) for label in labels]
 
 
 @pytest.mark.parametrize("most", [0.001, 1.0, 7, 99.5, 100.0001, 12345, 9_999_999_999])
