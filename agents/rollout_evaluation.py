@@ -11,13 +11,16 @@ from agents.models import Rollout
 from agents.models.choices import RolloutState
 from agents.rollout_ends import roll_back_candidate
 from agents.rollout_thresholds import Thresholds
-from agents.verdicts import Record, why_worse
+from agents.verdicts import EarlySign, Record, early_signs, why_worse
 from kernel.errors import PlatformError
 from tenants.models import UsageEvent
 from tenants.scoping import every_tenant, tenant_scope
 
 NEWEST = 5_000
 """Runs of each revision that are looked at: what it does now counts, and a look stays cheap."""
+
+MAX_WATCHED = 5
+"""Rollouts that one page compares: each takes two sums over its runs."""
 
 
 class P95(Aggregate):
@@ -35,6 +38,8 @@ class Comparison:
     candidate: Record
     why_worse: str
     """A sentence, or empty."""
+    early_signs: tuple[EarlySign, ...] = ()
+    """Figures that differ widely, whether or not enough runs are there to decide."""
 
 
 def running_rollouts() -> list[tuple[int, int]]:
@@ -66,7 +71,23 @@ def compare_records(rollout: Rollout) -> Comparison:
         most_latency=rollout.most_latency,
     )
     reason = why_worse(base=base, candidate=candidate, thresholds=thresholds)
-    return Comparison(base=base, candidate=candidate, why_worse=reason)
+    signs = early_signs(base=base, candidate=candidate, thresholds=thresholds)
+    return Comparison(base=base, candidate=candidate, why_worse=reason, early_signs=signs)
+
+
+def rollouts_in_trouble() -> list[tuple[Rollout, str]]:
+    """Of the newest that run those whose candidate does worse or seems to, and a sentence each.
+
+    Asks in the scope of whoever asks: an operator's page sees those of every tenant.
+    """
+    running = Rollout.objects.filter(state=RolloutState.RUNNING).order_by("-started_at", "-pk")
+    watched = running.select_related("agent__published", "revision", "tenant")[:MAX_WATCHED]
+    compared = [(rollout, compare_records(rollout)) for rollout in watched]
+    return [
+        (rollout, found.why_worse or " ".join(sign.says for sign in found.early_signs))
+        for rollout, found in compared
+        if found.why_worse or found.early_signs
+    ]
 
 
 def record_of(rollout: Rollout, number: int) -> Record:

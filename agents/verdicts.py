@@ -1,7 +1,8 @@
-"""Whether a candidate does worse than what it would replace. Pure."""
+"""Whether a candidate does worse than what it would replace, or seems to. Pure."""
 
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from agents.rollout_thresholds import Thresholds
 
@@ -9,6 +10,10 @@ CERTAINTY = 2.5
 """Standard errors by which error rates must differ: chance alone does so about once in 160."""
 LEAST_DELAY_MS = 50.0
 """Below which nobody feels a difference, whatever it is in per cent."""
+MIN_EARLY_RUNS = 3
+"""Of each revision, before a wide difference is shown: one or two may have met a cold start."""
+EARLY_FACTOR = 2
+"""How many times the allowed difference is wide, as long as little is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,14 +70,17 @@ def standard_error(a: Record, b: Record) -> float:
 
 
 def is_slower(what: str, base: float | None, candidate: float | None, *, most_percent: int) -> str:
-    if base is None or candidate is None:
-        return ""
-    if candidate - base <= LEAST_DELAY_MS or candidate <= base * (1 + most_percent / 100):
+    if base is None or candidate is None or not exceeds(base, candidate, most_percent):
         return ""
     return (
         f"Its {what} {candidate:,.0f} ms at the 95th percentile, "
         f"the served revision's {base:,.0f} ms; {most_percent} % more are allowed."
     )
+
+
+def exceeds(base: float, candidate: float, most_percent: int) -> bool:
+    """Whether milliseconds are more by a part that somebody feels."""
+    return candidate - base > LEAST_DELAY_MS and candidate > base * (1 + most_percent / 100)
 
 
 def starts_slower(base: Record, candidate: Record, thresholds: Thresholds) -> str:
@@ -84,3 +92,69 @@ def starts_slower(base: Record, candidate: Record, thresholds: Thresholds) -> st
         candidate.p95_ttft_ms,
         most_percent=thresholds.most_latency,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlySign:
+    """A figure of a candidate that differs widely from the served revision's.
+
+    It takes nobody back: it shows people where to look before enough runs are there.
+    """
+
+    figure: Literal["failed", "p95_ms", "p95_ttft_ms"]
+    mark: str
+    """A few words, for beside the figure."""
+    says: str
+    """A sentence with both figures."""
+
+
+def early_signs(
+    *, base: Record, candidate: Record, thresholds: Thresholds
+) -> tuple[EarlySign, ...]:
+    """The figures that are worse by EARLY_FACTOR times what is allowed, after MIN_EARLY_RUNS."""
+    if min(base.runs, candidate.runs) < MIN_EARLY_RUNS:
+        return ()
+    found = [failing_sign(base, candidate, thresholds), slow_sign(base, candidate, thresholds)]
+    if min(base.streams, candidate.streams) >= MIN_EARLY_RUNS:
+        found.append(late_sign(base, candidate, thresholds))
+    return tuple(sign for sign in found if sign)
+
+
+def failing_sign(base: Record, candidate: Record, thresholds: Thresholds) -> EarlySign | None:
+    more = candidate.error_percent - base.error_percent
+    # One failure alone is chance, whatever it is in per cent of few runs.
+    if candidate.failed < 2 or more <= EARLY_FACTOR * thresholds.most_errors:  # noqa: PLR2004
+        return None
+    says = (
+        f"It failed {candidate.failed} of {candidate.runs} runs, "
+        f"the served revision {base.failed} of {base.runs}."
+    )
+    return EarlySign(figure="failed", mark="fails much more", says=says)
+
+
+def slow_sign(base: Record, candidate: Record, thresholds: Thresholds) -> EarlySign | None:
+    found = times_as_long(base.p95_ms, candidate.p95_ms, thresholds)
+    return found and EarlySign(
+        figure="p95_ms", mark=f"{found} as long", says=f"Its runs take {found} as long."
+    )
+
+
+def late_sign(base: Record, candidate: Record, thresholds: Thresholds) -> EarlySign | None:
+    found = times_as_long(base.p95_ttft_ms, candidate.p95_ttft_ms, thresholds)
+    return found and EarlySign(
+        figure="p95_ttft_ms",
+        mark=f"{found} as long",
+        says=f"Its first tokens take {found} as long.",
+    )
+
+
+def times_as_long(
+    base: float | None, candidate: float | None, thresholds: Thresholds
+) -> str | None:
+    """`35 times`, if that is wide."""
+    if base is None or candidate is None:
+        return None
+    if not exceeds(base, candidate, EARLY_FACTOR * thresholds.most_latency):
+        return None
+    times = candidate / max(base, 1.0)
+    return f"{times:,.0f} times" if times >= 10 else f"{times:,.1f} times"  # noqa: PLR2004

@@ -183,4 +183,11 @@ def watched(rollout: Rollout) -> dict[str, Any]:
         ("Candidate", rollout.revision, rollout.share, compared.candidate),
     ]
     is_known = min(compared.base.runs, compared.candidate.runs) >= rollout.least_runs
-    return {"rollout": rollout, "rows": rows, "is_known": is_known, "why": compared.why_worse}
+    return {
+        "rollout": rollout,
+        "rows": rows,
+        "is_known": is_known,
+        "why": compared.why_worse,
+        "signs": compared.early_signs,
+        "marks": {sign.figure: sign.mark for sign in compared.early_signs},
+    }

@@ -163,7 +163,7 @@ def step_of(most: float, unit: str) -> float:
     size = float(10.0 ** math.floor(math.log10(raw)))
     halves = () if unit in ONE_OF and size == 1 else (2.5,)
     steps = sorted((1, 2, *halves, 5, 10))
-    return next(size * each for each in steps if size * each >= raw * (1 - 1e-9))
+    return float(next(size * each for each in steps if size * each >= raw * (1 - 1e-9)))
 
 
 def top_of(most: float, step: float) -> float:

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from agents.rollout_evaluation import rollouts_in_trouble
 from config.fleet_summary import summarise_fleet
 from config.tasks import canary_age
 from inference.admin.chart import Chart, draw_bars
@@ -40,6 +41,7 @@ def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str
         "endpoints": endpoints_by_state(),
         "fleet": summarise_fleet(),
         "hours": draw_hours(now),
+        "rollouts": rollouts_in_trouble(),
         "latest": UsageEvent.objects.select_related("tenant", "api_key")[:LATEST],
         "worker": worker_state(),
         "is_empty": not Tenant.objects.exists(),

@@ -44,6 +44,36 @@ def test_a_running_rollout_shows_what_both_did(console, agent):
     assert "Too little is known yet" in shown
 
 
+@pytest.fixture
+def slow_candidate(agent):
+    rollout = start(agent, least_runs=30)
+    note_runs(rollout, revision=1, runs=5, duration_ms=531, ttft_ms=207)
+    note_runs(rollout, revision=2, runs=4, duration_ms=18_749, ttft_ms=5_893)
+    return rollout
+
+
+def test_a_candidate_that_seems_much_worse_is_marked_in_words(console, agent, slow_candidate):
+    shown = console.get(page("agent_rollout", agent.pk)).content.decode()
+    assert "Too little is known yet: 30 runs of each" in shown
+    assert "18,749 ms" in shown
+    assert ">35 times as long<" in shown
+    assert "Warning: the candidate seems much worse." in shown
+    assert "Its first tokens take 28 times as long." in shown
+
+
+def test_the_dashboard_warns_of_it_and_leads_there(console, agent, slow_candidate):
+    shown = console.get(reverse("admin:index")).content.decode()
+    assert "Warning: revision 2 of helper (Acme) seems much worse" in shown
+    assert page("agent_rollout", agent.pk) in shown
+
+
+def test_the_dashboard_is_silent_about_a_candidate_that_does_as_well(console, agent):
+    rollout = start(agent, least_runs=30)
+    for revision in (1, 2):
+        note_runs(rollout, revision=revision, runs=5)
+    assert "Warning" not in console.get(reverse("admin:index")).content.decode()
+
+
 def test_the_numbers_come_alone_when_the_page_follows(console, agent):
     start(agent)
     answer = console.get(page("agent_rollout", agent.pk), headers={"hx-request": "true"})
