@@ -134,14 +134,18 @@ def failing_sign(base: Record, candidate: Record, thresholds: Thresholds) -> Ear
 
 def slow_sign(base: Record, candidate: Record, thresholds: Thresholds) -> EarlySign | None:
     found = times_as_long(base.p95_ms, candidate.p95_ms, thresholds)
-    return found and EarlySign(
+    if found is None:
+        return None
+    return EarlySign(
         figure="p95_ms", mark=f"{found} as long", says=f"Its runs take {found} as long."
     )
 
 
 def late_sign(base: Record, candidate: Record, thresholds: Thresholds) -> EarlySign | None:
     found = times_as_long(base.p95_ttft_ms, candidate.p95_ttft_ms, thresholds)
-    return found and EarlySign(
+    if found is None:
+        return None
+    return EarlySign(
         figure="p95_ttft_ms",
         mark=f"{found} as long",
         says=f"Its first tokens take {found} as long.",
