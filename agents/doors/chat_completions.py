@@ -21,14 +21,15 @@ from agents.runtime.resolution import Target
 from agents.runtime.response_cache import OFF, cache_key
 from agents.runtime.tool_choice import with_allowed_tools
 from inference.relay.encoding import renamed
-from inference.relay.engine_answers import estimated_tokens, with_usage
-from inference.relay.event_stream import EventStream
+from inference.relay.engine_answers import counts_of, estimated_tokens, with_usage
+from inference.relay.event_stream import END, EventStream
 from inference.relay.exchange import Exchange
 from inference.relay.parameters import ChatRequest, ensure_consistent, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
 from kernel.asgi import ClientWatch
 from tenants.admission.gate import Subject
+from tenants.admission.usage import Usage
 
 NAME = "chat_completions"
 PATH: Path = "/v1/chat/completions"
@@ -161,29 +162,45 @@ async def relay_events(
     )
     meter.streams(stream)
     await exchange.ensure_success(content_type="text/event-stream")
+    block = b""
     while True:
-        block = await exchange.read_block(stream)
+        before, block = block, await exchange.read_block(stream)
         block = renamed(block, exchange.endpoint, request.model)
         if stream.events:
             meter.first_token()
         if stream.finished:
+            if request.wants_usage and stream.usage() is None:
+                end = last_chunk(before + block, request, usage=meter.usage())
+                block = block.removesuffix(END) + end + END
             await sink.end(block)
             await exchange.finish()
             return
         await sink.send(block)
         if meter.cramped and not await meter.make_room():
-            await sink.end(cut_short(block, model=request.model))
+            await sink.end(cut_short(block, request, usage=meter.usage()))
             return
 
 
-def cut_short(block: bytes, *, model: str) -> bytes:
+def cut_short(block: bytes, request: ChatRequest, *, usage: Usage) -> bytes:
     """The end of a stream that was granted no more tokens, in the words of `block`'s chunks."""
+    choice = {"index": 0, "delta": {}, "finish_reason": "length"}
+    end = as_chunk(block, request, choices=[choice])
+    return end + (last_chunk(block, request, usage=usage) if request.wants_usage else b"") + END
+
+
+def last_chunk(block: bytes, request: ChatRequest, *, usage: Usage) -> bytes:
+    """What is billed, where the client has asked for it and the engine has not said it."""
+    return as_chunk(block, request, choices=[], usage=counts_of(usage))
+
+
+def as_chunk(block: bytes, request: ChatRequest, **members: object) -> bytes:
+    """One more chunk of the answer of which `block` is a part."""
     known = CHUNK_ID.search(block)
     chunk = {
         "id": known[1].decode() if known else "",
         "object": "chat.completion.chunk",
         "created": int(time.time()),
-        "model": model,
-        "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}],
+        "model": request.model,
+        **members,
     }
-    return b"data: %b\n\ndata: [DONE]\n\n" % msgspec.json.encode(chunk)
+    return b"data: %b\n\n" % msgspec.json.encode(chunk)

@@ -162,12 +162,16 @@ def with_usage(body: bytes, usage: Usage) -> bytes:
 
     Raises UpstreamBroken.
     """
-    counts = {
+    return msgspec.json.encode({**decoded(body), "usage": counts_of(usage)})
+
+
+def counts_of(usage: Usage) -> dict[str, int]:
+    """As OpenAI's usage object has them."""
+    return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
         "total_tokens": usage.total_tokens,
     }
-    return msgspec.json.encode({**decoded(body), "usage": counts})
 
 
 def decoded(value: bytes | msgspec.Raw) -> Any:

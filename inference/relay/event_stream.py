@@ -10,7 +10,14 @@ import msgspec
 
 from inference.errors import UpstreamBroken
 from inference.relay.chunk_shape import ChunkShape
-from inference.relay.engine_answers import Part, decoded, read_chunk, readable, texts_of
+from inference.relay.engine_answers import (
+    Part,
+    counts_of,
+    decoded,
+    read_chunk,
+    readable,
+    texts_of,
+)
 from inference.relay.usage import UNREADABLE, estimate_tokens, read_usage
 from kernel.errors import PlatformError, UpstreamError
 from tenants.admission.usage import Usage
@@ -266,11 +273,7 @@ class EventStream:
         event = next(each for each in reversed(events_of(self._newest_usage())) if data_of(each))
         chunk = decoded(data_of(event))
         kept = {name: chunk[name] for name in ("id", "object", "created", "model") if name in chunk}
-        counts = chunk.get("usage") or {
-            "prompt_tokens": usage.prompt_tokens,
-            "completion_tokens": usage.completion_tokens,
-            "total_tokens": usage.total_tokens,
-        }
+        counts = chunk.get("usage") or counts_of(usage)
         return b"data: %b\n\n" % msgspec.json.encode({**kept, "choices": [], "usage": counts})
 
     def _newest_usage(self) -> bytes:
