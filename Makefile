@@ -50,7 +50,7 @@ clients: dev ## Make environments with client libraries of others, for tests
 
 test-clients: clients ## Run the tests with client libraries of others
 	@TENANTRY_REQUIRE=clients $(PYTHON) requirements/clients.py \
-		$(VENV)/python -m pytest -m clients tests/with_clients $(PYTEST_ARGS)
+		$(VENV)/python -m pytest -m "clients and not nightly" tests/with_clients $(PYTEST_ARGS)
 
 bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py

@@ -43,7 +43,9 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
     """One item; `body` is what Open Responses writes."""
 
     id = serializers.CharField(source="public_id", read_only=True)
-    run = serializers.SlugRelatedField[Item](slug_field="public_id", read_only=True)
+    run = serializers.SlugRelatedField[Item](
+        slug_field="public_id", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = Item

@@ -23,7 +23,7 @@ SIDE = "The number of a revision, or `draft`."
 class RevisionSerializer(serializers.ModelSerializer[AgentRevision]):
     route = serializers.SlugRelatedField[AgentRevision](slug_field="name", read_only=True)
     published_by = serializers.SlugRelatedField[AgentRevision](
-        slug_field="username", read_only=True
+        slug_field="username", read_only=True, allow_null=True
     )
 
     class Meta:

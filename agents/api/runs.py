@@ -24,8 +24,12 @@ class RunSerializer(serializers.ModelSerializer[Run]):
 
     id = serializers.CharField(source="public_id", read_only=True)
     tenant = serializers.SlugRelatedField[Run](slug_field="slug", read_only=True)
-    conversation = serializers.SlugRelatedField[Run](slug_field="public_id", read_only=True)
-    previous = serializers.SlugRelatedField[Run](slug_field="public_id", read_only=True)
+    conversation = serializers.SlugRelatedField[Run](
+        slug_field="public_id", read_only=True, allow_null=True
+    )
+    previous = serializers.SlugRelatedField[Run](
+        slug_field="public_id", read_only=True, allow_null=True
+    )
     api_key = serializers.IntegerField(source="api_key_id", read_only=True, allow_null=True)
     member = serializers.IntegerField(source="member_id", read_only=True, allow_null=True)
 

@@ -11,7 +11,9 @@ from tenants.api.access import OperatorViewSet
 class AuditSerializer(serializers.ModelSerializer[LogEntry]):
     """One change. Fields that hold secrets are never logged."""
 
-    actor = serializers.SlugRelatedField[LogEntry](slug_field="username", read_only=True)
+    actor = serializers.SlugRelatedField[LogEntry](
+        slug_field="username", read_only=True, allow_null=True
+    )
     action = serializers.CharField(source="get_action_display", read_only=True)
     kind = serializers.CharField(source="content_type.model", read_only=True)
     changes = serializers.SerializerMethodField()

@@ -51,6 +51,14 @@ class ListPages(CursorPagination):
             raise InvalidParameter("Send a number from 1 on.", param=self.page_size_query_param)
         return min(size, self.max_page_size)
 
+    def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
+        """As the document describes them."""
+        parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
+        for each in parameters:
+            if each["name"] == self.page_size_query_param:
+                each["schema"]["minimum"] = 1
+        return parameters
+
     def decode_cursor(self, request: Request) -> Any:
         encoded = request.query_params.get(self.cursor_query_param)
         if encoded is None:

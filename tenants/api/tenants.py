@@ -26,7 +26,7 @@ LONGEST_RETENTION = 36_500
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
-    plan = serializers.SlugRelatedField[Tenant](slug_field="name", read_only=True)
+    plan = serializers.SlugRelatedField[Tenant](slug_field="name", read_only=True, allow_null=True)
 
     class Meta:
         model = Tenant

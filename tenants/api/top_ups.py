@@ -19,7 +19,9 @@ from tenants.models.limit_rules import MOST
 
 class TopUpSerializer(serializers.ModelSerializer[QuotaTopUp]):
     tenant = serializers.SlugRelatedField[QuotaTopUp](slug_field="slug", read_only=True)
-    granted_by = serializers.SlugRelatedField[QuotaTopUp](slug_field="username", read_only=True)
+    granted_by = serializers.SlugRelatedField[QuotaTopUp](
+        slug_field="username", read_only=True, allow_null=True
+    )
 
     class Meta:
         model = QuotaTopUp
