@@ -110,13 +110,18 @@ OURS: dict[type, type] = {
 """redis-py's connections, and what takes their place."""
 
 
+DRIVER = redis.DriverInfo()
+"""What each connection says of itself. redis-py would read its package's files for each one."""
+
+
 class Pool(redis.ConnectionPool):
     """Connections that are closed when their server serves no more."""
 
     def __init__(
         self, connection_class: type = redis.connection.Connection, **options: Any
     ) -> None:
-        super().__init__(OURS.get(connection_class, connection_class), **options)
+        known = {"driver_info": DRIVER, **options}
+        super().__init__(OURS.get(connection_class, connection_class), **known)
 
 
 class AsyncPool(redis.asyncio.ConnectionPool):
@@ -125,7 +130,8 @@ class AsyncPool(redis.asyncio.ConnectionPool):
     def __init__(
         self, connection_class: type = redis.asyncio.connection.Connection, **options: Any
     ) -> None:
-        super().__init__(OURS.get(connection_class, connection_class), **options)
+        known = {"driver_info": DRIVER, **options}
+        super().__init__(OURS.get(connection_class, connection_class), **known)
 
 
 def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> redis.Redis:

@@ -1,5 +1,6 @@
 """Names of time zones that people may choose."""
 
+from functools import cache
 from zoneinfo import available_timezones
 
 NO_PLACES = frozenset({"Factory", "localtime"})
@@ -8,4 +9,10 @@ NO_PLACES = frozenset({"Factory", "localtime"})
 
 def is_time_zone(name: str) -> bool:
     """Whether it is an IANA name that means the same on every machine."""
-    return name not in NO_PLACES and name in available_timezones()
+    return name in time_zones()
+
+
+@cache
+def time_zones() -> frozenset[str]:
+    """Those names. Python reads a thousand files to find them."""
+    return frozenset(available_timezones() - NO_PLACES)
