@@ -25,12 +25,12 @@ from kernel.env_file import read_env_file
 from tests.embedded.watching import wait_until
 
 CHECKOUT = Path(__file__).resolve().parents[2]
-START_SECONDS = 90
+START_SECONDS = 150
 BUDGET = 50
 
 log = logging.getLogger(__name__)
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(240), pytest.mark.xdist_group("stack")]
+pytestmark = [pytest.mark.model, pytest.mark.timeout(480), pytest.mark.xdist_group("stack")]
 
 
 class Stack:
@@ -189,7 +189,7 @@ def run_as_pasted(program: str, *, stack: Stack) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=90,
+        timeout=180,
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
