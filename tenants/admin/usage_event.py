@@ -102,7 +102,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     def charged(self, event: UsageEvent) -> SafeString:
         return as_code(event.charges)
 
-    @display(description="")
+    @display(description="Why")
     def why(self, event: UsageEvent) -> SafeString:
         return format_html(
             '<a class="text-primary-600 dark:text-primary-500" href="{}">Explain</a>',

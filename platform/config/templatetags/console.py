@@ -6,7 +6,9 @@ from typing import Any
 
 from django import template
 from django.contrib import admin
+from django.forms import BoundField
 from django.template import Context
+from django.utils.safestring import SafeString
 
 from config.breadcrumbs import Crumb, Part, describe_path
 from kernel.display import BADGES, currency_words
@@ -37,6 +39,12 @@ def badge(state: str) -> str:
 def breadcrumbs(context: Context, parts: Sequence[Part]) -> list[Crumb]:
     """The path of the page, in the words of the sidebar."""
     return describe_path(parts, path=context["request"].path)
+
+
+@register.filter
+def labelled(field: BoundField) -> SafeString:
+    """The field's input with its label as its accessible name, for where no label stands."""
+    return field.as_widget(attrs={"aria-label": str(field.label)})
 
 
 @register.simple_tag

@@ -106,3 +106,22 @@ document.addEventListener("DOMContentLoaded", () => {
       `${dataset.label}: ${number(raw)} ${unitOf(chart)}`.trim(),
   };
 });
+
+// Gives the boxes that select2 puts in the place of selects the names of those.
+function nameSelects() {
+  document.querySelectorAll("select.select2-hidden-accessible").forEach((select) => {
+    const name = select.getAttribute("aria-label") ?? select.labels[0]?.textContent.replace("*", "").trim();
+    if (!name) return;
+    select.parentElement
+      .querySelectorAll(".select2-selection, .select2-selection__rendered")
+      .forEach((part) => {
+        // Beside the name, a reference to the chosen value would hide the name.
+        part.removeAttribute("aria-labelledby");
+        part.setAttribute("aria-label", `${name}: ${part.textContent.trim() || "nothing chosen"}`);
+      });
+  });
+}
+document.addEventListener("DOMContentLoaded", () => {
+  // Select2 builds them whenever it is ready, and again for each choice.
+  new MutationObserver(nameSelects).observe(document.body, { childList: true, subtree: true });
+});
