@@ -15,6 +15,7 @@ from rest_framework.viewsets import GenericViewSet
 from kernel.errors import InvalidParameter
 from tenants import auditing
 from tenants.api.parser import check_storable
+from tenants.api.visible_fields import require_visible
 from tenants.errors import RoleTooLow
 from tenants.key_bounds import Rank
 from tenants.models import Membership, Tenant, User
@@ -75,6 +76,7 @@ class ApiViewSet(GenericViewSet[M]):
         """
         context = self.get_serializer_context()
         body = serializer(data=self.request.data, context=context, partial=partial)
+        require_visible(body)
         body.is_valid(raise_exception=True)
         told = dict(body.validated_data)
         # Fields of numbers also take texts, such as "NaN".

@@ -36,9 +36,7 @@ class Fields(HTMLParser):
             self.in_label = True
             self.labelled.add(told.get("for") or "")
         elif tag in CONTROLS and told.get("type") not in UNSEEN and not self.in_label:
-            # One is there for password managers only.
-            if "hidden" not in (told.get("class") or "").split():
-                self.fields.append(told)
+            self.fields.append(told)
 
     def handle_endtag(self, tag):
         if tag == "label":
@@ -49,7 +47,9 @@ class Fields(HTMLParser):
         return [
             str(field.get("name"))
             for field in self.fields
-            if not (field.get("aria-label") or field.get("placeholder"))
+            # One is there for password managers only.
+            if "hidden" not in (field.get("class") or "").split()
+            and not (field.get("aria-label") or field.get("placeholder"))
             and field.get("id") not in self.labelled
             and field.get("aria-labelledby") not in self.ids - {""}
         ]
