@@ -3,13 +3,15 @@
 They read the roll-ups by hour; only filters that hours do not know look at the ledger itself.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from operator import itemgetter
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db import connection
 from django.db.models import (
     Case,
     Count,
@@ -43,12 +45,28 @@ from tenants.usage_report import (
     name_of,
     span_of,
     stack_up,
+    subtract,
 )
 
 SUMMED_AT_MOST = 10_000
 """Events of the ledger that one page adds up; more would make it wait."""
 
+MAX_ROLLUPS_SUMMED = 10_000
+"""Rows of hours that a page with a list adds up; the page of usage adds up all."""
+
 SUMS = {name: Sum(name, default=0) for name in UsageSums.__struct_fields__}
+
+NAMES = ", ".join(SUMS)
+# The hours are read once, for the largest groups and for the sums of all.
+RANKED = f"""
+    WITH grouped ("group", {NAMES}) AS MATERIALIZED ({{grouped}})
+    SELECT largest.*, whole.* FROM (
+        SELECT * FROM grouped ORDER BY prompt_tokens + completion_tokens DESC, "group" LIMIT %s
+    ) AS largest, (
+        SELECT {", ".join(f"sum({name})" for name in SUMS)} FROM grouped
+    ) AS whole
+    ORDER BY prompt_tokens + completion_tokens DESC, "group"
+"""  # noqa: S608 - only names of our own columns
 
 COLUMNS = {
     "hour": "hour",
@@ -67,14 +85,20 @@ class UsageTotals:
     failed: int
     prompt_tokens: int
     completion_tokens: int
-    is_partial: bool
+    since: datetime | None = None
+    """The hour from which on everything is summed; None: all of it, or the newest events."""
+    is_partial: bool = False
+    """These are the newest SUMMED_AT_MOST events."""
 
 
 def total_hours(hours: QuerySet[UsageHour]) -> UsageTotals:
-    """The sums of `hours`."""
+    """The sums of `hours`; of more than MAX_ROLLUPS_SUMMED rows those of the newest whole hours."""
+    newest = hours.order_by("-hour").values_list("hour", flat=True)
+    since = newest[MAX_ROLLUPS_SUMMED : MAX_ROLLUPS_SUMMED + 1].first()
+    summed = hours.filter(hour__gte=since) if since else hours
     names = ("requests", "failed", "prompt_tokens", "completion_tokens")
-    sums = hours.order_by().aggregate(**{name: SUMS[name] for name in names})
-    return UsageTotals(**sums, is_partial=False)
+    sums = summed.order_by().aggregate(**{name: SUMS[name] for name in names})
+    return UsageTotals(**sums, since=since)
 
 
 def total_events(events: QuerySet[UsageEvent]) -> UsageTotals:
@@ -131,23 +155,60 @@ def load_usage(question: UsageQuestion, *, now: datetime) -> UsageReport:
 def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageReport:
     """The answer for the tenants in scope, with the days of `zone`. Raises InvalidParameter."""
     span = span_of(question, zone=ZoneInfo(zone), now=now)
-    rows = sum_by(question.group_by, span=span, zone=ZoneInfo(zone))
+    hours = hours_of(span)
+    if question.group_by in {"day", "hour"}:
+        rows, others = sum_times(hours, question.group_by, zone=ZoneInfo(zone)), None
+    else:
+        rows, others = sum_largest(hours, COLUMNS[question.group_by], limit=question.limit)
     labels = label_groups(question.group_by, [row["group"] for row in rows])
     groups = tuple(
-        UsageGroup(label=label, sums=UsageSums(**{name: row[name] for name in SUMS}))
-        for label, row in zip(labels, rows, strict=True)
+        UsageGroup(label=label, sums=sums_of(row)) for label, row in zip(labels, rows, strict=True)
     )
-    return UsageReport(span=span, zone=zone, group_by=question.group_by, groups=groups)
+    return UsageReport(
+        span=span, zone=zone, group_by=question.group_by, groups=groups, others=others
+    )
 
 
-def sum_by(group_by: GroupBy, *, span: Span, zone: ZoneInfo) -> list[dict[str, Any]]:
-    """Sums of the tenants in scope: times in their order, others by tokens, the most first."""
-    hours = UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
-    group = day_of_hour(zone) if group_by == "day" else F(COLUMNS[group_by])
+def hours_of(span: Span) -> QuerySet[UsageHour]:
+    """Those of the tenants in scope, in no order."""
+    return UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
+
+
+def sum_times(
+    hours: QuerySet[UsageHour], group_by: GroupBy, *, zone: ZoneInfo
+) -> list[dict[str, Any]]:
+    """The sums of each day or hour, in their order."""
+    group = day_of_hour(zone) if group_by == "day" else F("hour")
     rows: list[Any] = list(hours.annotate(group=group).values("group").annotate(**SUMS))
-    if group_by in {"day", "hour"}:
-        return sorted(rows, key=itemgetter("group"))
-    return sorted(rows, key=lambda row: (-sum_tokens(row), row["group"]))
+    return sorted(rows, key=itemgetter("group"))
+
+
+def sum_largest(
+    hours: QuerySet[UsageHour], column: str, *, limit: int
+) -> tuple[list[dict[str, Any]], UsageSums | None]:
+    """The sums of the `limit` groups with the most tokens, most first, and of all others together.
+
+    PostgreSQL ranks them: of a hundred thousand keys only those that are named are read.
+    """
+    grouped: Any = hours.annotate(group=F(column)).values("group").annotate(**SUMS)
+    sql, parameters = grouped.query.sql_with_params()
+    with connection.cursor() as cursor:
+        cursor.execute(RANKED.format(grouped=sql), [*parameters, limit + 1])
+        found = list(cursor)
+    rows = [{"group": group, **named_sums(sums[: len(SUMS)])} for group, *sums in found[:limit]]
+    if len(found) <= limit:
+        return rows, None
+    whole = UsageSums(**named_sums(found[0][-len(SUMS) :]))
+    return rows, subtract(whole, add_up(map(sums_of, rows)))
+
+
+def named_sums(sums: Sequence[Decimal]) -> dict[str, int]:
+    """PostgreSQL's sums of whole numbers, in the order of SUMS."""
+    return dict(zip(SUMS, map(int, sums), strict=True))
+
+
+def sums_of(row: dict[str, Any]) -> UsageSums:
+    return UsageSums(**{name: row[name] for name in SUMS})
 
 
 def day_of_hour(zone: ZoneInfo) -> TruncDate:
@@ -172,7 +233,7 @@ def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> Stacked
     PostgreSQL ranks the groups: of a hundred thousand keys only those that are drawn are read.
     """
     span = span_of(question, zone=ZoneInfo(zone), now=now)
-    hours = UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
+    hours = hours_of(span)
     column = COLUMNS[question.group_by]
     largest = largest_groups(hours, column)
     names = [name_of(label) for label in label_groups(question.group_by, largest)]
@@ -182,10 +243,7 @@ def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> Stacked
         rank=Case(*ranks, default=len(largest), output_field=IntegerField()),
     )
     rows: list[Any] = list(ranked.values("day", "rank").annotate(**SUMS))
-    cells = [
-        (row["day"], (*names, OTHERS)[row["rank"]], UsageSums(**{name: row[name] for name in SUMS}))
-        for row in rows
-    ]
+    cells = [(row["day"], (*names, OTHERS)[row["rank"]], sums_of(row)) for row in rows]
     return StackedUsage(
         span=span,
         totals=add_up(sums for _, _, sums in cells),
@@ -198,10 +256,6 @@ def largest_groups(hours: QuerySet[UsageHour], column: str) -> list[Any]:
     tokens = Sum("prompt_tokens") + Sum("completion_tokens")
     grouped = hours.values(column).annotate(tokens=tokens).order_by("-tokens", column)
     return list(grouped.values_list(column, flat=True)[: MOST_NAMES + 1])
-
-
-def sum_tokens(row: dict[str, Any]) -> int:
-    return int(row["prompt_tokens"] + row["completion_tokens"])
 
 
 def label_groups(group_by: GroupBy, values: Iterable[Any]) -> list[dict[str, Any]]:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
-from django.db.models import QuerySet
+from django.db.models import Count, QuerySet
+from django.db.models import Window as Over
 
 from tenants.admission.limits import QuotaRule, RateRule, counter_name
 from tenants.live_state import LiveScope
@@ -121,12 +122,13 @@ def counted_of(
     """The counters of a quota in a window, most used first. Asks inside a tenant scope."""
     owners = Owners(rule, apart=apart)
     stored = stored_counters(rule, window, owners)
-    known = {row.counter: row for row in stored[:LISTED]}
+    first = list(stored.annotate(rows=Over(Count("pk")))[:LISTED])
+    known = {row.counter: row for row in first}
     names = known.keys() | set(live_counters(rule, window, live, owners))
     if owners.only:
         names |= {counter_name(owners.only + owners.rest, rule.unit)}
     rows = [merged(name, window, known.get(name), live, owners) for name in names]
-    left_out = 0 if owners.only else max(0, stored.count() - len(known))
+    left_out = first[0].rows - len(first) if first else 0
     found = most(rows, by=lambda row: row.total)
     return Most(rows=found.rows, more=found.more + left_out)
 

@@ -18,6 +18,8 @@ GroupBy = Literal["day", "hour", "agent", "model", "key", "tenant"]
 GROUPS: tuple[GroupBy, ...] = ("day", "hour", "agent", "model", "key")
 """What one tenant may group its usage by."""
 
+MAX_GROUPS = 1000
+"""Agents, models or keys of one answer; what the others used is one sum."""
 USUAL_DAYS = 30
 MOST_DAYS = 400
 MOST_DAYS_BY_HOUR = 31
@@ -35,6 +37,8 @@ class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
     ends: datetime | date | None = None
     """The first moment, or day, that no longer counts."""
     group_by: GroupBy = "day"
+    limit: int = MAX_GROUPS
+    """How many agents, models or keys are named at most. Days and hours are all there."""
 
 
 class Span(msgspec.Struct, frozen=True, kw_only=True):
@@ -74,10 +78,13 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
     zone: str
     group_by: GroupBy
     groups: tuple[UsageGroup, ...]
+    others: UsageSums | None = None
+    """The sums of all groups that are not named, because there are more than were asked for."""
 
     @property
     def totals(self) -> UsageSums:
-        return add_up(group.sums for group in self.groups)
+        named = (group.sums for group in self.groups)
+        return add_up((*named, self.others or UsageSums()))
 
 
 class QuotaLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -109,7 +116,17 @@ def read_question(*, tenant_id: int, parameters: Mapping[str, str]) -> UsageQues
         begins=read_moment(parameters, "from"),
         ends=read_moment(parameters, "to"),
         group_by=group_by,
+        limit=read_limit(parameters),
     )
+
+
+def read_limit(parameters: Mapping[str, str]) -> int:
+    """How many groups are asked for. Raises InvalidParameter."""
+    text = parameters.get("limit", str(MAX_GROUPS))
+    limit = int(text) if text.isascii() and text.isdecimal() and len(text) < len("10000") else 0
+    if not 1 <= limit <= MAX_GROUPS:
+        raise InvalidParameter(f"limit must be a number from 1 to {MAX_GROUPS}.", param="limit")
+    return limit
 
 
 def read_moment(parameters: Mapping[str, str], name: str) -> datetime | date | None:
@@ -178,6 +195,11 @@ def floor_hour(moment: datetime) -> datetime:
     return moment.replace(minute=0, second=0, microsecond=0)
 
 
+def subtract(whole: UsageSums, part: UsageSums) -> UsageSums:
+    names = UsageSums.__struct_fields__
+    return UsageSums(**{name: getattr(whole, name) - getattr(part, name) for name in names})
+
+
 def add_up(sums: Iterable[UsageSums]) -> UsageSums:
     every = list(sums)
     names = UsageSums.__struct_fields__
@@ -194,6 +216,7 @@ def as_answer(report: UsageReport, *, quotas: Sequence[QuotaLine] = ()) -> dict[
         "group_by": report.group_by,
         "totals": as_facts(report.totals),
         "data": [{**group.label, **as_facts(group.sums)} for group in report.groups],
+        "others": None if report.others is None else as_facts(report.others),
         "quotas": [quota_as_answer(quota) for quota in quotas],
     }
 

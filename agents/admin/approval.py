@@ -11,7 +11,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents import approvals
@@ -21,6 +20,7 @@ from agents.models import Approval
 from agents.models.choices import ApprovalState
 from agents.models.conversation import PENDING_FIRST
 from agents.tasks import MOST_DAYS_TO_DECIDE
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES
 from tenants.models import ApiKey, Membership
@@ -59,7 +59,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     list_select_related = ("tenant", "run")
     search_fields = ("public_id__exact", "run__public_id__exact", "tool__exact")
     search_help_text = "The whole id of an approval or a run, or a tool's name."
-    paginator = InfinitePaginator
+    paginator = UncountedPaginator
     fields = (
         *("public_id", "tenant", "run", "agent", "caller"),
         *("tool", "whole_call", "status", "resolved_by", "reason"),

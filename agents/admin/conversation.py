@@ -7,12 +7,12 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.urls import reverse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 
 from agents.admin.recent_agents import AgentFilter
 from agents.admin.said import shown_items
 from agents.erasure import erase_conversation
 from agents.models import Conversation, Item
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import Question, ReadOnlyAdmin
 
 ERASE = Question(
@@ -29,9 +29,11 @@ class ConversationAdmin(ReadOnlyAdmin):
     list_display = ("public_id", "tenant", "agent", "changes", "created_at", "changed_at")
     list_filter = (("tenant", AutocompleteSelectFilter), AgentFilter)
     list_select_related = ("tenant",)
-    search_fields = ("public_id__startswith", "agent__exact", "tenant__slug__exact")
+    search_fields = ("public_id__startswith", "agent__exact")
+    related_search = {"tenant": ("slug__exact",)}
+    sortable_by = ("changed_at",)
     search_help_text = "The beginning of an id, an agent's or a tenant's whole short name."
-    paginator = InfinitePaginator
+    paginator = UncountedPaginator
     list_fullwidth = True
     fields = ("public_id", "tenant", "agent", "revision", "metadata", "created_at", "changed_at")
     actions_detail = ("erase", "runs")

@@ -9,12 +9,12 @@ from django.template.response import TemplateResponse
 from django.urls import reverse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents.erasure import begin_to_erase_tenant
 from agents.models import ErasureReceipt
 from agents.tasks import finish_erasures
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES
 from tenants.models import Tenant
@@ -57,7 +57,7 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
         *("public_id", "status", "kind", "target", "tenant_name", "gone", "requested_by"),
         *("erased_at", "finished_at"),
     )
-    paginator = InfinitePaginator
+    paginator = UncountedPaginator
     list_fullwidth = True
     actions_list = ("erase_tenant",)
     when_empty = "Nothing was erased yet. Receipts hold counts, and nothing of what was said."

@@ -12,7 +12,6 @@ from django.urls import reverse
 from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 
 from agents.admin.conversation import as_key
 from agents.admin.recent_agents import AgentFilter
@@ -20,6 +19,7 @@ from agents.admin.said import items_of_run
 from agents.models import Approval, Run
 from agents.models.choices import TERMINAL, ApprovalState, RunState
 from agents.run_control import cancel_run
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import Question, ReadOnlyAdmin
 from kernel.display import BADGES, separated
 
@@ -40,9 +40,10 @@ class RunAdmin(ReadOnlyAdmin):
     )
     list_filter = ("state", ("tenant", AutocompleteSelectFilter), AgentFilter)
     list_select_related = ("tenant",)
-    search_fields = ("public_id__startswith", "conversation__public_id__exact")
+    search_fields = ("public_id__startswith",)
+    related_search = {"conversation": ("public_id__exact",)}
     search_help_text = "The beginning of a run's id, or the whole id of a conversation."
-    paginator = InfinitePaginator
+    paginator = UncountedPaginator
     # As they were made, which is the order of their ids; times have no index over all tenants.
     ordering = ("-pk",)
     sortable_by = ()

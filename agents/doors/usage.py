@@ -7,7 +7,7 @@ from kernel.asgi import Scope
 from kernel.errors import InvalidParameter
 from tenants.usage_report import as_answer, read_question
 
-PARAMETERS = ("from", "to", "group_by")
+PARAMETERS = ("from", "to", "group_by", "limit")
 
 
 async def show_usage(call: Call) -> None:

@@ -27,7 +27,15 @@ class Conversation(TenantOwned):
 
     class Meta:
         ordering = ("-changed_at",)
-        indexes = (models.Index(fields=("tenant", "-changed_at"), name="conversation_recent"),)
+        indexes = (
+            models.Index(fields=("tenant", "-changed_at"), name="conversation_recent"),
+            models.Index(fields=("-changed_at", "-id"), name="conversation_by_change"),
+            models.Index(
+                fields=("agent", "-changed_at"),
+                condition=~Q(agent=""),
+                name="conversation_by_agent",
+            ),
+        )
 
     def __str__(self) -> str:
         return self.public_id
@@ -85,6 +93,12 @@ class Run(TenantOwned):
         indexes = (
             models.Index(fields=("tenant", "-created_at"), name="run_recent"),
             models.Index(fields=("lease_until",), name="run_leases", condition=Q(state__in=ACTIVE)),
+            models.Index(fields=("agent", "-id"), condition=~Q(agent=""), name="run_by_agent"),
+            models.Index(
+                fields=("state", "-id"),
+                condition=~Q(state=RunState.COMPLETED),
+                name="run_not_completed",
+            ),
             models.Index(
                 fields=("id",),
                 name="run_waiting",

@@ -16,7 +16,9 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from unfold.admin import ModelAdmin
 
+from kernel.bounded_lists import BoundedChangeList, BoundedPaginator
 from kernel.errors import PlatformError
+from kernel.related_search import RelatedSearch, narrow_by_terms
 from kernel.visible_text import validate_visible
 
 REFUSAL = "_refusal"
@@ -64,6 +66,7 @@ class ConsoleAdmin(ModelAdmin):
     """A page that stores through services and tells what they refuse as an error of the form."""
 
     list_per_page = 50
+    paginator = BoundedPaginator
     show_full_result_count = False
     list_filter_submit = True
     when_empty = "Nothing is here yet."
@@ -73,6 +76,8 @@ class ConsoleAdmin(ModelAdmin):
     """Of the list, if it is not called as its rows."""
     questions: Mapping[str, Question] = {}
     """By the name of an action of one row: its button is shown where the question applies."""
+    related_search: RelatedSearch = {}
+    """What a search also looks for in other tables. Then `search_fields` are whole lookups."""
     goes_along: frozenset[str] = frozenset()
     """What may be deleted together with a row, though it cannot be deleted by itself."""
 
@@ -140,6 +145,16 @@ class ConsoleAdmin(ModelAdmin):
             return HttpResponseRedirect(self.address_of(row))
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_changelist"
         return HttpResponseRedirect(reverse(name))
+
+    def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
+        """As Django's; references are looked up first, so that rows are found by indexes."""
+        if not self.related_search:
+            return super().get_search_results(request, queryset, search_term)
+        own, related = self.search_fields, self.related_search
+        return narrow_by_terms(queryset, search_term, own=own, related=related), False
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[BoundedChangeList]:
+        return BoundedChangeList
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """As Django's; what a filter is set to stays when another one is applied."""

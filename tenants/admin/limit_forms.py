@@ -1,10 +1,12 @@
 """The forms of rate limits and quotas, in a plan and of one tenant."""
 
+from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib.postgres.forms import SimpleArrayField
 from django.core.exceptions import NON_FIELD_ERRORS
+from django.utils.functional import cached_property
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tenants.amounts import read_amount, typed_amount
@@ -41,9 +43,8 @@ class RouteField(forms.ChoiceField):
         "invalid_choice": "There is no route “%(value)s”. Choose one that exists, or all routes."
     }
 
-    def offer(self, stored: str) -> None:
-        """Read the choices now: routes come and go."""
-        names = route_names()
+    def offer(self, stored: str, *, names: Sequence[str]) -> None:
+        """Offer these routes, and the one that is stored: routes come and go."""
         gone = [] if not stored or stored in names else [(stored, f"{stored} (deleted)")]
         self.choices = [("", "All routes together"), *[(name, name) for name in names], *gone]
 
@@ -55,9 +56,10 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
     says_at = "requests_per_minute"
     """The field at which a sentence about the whole rule is shown."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, routes: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["route"].offer(self.instance.route)  # type: ignore[attr-defined]
+        names = route_names() if routes is None else routes
+        self.fields["route"].offer(self.instance.route, names=names)  # type: ignore[attr-defined]
 
     def full_clean(self) -> None:
         """As Django's. In a plan the theme would swallow what is said about no field."""
@@ -126,6 +128,14 @@ class QuotaRuleForm(RuleForm):
 
 class OnceFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     """The rules of a plan: says in a sentence when two of them are for the same requests."""
+
+    @cached_property
+    def routes(self) -> list[str]:
+        return route_names()
+
+    def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
+        """As Django's, with the routes, which are asked for once and not for each rule."""
+        return {**super().get_form_kwargs(index), "routes": self.routes}
 
     def get_unique_error_message(self, unique_check: Any) -> str:
         return (

@@ -7,8 +7,8 @@ from django.contrib import admin
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import ReadOnlyAdmin
 from kernel.display import BADGES
 from tenants.limit_words import counter_words, number_words, slot_words, window_words
@@ -23,7 +23,7 @@ class HistoryAdmin(ReadOnlyAdmin):
     list_select_related: Any = ("tenant",)
     search_fields: Any = ("tenant__slug", "tenant__name")
     # Counting millions of rows to number pages is a price that nobody wants to pay.
-    paginator = InfinitePaginator
+    paginator = UncountedPaginator
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
         """As Django's; the rows of the page know what people call their keys and members."""

@@ -11,8 +11,8 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.paginator import InfinitePaginator
 
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import ReadOnlyAdmin
 from kernel.display import BADGES, currency_words, separated
 from tenants.admin.recent_values import DoorFilter, RouteFilter
@@ -24,6 +24,12 @@ from tenants.reports import SUMMED_AT_MOST, total_events, total_hours
 def explain_address(event: UsageEvent) -> str:
     """Where it is explained why the request went where it went."""
     return f"{reverse('admin:explain')}?{urlencode({'id': event.request_id})}"
+
+
+def usage_address(tenant_id: str) -> str:
+    """The page that adds up the usage of a tenant, or of all."""
+    place = reverse("admin:tenants_usagehour_changelist")
+    return f"{place}?{urlencode({'tenant': tenant_id})}" if tenant_id else place
 
 
 def as_code(value: Any) -> SafeString:
@@ -46,7 +52,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     search_fields = ("request_id__exact", "client_request_id__exact")
     search_help_text = "A whole request id, ours or the client's."
     # Counting millions of rows to number pages is a price that nobody wants to pay.
-    paginator = InfinitePaginator
+    paginator = UncountedPaginator
     list_before_template = "tenants/usage_totals.html"
     list_fullwidth = True
     # Sorting millions of rows by what has no index reads all of them.
@@ -121,4 +127,5 @@ class UsageEventAdmin(ReadOnlyAdmin):
             events = changes["cl"].queryset
             changes["totals"] = total_events(events) if hours is None else total_hours(hours)
             changes["summed_at_most"] = separated(SUMMED_AT_MOST)
+            changes["usage_address"] = usage_address(request.GET.get("tenant__id__exact", ""))
         return response

@@ -11,12 +11,8 @@ from unfold.contrib.filters.admin import RangeDateFilter
 
 from tenants.models import UsageHour
 
-HOUR_LOOKUPS = {
-    "tenant__id__exact": "tenant_id",
-    "api_key__id__exact": "api_key_id",
-    "route": "route",
-    "door": "door",
-}
+HOUR_LOOKUPS = {"tenant__id__exact": "tenant_id"}
+"""Filters by which hours have an index. Of other ones the newest events are summed instead."""
 NO_FILTERS = {"p", "o", "started_at_from", "started_at_to"}
 """Parameters of the page that leave hours as they are, or that `days_between` reads."""
 

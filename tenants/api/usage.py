@@ -18,7 +18,7 @@ from tenants.api.pages import ListPages
 from tenants.models import UsageEvent
 from tenants.reports import report_usage
 from tenants.request_search import find_event
-from tenants.usage_report import GROUPS, as_answer, read_question
+from tenants.usage_report import GROUPS, MAX_GROUPS, as_answer, read_question
 
 LARGEST_ID = 2**63 - 1
 
@@ -84,6 +84,12 @@ SUMMARY = (
     OpenApiParameter("from", str, description="A date or time; by default 30 days ago."),
     OpenApiParameter("to", str, description="The first day or moment that no longer counts."),
     OpenApiParameter("group_by", str, enum=GROUPS, description="By default by day."),
+    OpenApiParameter(
+        "limit",
+        int,
+        description=f"How many agents, models or keys are named, those with the most tokens; "
+        f"{MAX_GROUPS} by default and at most. `others` are the sums of the rest, or null.",
+    ),
 )
 
 

@@ -146,6 +146,7 @@ class ApiKey(TenantOwned):
             models.Index(
                 fields=("name",), opclasses=("varchar_pattern_ops",), name="apikey_by_name"
             ),
+            models.Index(fields=("-created_at", "-id"), name="apikey_by_time"),
             models.Index(fields=("lineage",), condition=~Q(lineage=None), name="apikey_by_lineage"),
         )
 

@@ -12,6 +12,14 @@ from tenants.windows import Window
 class QuotaUsage(CountedOwned):
     """One counter in one window. Written only together with the ledger's rows or a top-up."""
 
+    # What is unique begins with it.
+    tenant = models.ForeignKey(
+        "tenants.Tenant",
+        on_delete=models.DO_NOTHING,
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+    )
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40, help_text="Start and end in seconds since 1970.")
     ends_at = models.DateTimeField()
@@ -28,8 +36,9 @@ class QuotaUsage(CountedOwned):
     class Meta:
         ordering = ("counter", "window")
         constraints = (
+            # The window before the counter: pages ask for all counters of one window.
             models.UniqueConstraint(
-                fields=("tenant", "counter", "window"), name="quota_usage_once"
+                fields=("tenant", "window", "counter"), name="quota_usage_of_window_once"
             ),
         )
         indexes = (models.Index(fields=("ends_at",), name="quota_usage_by_end"),)

@@ -9,8 +9,8 @@ from django.utils.safestring import SafeString
 from knox.models import get_token_model
 from unfold.contrib.filters.admin import RangeDateTimeFilter
 from unfold.decorators import display
-from unfold.paginator import InfinitePaginator
 
+from kernel.bounded_lists import UncountedPaginator
 from kernel.console import ReadOnlyAdmin
 
 # Theirs are not themed, and list the digests of operators' tokens.
@@ -31,8 +31,10 @@ class AuditAdmin(ReadOnlyAdmin):
     list_filter = ("action", "content_type", ("timestamp", RangeDateTimeFilter))
     sortable_by = ("moment",)
     list_select_related = ("actor", "content_type")
-    search_fields = ("object_repr", "actor__username", "object_pk")
-    paginator = InfinitePaginator
+    search_fields = ("object_repr__istartswith", "object_pk__exact")
+    related_search = {"actor": ("username__exact",)}
+    search_help_text = "The beginning of a name, a whole user name, or a number."
+    paginator = UncountedPaginator
     fields = (
         *("timestamp", "person", "verb", "kind", "object_repr", "object_pk"),
         *("remote_addr", "difference"),
