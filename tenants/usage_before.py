@@ -5,15 +5,16 @@ from a quota of requests; where a window begins within an hour of UTC, that whol
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from typing import Any
 
 from django.db import connection, transaction
 from django.db.models import F, QuerySet, Sum
 
 from tenants.admission.limits import CounterState, QuotaRule, counter_name
-from tenants.ledger.counting import CounterKey
+from tenants.ledger.counting import CounterKey, as_json
 from tenants.models import ApiKey, UsageHour
 from tenants.usage_report import floor_hour
 from tenants.windows import Window
@@ -30,10 +31,14 @@ OWNERS = {"key": "api_key_id", "member": "member_id"}
 INSERT = """
     INSERT INTO tenants_quotausage AS counted
         (tenant_id, counter, "window", ends_at, used, carried, granted, version)
-    VALUES (%s, %s, %s, %s, %s, %s, 0, 1)
+    SELECT tenant_id, counter, "window", to_timestamp(split_part("window", '-', 2)::bigint),
+        amount, amount, 0, 1
+    FROM jsonb_to_recordset(%s)
+        AS used_before (tenant_id bigint, counter text, "window" text, amount bigint)
     ON CONFLICT (tenant_id, counter, "window") DO
 """
-NEW_ONES = INSERT + "NOTHING RETURNING used, granted, version"
+RETURNING = ' RETURNING tenant_id, counter, "window", used, granted, version'
+NEW_ONES = INSERT + "NOTHING" + RETURNING
 ALL = (
     INSERT
     + """
@@ -41,8 +46,8 @@ ALL = (
         carried = counted.carried + EXCLUDED.used - counted.used,
         version = counted.version + 1
     WHERE counted.used < EXCLUDED.used
-    RETURNING used, granted, version
 """
+    + RETURNING
 )
 
 
@@ -64,24 +69,27 @@ def carry(
     from tenants.counters import push_counters
 
     used = {
-        CounterKey(tenant_id, counter, window.id): (amount, window.end)
+        CounterKey(tenant_id, counter, window.id): amount
         for rule, window in quotas.items()
         for counter, amount in used_before(rule, window, now=now).items()
         if amount > 0
     }
-    states = []
+    if not used:
+        return
+    # Sorted, as all who lock several counters lock them.
+    rows = [{**key._asdict(), "amount": used[key]} for key in sorted(used)]
     with connection.cursor() as cursor:
-        for key in sorted(used):
-            amount, end = used[key]
-            cursor.execute(statement, [*key, end, amount, amount])
-            for total, granted, version in cursor.fetchall():
-                states.append(as_state(key, total, granted, version))
+        cursor.execute(statement, [as_json(rows)])
+        states = [
+            CounterState(**dict(zip(CounterState.__struct_fields__, row, strict=True)))
+            for row in cursor
+        ]
     if states:
         transaction.on_commit(partial(push_counters, states))
 
 
-def as_state(key: CounterKey, used: int, granted: int, version: int) -> CounterState:
-    return CounterState(**key._asdict(), used=used, granted=granted, version=version)
+def as_state(row: Sequence[Any]) -> CounterState:
+    return CounterState(**dict(zip(CounterState.__struct_fields__, row, strict=True)))
 
 
 def used_before(rule: QuotaRule, window: Window, *, now: datetime) -> dict[str, int]:
