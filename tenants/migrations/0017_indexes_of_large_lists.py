@@ -43,7 +43,7 @@ class Migration(migrations.Migration):
     # CREATE INDEX CONCURRENTLY cannot run inside a transaction.
     atomic = False
 
-    dependencies = [("tenants", "0015_keys_and_counters")]
+    dependencies = [("tenants", "0016_names_of_the_console")]
 
     operations = [
         AddIndexConcurrently(

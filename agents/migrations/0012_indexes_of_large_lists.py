@@ -8,7 +8,7 @@ class Migration(migrations.Migration):
     # CREATE INDEX CONCURRENTLY cannot run inside a transaction.
     atomic = False
 
-    dependencies = [("agents", "0010_reasoning_tokens")]
+    dependencies = [("agents", "0011_names_of_the_console")]
 
     operations = [
         AddIndexConcurrently(
