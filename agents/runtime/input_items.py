@@ -129,7 +129,15 @@ def read_message(given: Json, place: str) -> Json:
 
 
 def read_call(given: Json, _: str) -> Json:
-    return only(given, "type", "call_id", "name", "arguments")
+    return with_arguments(only(given, "type", "call_id", "name", "arguments"))
+
+
+def with_arguments(call: Json) -> Json:
+    """A call whose arguments are a text: some send none, or what the text says."""
+    arguments = call.get("arguments", {})
+    if isinstance(arguments, dict):
+        return {**call, "arguments": msgspec.json.encode(arguments).decode()}
+    return call
 
 
 def read_output(given: Json, place: str) -> Json:
@@ -152,7 +160,7 @@ def read_mcp_call(given: Json, _: str) -> Json:
     error = given.get("error")
     if error is not None:
         full |= {"error": error_text(error), "status": "failed"}
-    return {**full, "server_label": given.get("server_label", "")}
+    return {**with_arguments(full), "server_label": given.get("server_label", "")}
 
 
 def error_text(error: Any) -> str:

@@ -69,13 +69,12 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
     longest = request.max_completion_tokens or request.max_tokens
     wants_new_name = endpoint.limit_name == "max_completion_tokens"
     asked = msgspec.structs.replace(
-        in_words_of(engine, request),
+        without_empty_members(in_words_of(engine, request)),
         model=endpoint.model,
         messages=readable_by_models(request.messages),
         stream_options=options,
         max_tokens=None if wants_new_name else longest,
         max_completion_tokens=longest if wants_new_name else None,
-        response_format=present_format(request.response_format),
         **NOTES,
     )
     body = msgspec.json.encode(asked)
@@ -85,12 +84,23 @@ def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> byt
     return body
 
 
-def present_format(given: dict[str, Any] | None) -> dict[str, Any] | None:
+def without_empty_members(request: ChatRequest) -> ChatRequest:
+    """`request` without a list of tools that has none, which OpenAI's engines refuse, and with it
+    without a choice that allows to call nothing; and without null members of the format.
+    """
+    if request.response_format is not None:
+        form = present_format(request.response_format)
+        request = msgspec.structs.replace(request, response_format=form)
+    if request.tools == []:
+        choice = None if request.tool_choice in ("auto", "none") else request.tool_choice
+        request = msgspec.structs.replace(request, tools=None, tool_choice=choice)
+    return request
+
+
+def present_format(given: dict[str, Any]) -> dict[str, Any]:
     """The format of an answer without members that are null, which are absent everywhere; a null
     inside the schema itself is a value.
     """
-    if given is None:
-        return None
     schema = given.get("json_schema")
     if isinstance(schema, dict):
         given = {**given, "json_schema": present(schema)}
@@ -121,11 +131,13 @@ def in_words_of(engine: str, request: ChatRequest) -> ChatRequest:
 
 
 def readable_by_models(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The history without members that no template knows. A message that only refuses has its words
-    as text.
+    """The history without members that no template knows, and without empty lists of calls, which
+    some engines answer and others refuse. A message that only refuses has its words as text.
     """
     return [
-        readable_message(message) if message.refusal or message.audio else message
+        readable_message(message)
+        if message.refusal or message.audio or message.tool_calls == []
+        else message
         for message in messages
     ]
 
@@ -134,7 +146,10 @@ def readable_message(message: ChatMessage) -> ChatMessage:
     content, refusal = message.content, message.refusal
     if refusal and not content:
         content, refusal = refusal, None
-    return msgspec.structs.replace(message, content=content, refusal=refusal, audio=None)
+    calls = message.tool_calls or None
+    return msgspec.structs.replace(
+        message, content=content, refusal=refusal, audio=None, tool_calls=calls
+    )
 
 
 def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint, *, engine: str) -> bytes:

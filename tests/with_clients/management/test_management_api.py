@@ -22,9 +22,9 @@ UNSTATED = "positive_data_acceptance"
 
 @pytest.fixture
 def schemathesis():
-    python = os.environ.get("TENANTRY_CLIENTS_PYTHON", "")
-    program = Path(python).with_name("schemathesis")
-    if not (python and shutil.which(program)):
+    python = os.environ.get("TENANTRY_CLIENTS_PYTHON")
+    program = Path(python).with_name("schemathesis") if python else Path("schemathesis")
+    if not shutil.which(program):
         missing("clients", "schemathesis is not there. `make test-clients` installs it.")
     return program
 
