@@ -75,5 +75,8 @@ class BoundedChangeList(ChangeList):  # type: ignore[misc]
         super().get_results(request)
         if isinstance(self.paginator, BoundedPaginator) and not self.multi_page:
             self.result_list = self.paginator.first_rows
+        if isinstance(self.paginator, UncountedPaginator):
+            # The theme shows a count that differs from that of all rows; here there is none.
+            self.full_result_count = self.result_count
         self.is_last_page_allowed = self.page_num * self.list_per_page >= MAX_ROWS_PAGED
         self.max_rows_paged = MAX_ROWS_PAGED

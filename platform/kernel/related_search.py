@@ -20,13 +20,22 @@ RelatedSearch = Mapping[str, Sequence[str]]
 def narrow_by_terms(
     rows: QuerySet[Any], text: str, *, own: Sequence[str], related: RelatedSearch
 ) -> QuerySet[Any]:
-    """The rows that match every term of `text`, by a lookup of `own` or through a reference."""
-    for term in split_terms(text):
-        matches = any_of(own, term)
-        for name, lookups in related.items():
-            matches |= references_to(rows.model, name, any_of(lookups, term))
-        rows = rows.filter(matches)
-    return rows
+    """The rows that match `text` or every term of it, by a lookup of `own` or through a reference.
+
+    As a whole too, because names have blanks and are looked for by their beginning.
+    """
+    terms = split_terms(text)
+    matches = Q.create([match_of(rows.model, term, own=own, related=related) for term in terms])
+    if len(terms) > 1:
+        matches |= match_of(rows.model, text.strip(), own=own, related=related)
+    return rows.filter(matches)
+
+
+def match_of(model: type[Model], term: str, *, own: Sequence[str], related: RelatedSearch) -> Q:
+    matches = any_of(own, term)
+    for name, lookups in related.items():
+        matches |= references_to(model, name, any_of(lookups, term))
+    return matches
 
 
 def split_terms(text: str) -> list[str]:

@@ -6,6 +6,7 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
+from kernel import bounded_lists
 from kernel.console import ConsoleAdmin
 from tenants import services
 from tests.fixtures.console import make_event
@@ -68,6 +69,36 @@ def test_keys_are_found_by_the_name_of_their_tenant(console, db):
     services.issue_key(tenant=tenant, name="laptop")
     text = console.get(reverse("admin:tenants_apikey_changelist") + "?q=上海").content.decode()
     assert "laptop" in text
+
+
+def test_the_audit_log_finds_a_name_with_blanks_by_its_beginning(console, db):
+    services.create_tenant(slug="north", name="North Sea Shipping")
+    services.create_tenant(slug="south", name="South Sea Shipping")
+    found = console.get(reverse("admin:auditlog_logentry_changelist") + "?q=north sea")
+    names = {entry.object_repr for entry in found.context["cl"].result_list}
+    assert names == {"North Sea Shipping"}
+
+
+def test_a_list_that_counts_nothing_names_no_count(console, acme):
+    make_event(acme)
+    text = console.get(reverse("admin:tenants_usageevent_changelist")).content.decode()
+    assert "Show all" not in text
+
+
+def test_a_list_is_not_sorted_by_what_it_does_not_offer(console, acme):
+    answer = console.get(reverse("admin:tenants_usageevent_changelist") + "?o=-10")
+    assert "duration_ms" not in str(answer.context["cl"].queryset.query.order_by)
+
+
+def test_pages_end_where_the_list_says(console, acme, monkeypatch):
+    monkeypatch.setattr(bounded_lists, "MAX_ROWS_PAGED", 50)
+    for number in range(60):
+        services.issue_key(tenant=acme, name=f"key {number}")
+    answer = console.get(reverse("admin:tenants_apikey_changelist") + "?p=7")
+    text = answer.content.decode()
+    assert answer.context["cl"].page_num == 1
+    assert "more than 50 API keys" in " ".join(text.split())
+    assert "Pages end after 50 rows" in text
 
 
 def test_an_address_that_does_not_exist_leads_back(client, settings, db):
