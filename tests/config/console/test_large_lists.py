@@ -46,6 +46,8 @@ def problem_of(console, address: str) -> str:
 def test_no_page_reads_a_table_that_grows_with_every_request(console):
     call_command("seed_scale", verbosity=0, **SIZES)
     named = facts()
+    # Who asks for limits first opens the windows of the quotas; gateways have done so before.
+    console.get(PAGES["limits"].format(**named))
     found = {
         name: problem_of(console, address.format(**named))
         for name, address in PAGES_OF_SIZE.items()
