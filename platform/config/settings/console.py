@@ -225,7 +225,6 @@ SPECTACULAR_SETTINGS = {
         "UsageStatus": "tenants.models.UsageEvent.Status",
         "KeyStatus": ("active", "blocked", "expired"),
     },
-    "ENFORCE_NON_BLANK_FIELDS": True,
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
         "config.api_document.describe_failures",
