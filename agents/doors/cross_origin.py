@@ -5,6 +5,7 @@ cookie, so no answer allows credentials.
 """
 
 import re
+from collections.abc import Awaitable
 from urllib.parse import urlsplit
 
 from agents.doors.gateway import Gateway
@@ -35,16 +36,15 @@ class CrossOrigin:
         self._application = application
         self._gateway = gateway
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """Not a coroutine of its own, which each wait of every request would pass through."""
         origin = header(scope, b"origin")
         if origin is None or not is_allowed_origin(self._gateway, origin.decode("latin-1")):
-            await self._application(scope, receive, send)
-            return
+            return self._application(scope, receive, send)
         is_preflight = header(scope, b"access-control-request-method") is not None
         if scope["method"] == "OPTIONS" and is_preflight:
-            await respond(send, 204, b"", headers=preflight_headers(scope, origin))
-            return
-        await self._application(scope, receive, readable_by(origin, send))
+            return respond(send, 204, b"", headers=preflight_headers(scope, origin))
+        return self._application(scope, receive, readable_by(origin, send))
 
 
 def preflight_headers(scope: Scope, origin: bytes) -> Headers:

@@ -26,6 +26,8 @@ class LimitNames:
     def learn(self, endpoint: Endpoint, exchange: Exchange) -> bool:
         """Whether the engine has just refused the old name and is to be asked by the new one."""
         refusal = exchange.refusal
+        if not refusal:
+            return False
         was_asked_by_new = endpoint.limit_name == NEW.decode()
         if OLD not in refusal or NEW not in refusal or was_asked_by_new:
             return False

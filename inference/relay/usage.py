@@ -71,8 +71,9 @@ def usage_of_timings(timings: dict[str, Any]) -> Usage | None:
 
 def usage_of(usage: dict[str, Any]) -> Usage | None:
     """OpenAI's usage object, of chat or of responses; None if its numbers cannot be meant."""
-    prompt = token_count(first_of(usage, "prompt_tokens", "input_tokens"))
-    completion = token_count(first_of(usage, "completion_tokens", "output_tokens", default=0))
+    get = usage.get
+    prompt = token_count(get("prompt_tokens", get("input_tokens")))
+    completion = token_count(get("completion_tokens", get("output_tokens", 0)))
     if completion is None:
         return None
     if prompt is None:
@@ -90,22 +91,19 @@ def usage_of(usage: dict[str, Any]) -> Usage | None:
     )
 
 
-def first_of(usage: dict[str, Any], *names: str, default: object = None) -> object:
-    """The value of the first of these members that is there."""
-    return next((usage[name] for name in names if name in usage), default)
-
-
 def cached_tokens(usage: dict[str, Any]) -> int:
     """Prompt tokens that the engine still had: OpenAI's details, Moonshot's, DeepSeek's."""
-    details = first_of(usage, "prompt_tokens_details", "input_tokens_details")
+    get = usage.get
+    details = get("prompt_tokens_details", get("input_tokens_details"))
     if isinstance(details, dict):
         return token_count(details.get("cached_tokens")) or 0
-    return token_count(first_of(usage, "cached_tokens", "prompt_cache_hit_tokens")) or 0
+    return token_count(get("cached_tokens", get("prompt_cache_hit_tokens"))) or 0
 
 
 def reasoning_tokens(usage: dict[str, Any]) -> int:
     """Completion tokens that the model thought with: OpenAI's details, or beside the others."""
-    details = first_of(usage, "completion_tokens_details", "output_tokens_details")
+    get = usage.get
+    details = get("completion_tokens_details", get("output_tokens_details"))
     found = details if isinstance(details, dict) else usage
     return token_count(found.get("reasoning_tokens")) or 0
 

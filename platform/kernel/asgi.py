@@ -28,8 +28,13 @@ class ClientLeft(Exception):
 
 def header(scope: Scope, name: bytes) -> bytes | None:
     """The value of a header; None if it is absent or, to be safe, sent more than once."""
-    found = [value for key, value in scope["headers"] if key == name]
-    return found[0] if len(found) == 1 else None
+    found = None
+    for key, value in scope["headers"]:
+        if key == name:
+            if found is not None:
+                return None
+            found = value
+    return found
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:

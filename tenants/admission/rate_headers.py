@@ -94,7 +94,7 @@ def warning_headers(quotas: Sequence[QuotaStanding]) -> Headers:
     return [
         (b"x-quota-warning", warning(quota).encode())
         for quota in quotas
-        if is_soft(quota) and quota.used + quota.held > quota.limit
+        if quota.used + quota.held > quota.limit and is_soft(quota)
     ]
 
 
