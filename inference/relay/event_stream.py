@@ -87,8 +87,9 @@ class EventStream:
     @property
     def progress(self) -> int:
         """Grows with every part of an answer. Comments and pings are none."""
-        is_comment = bool(self._rest) and self._rest[0].startswith(b":")
-        return self.events + (0 if is_comment else self._rest_bytes)
+        if not self._rest or self._rest[0].startswith(b":"):
+            return self.events
+        return self.events + self._rest_bytes
 
     def feed(self, data: bytes) -> bytes:
         """The complete events up to here.

@@ -224,8 +224,9 @@ class Exchange:
                     raise
                 data = b""  # every choice was finished: nothing of the answer is missing
             block = stream.feed(data) if data else stream.close()
-            if stream.progress != self._progress:
-                self._progress = stream.progress
+            progress = stream.progress
+            if progress != self._progress:
+                self._progress = progress
                 self._note_progress()
                 if stream.is_complete:
                     self._patience = min(self._patience, AFTER_FINISH_TIMEOUT_SECONDS)
