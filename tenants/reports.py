@@ -155,7 +155,7 @@ def load_usage(question: UsageQuestion, *, now: datetime) -> UsageReport:
 def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageReport:
     """The answer for the tenants in scope, with the days of `zone`. Raises InvalidParameter."""
     span = span_of(question, zone=ZoneInfo(zone), now=now)
-    hours = hours_of(span)
+    hours = hours_in(span)
     if question.group_by in {"day", "hour"}:
         rows, others = sum_times(hours, question.group_by, zone=ZoneInfo(zone)), None
     else:
@@ -169,8 +169,8 @@ def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageR
     )
 
 
-def hours_of(span: Span) -> QuerySet[UsageHour]:
-    """Those of the tenants in scope, in no order."""
+def hours_in(span: Span) -> QuerySet[UsageHour]:
+    """The hours of the tenants in scope, in no order."""
     return UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
 
 
@@ -233,7 +233,7 @@ def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> Stacked
     PostgreSQL ranks the groups: of a hundred thousand keys only those that are drawn are read.
     """
     span = span_of(question, zone=ZoneInfo(zone), now=now)
-    hours = hours_of(span)
+    hours = hours_in(span)
     column = COLUMNS[question.group_by]
     largest = largest_groups(hours, column)
     names = [name_of(label) for label in label_groups(question.group_by, largest)]

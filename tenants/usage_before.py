@@ -80,10 +80,7 @@ def carry(
     rows = [{**key._asdict(), "amount": used[key]} for key in sorted(used)]
     with connection.cursor() as cursor:
         cursor.execute(statement, [as_json(rows)])
-        states = [
-            CounterState(**dict(zip(CounterState.__struct_fields__, row, strict=True)))
-            for row in cursor
-        ]
+        states = [as_state(row) for row in cursor]
     if states:
         transaction.on_commit(partial(push_counters, states))
 

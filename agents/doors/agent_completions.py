@@ -19,15 +19,15 @@ from kernel.errors import InvalidParameter
 from tenants.admission.principal import Principal
 
 DONE = b"data: [DONE]\n\n"
-LOG_PROBABILITIES = ("logprobs", "top_logprobs", "logprob_token_ids")
-OTHERS = ("return_token_ids", "return_tokens_as_token_ids", "echo")
-"""What else engines would add to an answer, and the chunks of a run have no place for."""
+NOT_ANSWERED = (
+    *("logprobs", "top_logprobs", "logprob_token_ids"),
+    *("return_token_ids", "return_tokens_as_token_ids", "echo"),
+)
+"""What engines would add to an answer, and the chunks of a run have no place for."""
 
 
 class Answered(RunCall, Protocol):
     """The call that is answered, as far as it is known here."""
-
-    request_id: str
 
     async def respond_json(self, value: object) -> None:
         """Answer with a body."""
@@ -64,12 +64,12 @@ def ensure_one_answer(request: ChatRequest) -> None:
     """Raises InvalidParameter for what a run with tools cannot give."""
     if (request.n or 1) > 1:
         raise InvalidParameter("An agent with tools gives one answer. Leave `n` out.", param="n")
-    unanswered = [name for name in (*LOG_PROBABILITIES, *OTHERS) if getattr(request, name)]
-    if request.prompt_logprobs is not None:
-        unanswered.append("prompt_logprobs")  # 0 asks for those of the tokens themselves
-    for name in unanswered:
+    asked = next((name for name in NOT_ANSWERED if getattr(request, name)), None)
+    if asked is None and request.prompt_logprobs is not None:
+        asked = "prompt_logprobs"  # 0 asks for those of the tokens themselves
+    if asked is not None:
         raise InvalidParameter(
-            f"An agent with tools cannot answer what `{name}` asks for. Leave it out.", param=name
+            f"An agent with tools cannot answer what `{asked}` asks for. Leave it out.", param=asked
         )
 
 

@@ -14,6 +14,7 @@ from agents.doors.client_tools import (
 from agents.events.event import Json
 from agents.runtime.create_run import BusyPolicy, CreateRun
 from agents.runtime.items import Item
+from inference.relay.normalising import present
 from inference.relay.parameters import EngineParameters, Tokens, Variables, Word
 from kernel.errors import InvalidParameter, UnsupportedParameter
 
@@ -203,7 +204,7 @@ def read_format(text: TextOptions | None) -> Json | None:
     """The `response_format` of a chat request. Raises InvalidParameter."""
     if text is None or text.format is None:
         return None
-    given = {name: value for name, value in text.format.items() if value is not None}
+    given = present(text.format)
     kind = given.get("type")
     if kind == "text":
         return None

@@ -10,7 +10,7 @@ import msgspec
 
 from agents.events.event import Json
 from agents.runtime.foreign_calls import FOREIGN_CALLS, as_own_call
-from agents.runtime.input_parts import full_content, full_output, present
+from agents.runtime.input_parts import full_content, full_output
 from agents.runtime.items import (
     FunctionCall,
     FunctionCallOutput,
@@ -23,6 +23,7 @@ from agents.runtime.items import (
     read_item,
     user_message,
 )
+from inference.relay.normalising import present
 from inference.relay.parameters import explain
 from kernel.errors import InvalidParameter
 

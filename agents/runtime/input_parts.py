@@ -8,15 +8,11 @@ import msgspec
 
 from agents.events.event import Json
 from agents.runtime.tool_output import TEXTS, storable
+from inference.relay.normalising import present
 from kernel.errors import InvalidParameter
 
 OUTPUT_PARTS = ("input_text", "input_image", "input_file", "text", "output_text")
 MAX_TYPE_CHARS = 60
-
-
-def present(json: Json) -> Json:
-    """The members that are there: null means absent."""
-    return {name: value for name, value in json.items() if value is not None}
 
 
 def full_content(content: Any, *, role: Any, place: str) -> Any:

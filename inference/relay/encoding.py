@@ -7,6 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from inference.fleet.snapshot import Endpoint
+from inference.relay.normalising import present
 from inference.relay.parameters import (
     ChatMessage,
     ChatRequest,
@@ -105,10 +106,6 @@ def present_format(given: dict[str, Any]) -> dict[str, Any]:
     if isinstance(schema, dict):
         given = {**given, "json_schema": present(schema)}
     return present(given)
-
-
-def present(members: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in members.items() if value is not None}
 
 
 def ensure_taken(request: ChatRequest | EmbeddingsRequest, dropped: Iterable[str]) -> None:

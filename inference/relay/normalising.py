@@ -26,6 +26,11 @@ URLS: Final = ("image_url", "audio_url", "video_url")
 TEXT_TYPES: Final = frozenset({"input_text", "output_text"})
 
 
+def present(members: Mapping[str, Any]) -> dict[str, Any]:
+    """The members that are there: null means absent."""
+    return {name: value for name, value in members.items() if value is not None}
+
+
 def without_nulls(value: Any) -> Any:
     """`value` without the members that are null, and without top-level notes (`_name`)."""
     if not isinstance(value, Mapping):

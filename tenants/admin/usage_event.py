@@ -15,7 +15,7 @@ from unfold.decorators import action, display
 from kernel.bounded_lists import UncountedPaginator
 from kernel.console import ReadOnlyAdmin
 from kernel.display import BADGES, currency_words, separated
-from tenants.admin.recent_values import DoorFilter, RouteFilter
+from tenants.admin.ledger_values import DoorFilter, RouteFilter
 from tenants.admin.usage_filters import DaysFilter, hours_alike
 from tenants.models import UsageEvent
 from tenants.reports import SUMMED_AT_MOST, total_events, total_hours

@@ -1,6 +1,7 @@
 """Indexes for lists over a large installation, and fewer of those that others contain.
 
-All are built and dropped without keeping anybody from writing meanwhile.
+None is built under a lock that keeps others from writing. Indexes of single references are dropped
+under one, which takes a moment.
 """
 
 import django.db.models.deletion

@@ -5,21 +5,13 @@ from django.db import models
 from django.db.models import F, Q
 
 from tenants.models.limit_rules import MOST
-from tenants.scoping import CountedOwned, TenantManager
+from tenants.scoping import CountedOwned, CountedOwnedWithoutIndex, TenantManager
 from tenants.windows import Window
 
 
-class QuotaUsage(CountedOwned):
+class QuotaUsage(CountedOwnedWithoutIndex):
     """One counter in one window. Written only together with the ledger's rows or a top-up."""
 
-    # What is unique begins with it.
-    tenant = models.ForeignKey(
-        "tenants.Tenant",
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="+",
-    )
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40, help_text="Start and end in seconds since 1970.")
     ends_at = models.DateTimeField()

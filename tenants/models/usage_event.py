@@ -3,10 +3,10 @@
 from django.db import models
 from django.db.models import Q
 
-from tenants.scoping import TenantManager, TenantOwned
+from tenants.scoping import CountedOwnedWithoutIndex, TenantManager
 
 
-class UsageEvent(TenantOwned):
+class UsageEvent(CountedOwnedWithoutIndex):
     """What one request used. A trigger refuses every UPDATE; corrections are rows of their own.
 
     References carry no database constraint, so that deleting a key leaves its history alone.
@@ -23,14 +23,7 @@ class UsageEvent(TenantOwned):
         CANCELLED = "cancelled"
         FAILED = "failed"
 
-    # No index of a reference alone: those below begin with it, or nobody asks for it.
-    tenant = models.ForeignKey(
-        "tenants.Tenant",
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="+",
-    )
+    # No index of a reference alone either: those below begin with it, or nobody asks for it.
     api_key = models.ForeignKey(
         "tenants.ApiKey",
         on_delete=models.DO_NOTHING,

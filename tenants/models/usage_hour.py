@@ -2,20 +2,12 @@
 
 from django.db import models
 
-from tenants.scoping import CountedOwned, TenantManager
+from tenants.scoping import CountedOwnedWithoutIndex, TenantManager
 
 
-class UsageHour(CountedOwned):
+class UsageHour(CountedOwnedWithoutIndex):
     """Sums over one hour (UTC) of what began in it. 0 and empty stand for none."""
 
-    # What is unique begins with it.
-    tenant = models.ForeignKey(
-        "tenants.Tenant",
-        on_delete=models.DO_NOTHING,
-        db_constraint=False,
-        db_index=False,
-        related_name="+",
-    )
     hour = models.DateTimeField()
     api_key_id = models.BigIntegerField(default=0)
     member_id = models.BigIntegerField(default=0)

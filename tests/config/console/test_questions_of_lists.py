@@ -5,16 +5,10 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from agents import services as agents
-from agents.rollout_services import start_rollout
 from inference import join_tokens, services, static_endpoints
 from tenants import services as tenants
-from tenants.models import Membership
-from tests.fixtures.console import make_event, make_person
-from tests.fixtures.conversations import erase_another, make_approval
-from tests.fixtures.limits_shown import make_limits
+from tests.fixtures.one_of_everything import add_one_of_each
 from tests.fixtures.scaling import make_policy
-from tests.fixtures.tools import make_tool
 
 LISTS = {
     name: reverse(name)
@@ -26,8 +20,6 @@ LISTS = {
 def add_more(number: int) -> None:
     """Of everything that grows, one more."""
     tenant = tenants.create_tenant(slug=f"tenant-{number}", name=f"Tenant {number}")
-    tenants.issue_key(tenant=tenant, name="production")
-    make_event(tenant)
     pool = services.create_pool(name=f"pool-{number}", engine="vllm")
     route = services.create_route(name=f"route-{number}", pool=pool)
     join_tokens.issue_join_token(pool=pool, name=f"rack {number}")
@@ -35,16 +27,7 @@ def add_more(number: int) -> None:
         pool=pool, address=f"http://10.0.0.{number}:8000", model="smollm2"
     )
     make_policy(pool)
-    user = make_person(tenant, Membership.Role.ADMIN)
-    agent = agents.create_agent(tenant=tenant, slug="helper", name="Helper", route=route)
-    agents.publish(agent=agent, user=user)
-    agent.instructions = "Be brief."
-    agents.save_draft(agent=agent)
-    start_rollout(agent=agent, share=5)
-    make_tool(tenant)
-    make_limits(tenant)
-    make_approval(tenant)
-    erase_another(tenant)
+    add_one_of_each(tenant, route)
 
 
 def questions(console) -> dict[str, int]:

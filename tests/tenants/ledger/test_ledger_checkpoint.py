@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -80,39 +81,9 @@ def test_a_counter_that_is_missing_is_made_from_sums_and_new_rows():
     assert QuotaUsage.objects.get().used == 13
 
 
-def test_a_row_that_is_committed_late_below_others_is_not_missed():
-    """Its number is drawn first, and it is committed after a later one was seen twice."""
-    is_written, may_commit = threading.Event(), threading.Event()
-
-    def write_slowly():
-        try:
-            with transaction.atomic():
-                append_usage([charged(1, 8)])
-                is_written.set()
-                assert may_commit.wait(60)
-        finally:
-            connection.close()
-
-    slow = threading.Thread(target=write_slowly)
-    slow.start()
-    try:
-        assert is_written.wait(60)
-        append_usage([charged(2, 5, tenant_id=2)])
-        for _ in range(3):
-            reconcile()
-        assert checkpoint().through_id == 0
-    finally:
-        may_commit.set()
-        slow.join()
-
-    move_on()
-    assert dict(ChargedSum.objects.values_list("tenant_id", "amount")) == {1: 8, 2: 5}
-    assert find_counter_drift(now=NOW) == []
-    assert reconcile() == {}
-
-
-def test_a_late_row_of_the_newest_transaction_is_not_missed():
-    """Its number is above that of every transaction that has ended."""
+@contextmanager
+def row_committed_late():
+    """It is written, with the next number, when the block begins, and committed when it ends."""
     is_written, may_commit = threading.Event(), threading.Event()
 
     def write_slowly():
@@ -125,21 +96,43 @@ def test_a_late_row_of_the_newest_transaction_is_not_missed():
             connection.close()
 
     slow = threading.Thread(target=write_slowly)
+    slow.start()
     try:
-        with transaction.atomic(), connection.cursor() as cursor:
-            cursor.execute("SELECT pg_current_xact_id()")
-            slow.start()
-            assert is_written.wait(60)
-            append_within(cursor, [charged(2, 5, tenant_id=2)])
-        for _ in range(3):
-            reconcile()
-        assert checkpoint().through_id == 0
+        assert is_written.wait(60)
+        yield
     finally:
         may_commit.set()
         slow.join()
 
+
+def ensure_both_are_summed():
     move_on()
     assert dict(ChargedSum.objects.values_list("tenant_id", "amount")) == {1: 8, 2: 5}
+    assert find_counter_drift(now=NOW) == []
+    assert reconcile() == {}
+
+
+def test_a_row_that_is_committed_late_below_others_is_not_missed():
+    """Its number is drawn first, and it is committed after a later one was seen twice."""
+    with row_committed_late():
+        append_usage([charged(2, 5, tenant_id=2)])
+        for _ in range(3):
+            reconcile()
+        assert checkpoint().through_id == 0
+    ensure_both_are_summed()
+
+
+def test_a_late_row_of_the_newest_transaction_is_not_missed():
+    """Its number is above that of every transaction that has ended."""
+    with ExitStack() as late:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT pg_current_xact_id()")
+            late.enter_context(row_committed_late())
+            append_within(cursor, [charged(2, 5, tenant_id=2)])
+        for _ in range(3):
+            reconcile()
+        assert checkpoint().through_id == 0
+    ensure_both_are_summed()
 
 
 def test_rows_up_to_the_checkpoint_are_not_read_again():

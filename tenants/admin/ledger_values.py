@@ -21,7 +21,7 @@ VALUES = """
 """
 
 
-class RecentValuesFilter(DropdownFilter):
+class LedgerValuesFilter(DropdownFilter):
     """Of a column that an index of the ledger begins with. Operators see all tenants' values."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
@@ -38,11 +38,11 @@ class RecentValuesFilter(DropdownFilter):
         return queryset.filter(**{self.parameter_name: value}) if value else queryset
 
 
-class RouteFilter(RecentValuesFilter):
+class RouteFilter(LedgerValuesFilter):
     title = "route"
     parameter_name = "route"
 
 
-class DoorFilter(RecentValuesFilter):
+class DoorFilter(LedgerValuesFilter):
     title = "door"
     parameter_name = "door"
