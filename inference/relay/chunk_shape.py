@@ -41,28 +41,48 @@ class ChunkShape(NamedTuple):
         if usage >= 0:
             behind = behind[: usage + len(USAGE_BEGINS)]
             shape = cls(before, behind, behind[:usage] + ENDS, has_usage=True)
-            is_sure = not NUMBERS.search(before + behind[:usage]) and shape.fits(chunk)
-            return shape if is_sure else None
+            is_sure = not NUMBERS.search(before + behind[:usage])
+            return shape if is_sure and shape.without_numbers(chunk) else None
         if NUMBERS.search(before + behind) or NO_NUMBERS.search(before):
             return None
         return cls(before, behind, NO_NUMBERS.sub(b"", behind), has_usage=False)
 
-    def fits(self, chunk: bytes) -> bool:
-        """Whether `chunk` has this shape."""
-        if not chunk.startswith(self.before):
-            return False
-        quote = chunk.find(b'"', len(self.before))
-        if not self.has_usage:
-            return quote == len(chunk) - len(self.behind) and chunk.endswith(self.behind)
-        numbers = quote + len(self.behind)
-        return (
-            chunk.startswith(self.behind, quote)
-            and chunk.find(b"}", numbers) == len(chunk) - len(USAGE_ENDS)
-            and chunk.endswith(USAGE_ENDS)
-        )
+    def without_numbers(self, block: bytes) -> tuple[int, bytes] | None:
+        """How many chunks of this shape, which is one with a usage, are in `block`, and the same
+        without it. None if `block` holds anything else.
+        """
+        before, behind = self.before, self.behind
+        texts, at = [], 0
+        while at < len(block):
+            quote = block.find(b'"', at + len(before))
+            end = block.find(b"}", quote + len(behind))
+            if not (
+                block.startswith(before, at)
+                and block.startswith(behind, quote)
+                and block.startswith(USAGE_ENDS, end)
+            ):
+                return None
+            texts.append(block[at:quote])
+            at = end + len(USAGE_ENDS)
+        return len(texts), self.shown.join(texts) + self.shown
 
-    def without_usage(self, chunk: bytes) -> bytes:
-        """`chunk`, which fits, without its usage."""
-        if self.shown is self.behind:
-            return chunk
-        return chunk[: chunk.find(b'"', len(self.before))] + self.shown
+    def texts_of(self, block: bytes) -> list[bytes] | None:
+        """The texts of a block of chunks that all have this shape, which is one without a usage.
+        None for any other block.
+        """
+        before, behind = self.before, self.behind
+        last = len(block) - len(behind)
+        if last < len(before) or not block.startswith(before) or not block.endswith(behind):
+            return None
+        inner = block[len(before) : last]
+        if b'"' not in inner:
+            return [inner]  # most often: engines write chunk by chunk
+        texts = inner.split(behind + before)
+        quotes = (behind.count(b'"') + before.count(b'"')) * (len(texts) - 1)
+        return texts if inner.count(b'"') == quotes else None
+
+    def without_usage(self, block: bytes) -> bytes:
+        """`block`, whose chunks all have this shape without numbers, as those get it who did not
+        ask for a usage.
+        """
+        return block if self.shown is self.behind else block.replace(self.behind, self.shown)

@@ -99,14 +99,13 @@ class EventStream:
         """
         if self.failure is not None:
             raise self.failure
-        shape = self._shape
-        if shape is not None and not self._rest and shape.fits(data):
-            return self._next_like(shape, data if data.isascii() else readable(data))
         block = self._complete(data)
         if not block:
             return b""
         if not block.isascii():
             block = readable(block)
+        if self._shape is not None and (like := self._next_like(self._shape, block)) is not None:
+            return like
         if is_plain_chunk(block):
             self._count(block)
             self._shape = ChunkShape.of(block)
@@ -139,14 +138,30 @@ class EventStream:
         self.finished = True
         return self._with_end(block)
 
-    def _next_like(self, shape: ChunkShape, chunk: bytes) -> bytes:
-        """A chunk that differs from the one before in nothing but its text and numbers."""
+    def _next_like(self, shape: ChunkShape, block: bytes) -> bytes | None:
+        """Chunks that differ from the one before in nothing but their texts and numbers. None if
+        `block` holds anything else.
+        """
         if shape.has_usage:
-            self.events += 1
-            self._usage_blocks = (self._usage_blocks[1], chunk)
+            found = shape.without_numbers(block)
+            if found is None:
+                return None
+            count, shown = found
+            self._usage_blocks = (self._usage_blocks[1], block)
         else:
-            self._count(chunk)
-        return chunk if self._keep_every_usage else shape.without_usage(chunk)
+            texts = shape.texts_of(block)
+            if texts is None or self._may_be_long(block, texts, shape):
+                return None
+            count, shown = len(texts), shape.without_usage(block)
+        self.events += count
+        return block if self._keep_every_usage else shown
+
+    def _may_be_long(self, block: bytes, texts: list[bytes], shape: ChunkShape) -> bool:
+        """Whether a chunk of `block` is to be read for its tokens, which nobody counts."""
+        if len(block) <= LONG_CHUNK_BYTES or self._usage_blocks[1]:
+            return False
+        room = LONG_CHUNK_BYTES - len(shape.before) - len(shape.behind)
+        return max(map(len, texts)) > room
 
     # Reading.
 
@@ -158,6 +173,7 @@ class EventStream:
             try:
                 if is_plain_chunk(event):
                     self._count(event)
+                    self._shape = ChunkShape.of(event)
                 else:
                     whole = self._look_into(event)
             except PlatformError as error:

@@ -53,6 +53,67 @@ def test_a_stream_is_relayed_as_if_each_chunk_stood_alone(form, options, said):
     assert stream.events == len(said)
 
 
+@pytest.mark.parametrize("options", OPTIONS, ids=["none", "last", "every"])
+@pytest.mark.parametrize("form", FORMS)
+@given(blocks=st.lists(texts, min_size=1, max_size=5))
+def test_chunks_that_come_at_once_are_relayed_as_if_each_came_alone(form, options, blocks):
+    stream, alone = EventStream(**options), EventStream(**options)
+    for said in blocks:
+        chunks = [chunk(text, **FORMS[form]) for text in said]
+        assert stream.feed(b"".join(chunks)) == b"".join(map(alone.feed, chunks))
+        assert (stream.usage(), stream.events) == (alone.usage(), alone.events)
+        assert (stream.extra_tokens, stream.progress) == (alone.extra_tokens, alone.progress)
+
+
+@pytest.mark.parametrize("long", ["word " * 200, "x" * 700])
+@pytest.mark.parametrize("form", ["plain", "null usage"])
+def test_a_long_chunk_among_others_counts_as_many_tokens(form, long):
+    stream, alone = EventStream(keep_usage=False), EventStream(keep_usage=False)
+    for said in (["a"], ["b", long, "c"], ["d", "e"]):
+        chunks = [chunk(text, **FORMS[form]) for text in said]
+        assert stream.feed(b"".join(chunks)) == b"".join(map(alone.feed, chunks))
+    assert stream.extra_tokens == alone.extra_tokens > 100
+
+
+def test_an_end_or_a_failure_among_chunks_that_are_alike_is_seen():
+    for last in (chunk(error={"code": 500}), b"data: [DONE]\n\n", chunk()[:-12] + b"\n\n"):
+        stream, alone = EventStream(keep_usage=False), EventStream(keep_usage=False)
+        stream.feed(chunk() + chunk())
+        chunks = [chunk("b"), chunk("c")]
+        sent = stream.feed(b"".join((*chunks, last)))
+        assert sent.startswith(b"".join(map(alone.feed, chunks)))
+        assert stream.finished or stream.failure is not None
+
+
+def test_a_chunk_whose_numbers_stand_elsewhere_has_another_shape():
+    shape = ChunkShape.of(chunk(usage=counts(1)))
+    assert shape.without_numbers(chunk(usage=counts(7)) * 2) == (2, chunk() * 2)
+    for other in (
+        chunk(),
+        chunk(usage=counts(1))[:-1],
+        chunk('say "no"', usage=counts(1)),
+        chunk(usage={**counts(1), "prompt_tokens_details": {"cached_tokens": 1}}),
+        chunk(usage=counts(1), more=2),
+        chunk(usage=counts(1)) + chunk(),
+        chunk(usage=counts(1)) + b": ping\n\n",
+    ):
+        assert shape.without_numbers(other) is None
+
+
+def test_what_only_begins_and_ends_as_a_chunk_has_no_texts():
+    shape = ChunkShape.of(chunk())
+    assert shape.texts_of(chunk("a") + chunk("b")) == [b"a", b"b"]
+    for other in (
+        shape.before + shape.behind[1:],
+        chunk("a") + chunk('say "no"'),
+        chunk("a") + b": ping\n\n" + chunk("b"),
+        chunk("a") + chunk("b", error={"code": 500}),
+        chunk("a") + chunk("b", usage=counts(1)),
+        chunk("a") + chunk("b").replace(b'"c1"', b'"c2"'),
+    ):
+        assert shape.texts_of(other) is None
+
+
 def test_the_numbers_of_the_last_chunk_count():
     stream = EventStream(keep_usage=False)
     for tokens in (1, 9, 10, 100):
@@ -65,19 +126,18 @@ def test_the_numbers_of_the_last_chunk_count():
 def test_a_chunk_with_another_member_has_another_shape():
     shape = ChunkShape.of(chunk())
 
-    assert shape.fits(chunk("word"))
+    assert shape.texts_of(chunk("word")) == [b"word"]
     for other in (
         chunk(error={"code": 500}),
         chunk(usage=counts(1)),
         chunk().replace(b'"finish_reason":null', b'"finish_reason":"stop"'),
         chunk().replace(b'"a"}', b'"a","tool_calls":[]}'),
         chunk().replace(b'"c1"', b'"c2"'),
-        chunk() + chunk(),
         chunk()[:-1],
         chunk('say "no"'),
         b"",
     ):
-        assert not shape.fits(other)
+        assert shape.texts_of(other) is None
 
 
 @pytest.mark.parametrize("delta", [b'"delta":{}', b'"delta":null', b'"delta":{"tool_calls":[1]}'])
