@@ -162,11 +162,13 @@ async def relay_events(
     )
     meter.streams(stream)
     await exchange.ensure_success(content_type="text/event-stream")
-    block = b""
+    block, has_begun = b"", False
     while True:
         before, block = block, await exchange.read_block(stream)
-        block = renamed(block, exchange.endpoint, request.model)
-        if stream.events:
+        if exchange.endpoint.model != request.model:
+            block = renamed(block, exchange.endpoint, request.model)
+        if not has_begun and stream.events:
+            has_begun = True
             meter.first_token()
         if stream.finished:
             if request.wants_usage and stream.usage() is None:

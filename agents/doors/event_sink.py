@@ -1,8 +1,9 @@
 """The client's end of an event stream: started late, never silent for long, cut when it stalls."""
 
 import asyncio
+from collections.abc import Coroutine
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 from agents.doors.rendering import error_event
 from inference.relay.watch import Watch
@@ -70,9 +71,9 @@ class EventSink:
         finally:
             self._watch.leave(self)
 
-    async def send(self, block: bytes) -> None:
+    def send(self, block: bytes) -> Coroutine[Any, Any, None]:
         """Send complete events. Waits while the client does not read."""
-        await self._write(block, more=True)
+        return self._write(block, more=True)  # one coroutine less with each token
 
     async def end(self, block: bytes = b"") -> None:
         """Send the last events and end the answer. From here on the client may leave."""
@@ -129,9 +130,9 @@ class CopyingSink(EventSink):
         super().__init__(call, client=client)
         self._listener = listener
 
-    async def send(self, block: bytes) -> None:
+    def send(self, block: bytes) -> Coroutine[Any, Any, None]:
         self._listener.part(block)
-        await super().send(block)
+        return super().send(block)
 
     async def end(self, block: bytes = b"") -> None:
         self._listener.part(block)

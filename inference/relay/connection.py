@@ -23,6 +23,7 @@ HEADER_OVERHEAD = 32
 FINAL = 200
 """Lower statuses announce an answer, and are none."""
 BODILESS = frozenset({204, 304})
+NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class Answer:
         "headers",
         "is_stale",
         "status",
+        "waited",
+        "waiting_since",
     )
 
     def __init__(self, connection: "Connection", loop: asyncio.AbstractEventLoop) -> None:
@@ -63,6 +66,10 @@ class Answer:
         """Whether all of it has arrived."""
         self.is_stale = False
         """Whether a connection that had been used before was closed without a byte of it."""
+        self.waiting_since = NEVER
+        """The event loop's time from which on somebody waits for more."""
+        self.waited = 0.0
+        """Seconds that somebody waited before that."""
 
     @property
     def is_read(self) -> bool:
@@ -70,21 +77,37 @@ class Answer:
         return self.ended and not self._parts
 
     async def read(self) -> bytes:
-        """What of the body has arrived since the last call; empty at its end.
+        """What of the body has arrived since the last call; empty at its end. Raises as `take`."""
+        while (data := self.take()) is None:
+            await self.change()
+        return data
+
+    def take(self) -> bytes | None:
+        """What of the body has arrived since the last call; empty at its end, None if more of it
+        has to be waited for.
 
         Raises UpstreamError without a head, UpstreamBroken after one, and what it failed with.
         """
-        while not self._parts:
+        parts = self._parts
+        if not parts:
             if self._error is not None:
                 raise self._error
-            if self.ended:
-                return b""
-            self._waiting = self._loop.create_future()
-            await self._waiting
-        parts, self._parts = self._parts, []
+            return b"" if self.ended else None
+        self._parts = []
         if self._connection is not None:
             self._connection.was_read()
         return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def put_back(self, data: bytes) -> None:
+        """Let `data`, all that was taken so far, be taken once more."""
+        if data:
+            self._parts.insert(0, data)
+
+    def change(self) -> asyncio.Future[None]:
+        """Done as soon as there may be more to take. One caller at a time waits for it."""
+        self._waiting = waiting = self._loop.create_future()
+        self.waiting_since = self._loop.time()
+        return waiting
 
     def arrived(self, part: bytes) -> None:
         self._parts.append(part)
@@ -96,12 +119,19 @@ class Answer:
             self.wake()
 
     def wake(self) -> None:
-        """Something has changed."""
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_result(None)
+        """Something has changed. Whoever waited may have left meanwhile."""
+        waiting = self._waiting
+        if waiting is None:
+            return
+        self._waiting = None
+        self.waited += self._loop.time() - self.waiting_since
+        self.waiting_since = NEVER
+        if not waiting.done():
+            waiting.set_result(None)
 
     def leave(self) -> None:
         """Nobody reads on. If it has not ended, its engine learns to stop. May be said again."""
+        self.wake()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave(self)
@@ -191,7 +221,7 @@ class Connection(asyncio.Protocol):
             raise  # a bug of ours, no fault of the engine
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
-        if max(self._unheard, self._head) > MOST_UNHEARD:
+        if self._unheard > MOST_UNHEARD or self._head > MOST_UNHEARD:
             self._break()
         elif self._unread > MOST_BUFFERED and not self._is_paused:
             self._is_paused = True

@@ -63,7 +63,7 @@ class Dispatcher:
         finally:
             if exchange is None:
                 turn.give_back()
-        exchange.waited += journey.waited
+        exchange.queued = journey.waited
         exchange.when_ended(turn.give_back)
         return exchange
 

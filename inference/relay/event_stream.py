@@ -97,20 +97,19 @@ class EventStream:
         Raises UpstreamBroken for what is no event stream and for failures inside it; before the
         first chunk of an answer also what the engine says against the request.
         """
+        if self._shape is not None and not self._rest:  # most often, chunks like the last
+            like = self._next_like(self._shape, data if data.isascii() else readable(data))
+            if like is not None:
+                return like
         if self.failure is not None:
             raise self.failure
-        block = self._complete(data)
+        is_whole = not self._rest and data.endswith(b"\n\n") and b"\r" not in data
+        block = data if is_whole else self._complete(data)
         if not block:
             return b""
         if not block.isascii():
             block = readable(block)
-        if self._shape is not None and (like := self._next_like(self._shape, block)) is not None:
-            return like
-        if is_plain_chunk(block):
-            self._count(block)
-            self._shape = ChunkShape.of(block)
-        else:
-            block = self._look_through(block)
+        block = self._look_through(block)
         # From its end, where usage stands nearly always.
         if block.rfind(b'"usage"') >= 0 or b'"timings"' in block:
             block = self._note_usage(block)
@@ -139,29 +138,18 @@ class EventStream:
         return self._with_end(block)
 
     def _next_like(self, shape: ChunkShape, block: bytes) -> bytes | None:
-        """Chunks that differ from the one before in nothing but their texts and numbers. None if
-        `block` holds anything else.
+        """Chunks that differ from the one before in nothing but their texts and numbers, as they
+        are to be sent on. None if `block` is anything else.
         """
+        beginnings = shape.beginnings_of(block)
+        if beginnings is None:
+            return None
         if shape.has_usage:
-            found = shape.without_numbers(block)
-            if found is None:
-                return None
-            count, shown = found
             self._usage_blocks = (self._usage_blocks[1], block)
-        else:
-            texts = shape.texts_of(block)
-            if texts is None or self._may_be_long(block, texts, shape):
-                return None
-            count, shown = len(texts), shape.without_usage(block)
-        self.events += count
-        return block if self._keep_every_usage else shown
-
-    def _may_be_long(self, block: bytes, texts: list[bytes], shape: ChunkShape) -> bool:
-        """Whether a chunk of `block` is to be read for its tokens, which nobody counts."""
-        if len(block) <= LONG_CHUNK_BYTES or self._usage_blocks[1]:
-            return False
-        room = LONG_CHUNK_BYTES - len(shape.before) - len(shape.behind)
-        return max(map(len, texts)) > room
+        elif len(block) > LONG_CHUNK_BYTES and not self._usage_blocks[1]:
+            return None  # a chunk of it may have to be read for its tokens, which nobody counts
+        self.events += len(beginnings)
+        return block if self._keep_every_usage else shape.without_usage(block, beginnings)
 
     # Reading.
 
@@ -169,15 +157,10 @@ class EventStream:
         """`block` without what is behind its end or its failure."""
         good: list[bytes] = []
         for event in whole_events_of(block):
-            whole = event
             try:
-                if is_plain_chunk(event):
-                    self._count(event)
-                    self._shape = ChunkShape.of(event)
-                else:
-                    whole = self._look_into(event)
+                whole = self._look_at(event)
             except PlatformError as error:
-                self.failure = broken(error) if self.events else unsent(error)
+                self._shape, self.failure = None, broken(error) if self.events else unsent(error)
                 break
             if self.finished:
                 break
@@ -186,8 +169,18 @@ class EventStream:
             raise self.failure
         return b"".join(good)
 
-    def _look_into(self, event: bytes) -> bytes:
+    def _look_at(self, event: bytes) -> bytes:
         """What is to be sent on of a whole event. Raises what it says of a failure."""
+        if self._shape is not None and (like := self._next_like(self._shape, event)) is not None:
+            return like
+        if not is_plain_chunk(event):
+            return self._look_into(event)
+        self._count(event)
+        self._shape = ChunkShape.of(event)
+        return event
+
+    def _look_into(self, event: bytes) -> bytes:
+        """The same for an event that is no plain chunk."""
         if FAILURE_LINE.search(event):
             raise failure_in_line(event)
         data = data_of(event)
@@ -217,8 +210,6 @@ class EventStream:
         self.extra_tokens += max(0, tokens - 1)
 
     def _complete(self, data: bytes) -> bytes:
-        if not self._rest and data.endswith(b"\n\n") and b"\r" not in data:
-            return data  # nearly always: engines write whole events
         if b"\r" in data or (self._rest and self._rest[-1].endswith(b"\r")):
             data = self._with_plain_lines(data)
         last = self._rest[-1] if self._rest else b""

@@ -19,7 +19,6 @@ LONGEST_ANSWER = 32 * 1024 * 1024
 LONGEST_ERROR = 64 * 1024
 AFTER_FINISH_TIMEOUT_SECONDS = 5.0
 """That an engine which has finished every choice is waited for, so that it can end its stream."""
-NEVER = float("inf")
 OK = 200
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
@@ -72,20 +71,20 @@ class Exchange:
         """`broke` is told what the engine did wrong, `ended` that it did nothing wrong at all."""
         self._broke = broke
         self._ended = ended
-        self._first: bytes | None = None
         self._answer = answer
         self._lease = lease
         self._watch = watch
-        self._loop = asyncio.get_running_loop()
         self._patience = pool.first_token_timeout
-        self._reading_since = NEVER
-        self._silence = 0.0
-        """Seconds of waiting since the last part of an answer: comments and pings are none."""
+        self._stream: Stream | None = None
         self._progress = 0
+        self._waited_before = 0.0
+        """Seconds that the engine was waited for before it made its last progress."""
         self.pool = pool
         self.endpoint = endpoint
-        self.waited = 0.0
-        """Seconds spent waiting for the engine, and before that for its turn."""
+        self.queued = 0.0
+        """Seconds that the request waited for its turn before."""
+        self.refusal = b""
+        """What the engine says against the request; empty if it does not."""
         self._when_ended: Callable[[], None] | None = None
         watch.join(self)
 
@@ -93,6 +92,11 @@ class Exchange:
     def status(self) -> int:
         """HTTP's; 0 before the first part of the answer is there."""
         return self._answer.status
+
+    @property
+    def waited(self) -> float:
+        """Seconds spent waiting for the engine, and before that for its turn."""
+        return self.queued + self._answer.waited
 
     def when_ended(self, call: Callable[[], None]) -> None:
         """Call this when the block is left. One caller only."""
@@ -116,19 +120,25 @@ class Exchange:
             self._when_ended()
 
     def look(self, now: float) -> None:
-        """Give up on an engine that is silent for longer than its pool allows."""
-        if now - self._reading_since > self._patience:
+        """Give up on an engine that makes no progress for longer than its pool allows. Comments and
+        pings are none.
+        """
+        stream = self._stream
+        if stream is not None and stream.progress != self._progress:
+            self._progress = stream.progress
+            self._note_progress()
+            if stream.is_complete:
+                self._patience = min(self._patience, AFTER_FINISH_TIMEOUT_SECONDS)
+        # How long the client takes to be written to is not the engine's fault.
+        answer = self._answer
+        silence = now - answer.waiting_since + answer.waited - self._waited_before
+        if silence > self._patience:
             self._answer.fail(UpstreamTimeout())
 
     @property
     def is_stale(self) -> bool:
         """Whether the engine had closed this connection, a used one, before it saw the request."""
         return self._answer.is_stale
-
-    @property
-    def refusal(self) -> bytes:
-        """What the engine says against the request; empty if it does not."""
-        return self._first or b"" if self.status in COMPLAINTS else b""
 
     @property
     def _media_type(self) -> bytes:
@@ -144,18 +154,18 @@ class Exchange:
         """
         first = await self.read()
         if self.status != OK:
-            parts = [first]
             if self.status in COMPLAINTS:
-                parts = await self._read_up_to(LONGEST_ERROR, first)
-            self._first = b"".join(parts)
-            self._ensure_complaint(self._first)
+                self.refusal = first = b"".join(await self._read_up_to(LONGEST_ERROR, first))
+            self._answer.put_back(first)
+            self._ensure_complaint(first)
             return
         self._ensure_engine()
         if self._media_type.startswith(EVENTS):
-            self._first = await self._up_to_first_chunk(first, stream)
+            first = await self._up_to_first_chunk(first, stream)
         else:
-            self._first = await self._whole(first)
-            ENSURE[path](self._first)
+            first = await self._whole(first)
+            ENSURE[path](first)
+        self._answer.put_back(first)
 
     async def _up_to_first_chunk(self, data: bytes, stream: Stream) -> bytes:
         """With the comments before it. Raises UpstreamBroken if there are too many of them."""
@@ -189,23 +199,11 @@ class Exchange:
 
         Raises UpstreamTimeout and UpstreamBroken.
         """
-        if self._first is not None:
-            first, self._first = self._first, None
-            return first
-        started = self._loop.time()
-        self._reading_since = started - self._silence
-        try:
-            return await self._answer.read()
-        finally:
-            # How long the client takes to be written to is not the engine's fault.
-            self._reading_since = NEVER
-            elapsed = self._loop.time() - started
-            self.waited += elapsed
-            self._silence += elapsed
+        return await self._answer.read()
 
     def _note_progress(self) -> None:
         """A part of the answer has come."""
-        self._silence = 0.0
+        self._waited_before = self._answer.waited
         self._patience = self.pool.token_timeout
 
     async def read_block(self, stream: Stream) -> bytes:
@@ -214,22 +212,18 @@ class Exchange:
 
         Raises UpstreamTimeout, and UpstreamBroken if the engine stops before it is done.
         """
+        answer, self._stream = self._answer, stream
         while True:
             if stream.failure is not None:
                 raise stream.failure  # what the last events said; nothing comes after it
             try:
-                data = await self.read()
+                while (data := answer.take()) is None:
+                    await answer.change()
             except UpstreamError:
                 if not stream.is_complete:
                     raise
                 data = b""  # every choice was finished: nothing of the answer is missing
             block = stream.feed(data) if data else stream.close()
-            progress = stream.progress
-            if progress != self._progress:
-                self._progress = progress
-                self._note_progress()
-                if stream.is_complete:
-                    self._patience = min(self._patience, AFTER_FINISH_TIMEOUT_SECONDS)
             if block or stream.finished:
                 return block
 

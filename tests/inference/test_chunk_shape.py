@@ -87,31 +87,19 @@ def test_an_end_or_a_failure_among_chunks_that_are_alike_is_seen():
 
 def test_a_chunk_whose_numbers_stand_elsewhere_has_another_shape():
     shape = ChunkShape.of(chunk(usage=counts(1)))
-    assert shape.without_numbers(chunk(usage=counts(7)) * 2) == (2, chunk() * 2)
+    like = chunk("word", usage=counts(7))
+    assert shape.beginnings_of(like + like) == [shape.before + b"word"] * 2
     for other in (
         chunk(),
         chunk(usage=counts(1))[:-1],
         chunk('say "no"', usage=counts(1)),
         chunk(usage={**counts(1), "prompt_tokens_details": {"cached_tokens": 1}}),
         chunk(usage=counts(1), more=2),
-        chunk(usage=counts(1)) + chunk(),
-        chunk(usage=counts(1)) + b": ping\n\n",
+        chunk(usage=counts(1), error={"code": 500}),
+        like + chunk(),
+        like + b": ping\n\n",
     ):
-        assert shape.without_numbers(other) is None
-
-
-def test_what_only_begins_and_ends_as_a_chunk_has_no_texts():
-    shape = ChunkShape.of(chunk())
-    assert shape.texts_of(chunk("a") + chunk("b")) == [b"a", b"b"]
-    for other in (
-        shape.before + shape.behind[1:],
-        chunk("a") + chunk('say "no"'),
-        chunk("a") + b": ping\n\n" + chunk("b"),
-        chunk("a") + chunk("b", error={"code": 500}),
-        chunk("a") + chunk("b", usage=counts(1)),
-        chunk("a") + chunk("b").replace(b'"c1"', b'"c2"'),
-    ):
-        assert shape.texts_of(other) is None
+        assert shape.beginnings_of(other) is None
 
 
 def test_the_numbers_of_the_last_chunk_count():
@@ -126,7 +114,7 @@ def test_the_numbers_of_the_last_chunk_count():
 def test_a_chunk_with_another_member_has_another_shape():
     shape = ChunkShape.of(chunk())
 
-    assert shape.texts_of(chunk("word")) == [b"word"]
+    assert shape.beginnings_of(chunk("word")) == [shape.before + b"word"]
     for other in (
         chunk(error={"code": 500}),
         chunk(usage=counts(1)),
@@ -135,9 +123,12 @@ def test_a_chunk_with_another_member_has_another_shape():
         chunk().replace(b'"c1"', b'"c2"'),
         chunk()[:-1],
         chunk('say "no"'),
-        b"",
+        chunk("a") + b": ping\n\n",
+        chunk("a") + b": ping\n\n" + chunk("b"),
+        chunk("a") + chunk("b").replace(b'"c1"', b'"c2"'),
+        shape.before + shape.behind[1:],
     ):
-        assert shape.texts_of(other) is None
+        assert shape.beginnings_of(other) is None
 
 
 @pytest.mark.parametrize("delta", [b'"delta":{}', b'"delta":null', b'"delta":{"tool_calls":[1]}'])
