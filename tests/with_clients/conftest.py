@@ -25,9 +25,12 @@ PROGRAMS, JS = FOLDER / "programs", FOLDER / "js"
 PROGRAM_TIMEOUT_SECONDS = 280
 CALL = [{"name": "add", "arguments": {"a": 2, "b": 3}}]
 OWN_CALL = [{"name": "calc", "arguments": {"expression": "2+3"}}]
+COMMAND = [{"name": "exec_command", "arguments": {"cmd": "expr 2 + 3"}}]
+"""What Codex calls its shell."""
 SAYINGS = {
     "talker": Behaviour(tokens=2),
     "caller": Behaviour(script=(CALL, "It is 5.")),
+    "programmer": Behaviour(script=(COMMAND, "It is 5.")),
     "writer": Behaviour(script=('{"name": "Ada"}',)),
     "thinker": Behaviour(script=(OWN_CALL, "It is 5.")),
 }
@@ -85,10 +88,10 @@ def hire_helper(member):
 
 
 @pytest.fixture
-def play(door, acme, rival):
-    """Runs a program, and answers what it printed."""
+def run_program(door, acme, rival):
+    """Runs a program with these variables, and answers what it printed."""
 
-    async def playing(*command):
+    async def running(*command, fails=False, **variables):
         env = {
             "PATH": os.environ["PATH"],
             "HOME": os.environ.get("HOME", "/"),
@@ -96,10 +99,12 @@ def play(door, acme, rival):
             "API_KEY": acme.key,
             "LIMITED_KEY": rival.key,
             **QUIET,
+            **variables,
         }
         process = await asyncio.create_subprocess_exec(
             *command,
             env=env,
+            stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
@@ -110,9 +115,19 @@ def play(door, acme, rival):
             if process.returncode is None:
                 process.kill()
                 await process.wait()
-        assert process.returncode == 0, complaints.decode()
+        assert (process.returncode != 0) == fails, complaints.decode()
         print(complaints.decode()[-8000:])  # noqa: T201 - shown if the test fails
-        return json.loads(printed.decode().splitlines()[-1])
+        return printed.decode()
+
+    return running
+
+
+@pytest.fixture
+def play(run_program):
+    """Runs a program, and answers the last line that it printed, which is JSON."""
+
+    async def playing(*command):
+        return json.loads((await run_program(*command)).splitlines()[-1])
 
     return playing
 
