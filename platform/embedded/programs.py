@@ -44,7 +44,7 @@ def manage(name: str, *arguments: str) -> Program:
 
 def celery(kind: str, *arguments: str) -> Program:
     command = (PYTHON, "-m", "celery", "-A", "config.celery", kind, "-l", "INFO", *arguments)
-    return Program(name=kind, command=command)
+    return Program(name=kind, command=command, after_ready=True)
 
 
 def celery_worker(name: str, *, queue: str) -> Program:

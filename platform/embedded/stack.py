@@ -118,7 +118,7 @@ def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) 
     environment = child_environment(plan, stack=stack, path=path)
     with step("Migrating and seeding the database"):
         manage("prepare_demo", plan=plan, environment=environment)
-    print("Starting console, gateway, worker, beat and the local model …", flush=True)
+    print("Starting console, gateway and the local model …", flush=True)
     return run_programs(
         stack_programs(plan, servers=databases.servers, reaper_pid=reaper.pid, started=started),
         environment=environment,

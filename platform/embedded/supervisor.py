@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import honcho.manager
 from honcho.printer import Message, Printer
@@ -26,6 +26,8 @@ READY = "\0ready"
 """The line with which the watch says that everything answers; not shown."""
 MAX_FAILURES = 10
 """Of one process in a row, each soon after its start. Then everything is stopped."""
+START_SECONDS = 5.0
+"""For a process that is being started, when everything is to stop."""
 WATCH = "watch"
 """The one process whose lines are meant for the person at the terminal."""
 
@@ -36,6 +38,8 @@ class Program:
 
     name: str
     command: tuple[str, ...]
+    after_ready: bool = False
+    """Started when the others answer: nobody waits for it, and it shall not slow them down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,6 +148,20 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho ships 
     def __init__(self, printer: LogPrinter) -> None:
         super().__init__(printer)
         self._restarts: dict[str, Restarts] = {}
+        self._later: dict[str, dict[str, Any]] = {}
+        self._stop_asked: float | None = None
+        """When, if somebody has."""
+        self._may_stop = False
+
+    def add_program(
+        self, program: Program, *, environment: Mapping[str, str], folder: Path
+    ) -> None:
+        """Before the loop."""
+        # `exec`: honcho's shell becomes the program, so that signals and exit codes are its own.
+        command = f"exec {shlex.join(program.command)}"
+        self.add_process(program.name, command, env=dict(environment), cwd=str(folder))
+        if program.after_ready:
+            self._later[program.name] = self._processes.pop(program.name)
 
     def failures(self, name: str) -> int:
         """How often it ended soon after it was started again."""
@@ -151,21 +169,41 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho ships 
         return known.backoff.failures if known else 0
 
     def terminate(self) -> None:
-        if self._terminating:
-            return
-        print("\nStopping …", flush=True)
-        super().terminate()
+        """Stop everything. A signal handler, from which honcho calls this too, only leaves word:
+        what is raised there may be lost, since Python ignores what hooks of a fork raise.
+        """
+        if not self._may_stop:
+            self._stop_asked = self._stop_asked or time.monotonic()
+        elif not self._terminating:
+            print("\nStopping …", flush=True)
+            super().terminate()
 
     def _any_stopped(self) -> bool:
         """Whether to stop everything: honcho asks it all the time, so starts happen here too."""
         if self._terminating:
             stopped: bool = super()._any_stopped()
             return stopped
+        self._may_stop = self._stop_asked is not None or self._has_lost_one()
+        if not self._may_stop and self._printer.is_ready and self._later:
+            self._start_later()
+        return self._may_stop
+
+    def _has_lost_one(self) -> bool:
+        """Whether a process has ended without which nothing goes on. Others are started again."""
         for name, process in self._processes.items():
             exit_code = process.get("returncode")
             if exit_code is not None and not self._goes_on_without(name, exit_code):
                 self.first = (name, exit_code)
                 return True
+        return False
+
+    def _all_started(self) -> bool:
+        started: bool = super()._all_started()
+        if started or self._stop_asked is None:
+            return started
+        if time.monotonic() - self._stop_asked > START_SECONDS:
+            # One that never started cannot be stopped in order: leave, and the reaper ends all.
+            sys.exit(self.returncode or 1)
         return False
 
     def _all_stopped(self) -> bool:
@@ -198,17 +236,22 @@ class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho ships 
         del process["returncode"]
         process["pid"] = None
         restarts.due, restarts.started = None, time.monotonic()
+        self._launch(name)
+
+    def _start_later(self) -> None:
+        """Start what was to wait until the others answer."""
+        later, self._later = self._later, {}
+        self._processes.update(later)
+        for name in later:
+            self._launch(name)
+
+    def _launch(self, name: str) -> None:
+        process = self._processes[name]
         run = process["obj"].run
         process["process"] = multiprocessing.Process(
             name=name, target=run, args=(self.events, True)
         )
         process["process"].start()
-
-    def _killall(self, force: bool = False) -> None:  # noqa: FBT001, FBT002 - honcho's signature
-        if not self._all_started():
-            # Too early to stop each in order: leave, and the reaper ends them.
-            sys.exit(self.returncode or 1)
-        super()._killall(force)
 
 
 def run_programs(
@@ -231,9 +274,7 @@ def run_programs(
     written = Logs(folder=logs)
     supervisor = Supervisor(LogPrinter(written))
     for program in programs:
-        # `exec`: honcho's shell becomes the program, so that signals and exit codes are its own.
-        command = f"exec {shlex.join(program.command)}"
-        supervisor.add_process(program.name, command, env=dict(environment), cwd=str(folder))
+        supervisor.add_program(program, environment=environment, folder=folder)
     try:
         supervisor.loop()
     finally:

@@ -22,10 +22,13 @@ programs = [
     Program(
         name="watch" if "READY" in command else f"part{number}",
         command=(sys.executable, "-c", command),
+        after_ready="LATER" in command,
     )
     for number, command in enumerate(commands)
 ]
-import os
+import os, signal
+if "STOP_IN_FORK" in os.environ:
+    os.register_at_fork(after_in_parent=lambda: os.kill(os.getpid(), signal.SIGTERM))
 ending = run_programs(
     programs, environment=os.environ, folder=Path.cwd(), logs=Path(logs), stop_seconds=2
 )
@@ -33,6 +36,7 @@ print("crash:", ending.crash.sentence(Path(logs)) if ending.crash else None)
 sys.exit(ending.exit_code)
 """
 FOREVER = "import time, pathlib, sys; print('up', flush=True); time.sleep(600)"
+LATER = f"{FOREVER}  # LATER"
 DEAF = "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(600)"
 CRASH = "import sys, time; print('about to fail', flush=True); time.sleep(1); sys.exit(7)"
 
@@ -47,7 +51,7 @@ Start = Callable[..., subprocess.Popen[str]]
 
 @pytest.fixture
 def run(start: Start, tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
-    return lambda *commands: start("-c", STACK, str(tmp_path), *commands)
+    return lambda *commands, **variables: start("-c", STACK, str(tmp_path), *commands, **variables)
 
 
 def test_a_crash_is_named_with_its_code_and_last_lines(run: Start):
@@ -79,6 +83,23 @@ def test_a_request_to_stop_is_no_crash(run: Start, tmp_path: Path, number: signa
     process = run(FOREVER, FOREVER)
     wait_until(lambda: is_up(tmp_path / "part0.log") and is_up(tmp_path / "part1.log"))
     process.send_signal(number)
+    said, _ = process.communicate(timeout=30)
+    assert "crash: None" in said
+
+
+def test_a_request_to_stop_that_comes_while_a_process_is_started_is_no_crash(run: Start):
+    """Python ignores what a signal handler raises while a hook of a fork runs."""
+    said, _ = run(FOREVER, FOREVER, STOP_IN_FORK="1").communicate(timeout=30)
+    assert "crash: None" in said
+
+
+def test_what_nobody_waits_for_is_started_when_all_others_are_ready(run: Start, tmp_path: Path):
+    ready = READY.replace("sleep(1)", "sleep(3)") + "; time.sleep(600)"
+    process = run(FOREVER, LATER, ready)
+    wait_until(lambda: is_up(tmp_path / "part0.log"))
+    assert not (tmp_path / "part1.log").exists()
+    wait_until(lambda: is_up(tmp_path / "part1.log"))
+    process.send_signal(signal.SIGTERM)
     said, _ = process.communicate(timeout=30)
     assert "crash: None" in said
 
