@@ -22,7 +22,8 @@ from tests.fixtures.processes import gateway_process
 
 pytestmark = pytest.mark.timeout(180)
 
-MOST_MB = 50
+MOST_MB = 64
+"""An answer may have 32 MB, and is there twice for a moment."""
 PATIENCE = 2
 """Seconds, for a first token and between two."""
 LONGEST_SECONDS = 2 * PATIENCE + 2
