@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import math
 import time
 from collections import Counter
 from datetime import timedelta
@@ -143,7 +144,9 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
     assert [(answer.status, answer.events[-1]) for answer in later] == [(200, "[DONE]")] * 8
     ends = Counter(end_of(events) for events in earlier)
     assert ends == {"whole": 2, "upstream_broken": 2}
-    assert time.monotonic() - killed_at < 90
+    # How long the others take is the speed of the engine that is left.
+    cut = [stream for stream, events in zip(streams, earlier, strict=True) if is_cut(events)]
+    assert max(stream.ended_at for stream in cut) - killed_at < 5
     events = await ledger(rows=12)
     billed = Counter(event.status for event in events if event.completion_tokens)
     assert billed == {"completed": 10, "failed": 2}
@@ -161,6 +164,7 @@ class Stream:
 
     def __init__(self, gateway, member):
         self.began = asyncio.Event()
+        self.ended_at = math.inf
         self._gateway = gateway
         self._headers = member.bearer
 
@@ -176,7 +180,12 @@ class Stream:
                     events.append(line[6:].strip())
                 if len(events) > 1:
                     self.began.set()
+        self.ended_at = time.monotonic()
         return events
+
+
+def is_cut(events):
+    return end_of(events) != "whole"
 
 
 def end_of(events):
