@@ -110,9 +110,6 @@ class EventStream:
         if not block.isascii():
             block = readable(block)
         block = self._look_through(block)
-        # From its end, where usage stands nearly always.
-        if block.rfind(b'"usage"') >= 0 or b'"timings"' in block:
-            block = self._note_usage(block)
         if self.finished:
             block = self._with_end(block)
         return block
@@ -173,10 +170,14 @@ class EventStream:
         """What is to be sent on of a whole event. Raises what it says of a failure."""
         if self._shape is not None and (like := self._next_like(self._shape, event)) is not None:
             return like
-        if not is_plain_chunk(event):
-            return self._look_into(event)
-        self._count(event)
-        self._shape = ChunkShape.of(event)
+        if is_plain_chunk(event):
+            self._count(event)
+            self._shape = ChunkShape.of(event)
+        else:
+            event = self._look_into(event)
+        # From its end, where usage stands nearly always.
+        if event.rfind(b'"usage"') >= 0 or b'"timings"' in event:
+            event = self._note_usage(event)
         return event
 
     def _look_into(self, event: bytes) -> bytes:
@@ -246,26 +247,21 @@ class EventStream:
 
     # Usage.
 
-    def _note_usage(self, block: bytes) -> bytes:
-        if b'_tokens"' in block or b'"timings"' in block:
+    def _note_usage(self, event: bytes) -> bytes:
+        """What is to be sent on of a whole event with a usage."""
+        if b'_tokens"' in event or b'"timings"' in event:
             # Not a later `null`. Of two the first is kept for the case that the other is not meant.
-            self._usage_blocks = (self._usage_blocks[1], block)
+            self._usage_blocks = (self._usage_blocks[1], event)
         if self._keep_every_usage:
             self._has_sent_usage = True
-            return block
-        if NO_CHOICES.search(block):
-            return b"".join(map(self._without_usage, events_of(block)))
-        return without_usage(block)
-
-    def _without_usage(self, event: bytes) -> bytes:
-        whole = event + b"\n\n"
+            return event
         if not NO_CHOICES.search(event):
-            return without_usage(whole)
+            return without_usage(event)
         # As in OpenAI's API: clients that did not ask read `choices[0]` of every chunk.
         if not self._keep_usage:
             return b""
         self._has_sent_usage = self._has_sent_usage or b'_tokens"' in event
-        return whole
+        return event
 
     def _with_end(self, block: bytes) -> bytes:
         """`block` as the last one, with the usage before its end where the client waits for it."""
@@ -304,9 +300,9 @@ def usage_in(block: bytes) -> Usage | None:
     return None
 
 
-def without_usage(block: bytes) -> bytes:
-    """`block`, chunks with choices, without the usage beside them."""
-    return USAGE.sub(b"", block)
+def without_usage(event: bytes) -> bytes:
+    """`event`, a chunk with choices, without the usage beside them."""
+    return USAGE.sub(b"", event)
 
 
 def events_of(block: bytes) -> list[bytes]:

@@ -22,6 +22,11 @@ def counts(tokens):
     return {"prompt_tokens": 8, "total_tokens": 8 + tokens, "completion_tokens": tokens}
 
 
+def numbered(form, tokens):
+    """The same with other numbers in its usage, if it has one."""
+    return {**form, "usage": counts(tokens)} if form.get("usage") else form
+
+
 FORMS = {
     "plain": {},
     "spaced": {"separators": SPACED},
@@ -59,7 +64,7 @@ def test_a_stream_is_relayed_as_if_each_chunk_stood_alone(form, options, said):
 def test_chunks_that_come_at_once_are_relayed_as_if_each_came_alone(form, options, blocks):
     stream, alone = EventStream(**options), EventStream(**options)
     for said in blocks:
-        chunks = [chunk(text, **FORMS[form]) for text in said]
+        chunks = [chunk(text, **numbered(FORMS[form], i)) for i, text in enumerate(said)]
         assert stream.feed(b"".join(chunks)) == b"".join(map(alone.feed, chunks))
         assert (stream.usage(), stream.events) == (alone.usage(), alone.events)
         assert (stream.extra_tokens, stream.progress) == (alone.extra_tokens, alone.progress)
