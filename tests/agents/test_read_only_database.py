@@ -7,9 +7,10 @@ import pytest
 from asgiref.sync import sync_to_async
 from django.db import connection
 
+from agents.models import Run
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.demotion import read_only_database, restart_sessions
-from tests.fixtures.gateway import eventually, ledger
+from tests.fixtures.gateway import eventually, in_database, ledger
 
 pytestmark = pytest.mark.usefixtures("tiny", "no_session_of_the_test")
 
@@ -52,6 +53,10 @@ async def test_streams_go_on_and_the_worker_lives(gateway, acme, engine):
     ]
     begun.append(asyncio.create_task(gateway.chat(acme, stream=True)))
     await eventually(lambda: len(engine.records) == 3)
+    # The engine works while a run is put into the table: what is not in it then is not kept.
+    async with asyncio.timeout(5):
+        while await in_database(Run.objects.count) < 2:
+            await asyncio.sleep(0.05)
     async with ReadOnly():
         await asyncio.sleep(LONGER_THAN_A_RENEWAL_SECONDS)
     answers = await asyncio.gather(*begun)
