@@ -7,8 +7,8 @@ A command that is given runs afterwards, with variables that name the interprete
 For the tests with client libraries. Two environments from two locks, since not all libraries agree
 on one version of `openai`; about 1.5 GB, and a minute or two the first time. They live in
 TENANTRY_CLIENTS_FOLDER, else under ~/.cache/tenantry, with a file `env` that names what was made.
-Where there is a Node with npm, its libraries are installed beside their tests. Runs after
-`make dev`, which brings uv.
+Where there is a Node with npm, its libraries and Codex (0.4 GB) are installed beside their tests.
+Runs after `make dev`, which brings uv.
 """
 
 import fcntl

@@ -165,6 +165,7 @@ async def relay_events(
     block, has_begun = b"", False
     while True:
         before, block = block, await exchange.read_block(stream)
+        # With every token, so nothing is called that has nothing to do.
         if exchange.endpoint.model != request.model:
             block = renamed(block, exchange.endpoint, request.model)
         if not has_begun and stream.events:

@@ -131,7 +131,6 @@ class Answer:
 
     def leave(self) -> None:
         """Nobody reads on. If it has not ended, its engine learns to stop. May be said again."""
-        self.wake()
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.leave(self)
