@@ -71,11 +71,8 @@ async def keep_answer(
             call, known, subject=subject, request=request, stream_headers=STREAM_HEADERS
         )
         return
-    copy = AnswerCopy() if key else None
-    meter = await relay_answer(call, request, asked, target=target, subject=subject, copy=copy)
-    answer = copy.answer(meter.usage()) if copy else None
-    if key is not None and answer is not None:
-        await call.gateway.answers.keep(key, answer)
+    copy = AnswerCopy(partial(call.gateway.answers.keep, key)) if key else None
+    await relay_answer(call, request, asked, target=target, subject=subject, copy=copy)
 
 
 async def relay_answer(
@@ -86,8 +83,8 @@ async def relay_answer(
     target: Target,
     subject: Subject,
     copy: AnswerCopy | None = None,
-) -> Meter:
-    """Admit, relay, settle. Returns the meter, which is done."""
+) -> None:
+    """Admit, relay, settle."""
     gate = call.gateway.gate
     demand = demand_of_chat(asked, target.route)
     admission = await gate.admit(subject, demand, request_id=call.request_id)
@@ -97,11 +94,12 @@ async def relay_answer(
     encode = partial(encode_for, journey, asked)
     connect = partial(call.gateway.relay.open, journey, PATH, encode)
     with Meter(gate, admission, journey=journey) as meter:
+        if copy is not None:
+            copy.metered_by(meter.usage)
         if request.stream:
             await stream_answer(call, connect, request, meter, copy)
         else:
             await send_answer(call, connect, request, meter, copy)
-    return meter
 
 
 async def send_answer(
@@ -125,7 +123,7 @@ async def send_answer(
         else:
             meter.answered(usage)
         if copy is not None:
-            copy.whole(answer)
+            await copy.whole(answer)
         await call.respond(renamed(answer, exchange.endpoint, request.model))
 
 

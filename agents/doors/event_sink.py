@@ -120,7 +120,11 @@ class EventSink:
 class Listener(Protocol):
     """Somebody who wants to hear what is sent."""
 
-    def part(self, block: bytes) -> None: ...
+    def part(self, block: bytes) -> None:
+        """This is sent next."""
+
+    async def ended(self) -> None:
+        """What was the last part is sent when this returns."""
 
 
 class CopyingSink(EventSink):
@@ -136,4 +140,5 @@ class CopyingSink(EventSink):
 
     async def end(self, block: bytes = b"") -> None:
         self._listener.part(block)
+        await self._listener.ended()
         await super().end(block)

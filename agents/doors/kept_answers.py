@@ -1,6 +1,7 @@
 """Answers of the response cache at the door of chat completions: copied out, and given again."""
 
 import time
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import msgspec
@@ -41,18 +42,28 @@ class Choices(msgspec.Struct):
 
 
 class AnswerCopy:
-    """Listens to an answer on its way to the client. Only a complete text is worth keeping."""
+    """Listens to an answer on its way to the client, and keeps it if it is a complete text.
 
-    def __init__(self) -> None:
+    It is kept before the client has its end: whoever asks again after that finds it.
+    """
+
+    def __init__(self, keep: Callable[[Answer], Awaitable[None]]) -> None:
+        self._keep = keep
+        self._usage: Callable[[], Usage] = Usage
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._is_text = True
         self._finish_reason: str | None = None
 
-    def whole(self, body: bytes) -> None:
+    def metered_by(self, usage: Callable[[], Usage]) -> None:
+        """`usage` says what the answer took."""
+        self._usage = usage
+
+    async def whole(self, body: bytes) -> None:
         """The answer came as one."""
         for choice in self._read(body):
             self._note(choice, choice.message)
+        await self.ended()
 
     def part(self, block: bytes) -> None:
         """Chunks of a stream."""
@@ -78,7 +89,12 @@ class AnswerCopy:
         if said.tool_calls or said.function_call or said.refusal or said.audio:
             self._is_text = False
 
-    def answer(self, usage: Usage) -> Answer | None:
+    async def ended(self) -> None:
+        """Nothing follows."""
+        if (answer := self._answer(self._usage())) is not None:
+            await self._keep(answer)
+
+    def _answer(self, usage: Usage) -> Answer | None:
         """What may be given again; None if the model was not done, or did not just speak."""
         text = "".join(self._texts)
         if not self._is_text or not text or self._finish_reason != "stop":

@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+from types import SimpleNamespace
 
 import openai
 import pytest
 
 from agents import services
 from agents.answer_erasure import erase_answers
+from agents.doors.event_sink import CopyingSink
+from agents.doors.kept_answers import AnswerCopy
+from inference.relay.event_stream import END
+from inference.relay.watch import Watch
+from kernel.asgi import ClientWatch
 from kernel.ids import new_id
 from tenants import services as tenants
 from tests.fakes.model_server import Behaviour, Fault
@@ -55,6 +61,27 @@ async def test_the_same_question_gets_the_same_answer_again(gateway, acme, engin
     assert (is_hit(one), is_hit(other)) == (False, True)
     assert text_of(one) == text_of(other) == "tok0 tok1 tok2 tok3 tok4 tok5 tok6 tok7"
     assert len(engine.records) == 1
+
+
+@pytest.mark.parametrize("ends_with_text", [True, False])
+async def test_an_answer_is_kept_before_its_end_is_sent(ends_with_text):
+    steps = []
+
+    async def send(message):
+        steps.append(message.get("more_body", "head"))
+
+    async def keep(answer):
+        steps.append(answer.text)
+
+    call = SimpleNamespace(send=send, status=0, headers=[], watch=Watch())
+    text = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n'
+    async with ClientWatch(asyncio.Future) as client:
+        sink = CopyingSink(call, client=client, listener=AnswerCopy(keep))
+        if not ends_with_text:
+            await sink.send(text)
+        await sink.end(text + END if ends_with_text else END)
+
+    assert steps == (["hi", "head", False] if ends_with_text else ["head", True, "hi", False])
 
 
 async def test_a_hit_is_in_the_ledger_without_tokens(gateway, acme, helper):
