@@ -1,0 +1,281 @@
+"""What migrations 0001 to 0006 make, for a new database: in one step, because each takes its time."""
+
+import django.contrib.postgres.fields
+import django.core.validators
+import django.db.models.deletion
+import inference.models.pool
+import kernel.ids
+import kernel.secrets
+from django.db import migrations, models
+
+
+class Migration(migrations.Migration):
+
+    initial = True
+
+    replaces = [
+        ('inference', '0001_initial'),
+        ('inference', '0002_limits_and_quotas'),
+        ('inference', '0003_fleet'),
+        ('inference', '0004_health'),
+        ('inference', '0005_scaling'),
+        ('inference', '0006_registration'),
+    ]
+
+    dependencies = [
+    ]
+
+    operations = [
+        migrations.CreateModel(
+            name='ModelPool',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.SlugField(max_length=100, unique=True)),
+                ('engine', models.CharField(choices=[('vllm', 'vLLM'), ('llamacpp', 'llama.cpp'), ('openai', 'Another OpenAI-compatible server')], default='vllm', max_length=10)),
+                ('connect_timeout', models.FloatField(default=5, help_text='Seconds to wait for a connection.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('first_token_timeout', models.FloatField(default=120, help_text='Seconds to wait for the first token, or for an answer that is not streamed.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('token_timeout', models.FloatField(default=60, help_text='Seconds to wait between two tokens.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('strategy', models.CharField(choices=[('least_requests', 'Least requests'), ('round_robin', 'Round robin'), ('weighted_round_robin', 'Weighted round robin'), ('random', 'Random'), ('two_choices', 'Power of two choices'), ('weighted_least_requests', 'Weighted least requests'), ('lowest_latency', 'Lowest latency (time to first token)'), ('consistent_hash', 'Consistent hash (of the conversation or the key)'), ('prefix_affinity', 'Prefix affinity (long prompts to where they are cached)'), ('queue_aware', 'Queue and KV cache, as the engines tell')], default='least_requests', max_length=30)),
+                ('max_in_flight', models.PositiveIntegerField(blank=True, help_text='Most requests that run in the pool at once. Empty: what its endpoints take.', null=True, validators=[django.core.validators.MinValueValidator(1)])),
+                ('queue_length', models.PositiveIntegerField(default=200, help_text='Requests that may wait for a free endpoint. 0: none waits.', validators=[django.core.validators.MaxValueValidator(100000)])),
+                ('queue_seconds', models.FloatField(default=30, help_text='How long a request may wait before it is refused.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('hedge_after', models.FloatField(blank=True, help_text='Seconds without a token until another endpoint is asked too. Empty: never.', null=True, validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('probe_path', models.CharField(choices=[('/health', '/health: vLLM, llama.cpp and most others'), ('/healthz', '/healthz'), ('/ready', '/ready'), ('/readyz', '/readyz'), ('/ping', '/ping'), ('/v1/models', '/v1/models: where there is nothing better')], default='/health', help_text='Asked to see whether an endpoint lives.', max_length=100)),
+                ('probe_seconds', models.FloatField(default=10, help_text='Between two probes of an endpoint.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('probe_rise', models.PositiveSmallIntegerField(default=2, help_text='Good probes that bring it back.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
+                ('probe_fall', models.PositiveSmallIntegerField(default=3, help_text='Bad probes that take it out.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100)])),
+                ('completion_probe_seconds', models.FloatField(blank=True, help_text='Between two probes that ask for one token. Empty: none does.', null=True, validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('eject_after', models.PositiveSmallIntegerField(default=5, help_text='Failures in a row after which an endpoint is left out.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('eject_seconds', models.FloatField(default=30, help_text='How long, times how often it happened lately.', validators=[django.core.validators.MinValueValidator(0.1), django.core.validators.MaxValueValidator(3600)])),
+                ('slow_start_seconds', models.FloatField(default=0, help_text='How long a new endpoint takes to get its full share. 0: at once.', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(3600)])),
+                ('sends_priority', models.BooleanField(default=False, help_text='Its engines run with --scheduling-policy priority: tell them whose turn it is.')),
+                ('max_registered_endpoints', models.PositiveSmallIntegerField(default=64, help_text="Engines that may be registered at once with the pool's join tokens.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(10000)])),
+                ('engine_networks', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50, validators=[inference.models.pool.validate_network]), blank=True, default=list, help_text='Networks from which engines may register, comma-separated; then by address, not by name. Empty: from all that are not public.', size=None)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+            ],
+            options={
+                'ordering': ('name',),
+            },
+        ),
+        migrations.CreateModel(
+            name='JoinToken',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100)),
+                ('public_id', models.CharField(editable=False, max_length=12, unique=True)),
+                ('digest', models.BinaryField(max_length=32)),
+                ('pepper', models.CharField(editable=False, max_length=8)),
+                ('blocked_at', models.DateTimeField(editable=False, null=True)),
+                ('last_used_at', models.DateTimeField(editable=False, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='join_tokens', to='inference.modelpool')),
+            ],
+            options={
+                'ordering': ('-created_at',),
+            },
+        ),
+        migrations.CreateModel(
+            name='ModelEndpoint',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('public_id', models.CharField(default=kernel.ids.new_public_id, editable=False, max_length=20, unique=True, verbose_name='id')),
+                ('address', models.URLField(help_text='Base URL without /v1, for example http://10.0.0.5:8000.', max_length=300)),
+                ('model', models.CharField(help_text='The name under which this server knows the model.', max_length=200)),
+                ('credential', kernel.secrets.EncryptedTextField(blank=True, default='', help_text="The server's own API key, if it wants one. Write-only.")),
+                ('state', models.CharField(choices=[('ready', 'ready: takes requests'), ('unhealthy', 'unhealthy: its probes fail'), ('draining', 'draining: finishes what runs'), ('expired', 'expired: its heartbeat stopped')], default='ready', editable=False, max_length=10)),
+                ('registered', models.BooleanField(default=False, editable=False, help_text='Registered itself, and expires when silent.')),
+                ('max_concurrency', models.PositiveIntegerField(default=1000, help_text='Most requests that run here at once.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(100000)])),
+                ('weight', models.PositiveSmallIntegerField(default=1, help_text="Its share of the requests, where the pool's strategy goes by weights.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
+                ('zone', models.CharField(blank=True, help_text='Where it stands, for people.', max_length=50)),
+                ('capabilities', django.contrib.postgres.fields.ArrayField(base_field=models.CharField(max_length=50), blank=True, default=list, help_text='Such as tools or vision, comma-separated.', size=20)),
+                ('forced', models.CharField(blank=True, choices=[('', 'as it goes by itself'), ('open', 'open: left out'), ('closed', 'closed: used whatever happens')], max_length=10, verbose_name='breaker')),
+                ('machine', models.CharField(blank=True, editable=False, help_text='On which it registered itself.', max_length=100)),
+                ('engine_version', models.CharField(blank=True, editable=False, max_length=50)),
+                ('heartbeat_at', models.DateTimeField(editable=False, null=True)),
+                ('running', models.PositiveIntegerField(default=0, editable=False)),
+                ('waiting', models.PositiveIntegerField(default=0, editable=False)),
+                ('kv_cache_used', models.FloatField(editable=False, help_text='Share of the KV cache in use, 0 to 1.', null=True)),
+                ('ready_since', models.DateTimeField(editable=False, null=True)),
+                ('probed_at', models.DateTimeField(editable=False, null=True)),
+                ('probe_note', models.CharField(blank=True, editable=False, help_text='What the last probe met.', max_length=200)),
+                ('probe_streak', models.SmallIntegerField(default=0, editable=False, help_text='Good probes in a row; bad ones count below 0.')),
+                ('next_probe_at', models.DateTimeField(db_index=True, editable=False, null=True)),
+                ('next_completion_at', models.DateTimeField(editable=False, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='endpoints', to='inference.modelpool')),
+            ],
+            options={
+                'ordering': ('pool', 'address'),
+                'constraints': [models.UniqueConstraint(fields=('pool', 'address'), name='endpoint_once_per_pool'), models.CheckConstraint(condition=models.Q(('registered', False), ('heartbeat_at__isnull', False), _connector='OR'), name='registered_endpoint_has_heartbeat')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ModelRoute',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=100, unique=True, validators=[django.core.validators.RegexValidator('^[A-Za-z0-9][A-Za-z0-9._:/-]*$', 'Use letters, digits and . _ : / - only, beginning with a letter or digit.')])),
+                ('pool_weight', models.PositiveSmallIntegerField(default=1, help_text='Beside the pools that share its requests.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)], verbose_name='weight of its own pool')),
+                ('purpose', models.CharField(choices=[('chat', 'Chat'), ('embeddings', 'Embeddings')], default='chat', max_length=10)),
+                ('enabled', models.BooleanField(default=True)),
+                ('context_length', models.PositiveIntegerField(default=8192, help_text='Tokens of prompt and answer together.', validators=[django.core.validators.MinValueValidator(1)])),
+                ('prompt_price', models.PositiveBigIntegerField(default=0, help_text='Millionths of the currency unit per million tokens: 150000 is 0.15 per million.', validators=[django.core.validators.MaxValueValidator(400000000)], verbose_name='price of prompt tokens')),
+                ('cached_price', models.PositiveBigIntegerField(default=0, help_text='Millionths of the currency unit per million tokens: 150000 is 0.15 per million.', validators=[django.core.validators.MaxValueValidator(400000000)], verbose_name='price of cached prompt tokens')),
+                ('completion_price', models.PositiveBigIntegerField(default=0, help_text='Millionths of the currency unit per million tokens: 150000 is 0.15 per million.', validators=[django.core.validators.MaxValueValidator(400000000)], verbose_name='price of completion tokens')),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='routes', to='inference.modelpool')),
+            ],
+            options={
+                'ordering': ('name',),
+            },
+        ),
+        migrations.CreateModel(
+            name='PoolSample',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('stretch', models.PositiveSmallIntegerField(choices=[(15, '15 seconds'), (300, '5 minutes'), (3600, 'an hour')], default=15)),
+                ('at', models.DateTimeField(help_text='When the stretch began.')),
+                ('replicas', models.FloatField(help_text='Those that start included.')),
+                ('ready', models.FloatField()),
+                ('desired', models.FloatField(null=True)),
+                ('least', models.FloatField(null=True)),
+                ('most', models.FloatField(null=True)),
+                ('waiting', models.FloatField(null=True)),
+                ('in_flight', models.FloatField(null=True)),
+                ('request_rate', models.FloatField(null=True)),
+                ('ttft_p95', models.FloatField(null=True)),
+                ('kv_cache', models.FloatField(null=True)),
+                ('cpu', models.FloatField(null=True)),
+                ('memory', models.FloatField(null=True)),
+                ('gpu', models.FloatField(null=True)),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='inference.modelpool')),
+            ],
+            options={
+                'indexes': [models.Index(fields=['stretch', 'at'], name='samples_by_age')],
+                'constraints': [models.UniqueConstraint(fields=('pool', 'stretch', 'at'), name='one_sample_per_stretch')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ScalingDecision',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('slot', models.BigIntegerField()),
+                ('at', models.DateTimeField()),
+                ('mode', models.CharField(max_length=10)),
+                ('replicas', models.PositiveIntegerField(help_text='How many there were.')),
+                ('proposed', models.PositiveIntegerField(help_text='By the signals alone.')),
+                ('desired', models.PositiveIntegerField(help_text='After windows, limits and bounds.')),
+                ('outcome', models.CharField(choices=[('kept', 'nothing to change'), ('recommended', 'recommended'), ('pending', 'being carried out'), ('applied', 'carried out'), ('failed', 'could not be carried out')], max_length=12)),
+                ('reason', models.TextField()),
+                ('held_by', models.CharField(blank=True, max_length=12)),
+                ('inputs', models.JSONField(default=dict)),
+                ('formulas', models.JSONField(default=list)),
+                ('note', models.CharField(blank=True, help_text='What the actuator said.', max_length=300)),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='+', to='inference.modelpool')),
+            ],
+            options={
+                'ordering': ('-at',),
+                'indexes': [models.Index(fields=['pool', '-at'], name='decisions_of_pool')],
+                'constraints': [models.UniqueConstraint(fields=('pool', 'slot'), name='one_decision_per_slot')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ScalingPolicy',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('mode', models.CharField(choices=[('off', 'off: only records what the pool does'), ('recommend', 'recommend: says what it would do'), ('apply', 'apply: does it')], default='recommend', max_length=10)),
+                ('algorithm', models.CharField(choices=[('target_tracking', 'Target tracking: as much per replica as wanted'), ('thresholds', 'Thresholds: a step out when any is above, in when all are below'), ('step', 'Doubling: double when any is above, halve when all are below')], default='target_tracking', max_length=20)),
+                ('min_replicas', models.PositiveIntegerField(default=1, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
+                ('max_replicas', models.PositiveIntegerField(default=4, validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
+                ('tolerance', models.FloatField(default=0.1, help_text='Share by which a signal may miss its target before anything happens.', validators=[django.core.validators.MinValueValidator(0), django.core.validators.MaxValueValidator(0.9)])),
+                ('step_replicas', models.PositiveIntegerField(default=1, help_text='What thresholds add or take away.', validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
+                ('up_window', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(3600)])),
+                ('up_percent', models.PositiveIntegerField(blank=True, default=100, null=True)),
+                ('up_percent_seconds', models.PositiveIntegerField(default=15, validators=[django.core.validators.MinValueValidator(15), django.core.validators.MaxValueValidator(3600)])),
+                ('up_replicas', models.PositiveIntegerField(blank=True, default=4, null=True)),
+                ('up_replicas_seconds', models.PositiveIntegerField(default=15, validators=[django.core.validators.MinValueValidator(15), django.core.validators.MaxValueValidator(3600)])),
+                ('up_select', models.CharField(choices=[('max', 'the limit that allows most'), ('min', 'the limit that allows least'), ('disabled', 'not at all')], default='max', max_length=10)),
+                ('up_cooldown', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(3600)])),
+                ('down_window', models.PositiveIntegerField(default=300, validators=[django.core.validators.MaxValueValidator(3600)])),
+                ('down_percent', models.PositiveIntegerField(blank=True, default=100, null=True, validators=[django.core.validators.MaxValueValidator(100)])),
+                ('down_percent_seconds', models.PositiveIntegerField(default=15, validators=[django.core.validators.MinValueValidator(15), django.core.validators.MaxValueValidator(3600)])),
+                ('down_replicas', models.PositiveIntegerField(blank=True, null=True)),
+                ('down_replicas_seconds', models.PositiveIntegerField(default=60, validators=[django.core.validators.MinValueValidator(15), django.core.validators.MaxValueValidator(3600)])),
+                ('down_select', models.CharField(choices=[('max', 'the limit that allows most'), ('min', 'the limit that allows least'), ('disabled', 'not at all')], default='max', max_length=10)),
+                ('down_cooldown', models.PositiveIntegerField(default=0, validators=[django.core.validators.MaxValueValidator(3600)])),
+                ('idle_seconds', models.PositiveIntegerField(blank=True, help_text='Without a request for so long, the pool goes to zero. Empty: never.', null=True, validators=[django.core.validators.MinValueValidator(60), django.core.validators.MaxValueValidator(604800)])),
+                ('actuator', models.CharField(choices=[('none', 'none: people follow the recommendations'), ('process', 'process: engines on one machine'), ('kubernetes', 'Kubernetes: the scale of a Deployment, StatefulSet or the like'), ('hpa', 'HPA: Kubernetes decides, by this policy')], default='none', max_length=12)),
+                ('actuator_settings', models.JSONField(blank=True, default=dict)),
+                ('replica_cost', models.FloatField(default=0, help_text='What a replica costs in an hour, for rehearsals.', validators=[django.core.validators.MinValueValidator(0)])),
+                ('paused', models.BooleanField(default=False, editable=False)),
+                ('override_replicas', models.PositiveIntegerField(editable=False, null=True)),
+                ('override_until', models.DateTimeField(editable=False, null=True)),
+                ('created_at', models.DateTimeField(auto_now_add=True)),
+                ('pool', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, related_name='scaling', to='inference.modelpool')),
+            ],
+            options={
+                'verbose_name_plural': 'scaling policies',
+                'ordering': ('pool__name',),
+                'constraints': [models.CheckConstraint(condition=models.Q(('min_replicas__lte', models.F('max_replicas'))), name='policy_min_up_to_max')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ScalingState',
+            fields=[
+                ('pool', models.OneToOneField(on_delete=django.db.models.deletion.CASCADE, primary_key=True, related_name='+', serialize=False, to='inference.modelpool')),
+                ('slot', models.BigIntegerField(default=0)),
+                ('memory', models.JSONField(default=dict)),
+                ('shown', models.JSONField(default=dict)),
+            ],
+        ),
+        migrations.CreateModel(
+            name='RouteTarget',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('role', models.CharField(choices=[('share', 'Share: takes a part of the requests'), ('fallback', 'Fallback: when no other pool can')], default='fallback', max_length=10)),
+                ('weight', models.PositiveSmallIntegerField(default=1, help_text="Of a share, beside the weights of the route's own pool and its other shares.", validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
+                ('order', models.PositiveSmallIntegerField(default=0, help_text='Of a fallback: the lowest is tried first.')),
+                ('pool', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='inference.modelpool')),
+                ('route', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='targets', to='inference.modelroute')),
+            ],
+            options={
+                'ordering': ('role', 'order', 'pk'),
+                'constraints': [models.UniqueConstraint(fields=('route', 'pool'), name='route_target_once', violation_error_message='This route has that pool already.')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ScalingSchedule',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('name', models.CharField(max_length=60)),
+                ('zone', models.CharField(default='UTC', help_text='Such as Europe/Berlin.', max_length=60)),
+                ('weekdays', django.contrib.postgres.fields.ArrayField(base_field=models.PositiveSmallIntegerField(validators=[django.core.validators.MaxValueValidator(6)]), help_text='0 is Monday. The day on which it begins.', size=7)),
+                ('starts', models.TimeField()),
+                ('ends', models.TimeField(help_text='At or before its start: on the next day.')),
+                ('min_replicas', models.PositiveIntegerField(validators=[django.core.validators.MaxValueValidator(1000)])),
+                ('max_replicas', models.PositiveIntegerField(validators=[django.core.validators.MinValueValidator(1), django.core.validators.MaxValueValidator(1000)])),
+                ('first_day', models.DateField(blank=True, null=True)),
+                ('last_day', models.DateField(blank=True, null=True)),
+                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='schedules', to='inference.scalingpolicy')),
+            ],
+            options={
+                'ordering': ('policy', 'starts', 'name'),
+                'constraints': [models.CheckConstraint(condition=models.Q(('min_replicas__lte', models.F('max_replicas'))), name='schedule_min_up_to_max')],
+            },
+        ),
+        migrations.CreateModel(
+            name='ScalingSignal',
+            fields=[
+                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
+                ('kind', models.CharField(choices=[('waiting', 'Waiting requests'), ('in_flight', 'Requests in flight'), ('request_rate', 'Request rate'), ('ttft_p95', 'Time to first token, p95'), ('kv_cache', 'KV cache in use'), ('cpu', 'CPU'), ('memory', 'Memory'), ('gpu', 'GPU')], max_length=20)),
+                ('target', models.FloatField(blank=True, help_text='For target tracking.', null=True)),
+                ('up', models.FloatField(blank=True, help_text='For the others: grow above it.', null=True)),
+                ('down', models.FloatField(blank=True, help_text='Shrink below it.', null=True)),
+                ('query', models.CharField(blank=True, help_text='PromQL, for CPU, memory and GPU: one number.', max_length=1000)),
+                ('policy', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='signals', to='inference.scalingpolicy')),
+            ],
+            options={
+                'ordering': ('kind',),
+                'constraints': [models.UniqueConstraint(fields=('policy', 'kind'), name='signal_once_per_policy')],
+            },
+        ),
+    ]
