@@ -32,7 +32,7 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     return (yield)
 
 
-@pytest.hookimpl(optionalhook=True)
+@pytest.hookimpl(optionalhook=True, tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
     """One more than there are cores: tests often wait for engines, clocks and other processes."""
     return len(os.sched_getaffinity(0)) + 1

@@ -3,7 +3,7 @@
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -51,8 +51,9 @@ class Source:
                 yield node
 
 
+@cache
 def product() -> list[Source]:
-    """Every module of the product; migrations are written by Django."""
+    """Every module of the product, read once; migrations are written by Django."""
     paths = (path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py")))
     return [Source(path) for path in paths if "migrations" not in path.parts]
 

@@ -135,6 +135,7 @@ def test_panels_of_the_dashboard_do_not_overlap():
     assert len(cells) == len(set(cells))
 
 
+@pytest.mark.slow
 def test_alerts_are_about_metrics_that_exist_and_say_what_to_do():
     (group,) = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"]
     for rule in group["rules"]:

@@ -33,7 +33,8 @@ def row(page, name):
 
 def first_arguments(names):
     """The constant first argument of every call of something that is called one of `names`."""
-    for source in PRODUCT:
+    calls = re.compile(rf"\b({'|'.join(names)})\(")
+    for source in filter(lambda source: calls.search(source.text), PRODUCT):
         for node in ast.walk(source.tree):
             if isinstance(node, ast.Call) and called(node) in names and node.args:
                 first = node.args[0]

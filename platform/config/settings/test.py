@@ -30,6 +30,8 @@ DRAIN_SECONDS = 5.0
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 # Static files come from the apps; a folder that is not there would be a warning, so an error.
 STATIC_ROOT = None  # type: ignore[assignment]
+# Or each test's client would look through the static files of all apps first.
+WHITENOISE_AUTOREFRESH = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import json
 from contextlib import asynccontextmanager
+from functools import cache
 from types import SimpleNamespace
 
 import aiohttp
@@ -31,7 +32,6 @@ LONGEST_SECONDS = 2 * PATIENCE + 2
 WORD = "ü→𝄞"
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "tiny"}
 LARGE = 10 * 1024 * 1024
-BOMB = gzip.compress(bytes(30 * LARGE))
 JSON = "application/json"
 
 
@@ -47,54 +47,66 @@ def chunked(kind="text/event-stream", more=""):
 DONE = b"data: [DONE]\n\n"
 PASSED_ON = {"half of an object", "deep nesting"}
 """A chat's stream is passed on event by event, and nobody reads what is inside."""
-GARBAGE = {
-    "no answer at all": Script(),
-    "no HTTP": Script(head=b"\x00\xff\x16\x03" * 50),
-    "half a head": Script(head=b"HTTP/1.1 200 OK\r\ncontent-ty"),
-    "half a head, and silence": Script(head=b"HTTP/1.1 200 OK\r\ncontent-ty", stalls=True),
-    "a header of 1 MB": Script(head=head(more=f"x-huge: {'h' * 1024 * 1024}\r\n"), body=event()),
-    "a header without end": Script(head=b"HTTP/1.1 200 OK\r\nx: ", body=b"h" * 999, repeats=True),
-    "headers without end": Script(
-        head=b"HTTP/1.1 200 OK\r\n", body=b"x-more: again\r\n" * 500, repeats=True
-    ),
-    "a head that drips": Script(
-        head=b"HTTP/1.1 200 OK\r\nx: ", body=b"h", piece=1, repeats=True, pause=0.05
-    ),
-    "interim answers without end": Script(body=b"HTTP/1.1 102 Wait\r\n\r\n" * 50, repeats=True),
-    "a page of HTML": Script(head=head("text/html"), body=b"<html>It works!</html>"),
-    "a page that calls itself JSON": Script(head=head(JSON), body=b"<html>It works!</html>"),
-    "a page that calls itself events": Script(head=head(), body=b"<html>It works!</html>"),
-    "nothing at all, and no end": Script(head=head(), stalls=True),
-    "a line of 10 MB": Script(head=head(), body=b"data: " + b"x" * LARGE),
-    "an object of 10 MB": Script(head=head(JSON), body=b'{"x":"' + b"x" * LARGE),
-    "a line without end": Script(head=head(), body=b"x" * 65536, repeats=True),
-    "an object without end": Script(head=head(JSON), body=b"x" * 65536, repeats=True),
-    "10 MB of empty lines": Script(head=head(), body=b"\n" * LARGE),
-    "half an event": Script(head=head(), body=event()[:25]),
-    "half an event, and silence": Script(head=head(), body=event()[:25], stalls=True),
-    "an event, and silence": Script(head=head(), body=event(), stalls=True),
-    "half of an object": Script(head=head(), body=event() + event()[:30] + b"\n\n" + DONE),
-    "half of an answer": Script(head=head(JSON), body=b'{"id":"c","choices":[{"ind'),
-    "no [DONE]": Script(head=head(), body=event() * 3),
-    "a bomb": Script(head=head(more="content-encoding: gzip\r\n"), body=BOMB),
-    "a bomb in JSON": Script(head=head(JSON, "content-encoding: gzip\r\n"), body=BOMB),
-    "a bomb in the transfer": Script(
-        head=head(more="transfer-encoding: gzip, chunked\r\n"),
-        body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(BOMB), BOMB),
-    ),
-    "a bomb that nobody tells of": Script(head=head(), body=BOMB),
-    "a length that is too long": Script(
-        head=head(more="content-length: 5000000\r\n"), body=event() + DONE[:5]
-    ),
-    "a length that is none": Script(head=head(more="content-length: -5\r\n"), body=event()),
-    "a wrong chunk size": Script(head=chunked(), body=b"zz\r\nxx"),
-    "a chunk as large as the sea": Script(head=chunked(), body=b"ffffffffff\r\n" + event() * 9),
-    "a number that is too long": Script(head=head(), body=b"data: " + b"9" * LARGE + b"\n\n"),
-    "deep nesting": Script(head=head(), body=b"data: " + b"[" * 500_000 + b"\n\n" + DONE),
-    "deep nesting in JSON": Script(head=head(JSON), body=b"[" * 500_000),
-    "no UTF-8": Script(head=head(), body=b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n'),
-    "no UTF-8 in JSON": Script(head=head(JSON), body=b'{"choices":"\xff\xfe"}'),
-}
+
+
+@cache
+def garbage():
+    """Scripts by what is wrong; made when they are needed, because they are large."""
+    bomb = gzip.compress(bytes(30 * LARGE))
+    return {
+        "no answer at all": Script(),
+        "no HTTP": Script(head=b"\x00\xff\x16\x03" * 50),
+        "half a head": Script(head=b"HTTP/1.1 200 OK\r\ncontent-ty"),
+        "half a head, and silence": Script(head=b"HTTP/1.1 200 OK\r\ncontent-ty", stalls=True),
+        "a header of 1 MB": Script(
+            head=head(more=f"x-huge: {'h' * 1024 * 1024}\r\n"), body=event()
+        ),
+        "a header without end": Script(
+            head=b"HTTP/1.1 200 OK\r\nx: ", body=b"h" * 999, repeats=True
+        ),
+        "headers without end": Script(
+            head=b"HTTP/1.1 200 OK\r\n", body=b"x-more: again\r\n" * 500, repeats=True
+        ),
+        "a head that drips": Script(
+            head=b"HTTP/1.1 200 OK\r\nx: ", body=b"h", piece=1, repeats=True, pause=0.05
+        ),
+        "interim answers without end": Script(body=b"HTTP/1.1 102 Wait\r\n\r\n" * 50, repeats=True),
+        "a page of HTML": Script(head=head("text/html"), body=b"<html>It works!</html>"),
+        "a page that calls itself JSON": Script(head=head(JSON), body=b"<html>It works!</html>"),
+        "a page that calls itself events": Script(head=head(), body=b"<html>It works!</html>"),
+        "nothing at all, and no end": Script(head=head(), stalls=True),
+        "a line of 10 MB": Script(head=head(), body=b"data: " + b"x" * LARGE),
+        "an object of 10 MB": Script(head=head(JSON), body=b'{"x":"' + b"x" * LARGE),
+        "a line without end": Script(head=head(), body=b"x" * 65536, repeats=True),
+        "an object without end": Script(head=head(JSON), body=b"x" * 65536, repeats=True),
+        "10 MB of empty lines": Script(head=head(), body=b"\n" * LARGE),
+        "half an event": Script(head=head(), body=event()[:25]),
+        "half an event, and silence": Script(head=head(), body=event()[:25], stalls=True),
+        "an event, and silence": Script(head=head(), body=event(), stalls=True),
+        "half of an object": Script(head=head(), body=event() + event()[:30] + b"\n\n" + DONE),
+        "half of an answer": Script(head=head(JSON), body=b'{"id":"c","choices":[{"ind'),
+        "no [DONE]": Script(head=head(), body=event() * 3),
+        "a bomb": Script(head=head(more="content-encoding: gzip\r\n"), body=bomb),
+        "a bomb in JSON": Script(head=head(JSON, "content-encoding: gzip\r\n"), body=bomb),
+        "a bomb in the transfer": Script(
+            head=head(more="transfer-encoding: gzip, chunked\r\n"),
+            body=b"%x\r\n%b\r\n0\r\n\r\n" % (len(bomb), bomb),
+        ),
+        "a bomb that nobody tells of": Script(head=head(), body=bomb),
+        "a length that is too long": Script(
+            head=head(more="content-length: 5000000\r\n"), body=event() + DONE[:5]
+        ),
+        "a length that is none": Script(head=head(more="content-length: -5\r\n"), body=event()),
+        "a wrong chunk size": Script(head=chunked(), body=b"zz\r\nxx"),
+        "a chunk as large as the sea": Script(head=chunked(), body=b"ffffffffff\r\n" + event() * 9),
+        "a number that is too long": Script(head=head(), body=b"data: " + b"9" * LARGE + b"\n\n"),
+        "deep nesting": Script(head=head(), body=b"data: " + b"[" * 500_000 + b"\n\n" + DONE),
+        "deep nesting in JSON": Script(head=head(JSON), body=b"[" * 500_000),
+        "no UTF-8": Script(
+            head=head(), body=b'data: {"choices":[{"delta":{"content":"\xff"}}]}\n\n'
+        ),
+        "no UTF-8 in JSON": Script(head=head(JSON), body=b'{"choices":"\xff\xfe"}'),
+    }
 
 
 @asynccontextmanager
@@ -171,13 +183,14 @@ async def in_flight(gateway):
 ASKED = [ask_whole, ask_stream, ask_on_a_socket]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ask", ASKED)
 async def test_garbage_ends_in_an_honest_answer_and_takes_no_memory(tmp_path, acme, ask):
     async with served(tmp_path) as gateway:
         for _ in range(5):
             assert await ask(gateway, acme, model="tiny")
         async with memory_of(gateway.process.pid) as memory:
-            for case, script in GARBAGE.items():
+            for case, script in garbage().items():
                 gateway.garbled.script = script
                 try:
                     async with asyncio.timeout(LONGEST_SECONDS):
