@@ -12,8 +12,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PATH = os.pathsep.join((str(CHECKOUT), str(CHECKOUT / "platform")))
 
 
-@pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def environment_with(home: Path) -> dict[str, str]:
     """A caller's environment without any of Tenantry's variables, and a home of its own.
 
     Bytecode is kept, as under `make`: compiling everything takes longer than starting it.
@@ -24,7 +23,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
         if not name.startswith(("TENANTRY_", "DATABASE_", "REDIS_", "DJANGO_"))
         and name != "PYTHONDONTWRITEBYTECODE"
     }
-    return {**kept, "TENANTRY_HOME": str(tmp_path / "home"), "PYTHONPATH": PATH}
+    return {**kept, "TENANTRY_HOME": str(home), "PYTHONPATH": PATH}
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return environment_with(tmp_path / "home")
 
 
 @pytest.fixture

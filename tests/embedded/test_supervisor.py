@@ -11,6 +11,8 @@ import pytest
 
 from tests.embedded.watching import wait_until
 
+pytestmark = pytest.mark.slow
+
 STACK = """
 import sys
 from pathlib import Path
