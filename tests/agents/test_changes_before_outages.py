@@ -61,15 +61,16 @@ async def test_what_was_taken_from_a_key_is_not_used_although_it_is_known(gatewa
 
 async def test_an_unknown_key_is_refused_in_time_and_again_at_once(gateway, acme, rival):
     await gateway.worker.follower.catch_up()  # news would have the key looked up again
+    answers, seconds = [], []
     async with NoDatabase():
-        began = time.monotonic()
-        first = await gateway.chat(rival)
-        between = time.monotonic()
-        again = await gateway.chat(rival)
-        ended = time.monotonic()
-    assert [each.status for each in (first, again)] == [503, 503]
-    assert between - began < 4
-    assert ended - between < 1
+        # The worker's own look for news may have begun before: then the second looks up as well.
+        for _ in range(3):
+            began = time.monotonic()
+            answers.append(await gateway.chat(rival))
+            seconds.append(time.monotonic() - began)
+    assert [each.status for each in answers] == [503] * 3
+    assert max(seconds) < 4
+    assert seconds[-1] < 1
 
 
 @pytest.mark.parametrize("topic", UNKNOWN)

@@ -16,7 +16,8 @@ def per_second(*, burst=1, **facts):
     return scope("tenant", request_us=SECOND_US, request_burst_us=burst * SECOND_US, **facts)
 
 
-def tokens(*, per_token_us=1000.0, burst=100, **facts):
+def tokens(*, per_token_us=100_000.0, burst=100, **facts):
+    """Ten tokens a second, unless said otherwise: nothing comes back while a test runs."""
     return scope("tenant", token_us=per_token_us, token_burst_us=int(burst * per_token_us), **facts)
 
 
@@ -61,11 +62,13 @@ def test_waiting_as_long_as_said_admits_and_5_ms_less_refuses(driver, kind):
 
 def test_the_wait_is_what_the_arithmetic_says(driver):
     limits = checks(per_second(burst=2))
+    before = driver.now_us()
     set_ahead(driver, "tr", 1_500_000)
 
     refused = driver.admit(ask(limits))
 
-    assert 480 <= refused.breach.retry_after_ms <= 500
+    passed_ms = (driver.now_us() - before) / 1000
+    assert 500 - passed_ms - 1 <= refused.breach.retry_after_ms <= 500
 
 
 def test_a_clock_that_went_back_locks_out_for_no_longer_than_the_burst(driver):
@@ -83,7 +86,7 @@ def test_a_debt_of_tokens_reaches_no_further_than_twice_the_burst(driver):
 
     refused = driver.admit(ask(limits, rate_tokens=100))
 
-    assert refused.breach.retry_after_ms == 200
+    assert refused.breach.retry_after_ms == 20_000
 
 
 def test_more_than_the_burst_passes_on_a_full_bucket(driver):
@@ -95,7 +98,10 @@ def test_more_than_the_burst_passes_on_a_full_bucket(driver):
 
 @pytest.mark.parametrize(
     ("estimated", "actual", "left_ahead_us"),
-    [(50, 20, 20_000), (50, 80, 80_000), (5000, 20, 20_000), (50, 5000, 200_000), (50, -1, 50_000)],
+    [
+        *((50, 20, 2_000_000), (50, 80, 8_000_000), (5000, 20, 2_000_000)),
+        *((50, 5000, 20_000_000), (50, -1, 5_000_000)),
+    ],
 )
 def test_settling_trues_the_token_rate_up(driver, estimated, actual, left_ahead_us):
     limits = checks(tokens(burst=100))
@@ -104,7 +110,7 @@ def test_settling_trues_the_token_rate_up(driver, estimated, actual, left_ahead_
     driver.settle({"req_1": actual})
 
     ahead = driver.scope("tenant")["tt"] - driver.now_us()
-    assert left_ahead_us - 20_000 <= ahead <= left_ahead_us
+    assert left_ahead_us - 1_900_000 <= ahead <= left_ahead_us
 
 
 def test_a_rate_in_shadow_mode_refuses_nothing_and_is_charged_only_what_conforms(driver):
