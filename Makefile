@@ -27,10 +27,12 @@ dev:
 	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
 	@$(PYTHON) requirements/install.py dev
 
-test: dev ## Run all tests against real embedded servers
-	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+# What a person waits for after a change. Of a file or folder that PYTEST_ARGS names, all tests run.
+test: dev ## Run the tests against real embedded servers, in minutes
+	@$(VENV)/python -m pytest -n auto --dist loadgroup \
+		$(if $(filter tests/%,$(PYTEST_ARGS)),,-m "not (slow or nightly or clients)") $(PYTEST_ARGS)
 
-check: dev ## Lint, types, import contracts, deploy checks, migrations, then the tests
+check: dev ## Lint, types, import contracts, deploy checks, migrations, then the slow tests too
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
 	$(VENV)/mypy

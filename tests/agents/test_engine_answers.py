@@ -10,6 +10,8 @@ from tests.fixtures.engine_cases import engine_cases
 from tests.fixtures.every_door import STREAMING, WHOLE
 from tests.fixtures.gateway import in_database, ledger
 
+pytestmark = pytest.mark.slow
+
 DOORS = {**WHOLE, **STREAMING}
 ESTIMATE = (1, 10_000)
 CASES_OF_A_TEST = 8

@@ -45,6 +45,7 @@ async def database_of(gateway):
     return answer.status, answer.json()["checks"]["database"]
 
 
+@pytest.mark.slow
 async def test_streams_go_on_and_the_worker_lives(gateway, acme, engine):
     engine.behave(Behaviour(tokens=40, token_seconds=0.25))
     begun = [

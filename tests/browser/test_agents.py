@@ -8,7 +8,7 @@ from tests.browser.test_console import sign_in
 from tests.fixtures.rollouts import make_revisions, note_runs, start
 from tests.fixtures.tools import make_tool
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

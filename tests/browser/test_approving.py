@@ -12,7 +12,7 @@ from tests.fixtures.cast import join, serve
 from tests.fixtures.gateway import gateway_in_thread
 from tests.fixtures.waiting import employ_careful, wants_to_reckon
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from tenants.keys import parse_key
 from tests.fixtures.console import PASSWORD
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def sign_in(page):

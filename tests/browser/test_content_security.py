@@ -6,7 +6,7 @@ from django.urls import reverse
 
 from tests.browser.test_console import sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 MARKUP = """<img src="data:," onerror="window.ran = 'handler'">"""
 SCRIPT = """

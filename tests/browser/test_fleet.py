@@ -8,7 +8,7 @@ from tests.browser.test_console import sign_in
 from tests.fixtures.fleet_state import redis, report, told
 
 __all__ = ["redis", "report"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 PART = "#targets-group tbody:not(.empty-form) .field-part"
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.browser.test_console import make_tenant, sign_in
 
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 def make_plan(page, name, *, tokens):

@@ -15,7 +15,7 @@ from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import engine, load, make_policy
 
 __all__ = ["load", "redis", "report"]
-pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ def stranger():
     server.server_close()
 
 
+@pytest.mark.slow
 def test_a_strangers_answer_is_not_taken_for_ours(tmp_path, stranger, transactional_db):
     with (
         pytest.raises(AssertionError, match="address already in use"),

@@ -12,7 +12,7 @@ from embedded.model import find_model
 from tests.embedded.watching import wait_until
 from tests.fixtures.serving import Served, ask, recording_console, serving
 
-pytestmark = [pytest.mark.model, pytest.mark.timeout(120)]
+pytestmark = [pytest.mark.slow, pytest.mark.model, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from tests.fixtures.valkey import free_port
 
 __all__ = ["redis"]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(180),
     pytest.mark.django_db(transaction=True),
     pytest.mark.xdist_group("stack"),

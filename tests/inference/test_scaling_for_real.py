@@ -24,6 +24,7 @@ from tests.fixtures.valkey import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.model,
     pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True),

@@ -20,6 +20,7 @@ from tests.fixtures.scaling import make_policy
 from tests.fixtures.timed_work import timed_work
 
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.timeout(300),
     pytest.mark.django_db(transaction=True),
     pytest.mark.xdist_group("stack"),

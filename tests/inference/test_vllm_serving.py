@@ -16,7 +16,7 @@ from tests.embedded.watching import wait_until
 from tests.fakes import vllm_program
 from tests.fixtures.serving import Served, recording_console, serving
 
-pytestmark = pytest.mark.timeout(90)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(90)]
 
 
 @pytest.fixture

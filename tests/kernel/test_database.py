@@ -29,6 +29,7 @@ def ask(pool):
         return line.execute("SELECT 1").fetchone()
 
 
+@pytest.mark.slow
 @pytest.mark.django_db
 def test_a_database_that_was_away_for_long_is_used_soon_after_it_is_back():
     """Not after as long again, as by a pool that waits ever longer between attempts."""

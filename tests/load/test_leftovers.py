@@ -12,6 +12,8 @@ import pytest
 
 from embedded.reaper import MARKER
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 MEASURING = """
 import signal, time

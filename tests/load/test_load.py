@@ -51,6 +51,7 @@ def test_the_open_loop_keeps_its_rate(engine):
     assert measured.refused == 0
 
 
+@pytest.mark.slow
 def test_first_tokens_are_counted_at_half_of_what_goes(engine, relay):
     targets = [load.Target(name=each.name, port=each.port) for each in (engine, relay)]
     targets[0] = replace(targets[0], name="engine")

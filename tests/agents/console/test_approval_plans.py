@@ -10,6 +10,8 @@ from django.urls import reverse
 
 from agents.waiting_runs import expire_waiting
 
+pytestmark = pytest.mark.slow
+
 ROWS = 100_000
 WAITING = 40
 NOW = datetime(2026, 11, 1, tzinfo=UTC)

@@ -24,6 +24,8 @@ from tests.fixtures.stopping import stopped
 from tests.fixtures.valkey import free_port, valkey_process
 from tests.load import stack
 
+pytestmark = pytest.mark.slow
+
 SEED = Path(stack.__file__).with_name("seed.py")
 BODY = {"model": "bench", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}]}
 COUNT = "SELECT count(*), count(DISTINCT request_id) FROM tenants_usageevent"

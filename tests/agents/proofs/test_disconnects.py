@@ -11,7 +11,7 @@ from tests.fixtures.books import assert_balance
 from tests.fixtures.gateway import eventually, in_database, ledger
 from tests.fixtures.runs import TERMINAL, next_frame, open_stream
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 PACE = 0.02
 """Seconds between two tokens."""

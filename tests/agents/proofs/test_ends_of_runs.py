@@ -13,7 +13,7 @@ from tests.fakes.model_server import Behaviour, Fault
 from tests.fixtures.gateway import eventually, in_database, ledger
 from tests.fixtures.runs import frames_until, open_stream
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 SEED = 20261121
 AT_ONCE = 25

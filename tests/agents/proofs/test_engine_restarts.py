@@ -16,7 +16,7 @@ from tests.fakes import vllm_engine
 from tests.fixtures.gateway import in_database, ledger
 from tests.fixtures.serving import serving
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 
 CLIENTS = 6
 STREAM = {"stream": True}

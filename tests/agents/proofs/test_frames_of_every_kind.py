@@ -16,6 +16,8 @@ from tests.fixtures.gateway import eventually, in_database
 from tests.fixtures.runs import begin_conversation, respond
 from tests.fixtures.waiting import employ_careful, pause, request_of, wants_to_reckon
 
+pytestmark = pytest.mark.slow
+
 SEED = 20261121
 SOME = range(SEED, SEED + 250)
 NIGHTLY = [

@@ -21,6 +21,8 @@ from tests.fixtures.cast import add_endpoint, serve
 from tests.fixtures.gateway import in_database
 from tests.fixtures.processes import gateway_process
 
+pytestmark = pytest.mark.slow
+
 STREAMS = 5
 BEAT_SECONDS = 5.0
 PACE = 0.05

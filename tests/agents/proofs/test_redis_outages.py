@@ -22,6 +22,8 @@ from tests.fixtures.processes import gateway_process
 from tests.fixtures.stopping import stopped
 from tests.fixtures.valkey import free_port, valkey_process
 
+pytestmark = pytest.mark.slow
+
 BODY = {"model": "tiny", "max_tokens": 8, "messages": [{"role": "user", "content": "hi"}]}
 PATIENCE_SECONDS = 0.3
 """What a request may wait for a Redis that hangs."""

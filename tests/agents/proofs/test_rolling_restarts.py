@@ -20,7 +20,7 @@ from tests.fixtures.gateway import in_database, ledger
 from tests.fixtures.processes import gateway_process
 from tests.fixtures.valkey import free_port
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 BODY = {"model": "tiny", "stream": True, "messages": [{"role": "user", "content": "hi"}]}
 PACED = Behaviour(tokens=10, token_seconds=0.05)

@@ -27,7 +27,7 @@ from tests.fixtures.runs import (
     text_of,
 )
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 
 def let_leases_run_out():

@@ -21,7 +21,7 @@ from tests.fixtures.runs import (
     text_of,
 )
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 
 @pytest.fixture

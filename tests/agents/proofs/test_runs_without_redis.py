@@ -9,7 +9,7 @@ from tests.fixtures.processes import gateway_process
 from tests.fixtures.runs import frames_until, open_stream, output_text, text_of
 from tests.fixtures.valkey import free_port, valkey_process
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 
 async def test_a_run_without_a_log_still_streams_to_its_client(tmp_path, acme, engine):

@@ -30,7 +30,7 @@ from tests.fixtures.memory import memory_of
 from tests.fixtures.processes import gateway_process
 from tests.fixtures.runs import begin_conversation, frames_until, text_of
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
 
 STALLED = 20
 TOKENS = 1500

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 
 from tests.agents.test_socket import socket, ticket_of
 
-pytestmark = pytest.mark.usefixtures("tiny")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
 
 @asynccontextmanager

@@ -27,6 +27,8 @@ from tests.fixtures.runs import (
 )
 from tests.fixtures.waiting import decide, employ_careful, seen_until, wants_to_reckon
 
+pytestmark = pytest.mark.slow
+
 PAUSED = "tenantry:response.requires_approval"
 
 

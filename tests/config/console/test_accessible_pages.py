@@ -66,6 +66,7 @@ def pages_of(model):
     ]
 
 
+@pytest.mark.slow
 def test_every_field_of_every_page_has_a_name(console, platform):
     pages = [page for model in admin.site._registry for page in pages_of(model)]
     pages += [

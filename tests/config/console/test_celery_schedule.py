@@ -53,6 +53,7 @@ def at_once():
     app.conf.update(task_always_eager=False, task_eager_propagates=False)
 
 
+@pytest.mark.slow
 def test_a_beat_resets_every_tenant_and_tells_who_wants_to_know(acme, rival, at_once):
     with every_tenant():
         AlertRecipient.objects.create(tenant=acme, address="a@acme.example", on_reset=True)

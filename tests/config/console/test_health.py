@@ -56,6 +56,7 @@ async def test_a_socket_is_refused_before_it_is_accepted():
     assert not accepted
 
 
+@pytest.mark.slow
 def test_the_console_does_not_serve_the_gateways_metrics(tmp_path):
     """Both planes are started from one environment, as in a shared config map."""
     code = (

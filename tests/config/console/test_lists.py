@@ -25,6 +25,7 @@ def hidden_fields(text: str) -> dict[str, str]:
     return dict(re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model_admin", LISTS, ids=lambda each: each.opts.label_lower)
 def test_applying_one_filter_keeps_the_others(console, model_admin):
     if not isinstance(model_admin, ConsoleAdmin):

@@ -23,6 +23,8 @@ from tests.fixtures.limits import make_plan, own_quota, own_rate
 from tests.fixtures.scaling import make_policy
 from tests.fixtures.tools import make_tool
 
+pytestmark = pytest.mark.slow
+
 PREFIX = "api/v1/"
 CAST = ("anonymous", "viewer of rival", "viewer", "developer", "admin", "operator")
 

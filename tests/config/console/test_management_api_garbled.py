@@ -145,6 +145,7 @@ def writes():
     return [(m, p) for m, p in operations() if m in {"post", "patch"}]
 
 
+@pytest.mark.slow
 def test_bodies_with_nasty_values_are_refused_in_the_apis_form(client, ids):
     """Each field meets a value of its own in turn, and then all fields of a body at once."""
     number = count()
@@ -188,6 +189,7 @@ def query_names(path):
     return [each["name"] for each in told if each["in"] == "query"]
 
 
+@pytest.mark.slow
 def test_every_query_value_is_taken_or_refused_in_the_apis_form(client, ids):
     for path in lists():
         for number, name in enumerate((*query_names(path), "cursor", "page_size")):
@@ -221,6 +223,7 @@ def paged():
     return [path for path in lists() if "cursor" in query_names(path) and "{" not in path]
 
 
+@pytest.mark.slow
 def test_a_cursor_that_is_none_is_refused_by_every_list(client, ids):
     assert len(paged()) > 20
     for path in paged():

@@ -36,6 +36,7 @@ def path_of(text: str) -> list[str]:
     return [unescape(part).strip() for part in parts]
 
 
+@pytest.mark.slow
 def test_a_page_of_the_sidebar_has_one_name(console):
     for section, name, link in PAGES:
         text = console.get(str(link)).content.decode()
@@ -45,6 +46,7 @@ def test_a_page_of_the_sidebar_has_one_name(console):
             assert path_of(text) == ([section, name] if section else [name])
 
 
+@pytest.mark.slow
 def test_a_row_is_named_as_it_is_in_its_tab_and_path(console, platform):
     names = {str(link): [section, name] for section, name, link in PAGES}
     for model in MODELS:

@@ -1,5 +1,6 @@
 """No list of the console asks more of PostgreSQL because it has more rows."""
 
+import pytest
 from django.contrib import admin
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
@@ -40,6 +41,7 @@ def questions(console) -> dict[str, int]:
     return found
 
 
+@pytest.mark.slow
 def test_more_rows_are_not_more_questions(console):
     add_more(1)
     before = questions(console)

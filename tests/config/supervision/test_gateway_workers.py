@@ -20,6 +20,8 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from tests.fixtures.processes import CHECKOUT
 from tests.fixtures.valkey import free_port
 
+pytestmark = pytest.mark.slow
+
 WATCHER = "loop_watcher.py"
 
 

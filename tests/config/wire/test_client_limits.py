@@ -144,6 +144,7 @@ async def test_what_is_no_body_and_too_large_is_refused(port, asked, parts):
     assert asked.bodies == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("where", ["head", "trailer"])
 async def test_an_endless_head_ends_soon_and_costs_linear_time(port, where):
     """60 MB of it once took half a minute, in which nobody else was answered."""

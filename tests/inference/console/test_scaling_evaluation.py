@@ -246,6 +246,7 @@ def test_of_two_evaluators_at_once_one_decides(pool, load):
     assert len(decisions(pool)) == PoolSample.objects.count() == 1
 
 
+@pytest.mark.slow
 def test_five_hundred_pools_are_looked_at_within_five_seconds(db, report):
     import time
 

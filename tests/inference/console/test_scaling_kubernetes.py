@@ -161,6 +161,7 @@ def test_rights_that_were_revoked_leave_the_pool_as_it_is(policy, pool, api, loa
     assert api.objects[SCALE]["spec"]["replicas"] == 2
 
 
+@pytest.mark.slow
 def test_five_minutes_without_the_cluster_bring_no_jump(policy, pool, api, load):
     one = engine(pool)
     load(pool, 20, one)

@@ -88,6 +88,7 @@ def cluster(tmp_path, monkeypatch):
         yield server
 
 
+@pytest.mark.slow
 def test_five_minutes_without_anybody_at_the_clusters_address(pool, cluster, load):
     make_policy(pool, mode="apply", actuator="kubernetes", actuator_settings=TARGET)
     one = engine(pool)

@@ -27,6 +27,8 @@ from tests.fixtures.books import assert_balance
 from tests.fixtures.gateway import eventually, in_database, running_gateway
 from tests.fixtures.limits import own_quota, own_rate
 
+pytestmark = pytest.mark.slow
+
 AT_ONCE = 40
 FLAWS = (
     *(Behaviour(tokens=5),) * 3,

@@ -38,6 +38,7 @@ async def ask_steadily(gateway, member, *, per_second, seconds):
     return [answer.status for answer in await asyncio.gather(*tasks)]
 
 
+@pytest.mark.slow
 async def test_one_of_three_replicas_dies_and_comes_back(gateway, acme):
     async with ModelServer() as one, ModelServer() as two:
         third = ModelServer()
@@ -71,6 +72,7 @@ async def test_a_stream_that_dies_is_told_within_a_second(gateway, acme):
     assert json.loads(answer.events[-2])["error"]["code"] == "upstream_broken"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 503])
 @pytest.mark.parametrize("seconds", [4, pytest.param(30, marks=pytest.mark.nightly)])
 async def test_retries_are_no_storm(gateway, acme, seconds, status):
@@ -132,6 +134,7 @@ async def shares(gateway, member, strategy, *, per_second, fast=2):
     return counts[0] / sum(counts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("per_second", [5, 40])
 async def test_a_replica_ten_times_slower_gets_little_where_latency_counts(
     gateway, acme, per_second
@@ -139,6 +142,7 @@ async def test_a_replica_ten_times_slower_gets_little_where_latency_counts(
     assert await shares(gateway, acme, "lowest_latency", per_second=per_second, fast=1) < 0.1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("strategy", ["least_requests", "weighted_least_requests", "two_choices"])
 async def test_under_load_it_gets_little_where_running_requests_count(gateway, acme, strategy):
     assert await shares(gateway, acme, strategy, per_second=80) < 0.1
@@ -181,6 +185,7 @@ async def test_a_fallback_pool_steps_in(gateway, acme):
     assert event.pool == "spare"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", [True, False])
 async def test_requests_stopped_anywhere_leave_nothing(gateway, acme, stream):
     rng = random.Random(20261121)

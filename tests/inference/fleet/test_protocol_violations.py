@@ -26,7 +26,7 @@ from tests.inference.fleet.test_garbage import (
     served,
 )
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 LONGEST_SECONDS = 1.0
 PATIENCE = 60

@@ -21,7 +21,7 @@ from tests.fakes.model_server import Behaviour
 from tests.fixtures.memory import memory_of
 from tests.fixtures.processes import gateway_process
 
-pytestmark = [pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
 
 READERS = 50
 MOST_MB = 50

@@ -10,6 +10,8 @@ from inference.relay.dispatch import Dispatcher
 from tests.fakes.model_server import Behaviour
 from tests.inference.queue.test_turns_given_back import NOTHING, Rig, rig
 
+pytestmark = pytest.mark.slow
+
 PLACES = 8
 HEARS_AFTER = 0.5
 

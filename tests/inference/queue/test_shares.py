@@ -15,6 +15,8 @@ from tests.fixtures.gateway import in_database
 from tests.fixtures.limits import make_plan
 from tests.inference.queue.test_waiting import limit
 
+pytestmark = pytest.mark.slow
+
 TOKEN_SECONDS = 0.00005
 CLIENTS = 12
 REFUSED_SECONDS = 0.1

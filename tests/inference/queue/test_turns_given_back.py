@@ -90,6 +90,7 @@ KINDS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [1, 2])
 async def test_two_thousand_requests_stopped_anywhere_leave_nothing(seed):
     rng = random.Random(seed)

@@ -113,6 +113,7 @@ async def test_a_full_queue_refuses_with_the_time_in_which_it_moves(gateway, acm
     assert {each.status for each in answers} == {200}
 
 
+@pytest.mark.slow
 async def test_a_tenant_that_fills_the_queue_leaves_room_for_others(
     gateway, acme, rival, engine, limited
 ):

@@ -121,6 +121,7 @@ def test_the_default_preset_survives_a_tenfold_sale_at_little_cost(ordinary):
     assert found.replica_hours <= 1.3 * oracle_hours(load, capacity=CAPACITY)
 
 
+@pytest.mark.slow
 def test_a_cautious_policy_costs_more_and_a_hasty_one_changes_more():
     load = moments_of(SHAPES["wave"], ordinary=40, begins=NOW)
     hasty = policy(down=Direction(), tolerance=0.0)
@@ -141,6 +142,7 @@ def seconds_of_a_rehearsal(days):
     return time.thread_time() - began
 
 
+@pytest.mark.slow
 def test_seven_days_take_seven_times_as_long_as_one():
     """`make bench` says how long that is."""
     one = min(seconds_of_a_rehearsal(1) for _ in range(3))

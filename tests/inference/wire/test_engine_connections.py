@@ -232,6 +232,7 @@ async def test_no_more_requests_run_than_there_are_connections(upstream):
             each.leave()
 
 
+@pytest.mark.slow
 async def test_requests_stopped_anywhere_leave_nothing(upstream):
     rng = random.Random(7)
     async with Engine(CHUNKED) as engine:

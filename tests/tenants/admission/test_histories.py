@@ -18,6 +18,7 @@ def histories_on(driver):
     return type("TheseHistories", (Histories,), {"driver": driver})
 
 
+@pytest.mark.slow
 def test_no_history_breaks_a_limit(driver):
     run_state_machine_as_test(histories_on(driver), settings=MODERATE)
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections import defaultdict
 
+import pytest
 from django.conf import settings as django_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,6 +123,7 @@ def found_in(checks):
     return found
 
 
+@pytest.mark.slow
 @given(rules(), askers)
 @settings(max_examples=300, deadline=None)
 def test_the_rules_that_are_checked_are_those_of_the_documents(written, asker):

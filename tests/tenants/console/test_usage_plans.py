@@ -88,6 +88,7 @@ def explain(sql):
     return (json.loads(told) if isinstance(told, str) else told)[0]["Plan"]
 
 
+@pytest.mark.slow
 def test_no_question_reads_the_whole_ledger(console, ledger):
     # One test for all: filling the ledger is what takes its time.
     for case, parameters in ASKED.items():

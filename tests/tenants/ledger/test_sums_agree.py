@@ -13,6 +13,8 @@ from tenants.models import QuotaUsage, UsageEvent, UsageHour
 from tenants.scoping import every_tenant
 from tests.fixtures.usage import charge, record
 
+pytestmark = pytest.mark.slow
+
 HOURS = ["2026-01-02T03:00:00+00:00", "2026-01-02T04:59:59+00:00"]
 COUNTERS = ["tenant|tokens", "tenant|requests", "key:1|tokens"]
 WINDOWS = ["1767225600-1769904000", "1767312000-1767398400"]

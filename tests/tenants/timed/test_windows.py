@@ -43,6 +43,7 @@ def moments_in(window):
             window.end - timedelta(microseconds=1))  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "start_hour",
     [
@@ -62,6 +63,7 @@ def test_the_days_of_three_years_tile_the_line(zone, start_hour):
         assert {window_at(moment, calendar) for moment in moments_in(day)} == {day}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("period", ["hour", "week", "month", "quarter"])
 @pytest.mark.parametrize("zone", ZONES)
 def test_other_periods_of_three_years_tile_the_line(zone, period):
