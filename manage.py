@@ -16,15 +16,15 @@ def main() -> None:
     # Position 1: the checkout itself stays first. `platform/` must never be a package (ADR 0001).
     sys.path.insert(1, str(Path(__file__).resolve().parent / "platform"))
     if set(sys.argv[1:2]) & BARE_COMMANDS:
-        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.bare"
+        os.environ["DJANGO_SETTINGS_MODULE"] = "config.settings.standalone"
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
     try:
         from django.core.management import execute_from_command_line
 
-        from config.edge import configuration_errors_as_sentences
+        from config.error_exit import exit_on_configuration_error
     except ModuleNotFoundError as error:
         sys.exit(f"{error.name} is not installed. `make run` installs everything that is needed.")
-    with configuration_errors_as_sentences():
+    with exit_on_configuration_error():
         execute_from_command_line(sys.argv)
 
 

@@ -9,8 +9,8 @@ from django.db.models import Max
 from agents.errors import AgentsUnavailable
 from agents.models import Agent, AgentRevision, Rollout
 from agents.models.choices import RolloutState
-from agents.runtime.catalog import Pin, PublishedAgent, RunLimits
-from kernel.database import UNAVAILABLE
+from agents.runtime.catalog.agents import Pin, PublishedAgent, RunLimits
+from kernel.storage.database import UNAVAILABLE
 from tenants.scoping import tenant_scope
 
 

@@ -4,17 +4,17 @@ from typing import Any
 
 from django.db import IntegrityError, transaction
 
-from agents.drafts import ensure_draft
 from agents.errors import AgentSlugTaken, NothingToPublish
 from agents.models import Agent, AgentRevision
 from agents.models.agent import FROZEN
-from agents.pointing import freeze, lock, point_at
-from agents.rollout_ends import end_rollout, ensure_no_rollout
-from agents.tool_store import ensure_no_circle
+from agents.revisions.publishing import create_revision, lock, set_published
+from agents.revisions.validation import validate_draft
+from agents.rollouts.lifecycle import end_rollout, ensure_no_rollout
+from agents.tool_library.store import ensure_no_circle
 from agents.topics import agents_topic
 from inference.models import ModelRoute
 from kernel.errors import NotFound
-from kernel.publishing import publish as publish_topics
+from kernel.publishing.publish import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
 
@@ -48,7 +48,7 @@ def create_agent(
         **settings,
     )
     with tenant_scope(tenant.pk):
-        ensure_draft(agent)
+        validate_draft(agent)
         ensure_no_circle(agent)
         try:
             with transaction.atomic():
@@ -65,7 +65,7 @@ def save_draft(*, agent: Agent) -> None:
     Raises UnknownTools, and ValidationError for values that no form would accept.
     """
     with tenant_scope(agent.tenant_id):
-        ensure_draft(agent)
+        validate_draft(agent)
         ensure_no_circle(agent)
         agent.save(update_fields=DRAFT_FIELDS)
         publish_topics(agents_topic(agent.tenant_id))
@@ -83,8 +83,8 @@ def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentR
         ensure_no_rollout(draft)
         if not draft.has_unpublished_changes():
             raise NothingToPublish
-        revision = freeze(draft, user=user, note=note)
-        point_at(agent=draft, revision=revision)
+        revision = create_revision(draft, user=user, note=note)
+        set_published(agent=draft, revision=revision)
     agent.published = revision
     return revision
 
@@ -100,7 +100,7 @@ def rollback(*, agent: Agent, revision: AgentRevision) -> None:
         raise NotFound("This agent has no such revision.")
     with tenant_scope(agent.tenant_id):
         end_rollout(agent=lock(agent), revision=revision)
-        point_at(agent=agent, revision=revision)
+        set_published(agent=agent, revision=revision)
     agent.published = revision
 
 

@@ -10,19 +10,20 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from agents import erasure, rollout_evaluation
-from agents.events.bell import bell_of_conversation
-from agents.events.rebuilt import end_frame
+from agents.erasure import service as erasure
+from agents.events.pubsub import conversation_channel
+from agents.events.replay import end_frame
 from agents.events.stream import end_arguments
-from agents.run_store import bury_dead_runs
-from agents.runtime.run_rows import KnownRun
-from agents.waiting_runs import expire_waiting
-from kernel.redis import connect
+from agents.rollouts import evaluation as rollout_evaluation
+from agents.runs.paused_runs import expire_waiting
+from agents.runs.store import fail_dead_runs
+from agents.schema.run_records import RunRecord
+from kernel.storage.redis import connect
 from tenants.walks import walk_tenants
 
 log = logging.getLogger(__name__)
 
-MOST_DAYS_TO_DECIDE = timedelta(days=7)
+MAX_TIME_TO_DECIDE = timedelta(days=7)
 MAX_ERASE_SECONDS = 200
 """Below Celery's limit for a task; a tenant in the middle is finished."""
 MAX_JUDGE_SECONDS = 40
@@ -35,7 +36,7 @@ def end_dead_runs(**_future: object) -> int:
     What they used is billed with their holds, by `tenants.tasks.bill_orphans`. Should Redis be
     away, whoever reads the log of such a run writes its end.
     """
-    buried = bury_dead_runs(now=timezone.now())
+    buried = fail_dead_runs(now=timezone.now())
     if buried:
         try:
             tell_ends(buried)
@@ -47,7 +48,7 @@ def end_dead_runs(**_future: object) -> int:
 @shared_task(ignore_result=True)
 def expire_approvals(**_future: object) -> int:
     """End the runs that have waited too long for a person, and tell those that follow them."""
-    ended = expire_waiting(now=timezone.now(), after=MOST_DAYS_TO_DECIDE)
+    ended = expire_waiting(now=timezone.now(), after=MAX_TIME_TO_DECIDE)
     if ended:
         try:
             tell_ends(ended)
@@ -56,14 +57,14 @@ def expire_approvals(**_future: object) -> int:
     return len(ended)
 
 
-def tell_ends(runs: Sequence[KnownRun]) -> None:
+def tell_ends(runs: Sequence[RunRecord]) -> None:
     """Raises RedisError."""
     with connect(settings.REDIS_URL) as client:
         for run in runs:
             arguments = end_arguments(run.id, end_frame(run), ttl=settings.RUN_LOG_SECONDS)
             client.eval(*arguments)
             if run.conversation:
-                client.publish(bell_of_conversation(run.conversation), "")
+                client.publish(conversation_channel(run.conversation), "")
 
 
 @shared_task(ignore_result=True)
@@ -89,6 +90,6 @@ def judge_rollouts(**_future: object) -> None:
     def judge(tenant_id: int) -> None:
         for owner_id, rollout_id in running:
             if owner_id == tenant_id:
-                rollout_evaluation.judge_rollout(tenant_id=tenant_id, rollout_id=rollout_id)
+                rollout_evaluation.evaluate_rollout(tenant_id=tenant_id, rollout_id=rollout_id)
 
     walk_tenants("judge_rollouts", tenants, judge, max_seconds=MAX_JUDGE_SECONDS)

@@ -7,12 +7,12 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from urllib.parse import urlsplit
 
 from inference.errors import AddressNotAllowed
-from kernel.egress_rules import METADATA, METADATA_NAMES, embedded, is_public
+from kernel.egress.rules import METADATA, METADATA_NAMES, embedded_ipv4, is_public
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 """A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
-LONGEST_ADDRESS = 300
+MAX_ADDRESS_CHARS = 300
 LOOPBACK = IPv4Address("127.0.0.1")
 
 
@@ -62,7 +62,7 @@ def ip_of(host: str) -> IPv4Address | IPv6Address | None:
 def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopback: bool) -> None:
     """Raises AddressNotAllowed. A name is not known to be anything here."""
     if isinstance(address, IPv6Address):
-        address = embedded(address) or address
+        address = embedded_ipv4(address) or address
     if address is None:
         return
     if address.is_loopback:

@@ -11,7 +11,7 @@ from django.db.models.functions import Cast
 from inference.fleet.snapshot import Endpoint, Fleet, Pool, Route
 from inference.models import ModelEndpoint, ModelPool, ModelRoute, RouteTarget
 from kernel.secrets import SecretUnreadable, decrypt
-from tenants.admission.price import Price
+from tenants.admission.limits.price import Price
 
 log = logging.getLogger(__name__)
 

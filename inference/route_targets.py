@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from inference.errors import ModelMismatch, TargetNotAllowed
 from inference.models import ModelEndpoint, ModelPool, ModelRoute, RouteTarget
 
-MOST_WEIGHT = 1000
-MOST_ORDER = 32_767
+MAX_WEIGHT = 1000
+MAX_ORDER = 32_767
 SHARE = RouteTarget.Role.SHARE
 
 
@@ -60,13 +60,13 @@ def ensure_fits(route: ModelRoute, target: Target, *, seen: set[int]) -> None:
         )
     if target.pool.pk in seen:
         raise TargetNotAllowed(f"The pool {name} is there twice. Remove one of the two.")
-    if not 1 <= target.weight <= MOST_WEIGHT:
+    if not 1 <= target.weight <= MAX_WEIGHT:
         raise TargetNotAllowed(
-            f"The weight of {name} lies between 1 and {MOST_WEIGHT:,}. "
+            f"The weight of {name} lies between 1 and {MAX_WEIGHT:,}. "
             "A pool that is to get nothing is removed."
         )
-    if not 0 <= target.order <= MOST_ORDER:
-        raise TargetNotAllowed(f"The order of {name} lies between 0 and {MOST_ORDER:,}.")
+    if not 0 <= target.order <= MAX_ORDER:
+        raise TargetNotAllowed(f"The order of {name} lies between 0 and {MAX_ORDER:,}.")
 
 
 def ensure_same_purpose(route: ModelRoute, targets: Iterable[Target]) -> None:

@@ -10,7 +10,7 @@ from inference.errors import NameTaken
 from inference.models import ModelPool, ModelRoute
 from inference.route_targets import Target, ensure_targets, store_targets, stored_targets
 from inference.topics import FLEET
-from kernel.publishing import publish
+from kernel.publishing.publish import publish
 
 
 def create_pool(*, name: str, engine: str, **settings: Any) -> ModelPool:

@@ -6,27 +6,29 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
-from inference import probing, registry
-from inference.scaling import evaluation, samples
+from inference.endpoints import registration
+from inference.probes import service as probes
+from inference.scaling import evaluation
+from inference.scaling.signals import rollup
 
 
 @shared_task(ignore_result=True)
 def expire_silent_endpoints(**_future: object) -> int:
     """Take endpoints out whose heartbeat stopped. Safe to deliver twice."""
     after = timedelta(seconds=settings.ENDPOINT_EXPIRY_SECONDS)
-    return registry.expire_silent_endpoints(now=timezone.now(), after=after)
+    return registration.expire_silent_endpoints(now=timezone.now(), after=after)
 
 
 @shared_task(ignore_result=True)
 def probe_due_endpoints(**_future: object) -> int:
     """Ask endpoints that are due whether they live. Safe to deliver twice."""
-    return probing.probe_due(now=timezone.now())
+    return probes.probe_due(now=timezone.now())
 
 
 @shared_task(ignore_result=True)
 def probe_completions(**_future: object) -> int:
     """Ask endpoints that are due for one token. Safe to deliver twice."""
-    return probing.probe_completions(now=timezone.now())
+    return probes.probe_completions(now=timezone.now())
 
 
 @shared_task(ignore_result=True)
@@ -38,5 +40,5 @@ def evaluate_pools(**_future: object) -> int:
 @shared_task(ignore_result=True)
 def sum_up_samples(**_future: object) -> None:
     """Sum up what pools did, and forget what is old. Safe to deliver twice."""
-    samples.sum_up(now=timezone.now())
-    samples.forget(now=timezone.now())
+    rollup.sum_up(now=timezone.now())
+    rollup.forget(now=timezone.now())

@@ -19,7 +19,7 @@ sys.path.insert(0, str(FOLDER.parent / "platform"))
 
 from embedded.progress import step  # noqa: E402 - it lies in this checkout, on no path yet
 
-# Not `embedded.ports` here: an older Python could not read it, and is to be told so below.
+# Not `embedded.servers.ports` here: an older Python could not read it, and is to be told so below.
 
 VENV = FOLDER.parent / ".venv"
 PYTHON = VENV / "bin" / "python"
@@ -64,7 +64,7 @@ def require_python() -> None:
 def require_ports() -> None:
     """Ends with a sentence if `make run`, which this is for, could not listen."""
     from embedded.errors import CannotStart
-    from embedded.ports import require_ports_of
+    from embedded.servers.ports import require_ports_of
 
     try:
         require_ports_of(os.environ)

@@ -108,7 +108,7 @@ def install(python: Path, *what: str) -> None:
 
 def convert_weights(folder: Path, *, python: Path) -> Path:
     """The small model in the form that vLLM reads."""
-    find = "from embedded.model import find_model; print(find_model())"
+    find = "from embedded.servers.model import find_model; print(find_model())"
     ours = {**os.environ, "PYTHONPATH": str(CHECKOUT / "platform")}
     found = subprocess.run(  # noqa: S603 - our own command
         [OURS, "-c", find], check=True, capture_output=True, text=True, env=ours

@@ -1,6 +1,6 @@
 """What others read of tenants: plain values for the gateway, query sets for the console."""
 
-from kernel.database import UNAVAILABLE
+from kernel.storage.database import UNAVAILABLE
 from tenants.admission.principal import Principal
 from tenants.errors import KeysUnavailable
 from tenants.models import ApiKey, Membership, Tenant, User

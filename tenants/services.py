@@ -17,12 +17,12 @@ from django.utils import timezone
 from redis import RedisError
 
 from kernel.audit import note_transition
-from kernel.publishing import publish
-from tenants import live
+from kernel.publishing.publish import publish
+from tenants.api_keys.bounds import IS_WITHIN, Bounds, Rank, bounds_of, changed_bounds, widened
+from tenants.api_keys.keys import digest_key, new_key, pepper_name
+from tenants.counters import commands as counter_commands
 from tenants.errors import KeyNotActive, KeyRestricted, SlugTaken
-from tenants.key_bounds import IS_WITHIN, Bounds, Rank, bounds_of, changed_bounds, widened
-from tenants.keys import digest_key, new_key, pepper_name
-from tenants.limits_in_force import keep_windows, limits_topic
+from tenants.limits.effective import keep_windows, limits_topic
 from tenants.models import ApiKey, Invitation, Membership, Quota, RateLimit, Tenant, User
 from tenants.models.api_key import every_scope
 from tenants.scoping import every_tenant, tenant_scope
@@ -119,14 +119,14 @@ def note_status(tenant_id: int, *, before: str, after: str) -> None:
 def deny_at_once(tenant_id: int, name: str, why: str) -> None:
     """Tell the counters, which every admission asks, what nothing is admitted for any more."""
     try:
-        live.deny(tenant_id=tenant_id, names=[name], why=why)
+        counter_commands.deny(tenant_id=tenant_id, names=[name], why=why)
     except RedisError:
         log_unreached(tenant_id, name)
 
 
 def allow_at_once(tenant_id: int, name: str) -> None:
     try:
-        live.allow(tenant_id=tenant_id, names=[name])
+        counter_commands.allow(tenant_id=tenant_id, names=[name])
     except RedisError:
         log_unreached(tenant_id, name)
 

@@ -10,8 +10,11 @@ from functools import partial
 from celery import shared_task
 from django.utils import timezone
 
-from tenants import alerts, drift, key_expiry, notices, orphans, resets
+from tenants.api_keys import expiry as key_expiry
+from tenants.ledger import abandoned, reconcile_job
+from tenants.limits import alerts, resets
 from tenants.models import Tenant
+from tenants.notifications import delivery
 from tenants.walks import walk_tenants
 
 MAX_SECONDS_OF_A_MINUTE = 40
@@ -41,23 +44,23 @@ def send_quota_alerts(**_future: object) -> None:
 @shared_task(ignore_result=True)
 def deliver_notices(**_future: object) -> None:
     """Try what is due; a failed try is due again after a pause that doubles."""
-    notices.deliver_due(max_seconds=MAX_DELIVERY_SECONDS)
+    delivery.deliver_due(max_seconds=MAX_DELIVERY_SECONDS)
 
 
 @shared_task(ignore_result=True)
 def bill_orphans(**_future: object) -> int:
     """Bill requests whose worker died."""
-    return orphans.bill_every_orphan()
+    return abandoned.bill_every_orphan()
 
 
 @shared_task(ignore_result=True)
 def reconcile(**_future: object) -> None:
     """Compare every sum with the ledger, and repair it."""
     now = timezone.now()
-    drift.reconcile_counters(now=now)
-    drift.reconcile_hours(now=now)
+    reconcile_job.reconcile_counters(now=now)
+    reconcile_job.reconcile_hours(now=now)
     tenants = Tenant.objects.values_list("pk", flat=True)
-    look = partial(drift.reconcile_copies, now=now)
+    look = partial(reconcile_job.reconcile_copies, now=now)
     walk_tenants("reconcile", tenants, look, max_seconds=MAX_RECONCILE_SECONDS)
 
 

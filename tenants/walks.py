@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from django.utils import timezone
 
 from kernel import metrics
-from kernel.stored_counts import add_count
+from kernel.storage.stored_counts import add_count
 from tenants.models import TenantLook
 from tenants.scoping import every_tenant
 

@@ -16,8 +16,8 @@ from cryptography.fernet import Fernet
 CHECKOUT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(CHECKOUT / "platform")]
 
-from embedded.postgres import start_postgres  # noqa: E402 - after the path is set
-from embedded.server import stop_server  # noqa: E402 - the same
+from embedded.servers.postgres import start_postgres  # noqa: E402 - after the path is set
+from embedded.servers.server import stop_server  # noqa: E402 - the same
 
 
 def main() -> None:

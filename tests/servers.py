@@ -64,14 +64,14 @@ def start_worker(name: str) -> None:
 
 
 def start_database(folder: Path) -> None:
-    from embedded.postgres import start_postgres, trade_safety_for_speed
+    from embedded.servers.postgres import disable_durability, start_postgres
 
     server = start_postgres(folder)
-    trade_safety_for_speed(server.url)
+    disable_durability(server.url)
     os.environ["DATABASE_URL"] = server.url
 
 
 def start_cache(folder: Path) -> None:
-    from embedded.valkey import start_valkey
+    from embedded.servers.valkey import start_valkey
 
     os.environ["REDIS_URL"] = start_valkey(folder, password=uuid4().hex).url

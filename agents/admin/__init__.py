@@ -7,7 +7,7 @@ from agents.admin.erasure_receipt import ErasureReceiptAdmin
 from agents.admin.revision import AgentRevisionAdmin
 from agents.admin.rollout import RolloutAdmin
 from agents.admin.run import RunAdmin
-from agents.admin.tool import ToolAdmin
+from agents.admin.tools.tool import ToolAdmin
 
 __all__ = [
     "AgentAdmin",

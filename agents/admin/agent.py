@@ -14,13 +14,13 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 from agents import services
 from agents.admin.agent_form import AgentForm
 from agents.admin.agent_rollout import AgentRollouts
-from agents.comparison import compare
 from agents.errors import NothingToPublish
 from agents.models import Agent, AgentRevision, Rollout
 from agents.models.agent import FROZEN
 from agents.models.choices import RolloutState
-from kernel.console import Question
-from kernel.display import BADGES
+from agents.revisions.diff import diff
+from kernel.admin.base import Question
+from kernel.admin.formatting import BADGES
 
 PUBLISH = Question(
     title="Publish this draft?",
@@ -190,7 +190,7 @@ class AgentAdmin(AgentRollouts):
 
     def differing(self, agent: Agent) -> dict[str, Any]:
         return {
-            "lines": compare(served=agent.published, draft=agent),
+            "lines": diff(served=agent.published, draft=agent),
             "compared": True,
             "served": agent.published,
         }
@@ -206,7 +206,7 @@ class AgentAdmin(AgentRollouts):
         if told["new"] not in there:
             told["new"] = DRAFT
         choices = [(DRAFT, "the draft"), *((each, f"revision {each}") for each in revisions)]
-        lines = compare(served=there[told["old"]], draft=there[told["new"]])
+        lines = diff(served=there[told["old"]], draft=there[told["new"]])
         return self.page(
             request,
             agent,

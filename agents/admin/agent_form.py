@@ -5,10 +5,10 @@ from typing import Any
 from django import forms
 from unfold.widgets import UnfoldAdminCheckboxSelectMultipleWidget
 
-from agents.drafts import ensure_draft
 from agents.models import Agent, Tool
-from agents.tool_store import ensure_no_circle
-from kernel.console import add_refusals
+from agents.revisions.validation import validate_draft
+from agents.tool_library.store import ensure_no_circle
+from kernel.admin.base import add_refusals
 
 VARIABLES = """Names used as {{name}} in the instructions, with the text that each has unless a
 request gives another, as JSON: {"city": "Riga"}."""
@@ -36,7 +36,7 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         """Also what the service would refuse, so that the sentence stands at its field."""
         super()._post_clean()  # type: ignore[misc]
         if not self.errors and self.instance.pk:
-            add_refusals(self, ensure_draft, self.instance)
+            add_refusals(self, validate_draft, self.instance)
             add_refusals(self, ensure_no_circle, self.instance)
 
     def clean_parameters(self) -> Any:

@@ -12,12 +12,12 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from agents import rollout_services
 from agents.models import Agent, AgentRevision, Rollout
-from agents.rollout_ends import running_rollout
-from agents.rollout_evaluation import compare_records
-from agents.rollout_thresholds import USUAL, Thresholds
-from kernel.console import ConsoleAdmin, Question
+from agents.rollouts import services as rollout_services
+from agents.rollouts.evaluation import compare_records
+from agents.rollouts.lifecycle import running_rollout
+from agents.rollouts.thresholds import USUAL, Thresholds
+from kernel.admin.base import ConsoleAdmin, Question
 
 START = Question(
     title="Try a revision with a share of conversations",

@@ -13,16 +13,16 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from agents import approvals
-from agents.admin.said import items_of_run
+from agents.admin.transcript_items import items_of_run
 from agents.errors import ApprovalResolved
 from agents.models import Approval
 from agents.models.choices import ApprovalState
 from agents.models.conversation import PENDING_FIRST
-from agents.tasks import MOST_DAYS_TO_DECIDE
-from kernel.bounded_lists import UncountedPaginator
-from kernel.console import Question, ReadOnlyAdmin
-from kernel.display import BADGES
+from agents.runs import approvals
+from agents.tasks import MAX_TIME_TO_DECIDE
+from kernel.admin.base import Question, ReadOnlyAdmin
+from kernel.admin.bounded_lists import UncountedPaginator
+from kernel.admin.formatting import BADGES
 from tenants.models import ApiKey, Membership
 
 SHORT = 80
@@ -45,7 +45,7 @@ DENY = Question(
 
 class ReasonForm(forms.Form):
     reason = forms.CharField(
-        max_length=approvals.LONGEST_REASON, required=False, widget=UnfoldAdminTextInputWidget
+        max_length=approvals.MAX_REASON_CHARS, required=False, widget=UnfoldAdminTextInputWidget
     )
 
 
@@ -110,7 +110,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
         """As Django's, with what can be decided, and until when."""
         approval = self.get_object(request, object_id)
         waits = approval is not None and approval.state == ApprovalState.PENDING
-        until = approval.created_at + MOST_DAYS_TO_DECIDE if waits else None
+        until = approval.created_at + MAX_TIME_TO_DECIDE if waits else None
         said = items_of_run(approval.run, request) if approval is not None else {}
         shown = {"approval": approval, "until": until, **said}
         context = {**(kwargs.get("extra_context") or {}), **shown}

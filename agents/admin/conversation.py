@@ -9,11 +9,11 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
 from agents.admin.recent_agents import AgentFilter
-from agents.admin.said import shown_items
-from agents.erasure import erase_conversation
+from agents.admin.transcript_items import shown_items
+from agents.erasure.service import erase_conversation
 from agents.models import Conversation, Item
-from kernel.bounded_lists import UncountedPaginator
-from kernel.console import Question, ReadOnlyAdmin
+from kernel.admin.base import Question, ReadOnlyAdmin
+from kernel.admin.bounded_lists import UncountedPaginator
 
 ERASE = Question(
     title="Erase this conversation?",

@@ -11,12 +11,12 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from agents.erasure import begin_to_erase_tenant
+from agents.erasure.service import begin_to_erase_tenant
 from agents.models import ErasureReceipt
 from agents.tasks import finish_erasures
-from kernel.bounded_lists import UncountedPaginator
-from kernel.console import Question, ReadOnlyAdmin
-from kernel.display import BADGES
+from kernel.admin.base import Question, ReadOnlyAdmin
+from kernel.admin.bounded_lists import UncountedPaginator
+from kernel.admin.formatting import BADGES
 from tenants.models import Tenant
 
 ERASE = Question(

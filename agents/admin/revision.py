@@ -7,8 +7,8 @@ from unfold.decorators import action, display
 
 from agents import services
 from agents.models import AgentRevision
-from kernel.console import Question, ReadOnlyAdmin
-from kernel.display import BADGES
+from kernel.admin.base import Question, ReadOnlyAdmin
+from kernel.admin.formatting import BADGES
 
 ROLL_BACK = Question(
     title="Serve this revision?",

@@ -7,7 +7,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
 from agents.models import Rollout
-from kernel.console import ReadOnlyAdmin
+from kernel.admin.base import ReadOnlyAdmin
 
 STATES = {"running": "info", "promoted": "success", "stopped": "warning", "rolled back": "danger"}
 

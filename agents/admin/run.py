@@ -15,13 +15,13 @@ from unfold.decorators import action, display
 
 from agents.admin.conversation import as_key
 from agents.admin.recent_agents import AgentFilter
-from agents.admin.said import items_of_run
+from agents.admin.transcript_items import items_of_run
 from agents.models import Approval, Run
 from agents.models.choices import TERMINAL, ApprovalState, RunState
-from agents.run_control import cancel_run
-from kernel.bounded_lists import UncountedPaginator
-from kernel.console import Question, ReadOnlyAdmin
-from kernel.display import BADGES, separated
+from agents.runs.cancellation import cancel_run
+from kernel.admin.base import Question, ReadOnlyAdmin
+from kernel.admin.bounded_lists import UncountedPaginator
+from kernel.admin.formatting import BADGES, separated
 
 CANCEL = Question(
     title="Cancel this run?",

@@ -13,9 +13,9 @@ from rest_framework.response import Response
 
 from agents import services
 from agents.api.revisions import CONFIGURATION, RevisionActions, RevisionSerializer
-from agents.api.rollouts import LARGEST_NUMBER, RolloutActions
+from agents.api.rollouts import MAX_INTEGER, RolloutActions
 from agents.models import Agent, AgentRevision
-from agents.models.agent import LONGEST_INSTRUCTIONS, validate_parameters
+from agents.models.agent import MAX_INSTRUCTIONS_CHARS, validate_parameters
 from agents.models.choices import BusyPolicy, Overflow, ResponseCache
 from inference.models import ModelRoute
 from tenants.api.access import WHICH_TENANT, acting_user
@@ -45,7 +45,7 @@ class DraftSerializer(serializers.Serializer[Agent]):
         slug_field="name", queryset=ModelRoute.objects.all(), required=False
     )
     instructions = serializers.CharField(
-        max_length=LONGEST_INSTRUCTIONS, required=False, allow_blank=True, trim_whitespace=False
+        max_length=MAX_INSTRUCTIONS_CHARS, required=False, allow_blank=True, trim_whitespace=False
     )
     parameters = serializers.JSONField(validators=[validate_parameters], required=False)
     variables = serializers.DictField(
@@ -58,7 +58,7 @@ class DraftSerializer(serializers.Serializer[Agent]):
     max_tool_calls = serializers.IntegerField(min_value=0, max_value=1000, required=False)
     max_run_seconds = serializers.IntegerField(min_value=1, max_value=86_400, required=False)
     max_run_tokens = serializers.IntegerField(
-        min_value=0, max_value=LARGEST_NUMBER, required=False, allow_null=True
+        min_value=0, max_value=MAX_INTEGER, required=False, allow_null=True
     )
     busy_policy = serializers.ChoiceField(
         choices=BusyPolicy.choices, required=False, allow_blank=True
@@ -84,7 +84,7 @@ class PublicationSerializer(serializers.Serializer[Any]):
 
 class RollbackSerializer(serializers.Serializer[Any]):
     revision = serializers.IntegerField(
-        min_value=1, max_value=LARGEST_NUMBER, help_text="The number to serve again."
+        min_value=1, max_value=MAX_INTEGER, help_text="The number to serve again."
     )
 
 

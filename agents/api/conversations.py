@@ -10,7 +10,7 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import erasure
+from agents.erasure import service as erasure
 from agents.models import Conversation, ErasureReceipt, Item
 from kernel.errors import InvalidParameter
 from tenants.api.access import WHICH_TENANT, Role, TenantViewSet, acting_user

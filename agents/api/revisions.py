@@ -9,9 +9,9 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents.comparison import compare
 from agents.models import Agent, AgentRevision
 from agents.models.agent import FROZEN
+from agents.revisions.diff import diff
 from kernel.errors import NotFound
 from tenants.api.access import TenantViewSet
 
@@ -75,7 +75,7 @@ class RevisionActions(TenantViewSet[Agent]):
         agent = self.get_object()
         old, new = (request.query_params.get(name, "") for name in ("old", "new"))
         served = side_of(agent, old) if old else agent.published
-        lines = compare(served=served, draft=side_of(agent, new or DRAFT))
+        lines = diff(served=served, draft=side_of(agent, new or DRAFT))
         return Response({"lines": [{"kind": each.kind, "text": each.text} for each in lines]})
 
 

@@ -10,14 +10,14 @@ from rest_framework.decorators import action
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import rollout_services
 from agents.models import Agent, AgentRevision, Rollout
-from agents.rollout_ends import ensure_rollout
-from agents.rollout_evaluation import Comparison, compare_records
-from agents.rollout_thresholds import USUAL, Thresholds
+from agents.rollouts import services as rollout_services
+from agents.rollouts.evaluation import Comparison, compare_records
+from agents.rollouts.lifecycle import ensure_rollout
+from agents.rollouts.thresholds import USUAL, Thresholds
 from tenants.api.access import TenantViewSet, acting_user
 
-LARGEST_NUMBER = 2_147_483_647
+MAX_INTEGER = 2_147_483_647
 
 
 class RecordSerializer(serializers.Serializer[Any]):
@@ -60,7 +60,7 @@ class NewRolloutSerializer(serializers.Serializer[Any]):
     )
     revision = serializers.IntegerField(
         min_value=1,
-        max_value=LARGEST_NUMBER,
+        max_value=MAX_INTEGER,
         required=False,
         help_text="The number to try; none: the draft, as the next revision.",
     )

@@ -10,12 +10,12 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from agents import approvals
 from agents.api.conversations import PrivateViewSet
 from agents.errors import ApprovalResolved
 from agents.models import Approval, Run
 from agents.models.choices import ApprovalState, RunState
-from agents.run_control import cancel_run
+from agents.runs import approvals
+from agents.runs.cancellation import cancel_run
 from tenants.api.access import WHICH_TENANT
 
 
@@ -112,7 +112,7 @@ class ApprovalFilter(serializers.Serializer[Any]):
 class ApprovalDecisionSerializer(serializers.Serializer[Any]):
     decision = serializers.ChoiceField(choices=("approved", "denied"))
     reason = serializers.CharField(
-        max_length=approvals.LONGEST_REASON,
+        max_length=approvals.MAX_REASON_CHARS,
         required=False,
         allow_blank=True,
         default="",

@@ -15,16 +15,16 @@ from rest_framework.response import Response
 
 from agents.api.tool_serializers import ToolSerializer
 from agents.models import Tool
-from agents.offered_tools import Credential, Offer
-from agents.tool_imports import Terms, candidates_of, import_tools
-from agents.tool_offers import (
+from agents.schema.tool_candidates import Credential, Offer
+from agents.tool_library.discovery import (
     fetch_document,
     find_on_server,
     find_operations,
 )
+from agents.tool_library.imports import Terms, candidates_of, import_tools
 from tenants.api.access import TenantViewSet
 
-LONGEST_URL = 2000
+MAX_URL_CHARS = 2000
 Find = Callable[[dict[str, Any]], Offer]
 """Raises ValidationError."""
 
@@ -82,7 +82,7 @@ class OfferAskedSerializer(serializers.Serializer[Any]):
 
 class DocumentSerializer(OfferAskedSerializer):
     url = serializers.CharField(
-        max_length=LONGEST_URL,
+        max_length=MAX_URL_CHARS,
         required=False,
         default="",
         allow_blank=True,
@@ -98,7 +98,7 @@ class DocumentSerializer(OfferAskedSerializer):
 
 
 class ServerSerializer(OfferAskedSerializer):
-    url = serializers.CharField(max_length=LONGEST_URL)
+    url = serializers.CharField(max_length=MAX_URL_CHARS)
 
 
 class ChoiceSerializer(serializers.Serializer[Any]):
@@ -115,7 +115,7 @@ class ImportDocumentSerializer(ChoiceSerializer, DocumentSerializer):
     """A document, and the names of what is to be made of it."""
 
     credential_hosts = serializers.ListField(
-        child=serializers.CharField(max_length=LONGEST_URL),
+        child=serializers.CharField(max_length=MAX_URL_CHARS),
         max_length=100,
         required=False,
         default=list,

@@ -13,7 +13,7 @@ from agents.api.tool_imports import ToolImportsViewSet
 from agents.api.tool_serializers import ToolSerializer
 from agents.models import Tool
 from agents.models.choices import ToolKind
-from agents.tool_store import delete_tool, save_tool
+from agents.tool_library.store import delete_tool, save_tool
 from tenants.api.access import WHICH_TENANT
 
 

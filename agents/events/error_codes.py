@@ -1,7 +1,7 @@
 """Why a response failed, in the words of OpenAI's list; the precise code stands beside it."""
 
-from agents.events.event import Json
 from agents.events.own_names import own_name
+from agents.schema.json_types import Json
 from kernel.errors import PlatformError, RateLimited, Rejected, every_leaf
 
 SERVER_ERROR = "server_error"

@@ -4,8 +4,6 @@ from typing import Any
 
 import msgspec
 
-Json = dict[str, Any]
-
 PAUSED = "tenantry:response.requires_approval"
 """It waits for a person. Not an end: more follows when somebody has decided."""
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})

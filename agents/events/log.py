@@ -15,8 +15,8 @@ import redis
 from redis.asyncio import Redis
 
 from agents.errors import NotResumable
-from agents.events.event import Event, Json
-from agents.events.feed import Feed
+from agents.events.buffer import EventBuffer
+from agents.events.event import Event
 from agents.events.stream import (
     PAUSED_SECONDS,
     Entry,
@@ -25,6 +25,7 @@ from agents.events.stream import (
     read_entries,
 )
 from agents.events.writer import LogWriter, RunLog
+from agents.schema.json_types import Json
 from kernel.errors import Overloaded
 
 log = logging.getLogger(__name__)
@@ -47,7 +48,7 @@ class EventLog:
         self._find_end = find_end
         self._ttl = ttl
         self._ours: dict[str, RunLog] = {}
-        self._feeds: dict[str, Feed] = {}
+        self._feeds: dict[str, EventBuffer] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self.writer = LogWriter(client)
 
@@ -148,21 +149,21 @@ class EventLog:
         finally:
             self._leave(run_id, feed)
 
-    def _remote(self, run_id: str) -> Feed:
+    def _remote(self, run_id: str) -> EventBuffer:
         feed = self._feeds.get(run_id)
         if feed is None:
-            feed = self._feeds[run_id] = Feed()
+            feed = self._feeds[run_id] = EventBuffer()
             feed.is_loaded = False
             self._tasks[run_id] = asyncio.create_task(self._tail(run_id, feed))
         return feed
 
-    def _leave(self, run_id: str, feed: Feed) -> None:
+    def _leave(self, run_id: str, feed: EventBuffer) -> None:
         """The last reader ends the task that reads for all."""
         if feed.readers == 0 and self._feeds.get(run_id) is feed:
             del self._feeds[run_id]
             self._tasks.pop(run_id).cancel()
 
-    async def _tail(self, run_id: str, feed: Feed) -> None:
+    async def _tail(self, run_id: str, feed: EventBuffer) -> None:
         try:
             await self._read_on(run_id, feed)
         except (redis.RedisError, OSError) as error:
@@ -181,7 +182,7 @@ class EventLog:
         """
         return self._tasks.get(run_id) is asyncio.current_task()
 
-    async def _read_on(self, run_id: str, feed: Feed) -> None:
+    async def _read_on(self, run_id: str, feed: EventBuffer) -> None:
         while not feed.is_over and self._is_tail_of(run_id):
             # Before the wait: what was added meanwhile must not come again under a new number.
             first = len(feed.events)
@@ -201,7 +202,7 @@ class EventLog:
         found = await self._redis.xrange(key_of(run_id), min=start, count=PAGE)
         return cast("list[Entry]", found)
 
-    async def _heard(self, run_id: str, feed: Feed) -> bool:
+    async def _heard(self, run_id: str, feed: EventBuffer) -> bool:
         """Wait for the next event. False if there was none for a while."""
         after = f"1-{len(feed.events) - 1}" if feed.events else "0-0"
         block = int(BLOCK_SECONDS * 1000)

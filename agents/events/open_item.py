@@ -4,8 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from agents.events.event import Json
-from agents.runtime.items import (
+from agents.schema.items import (
     FunctionCall,
     InputAudio,
     InputImage,
@@ -17,6 +16,7 @@ from agents.runtime.items import (
     ReasoningText,
     Refusal,
 )
+from agents.schema.json_types import Json
 
 Piece = tuple[str, Json]
 """The type of an event, and its members beside the place of the item."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from typing import Any
 
-from agents.events.event import Json
-from agents.events.run_settings import RunSettings
-from agents.runtime.items import Item, shown_json
-from tenants.admission.usage import Usage
+from agents.schema.items import Item, shown_json
+from agents.schema.json_types import Json
+from agents.schema.run_settings import RunSettings
+from tenants.admission.usage.records import Usage
 
 # What the schema requires of every response and we do not vary.
 UNCHANGING: Json = {

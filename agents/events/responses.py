@@ -11,12 +11,11 @@ from typing import Any
 import msgspec
 
 from agents.events.error_codes import response_error
-from agents.events.event import PAUSED, Json
+from agents.events.event import PAUSED
 from agents.events.open_item import OpenItem
 from agents.events.response_object import response_object
-from agents.events.run_settings import RunSettings
 from agents.events.server_calls import ServerCalls
-from agents.runtime.items import (
+from agents.schema.items import (
     ApprovalRequest,
     ApprovalResponse,
     FunctionCall,
@@ -25,23 +24,25 @@ from agents.runtime.items import (
     McpCall,
     shown_json,
 )
-from agents.runtime.ports import (
+from agents.schema.json_types import Json
+from agents.schema.loop_events import (
     ArgumentsDelta,
-    Fact,
     ItemDone,
     ItemStarted,
+    LoopEvent,
     ReasoningDelta,
     RefusalDelta,
     TextDelta,
     ToolStarted,
 )
-from agents.runtime.shown_items import STOPPED, finished_call, shown_items, started_call
+from agents.schema.run_settings import RunSettings
+from agents.schema.stored_items import STOPPED, finished_call, shown_items, started_call
 from kernel.errors import PlatformError
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 
 Frame = Json
 
-PARTS: Mapping[type[Fact], str] = {
+PARTS: Mapping[type[LoopEvent], str] = {
     TextDelta: "output_text",
     RefusalDelta: "refusal",
     ReasoningDelta: "reasoning_text",
@@ -80,7 +81,7 @@ class ResponseEvents:
     def in_progress(self) -> list[Frame]:
         return [self._frame("response.in_progress", response=self._response("in_progress"))]
 
-    def told(self, fact: Fact) -> list[Frame]:
+    def told(self, fact: LoopEvent) -> list[Frame]:
         """What the runtime says, as far as clients hear of it."""
         match fact:
             case ItemStarted():

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agents.runtime.items import (
+from agents.schema.items import (
     ApprovalRequest,
     ApprovalResponse,
     FunctionCall,

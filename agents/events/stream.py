@@ -11,7 +11,7 @@ import msgspec
 import redis
 
 from agents.events.event import Event
-from kernel.shared_values import decode
+from kernel.storage.shared_values import decode
 
 FIELD = b"e"
 END = b"2-0"

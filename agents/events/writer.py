@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 import redis
 from redis.asyncio import Redis
 
+from agents.events.buffer import EventBuffer
 from agents.events.event import Event
-from agents.events.feed import Feed
 from agents.events.stream import commands_of, key_of
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ class RunLog:
 
     def __init__(self, run_id: str, writer: "LogWriter", *, ttl: int) -> None:
         self.run_id = run_id
-        self.feed = Feed()
+        self.feed = EventBuffer()
         self.ttl = ttl
         self.is_kept = True
         """False once Redis missed something: then only readers in this process see the run."""

@@ -6,12 +6,12 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
 from agents.models.choices import BusyPolicy, Overflow, ResponseCache
-from agents.runtime.variables import check_variables, unknown_variables
-from inference.relay.parameters import check_parameters
+from agents.runtime.catalog.variables import check_variables, unknown_variables
+from inference.relay.schema import check_parameters
 from kernel.errors import InvalidParameter
 from tenants.scoping import TenantManager, TenantOwned
 
-LONGEST_INSTRUCTIONS = 100_000
+MAX_INSTRUCTIONS_CHARS = 100_000
 FROZEN = (
     *("instructions", "route_id", "parameters", "variables", "tools"),
     *("max_steps", "max_tool_calls", "max_run_seconds", "max_run_tokens"),
@@ -32,7 +32,7 @@ class Configuration(models.Model):
 
     instructions = models.TextField(
         blank=True,
-        max_length=LONGEST_INSTRUCTIONS,
+        max_length=MAX_INSTRUCTIONS_CHARS,
         help_text="What the model is told before every conversation.",
     )
     route = models.ForeignKey("inference.ModelRoute", on_delete=models.PROTECT, related_name="+")
@@ -98,8 +98,8 @@ class Configuration(models.Model):
 
     def clean(self) -> None:
         """Raises ValidationError: `max_length` of a text is looked at by forms only."""
-        if len(self.instructions) > LONGEST_INSTRUCTIONS:
-            raise ValidationError(f"Instructions have at most {LONGEST_INSTRUCTIONS} characters.")
+        if len(self.instructions) > MAX_INSTRUCTIONS_CHARS:
+            raise ValidationError(f"Instructions have at most {MAX_INSTRUCTIONS_CHARS} characters.")
         try:
             variables = check_variables(self.variables or {})
         except InvalidParameter as error:

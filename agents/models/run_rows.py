@@ -2,7 +2,7 @@
 
 queued → in_progress → completed | failed | incomplete | cancelled, with requires_approval between
 two stretches of in_progress. Nothing follows a terminal state. Beginning and end, for which clients
-wait, are in `agents.run_statements`.
+wait, are in `agents.runs.statements`.
 """
 
 from collections.abc import Sequence

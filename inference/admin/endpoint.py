@@ -14,7 +14,6 @@ from unfold.widgets import (
     UnfoldAdminURLInputWidget,
 )
 
-from inference import endpoint_states, static_endpoints
 from inference.admin.endpoint_actions import (
     ACTIVATE,
     ACTIVATE_SELECTED,
@@ -25,9 +24,11 @@ from inference.admin.endpoint_actions import (
     RELEASE,
     EndpointActions,
 )
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
+from inference.endpoints.breaker_override import WORDS
 from inference.models import ModelEndpoint
-from inference.overrides import WORDS
-from kernel.display import BADGES
+from kernel.admin.formatting import BADGES
 
 BREAKERS = {"forced open": "danger", "forced closed": "warning"}
 

@@ -10,12 +10,12 @@ from django.urls import reverse
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from inference import endpoint_states
 from inference.admin.ways import FROM
+from inference.endpoints import states as endpoint_states
+from inference.endpoints.breaker_override import AUTOMATIC, CLOSED, OPEN, force_breaker
 from inference.models import ModelEndpoint
-from inference.overrides import AUTOMATIC, CLOSED, OPEN, force_breaker
-from inference.probe_answers import ask_now
-from kernel.console import ConsoleAdmin, Question
+from inference.probes.result import ask_now
+from kernel.admin.base import ConsoleAdmin, Question
 
 State = ModelEndpoint.State
 

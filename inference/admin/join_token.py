@@ -8,11 +8,11 @@ from django.http import HttpRequest, HttpResponse
 from django.utils import timezone
 from unfold.decorators import action, display
 
-from inference import join_tokens
+from inference.endpoints import join_tokens
 from inference.models import JoinToken, ModelPool
 from inference.models.pool import Engine
-from kernel.console import SECRET, ConsoleAdmin, Question, Shown
-from kernel.display import BADGES
+from kernel.admin.base import SECRET, ConsoleAdmin, OneTimeSecret, Question
+from kernel.admin.formatting import BADGES
 
 BLOCK = Question(
     title="Block this join token?",
@@ -79,7 +79,7 @@ class JoinTokenAdmin(ConsoleAdmin):
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
         secret = getattr(request, SECRET)
-        shown = Shown(
+        shown = OneTimeSecret(
             title="Copy this join token now",
             secret=secret,
             explains=f"It lets engines join the pool {obj.pool}. It is shown this one time: only "

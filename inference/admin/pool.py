@@ -14,8 +14,8 @@ from unfold.decorators import action, display
 from inference import services
 from inference.admin.pool_form import FIELDSETS, SETTINGS, PoolForm
 from inference.models import ModelEndpoint, ModelPool, ModelRoute
-from kernel.console import ConsoleAdmin
-from kernel.display import BADGES
+from kernel.admin.base import ConsoleAdmin
+from kernel.admin.formatting import BADGES
 
 
 class EndpointsInline(TabularInline):

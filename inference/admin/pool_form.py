@@ -6,8 +6,8 @@ from django import forms
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from inference.admin.strategy_help import STRATEGIES
 from inference.models import ModelPool
-from inference.strategy_words import STRATEGIES
 
 HELP = {
     "strategy": "How the endpoint for each request is chosen. The list above says when to use "

@@ -16,9 +16,9 @@ from inference.admin.price import PriceField, price_text
 from inference.admin.route_targets import NO_WEIGHT, TargetsInline, describe_pools
 from inference.models import ModelRoute
 from inference.models.route import HIGHEST_PRICE
-from inference.route_targets import MOST_WEIGHT, Target
-from kernel.console import ConsoleAdmin
-from kernel.display import separated
+from inference.route_targets import MAX_WEIGHT, Target
+from kernel.admin.base import ConsoleAdmin
+from kernel.admin.formatting import separated
 
 POOLS = """Requests go to the route's own pool. Further pools share them by weight, or step in, in
 their order, when no other pool can take one: add them below."""
@@ -32,7 +32,7 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
     """The further pools that the page asks for; set when the whole page is valid."""
     pool_weight = forms.IntegerField(
         min_value=1,
-        max_value=MOST_WEIGHT,
+        max_value=MAX_WEIGHT,
         initial=1,
         label="Weight of its own pool",
         widget=UnfoldAdminIntegerFieldWidget(attrs={"data-weight": "own"}),

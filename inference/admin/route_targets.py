@@ -10,7 +10,7 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from inference.models import ModelRoute, RouteTarget
-from inference.route_targets import MOST_ORDER, MOST_WEIGHT, Target, parts_of
+from inference.route_targets import MAX_ORDER, MAX_WEIGHT, Target, parts_of
 
 SHARE = RouteTarget.Role.SHARE
 NO_WEIGHT = "A weight lies between 1 and 1,000. A pool that is to get nothing is removed."
@@ -21,13 +21,13 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
 
     weight = forms.IntegerField(
         min_value=1,
-        max_value=MOST_WEIGHT,
+        max_value=MAX_WEIGHT,
         initial=1,
         widget=UnfoldAdminIntegerFieldWidget(attrs={"data-weight": ""}),
         error_messages={"min_value": NO_WEIGHT, "max_value": NO_WEIGHT},
     )
     order = forms.IntegerField(
-        min_value=0, max_value=MOST_ORDER, initial=0, widget=UnfoldAdminIntegerFieldWidget
+        min_value=0, max_value=MAX_ORDER, initial=0, widget=UnfoldAdminIntegerFieldWidget
     )
 
     def validate_unique(self) -> None:

@@ -9,9 +9,9 @@ from unfold.widgets import UnfoldAdminTextInputWidget, UnfoldBooleanSwitchWidget
 
 from inference.admin.pool_form import described
 from inference.models import ScalingPolicy, ScalingSchedule, ScalingSignal
-from inference.scaling.measures import MEASURES
-from inference.scaling.policy_rules import Signal, hours_of
-from inference.scaling.schedules import WEEKDAYS, Hours
+from inference.scaling.decision.schedules import WEEKDAYS, Hours
+from inference.scaling.policies.mapping import Signal, hours_of
+from inference.signal_kinds import MEASURES
 
 HELP = {
     "mode": "Begin with recommend: the page of the pool shows what it would do, and why.",

@@ -20,11 +20,11 @@ from inference.admin.scaling_form import (
     signal_of,
 )
 from inference.models import ModelPool, ScalingPolicy
-from inference.models.scaling_policy import MOST_REPLICAS
-from inference.scaling import policies
-from inference.scaling.history import USUAL_SLOTS, slots_of
-from inference.scaling.presets import PRESETS, Preset, signals_for
-from kernel.console import ConsoleAdmin, Question
+from inference.models.scaling_policy import MAX_REPLICAS
+from inference.scaling.policies import services as policy_services
+from inference.scaling.policies.presets import PRESETS, Preset, signals_for
+from inference.scaling.rehearsal.history import USUAL_SLOTS, slots_of
+from kernel.admin.base import ConsoleAdmin, Question
 
 MODES = {"off": "", "recommend": "info", "apply": "success", "paused": "warning"}
 PAUSE = Question(
@@ -62,7 +62,7 @@ HOURS = ((0.25, "15 minutes"), (1, "an hour"), (4, "4 hours"), (24, "a day"), (7
 
 class OverrideForm(forms.Form):
     replicas = forms.IntegerField(
-        min_value=0, max_value=MOST_REPLICAS, widget=UnfoldAdminIntegerFieldWidget
+        min_value=0, max_value=MAX_REPLICAS, widget=UnfoldAdminIntegerFieldWidget
     )
     hours = forms.TypedChoiceField(
         choices=HOURS, coerce=float, label="For", widget=forms.RadioSelect, initial=1
@@ -140,7 +140,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
         return row  # type: ignore[no-any-return]
 
     def restore(self, *, row: Any, form: Any) -> None:
-        policies.save_policy(
+        policy_services.save_policy(
             policy=row,
             signals=form.signals,
             schedules=form.schedules,
@@ -149,7 +149,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
         )
 
     def remove(self, *, row: Any) -> None:
-        policies.delete_policy(policy=row)
+        policy_services.delete_policy(policy=row)
 
     def address_of(self, row: Any) -> str:
         """Actions lead to the page that shows what came of them."""
@@ -167,7 +167,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     @action(description="Pause", icon="pause")
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(policy: ScalingPolicy) -> HttpResponse:
-            paused = policies.pause(policy=policy)
+            paused = policy_services.pause(policy=policy)
             return self.done(request, policy, "Paused." if paused else "It was paused already.")
 
         return self.ask_first(request, object_id, question=PAUSE, act=act)
@@ -175,7 +175,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     @action(description="Resume", icon="play_arrow")
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(policy: ScalingPolicy) -> HttpResponse:
-            resumed = policies.resume(policy=policy)
+            resumed = policy_services.resume(policy=policy)
             return self.done(request, policy, "Resumed." if resumed else "It was not paused.")
 
         return self.ask_first(request, object_id, question=RESUME, act=act)
@@ -185,7 +185,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
         def act(policy: ScalingPolicy, *, replicas: int, hours: float) -> HttpResponse:
             now = timezone.now()
             until = now + timedelta(hours=hours)
-            policies.override(policy=policy, replicas=replicas, until=until, now=now)
+            policy_services.override(policy=policy, replicas=replicas, until=until, now=now)
             said = f"Set to {replicas} until {until:%Y-%m-%d %H:%M} UTC."
             return self.done(request, policy, said)
 
@@ -194,7 +194,7 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     @action(description="End the override", icon="undo")
     def end_override(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(policy: ScalingPolicy) -> HttpResponse:
-            ended = policies.end_override(policy=policy)
+            ended = policy_services.end_override(policy=policy)
             said = "The policy decides again." if ended else "There was no override."
             return self.done(request, policy, said)
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from inference.live import HOUR_SECONDS, Sample
+from inference.monitoring.fleet_status import HOUR_SECONDS, Sample
 
 WIDTH, HEIGHT = 88, 28
 GAP_SECONDS = 300

@@ -11,13 +11,15 @@ from rest_framework.mixins import ListModelMixin, RetrieveModelMixin
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from inference import endpoint_states, join_tokens, static_endpoints
+from inference.endpoints import join_tokens
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
+from inference.endpoints.breaker_override import AUTOMATIC, CLOSED, OPEN, force_breaker
 from inference.models import JoinToken, ModelEndpoint, ModelPool
-from inference.overrides import AUTOMATIC, CLOSED, OPEN, force_breaker
-from inference.probe_answers import ask_now
+from inference.probes.result import ask_now
 from tenants.api.access import OperatorViewSet
 
-MOST = 100_000
+MAX_COUNT = 100_000
 BREAKER = (
     (AUTOMATIC, "automatic"),
     (OPEN, "open: left out"),
@@ -57,7 +59,7 @@ class EndpointChangesSerializer(serializers.Serializer[ModelEndpoint]):
         write_only=True,
         help_text="The server's own API key. Left out: it is kept. Empty: it is forgotten.",
     )
-    max_concurrency = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
+    max_concurrency = serializers.IntegerField(min_value=1, max_value=MAX_COUNT, required=False)
     weight = serializers.IntegerField(
         min_value=1,
         max_value=1000,

@@ -11,19 +11,19 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from inference import registry
 from inference.api.join import JoinTokenAuthentication, OpensPool
+from inference.endpoints import registration
+from inference.endpoints.registration import Announcement
 from inference.engines.engine import Load
 from inference.models import ModelPool
-from inference.models.endpoint import MOST_CONCURRENCY
+from inference.models.endpoint import MAX_CONCURRENCY
 from inference.models.pool import Engine
-from inference.registry import Announcement
 
-MOST = 2_147_483_647
+MAX_INTEGER = 2_147_483_647
 """PostgreSQL's largest integer."""
 MAX_OWN_WEIGHT = 100
 """That an engine may give itself; an operator may give it more."""
-MOST_TOKENS = 2**53
+MAX_TOKENS = 2**53
 """Up to which JSON's numbers are whole everywhere."""
 
 
@@ -36,7 +36,7 @@ class AnnouncementSerializer(serializers.Serializer[Announcement]):
     engine = serializers.ChoiceField(choices=Engine.choices, required=False)
     engine_version = serializers.CharField(max_length=200, required=False, allow_blank=True)
     max_concurrency = serializers.IntegerField(
-        min_value=1, max_value=MOST_CONCURRENCY, required=False
+        min_value=1, max_value=MAX_CONCURRENCY, required=False
     )
     weight = serializers.IntegerField(min_value=1, max_value=MAX_OWN_WEIGHT, required=False)
     zone = serializers.CharField(max_length=50, required=False, allow_blank=True)
@@ -61,11 +61,11 @@ class RegistrationSerializer(serializers.Serializer[dict[str, object]]):
 class LoadSerializer(serializers.Serializer[Load]):
     """What an engine is busy with. What it does not tell is left out."""
 
-    running = serializers.IntegerField(min_value=0, max_value=MOST)
-    waiting = serializers.IntegerField(min_value=0, max_value=MOST)
+    running = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
+    waiting = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
     kv_cache_used = serializers.FloatField(min_value=0, max_value=1, required=False)
-    prompt_tokens = serializers.IntegerField(min_value=0, max_value=MOST_TOKENS, required=False)
-    generation_tokens = serializers.IntegerField(min_value=0, max_value=MOST_TOKENS, required=False)
+    prompt_tokens = serializers.IntegerField(min_value=0, max_value=MAX_TOKENS, required=False)
+    generation_tokens = serializers.IntegerField(min_value=0, max_value=MAX_TOKENS, required=False)
 
 
 def pool_of(request: Request) -> ModelPool:
@@ -93,14 +93,14 @@ class Registrations(EngineView):
         facts = {
             name: told.validated_data[name] for name in told.validated_data if name != "engine"
         }
-        endpoint = registry.register_endpoint(
+        endpoint = registration.register_endpoint(
             pool=pool_of(request), announcement=Announcement(**facts), now=timezone.now()
         )
         answer = {
             "id": endpoint.public_id,
             "heartbeat_seconds": settings.HEARTBEAT_SECONDS,
             "expires_seconds": settings.ENDPOINT_EXPIRY_SECONDS,
-            "advice": registry.advice_on(pool=pool_of(request), endpoint=endpoint),
+            "advice": registration.advice_on(pool=pool_of(request), endpoint=endpoint),
         }
         return Response(answer, status=status.HTTP_201_CREATED)
 
@@ -109,7 +109,7 @@ class Registration(EngineView):
     @extend_schema(operation_id="engine_deregister", request=None, responses={204: None})
     def delete(self, request: Request, public_id: str) -> Response:
         """Leave the pool. 404 if the endpoint is out already."""
-        registry.deregister_endpoint(pool=pool_of(request), public_id=public_id)
+        registration.deregister_endpoint(pool=pool_of(request), public_id=public_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
@@ -123,7 +123,7 @@ class Heartbeats(EngineView):
         """Say that the engine is alive. 404 means: register again."""
         told = LoadSerializer(data=request.data)
         told.is_valid(raise_exception=True)
-        registry.beat(
+        registration.beat(
             pool=pool_of(request),
             public_id=public_id,
             load=Load(**told.validated_data),

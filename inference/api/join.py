@@ -8,7 +8,7 @@ from rest_framework.authentication import BaseAuthentication, get_authorization_
 from rest_framework.permissions import BasePermission
 from rest_framework.request import Request
 
-from inference import join_tokens
+from inference.endpoints import join_tokens
 from inference.errors import InvalidJoinToken
 from inference.models import ModelPool
 

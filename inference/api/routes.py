@@ -11,10 +11,10 @@ from rest_framework.response import Response
 from inference import services
 from inference.models import ModelPool, ModelRoute, RouteTarget
 from inference.models.route import HIGHEST_PRICE, PRICE_UNIT, PUBLIC_NAME
-from inference.route_targets import MOST_ORDER, MOST_WEIGHT, Target
+from inference.route_targets import MAX_ORDER, MAX_WEIGHT, Target
 from tenants.api.access import OperatorViewSet
 
-MOST = 2_147_483_647
+MAX_INTEGER = 2_147_483_647
 
 
 class RouteTargetSerializer(serializers.Serializer[Any]):
@@ -28,13 +28,13 @@ class RouteTargetSerializer(serializers.Serializer[Any]):
     )
     weight = serializers.IntegerField(
         min_value=1,
-        max_value=MOST_WEIGHT,
+        max_value=MAX_WEIGHT,
         default=1,
         help_text="Of a share, beside the route's `pool_weight` and its other shares.",
     )
     order = serializers.IntegerField(
         min_value=0,
-        max_value=MOST_ORDER,
+        max_value=MAX_ORDER,
         default=0,
         help_text="Of a fallback: the lowest is tried first.",
     )
@@ -68,7 +68,7 @@ class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
     )
     pool_weight = serializers.IntegerField(
         min_value=1,
-        max_value=MOST_WEIGHT,
+        max_value=MAX_WEIGHT,
         required=False,
         help_text="Of the route's own pool, beside those that share its requests.",
     )
@@ -77,7 +77,7 @@ class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
     )
     purpose = serializers.ChoiceField(choices=ModelRoute.Purpose.choices, required=False)
     enabled = serializers.BooleanField(required=False)
-    context_length = serializers.IntegerField(min_value=1, max_value=MOST, required=False)
+    context_length = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, required=False)
     prompt_price = PriceField(required=False)
     cached_price = PriceField(required=False)
     completion_price = PriceField(required=False)

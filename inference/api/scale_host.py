@@ -9,7 +9,7 @@ from rest_framework.response import Response
 
 from inference.api.internal import EngineView, pool_of
 from inference.models import ScalingState
-from inference.models.scaling_policy import MOST_REPLICAS
+from inference.models.scaling_policy import MAX_REPLICAS
 from inference.scaling.actuators.process import Host, check_in
 
 ASK_AGAIN_SECONDS = 3.0
@@ -19,8 +19,8 @@ class HostSerializer(serializers.Serializer[Any]):
     """What the machine says of itself."""
 
     name = serializers.CharField(max_length=100)
-    running = serializers.IntegerField(min_value=0, max_value=MOST_REPLICAS)
-    slots = serializers.IntegerField(min_value=1, max_value=MOST_REPLICAS)
+    running = serializers.IntegerField(min_value=0, max_value=MAX_REPLICAS)
+    slots = serializers.IntegerField(min_value=1, max_value=MAX_REPLICAS)
 
 
 class OrderSerializer(serializers.Serializer[Any]):

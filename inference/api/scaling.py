@@ -23,8 +23,8 @@ from inference.api.scaling_fields import (
     signals_told,
 )
 from inference.models import ScalingDecision, ScalingPolicy
-from inference.scaling import policies
-from inference.scaling.drafts import draft_of, find_load, try_out
+from inference.scaling.policies import services as policy_services
+from inference.scaling.rehearsal.drafts import draft_of, find_load, try_out
 from tenants.api.access import OperatorViewSet
 
 SHOWN_DECISIONS = 100
@@ -51,7 +51,7 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
         is_confirmed = bool(told.pop("is_confirmed", False))
         for name, value in told.items():
             setattr(policy, name, value)
-        policies.save_policy(
+        policy_services.save_policy(
             policy=policy,
             signals=signals,
             schedules=schedules,
@@ -63,21 +63,21 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Delete a policy; its pool stays as it is."""
-        policies.delete_policy(policy=self.get_object())
+        policy_services.delete_policy(policy=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=PolicySerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
         """Leave the pool alone until it is resumed."""
-        policies.pause(policy=self.get_object())
+        policy_services.pause(policy=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=PolicySerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
         """Let the policy decide again."""
-        policies.resume(policy=self.get_object())
+        policy_services.resume(policy=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=OverrideSerializer, responses=PolicySerializer)
@@ -86,9 +86,11 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
         """Set the replicas by hand for a while, or (DELETE) end that."""
         policy = self.get_object()
         if request.method == "DELETE":
-            policies.end_override(policy=policy)
+            policy_services.end_override(policy=policy)
         else:
-            policies.override(policy=policy, now=timezone.now(), **self.told(OverrideSerializer))
+            policy_services.override(
+                policy=policy, now=timezone.now(), **self.told(OverrideSerializer)
+            )
         return self.show(self.get_object())
 
     @extend_schema(responses=DecisionSerializer(many=True))

@@ -11,12 +11,12 @@ from inference.models import (
     ScalingSchedule,
     ScalingSignal,
 )
-from inference.models.scaling_policy import LONGEST_WINDOW, MOST_REPLICAS
-from inference.scaling.drafts import SPANS, STORED, Edits
-from inference.scaling.policy_rules import Signal
-from inference.scaling.presets import PRESETS
-from inference.scaling.schedules import Hours
-from inference.scaling.shapes import SHAPES
+from inference.models.scaling_policy import MAX_REPLICAS, MAX_WINDOW_SECONDS
+from inference.scaling.decision.schedules import Hours
+from inference.scaling.policies.mapping import Signal
+from inference.scaling.policies.presets import PRESETS
+from inference.scaling.rehearsal.drafts import SPANS, STORED, Edits
+from inference.scaling.rehearsal.load_profiles import SHAPES
 
 SETTINGS = (
     *("mode", "algorithm", "min_replicas", "max_replicas", "tolerance", "step_replicas"),
@@ -89,7 +89,7 @@ class NewPolicySerializer(PolicyChangesSerializer):
 
 
 class OverrideSerializer(serializers.Serializer[Any]):
-    replicas = serializers.IntegerField(min_value=0, max_value=MOST_REPLICAS)
+    replicas = serializers.IntegerField(min_value=0, max_value=MAX_REPLICAS)
     until = serializers.DateTimeField(help_text="At most a week from now.")
 
 
@@ -107,9 +107,11 @@ class DraftSerializer(serializers.Serializer[Any]):
     """A policy to try out: the stored one or a preset, with edits."""
 
     basis = serializers.ChoiceField(choices=(STORED, *PRESETS), default=STORED)
-    min_replicas = serializers.IntegerField(min_value=1, max_value=MOST_REPLICAS, required=False)
-    max_replicas = serializers.IntegerField(min_value=1, max_value=MOST_REPLICAS, required=False)
-    down_window = serializers.IntegerField(min_value=0, max_value=LONGEST_WINDOW, required=False)
+    min_replicas = serializers.IntegerField(min_value=1, max_value=MAX_REPLICAS, required=False)
+    max_replicas = serializers.IntegerField(min_value=1, max_value=MAX_REPLICAS, required=False)
+    down_window = serializers.IntegerField(
+        min_value=0, max_value=MAX_WINDOW_SECONDS, required=False
+    )
     idle_seconds = serializers.IntegerField(min_value=60, max_value=604_800, required=False)
     targets_percent = serializers.FloatField(min_value=1, max_value=1000, required=False)
 

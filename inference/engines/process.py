@@ -8,11 +8,11 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
-from inference.engines import leash
+from inference.engines import process_guard
 from inference.engines.engine import Command
 
 TAIL_LINES = 20
-LONGEST_LINE = 64 * 1024
+MAX_LINE_BYTES = 64 * 1024
 OURS = ("TENANTRY_", "DATABASE_URL", "REDIS_")
 """How names begin that are no business of an engine: the join token and the stack's secrets."""
 KEPT = frozenset({"TENANTRY_STACK_ID"})
@@ -59,12 +59,12 @@ async def read_line(stream: asyncio.StreamReader) -> bytes:
 async def running_process(command: Command) -> AsyncIterator[EngineProcess]:
     """The engine runs inside the block and nowhere else."""
     child = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-I", "-S", leash.__file__, *command.arguments),
+        *(sys.executable, "-I", "-S", process_guard.__file__, *command.arguments),
         # Held open for as long as we live.
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
-        limit=LONGEST_LINE,
+        limit=MAX_LINE_BYTES,
         env={**without_ours(os.environ), **command.environment},
         # Ctrl-C is for us: we deregister first and then stop it.
         start_new_session=True,

@@ -18,7 +18,7 @@ logger = logging.getLogger(__name__)
 
 TIMEOUT = aiohttp.ClientTimeout(total=5)
 FIRST_PAUSE_SECONDS = 0.5
-LONGEST_PAUSE_SECONDS = 15.0
+MAX_PAUSE_SECONDS = 15.0
 OUTAGES = (aiohttp.ClientError, TimeoutError)
 
 
@@ -182,7 +182,7 @@ class Registration:
                 return lease
             # Jitter, so that a hundred engines do not fall upon a console that comes back.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
-            pause = min(pause * 2, LONGEST_PAUSE_SECONDS)
+            pause = min(pause * 2, MAX_PAUSE_SECONDS)
 
     async def heartbeat(self, lease: Lease) -> None:
         try:

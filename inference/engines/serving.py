@@ -11,8 +11,8 @@ from pathlib import Path
 import aiohttp
 
 from inference.engines.engine import Engine, EngineMissing, EngineRequest, Load, read_load
-from inference.engines.leash import SIGNALLED
 from inference.engines.process import EngineProcess, running_process
+from inference.engines.process_guard import SIGNALLED
 from inference.engines.registration import (
     OUTAGES,
     Console,
@@ -65,7 +65,7 @@ async def serve(service: Service) -> None:
     command = service.engine.command(service.request)
     async with aiohttp.ClientSession() as session, running_process(command) as process:
         ended = asyncio.create_task(process.ended())
-        duty = asyncio.create_task(do_duty(service, session=session))
+        duty = asyncio.create_task(register_and_heartbeat(service, session=session))
         await first_of(duty, asyncio.create_task(stop.wait()), ended=ended, process=process)
         if stop.is_set():
             draining = asyncio.create_task(drain(service, session=session))
@@ -100,10 +100,10 @@ async def first_of(
     duty.cancel()
     await asyncio.wait({duty})
     if ended.done():
-        raise EngineFailed(obituary(process, exit_code=ended.result()))
+        raise EngineFailed(exit_report(process, exit_code=ended.result()))
 
 
-def obituary(process: EngineProcess, *, exit_code: int) -> str:
+def exit_report(process: EngineProcess, *, exit_code: int) -> str:
     how = (
         f"was ended by signal {exit_code - SIGNALLED}"
         if exit_code > SIGNALLED
@@ -113,7 +113,7 @@ def obituary(process: EngineProcess, *, exit_code: int) -> str:
     return f"The engine {how}. Its last lines:\n{lines}"
 
 
-async def do_duty(service: Service, *, session: aiohttp.ClientSession) -> None:
+async def register_and_heartbeat(service: Service, *, session: aiohttp.ClientSession) -> None:
     """Wait for the engine, then keep it registered until cancelled."""
     await wait_until_ready(service, session=session)
     details = Details(

@@ -22,7 +22,7 @@ def cost_of(*, prompt_tokens: int, completion_tokens: int) -> int:
     return prompt_tokens + COMPLETION_COST * completion_tokens
 
 
-class Account:
+class TenantServiceCounter:
     """What one tenant received. Costs are expected at first, and corrected when they are known."""
 
     __slots__ = ("_base", "_pending", "_served", "running", "tenant_id", "weight")
@@ -73,11 +73,11 @@ class Account:
         self._served += max(0.0, self._base - self.counter)
 
 
-class Accounts:
+class TenantServiceCounters:
     """Every tenant's of one pool."""
 
     def __init__(self) -> None:
-        self._accounts: dict[int, Account] = {}
+        self._accounts: dict[int, TenantServiceCounter] = {}
         self._furthest = 0.0
         self._furthest_before = 0.0
         self._pace = FIRST_PACE
@@ -85,26 +85,26 @@ class Accounts:
     def __len__(self) -> int:
         return len(self._accounts)
 
-    def of(self, tenant_id: int, *, weight: int) -> Account:
+    def of(self, tenant_id: int, *, weight: int) -> TenantServiceCounter:
         """The tenant's; from now on with this weight."""
         account = self._accounts.get(tenant_id)
         if account is None:
-            account = self._accounts[tenant_id] = Account(tenant_id)
+            account = self._accounts[tenant_id] = TenantServiceCounter(tenant_id)
         account.weight = max(1, weight)
         return account
 
-    def activate(self, account: Account, *, least: float) -> None:
+    def activate(self, account: TenantServiceCounter, *, least: float) -> None:
         """It had nothing waiting. `least` is the smallest counter of those that wait, or NOBODY.
 
         What nobody has been served yet is no reason to lift anybody: expectations can be wrong.
         """
         account.lift(min(self._furthest, least))
 
-    def correct(self, account: Account, share: float, cost: float) -> None:
+    def correct(self, account: TenantServiceCounter, share: float, cost: float) -> None:
         account.correct(share, cost)
         self._furthest = max(self._furthest, account.served)
 
-    def lead(self, account: Account) -> float:
+    def lead(self, account: TenantServiceCounter) -> float:
         """Seconds by which others' turns come before the tenant's next, if they want theirs."""
         return (account.counter - self._furthest) / self._pace
 

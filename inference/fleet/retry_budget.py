@@ -4,7 +4,7 @@ SHARE = 0.2
 """Retries per request."""
 FLOOR = 3.0
 """Retries that are there before anything is asked, and lent: the first requests add nothing."""
-MOST = 20.0
+MAX_RETRIES = 20.0
 
 
 class RetryBudget:
@@ -21,7 +21,7 @@ class RetryBudget:
         if self._lent > 0:
             self._lent -= SHARE
         else:
-            self._left = min(MOST, self._left + SHARE)
+            self._left = min(MAX_RETRIES, self._left + SHARE)
 
     def take(self) -> bool:
         """Whether one more retry is allowed."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from tenants.admission.price import FREE, Price
+from tenants.admission.limits.price import FREE, Price
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

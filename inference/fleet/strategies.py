@@ -4,8 +4,8 @@ import random
 from collections.abc import Callable, Mapping
 from operator import attrgetter
 
-from inference.fleet.candidate import Candidate, Field
-from inference.fleet.wish import Wish
+from inference.fleet.endpoint_state import CandidateSet, EndpointState
+from inference.fleet.pick_context import PickContext
 
 LONG_PREFIX = 256
 """Bytes from which on it is worth going where a prompt may be cached."""
@@ -15,7 +15,7 @@ GOLDEN = 0.6180339887498949
 """Multiples of it, less their whole part, fill the unit interval evenly at any time."""
 
 
-Strategy = Callable[[Field, Wish, random.Random], Candidate]
+Strategy = Callable[[CandidateSet, PickContext, random.Random], EndpointState]
 
 load_of = attrgetter("load")
 load_by_weight_of = attrgetter("load_by_weight")
@@ -23,27 +23,29 @@ wait_of = attrgetter("wait")
 pressure_of = attrgetter("pressure")
 
 
-def least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def least_requests(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """The fewest running requests, for its size."""
     return min(field.candidates, key=load_of)
 
 
-def round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def round_robin(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """One after the other."""
-    return field.candidates[wish.turn % len(field)]
+    return field.candidates[context.turn % len(field)]
 
 
-def weighted_round_robin(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def weighted_round_robin(
+    field: CandidateSet, context: PickContext, rng: random.Random
+) -> EndpointState:
     """One after the other, the heavier ones more often and evenly in between."""
-    return field.at_weight(wish.turn * GOLDEN % 1.0)
+    return field.at_weight(context.turn * GOLDEN % 1.0)
 
 
-def at_random(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def at_random(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """By lot, by weight."""
     return field.at_weight(rng.random())
 
 
-def two_choices(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def two_choices(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """Of two drawn by lot the one with less to do (Mitzenmacher, 2001)."""
     candidates = field.candidates
     last = len(candidates) - 1
@@ -54,44 +56,46 @@ def two_choices(field: Field, wish: Wish, rng: random.Random) -> Candidate:
     return less_busy(candidates[one], candidates[other])
 
 
-def less_busy(one: Candidate, other: Candidate) -> Candidate:
+def less_busy(one: EndpointState, other: EndpointState) -> EndpointState:
     return one if one.load <= other.load else other
 
 
-def weighted_least_requests(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def weighted_least_requests(
+    field: CandidateSet, context: PickContext, rng: random.Random
+) -> EndpointState:
     """The fewest running requests for its weight."""
     return min(field.candidates, key=load_by_weight_of)
 
 
-def lowest_latency(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def lowest_latency(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """The shortest wait for a first token, if each that runs there already adds one."""
     return min(field.candidates, key=wait_of)
 
 
-def consistent_hash(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def consistent_hash(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """Where this conversation or key always goes, unless that has far more to do than others.
 
     Source: Mirrokni et al., "Consistent Hashing with Bounded Loads" (2018).
     """
-    if not wish.affinity:
-        return least_requests(field, wish, rng)
-    return nearest_with_room(field, wish.affinity)
+    if not context.affinity:
+        return least_requests(field, context, rng)
+    return nearest_with_room(field, context.affinity)
 
 
-def prefix_affinity(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def prefix_affinity(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """Long prompts go where the same beginning went, which may still be in the cache."""
-    if len(wish.prefix) < LONG_PREFIX:
-        return least_requests(field, wish, rng)
-    return nearest_with_room(field, wish.prefix)
+    if len(context.prefix) < LONG_PREFIX:
+        return least_requests(field, context, rng)
+    return nearest_with_room(field, context.prefix)
 
 
-def nearest_with_room(field: Field, key: bytes) -> Candidate:
+def nearest_with_room(field: CandidateSet, key: bytes) -> EndpointState:
     most = BOUND * (sum(map(load_of, field.candidates)) / len(field)) + 1e-2
     near = (each for each in field.nearest(key) if each.load <= most)
     return next(near, None) or min(field.candidates, key=load_of)
 
 
-def queue_aware(field: Field, wish: Wish, rng: random.Random) -> Candidate:
+def queue_aware(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
     """The shortest queue in the engine, then the most free cache, as engines told last."""
     return min(field.candidates, key=pressure_of)
 

@@ -8,12 +8,12 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from inference.addresses import LONGEST_ADDRESS
+from inference.addresses import MAX_ADDRESS_CHARS
 from inference.engines.engine import Load
 from kernel.ids import new_public_id
 from kernel.secrets import EncryptedTextField
 
-MOST_CONCURRENCY = 100_000
+MAX_CONCURRENCY = 100_000
 
 
 class ModelEndpointQuerySet(models.QuerySet["ModelEndpoint"]):
@@ -67,7 +67,7 @@ class ModelEndpoint(models.Model):
         "inference.ModelPool", on_delete=models.CASCADE, related_name="endpoints"
     )
     address = models.URLField(
-        max_length=LONGEST_ADDRESS,
+        max_length=MAX_ADDRESS_CHARS,
         help_text="Base URL without /v1, for example http://10.0.0.5:8000.",
     )
     model = models.CharField(
@@ -82,7 +82,7 @@ class ModelEndpoint(models.Model):
     )
     max_concurrency = models.PositiveIntegerField(
         default=1000,
-        validators=[MinValueValidator(1), MaxValueValidator(MOST_CONCURRENCY)],
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_CONCURRENCY)],
         help_text="Most requests that run here at once.",
     )
     weight = models.PositiveSmallIntegerField(

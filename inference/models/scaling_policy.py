@@ -5,13 +5,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from inference.scaling.measures import MEASURES
+from inference.signal_kinds import MEASURES
 
-MOST_REPLICAS = 1000
-LONGEST_WINDOW = 3600
-REPLICAS = (MinValueValidator(1), MaxValueValidator(MOST_REPLICAS))
-PERIOD = (MinValueValidator(15), MaxValueValidator(LONGEST_WINDOW))
-UP_TO_AN_HOUR = (MaxValueValidator(LONGEST_WINDOW),)
+MAX_REPLICAS = 1000
+MAX_WINDOW_SECONDS = 3600
+REPLICAS = (MinValueValidator(1), MaxValueValidator(MAX_REPLICAS))
+PERIOD = (MinValueValidator(15), MaxValueValidator(MAX_WINDOW_SECONDS))
+UP_TO_AN_HOUR = (MaxValueValidator(MAX_WINDOW_SECONDS),)
 
 
 class Mode(models.TextChoices):
@@ -143,7 +143,7 @@ class ScalingSchedule(models.Model):
     )
     starts = models.TimeField()
     ends = models.TimeField(help_text="At or before its start: on the next day.")
-    min_replicas = models.PositiveIntegerField(validators=[MaxValueValidator(MOST_REPLICAS)])
+    min_replicas = models.PositiveIntegerField(validators=[MaxValueValidator(MAX_REPLICAS)])
     max_replicas = models.PositiveIntegerField(validators=REPLICAS)
     first_day = models.DateField(null=True, blank=True)
     last_day = models.DateField(null=True, blank=True)

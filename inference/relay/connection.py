@@ -14,9 +14,9 @@ import httptools
 from inference.errors import UpstreamBroken
 from kernel.errors import UpstreamError
 
-MOST_BUFFERED = 64 * 1024
+MAX_BUFFERED_BYTES = 64 * 1024
 """Bytes of an answer that nobody has read, beyond which its engine has to wait."""
-MOST_UNHEARD = 32 * 1024
+MAX_BYTES_WITHOUT_BODY = 32 * 1024
 """Bytes without any of the answer's body: heads, informational answers, chunk extensions."""
 HEADER_OVERHEAD = 32
 """Bytes that a header counts for beside its text, as in RFC 9113 §6.5.2."""
@@ -220,9 +220,9 @@ class Connection(asyncio.Protocol):
             raise  # a bug of ours, no fault of the engine
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
-        if self._unheard > MOST_UNHEARD or self._head > MOST_UNHEARD:
+        if self._unheard > MAX_BYTES_WITHOUT_BODY or self._head > MAX_BYTES_WITHOUT_BODY:
             self._break()
-        elif self._unread > MOST_BUFFERED and not self._is_paused:
+        elif self._unread > MAX_BUFFERED_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
         # Also after a failure: it may have ended before what is wrong.
@@ -267,7 +267,7 @@ class Connection(asyncio.Protocol):
         if status < FINAL:
             answer.headers.clear()
             return
-        if self._head > MOST_UNHEARD:
+        if self._head > MAX_BYTES_WITHOUT_BODY:
             self._give_up()
             return
         answer.status = status

@@ -9,7 +9,7 @@ from ipaddress import ip_address
 from aiohttp.abc import AbstractResolver
 
 from inference.relay.connection import Connection, Origin
-from kernel.cache import LoadingCache
+from kernel.storage.cache import LoadingCache
 
 KEEP_ALIVE_SECONDS = 4.0
 """Less than servers wait: a request must not meet the end of its connection. vLLM's waits 5 s."""

@@ -7,8 +7,8 @@ from typing import Any, Final
 import msgspec
 
 from inference.fleet.snapshot import Endpoint
-from inference.relay.normalising import present
-from inference.relay.parameters import (
+from inference.relay.requests.normalization import present
+from inference.relay.schema import (
     ChatMessage,
     ChatRequest,
     EmbeddingsRequest,

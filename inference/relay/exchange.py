@@ -8,15 +8,15 @@ from typing import Protocol, Self
 from inference.errors import UpstreamBroken, UpstreamTimeout
 from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.relay.complaints import COMPLAINTS, failure_of
+from inference.relay.answers.engine_answers import ensure_completion, ensure_vectors, readable
+from inference.relay.answers.refusals import COMPLAINTS, failure_of
 from inference.relay.connection import Answer
-from inference.relay.engine_answers import ensure_completion, ensure_vectors, readable
-from inference.relay.watch import Watch
+from inference.relay.watchdog import Watchdog
 from kernel.errors import PlatformError, Rejected, UpstreamError
 
-LONGEST_ANSWER = 32 * 1024 * 1024
+MAX_ANSWER_BYTES = 32 * 1024 * 1024
 """A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
-LONGEST_ERROR = 64 * 1024
+MAX_ERROR_BYTES = 64 * 1024
 AFTER_FINISH_TIMEOUT_SECONDS = 5.0
 """That an engine which has finished every choice is waited for, so that it can end its stream."""
 OK = 200
@@ -27,7 +27,7 @@ ENSURE = {"/v1/chat/completions": ensure_completion, "/v1/embeddings": ensure_ve
 
 
 class Stream(Protocol):
-    """What makes events of the bytes of an answer: an `EventStream`."""
+    """What makes events of the bytes of an answer: an `SseBuffer`."""
 
     events: int
     finished: bool
@@ -47,7 +47,7 @@ class Stream(Protocol):
     def close(self) -> bytes: ...
 
 
-def nobody_minds(*_: object) -> None:
+def ignore(*_: object) -> None:
     """For an exchange whose engine nobody keeps a record of."""
 
 
@@ -64,9 +64,9 @@ class Exchange:
         pool: Pool,
         endpoint: Endpoint,
         lease: Lease,
-        watch: Watch,
-        broke: Callable[[UpstreamError], None] = nobody_minds,
-        ended: Callable[[], None] = nobody_minds,
+        watch: Watchdog,
+        broke: Callable[[UpstreamError], None] = ignore,
+        ended: Callable[[], None] = ignore,
     ) -> None:
         """`broke` is told what the engine did wrong, `ended` that it did nothing wrong at all."""
         self._broke = broke
@@ -155,7 +155,7 @@ class Exchange:
         first = await self.read()
         if self.status != OK:
             if self.status in COMPLAINTS:
-                self.refusal = first = b"".join(await self._read_up_to(LONGEST_ERROR, first))
+                self.refusal = first = b"".join(await self._read_up_to(MAX_ERROR_BYTES, first))
             self._answer.put_back(first)
             self._ensure_complaint(first)
             return
@@ -171,7 +171,7 @@ class Exchange:
         """With the comments before it. Raises UpstreamBroken if there are too many of them."""
         parts, size = [data], len(data)
         while data:
-            if size > LONGEST_ANSWER:
+            if size > MAX_ANSWER_BYTES:
                 raise UpstreamBroken
             stream.feed(data)
             if stream.events or stream.finished:
@@ -229,7 +229,7 @@ class Exchange:
 
     async def answer(self) -> bytes:
         """The whole body, in valid UTF-8. Raises UpstreamTimeout, and UpstreamBroken beyond
-        LONGEST_ANSWER.
+        MAX_ANSWER_BYTES.
         """
         whole = await self._whole(await self.read())
         return whole if whole.isascii() else readable(whole)
@@ -237,9 +237,9 @@ class Exchange:
     async def _whole(self, data: bytes) -> bytes:
         if self._answer.is_read:
             return data
-        parts = await self._read_up_to(LONGEST_ANSWER, data)
+        parts = await self._read_up_to(MAX_ANSWER_BYTES, data)
         # Not put together first: what is too long is long enough once.
-        if sum(map(len, parts)) > LONGEST_ANSWER:
+        if sum(map(len, parts)) > MAX_ANSWER_BYTES:
             raise UpstreamBroken
         return b"".join(parts)
 
@@ -284,7 +284,7 @@ class Exchange:
     async def ensure_success(self, *, content_type: str) -> None:
         """Raises the caller's or the engine's failure if this is not the answer we asked for."""
         if self.status != OK:
-            body = b"".join(await self._read_up_to(LONGEST_ERROR, await self.read()))
+            body = b"".join(await self._read_up_to(MAX_ERROR_BYTES, await self.read()))
             raise failure_of(self.status, body, headers=self._answer.headers)
         if not self._media_type.startswith(content_type.encode()):
             raise UpstreamError

@@ -5,15 +5,15 @@ from typing import Protocol
 
 from inference.fleet.snapshot import Endpoint
 from inference.relay.exchange import Exchange
-from inference.relay.journey import Journey
+from inference.relay.route_trace import RouteTrace
 from inference.relay.upstream import Path
 
 Encode = Callable[[Endpoint], bytes]
 """Renders a request for the endpoint that was chosen."""
 
 
-class Opener(Protocol):
+class ExchangeOpener(Protocol):
     """A relay, or a dispatcher in front of one."""
 
-    async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
+    async def open(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
         """Send a request to one of the pool's endpoints. Raises UpstreamError and Overloaded."""

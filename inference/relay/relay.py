@@ -6,23 +6,23 @@ import time
 from functools import partial
 
 from inference.errors import NoEndpointAvailable, UpstreamTimeout
-from inference.fleet.board import Board
-from inference.fleet.candidate import Candidate
+from inference.fleet.balancer import EndpointBalancer
+from inference.fleet.endpoint_state import EndpointState
 from inference.fleet.in_flight import Lease
 from inference.fleet.retry_budget import RetryBudget
 from inference.fleet.snapshot import Pool
 from inference.relay.connection import Answer
-from inference.relay.event_stream import EventStream
 from inference.relay.exchange import Exchange
-from inference.relay.journey import Journey
-from inference.relay.limit_names import LimitNames
 from inference.relay.opener import Encode
+from inference.relay.requests.limit_names import LimitNames
+from inference.relay.route_trace import RouteTrace
+from inference.relay.sse import SseBuffer
 from inference.relay.upstream import ConnectFailed, Path, Upstream
-from inference.relay.watch import Watch
+from inference.relay.watchdog import Watchdog
 from kernel import metrics
 from kernel.errors import Overloaded, PlatformError, UpstreamError
 
-MOST_ATTEMPTS = 3
+MAX_ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.05
 """The most that the first retry waits; each further one waits up to twice as long."""
 
@@ -31,7 +31,7 @@ class Relay:
     """Passes requests on to the endpoints of a pool."""
 
     def __init__(
-        self, *, upstream: Upstream, board: Board, watch: Watch, rng: random.Random
+        self, *, upstream: Upstream, board: EndpointBalancer, watch: Watchdog, rng: random.Random
     ) -> None:
         self._upstream = upstream
         self._board = board
@@ -41,55 +41,59 @@ class Relay:
         self.budget = RetryBudget()
         """What this worker may still send a second time."""
 
-    async def open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
+    async def open(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
         """Send a request to one of the pool's endpoints; `encode` renders it for the chosen one.
 
         The first part of the answer is there, so nothing has to be taken back if another endpoint
         is tried. Raises Starting, NoEndpointAvailable, and what the last endpoint failed with.
         """
-        if not journey.visited:
+        if not route_trace.visited:
             self.budget.asked()
-        if journey.pool.hedge_after is not None:
-            return await self._open_hedged(journey, path, encode, after=journey.pool.hedge_after)
-        return await self._open(journey, path, encode)
+        if route_trace.pool.hedge_after is not None:
+            return await self._open_hedged(
+                route_trace, path, encode, after=route_trace.pool.hedge_after
+            )
+        return await self._open(route_trace, path, encode)
 
-    async def _open(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
+    async def _open(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
         while True:
-            candidate = self._choose(journey)
+            candidate = self._choose(route_trace)
             try:
-                return await self._attempt(journey.pool, candidate, path, encode)
+                return await self._attempt(route_trace.pool, candidate, path, encode)
             except (UpstreamError, Overloaded) as error:
-                if not self._may_retry(journey, error):
+                if not self._may_retry(route_trace, error):
                     raise
-                journey.failed(candidate, error)
+                route_trace.failed(candidate, error)
                 metrics.retries.inc()
-                await self._pause(journey, error)
+                await self._pause(route_trace, error)
 
-    def _choose(self, journey: Journey) -> Candidate:
-        candidate = self._board.choose(journey.pool, journey.wish, visited=journey.visited)
-        pool = journey.pool
-        journey.chose(candidate, self._board.field(pool), self._board.left_out(pool))
+    def _choose(self, route_trace: RouteTrace) -> EndpointState:
+        candidate = self._board.choose(
+            route_trace.pool, route_trace.context, visited=route_trace.visited
+        )
+        pool = route_trace.pool
+        route_trace.chose(candidate, self._board.field(pool), self._board.left_out(pool))
         return candidate
 
-    def _may_retry(self, journey: Journey, error: PlatformError) -> bool:
-        if journey.attempts >= MOST_ATTEMPTS or isinstance(error, UpstreamTimeout):
+    def _may_retry(self, route_trace: RouteTrace, error: PlatformError) -> bool:
+        if route_trace.attempts >= MAX_ATTEMPTS or isinstance(error, UpstreamTimeout):
             return False
-        if all(each.endpoint.id in journey.visited for each in self._others(journey)):
+        if all(each.endpoint.id in route_trace.visited for each in self._others(route_trace)):
             return False
         # What certainly reached nobody adds nothing to anybody's load.
         return isinstance(error, ConnectFailed) or self.budget.take()
 
-    def _others(self, journey: Journey) -> tuple[Candidate, ...]:
-        return self._board.field(journey.pool).candidates
+    def _others(self, route_trace: RouteTrace) -> tuple[EndpointState, ...]:
+        return self._board.field(route_trace.pool).candidates
 
-    async def _pause(self, journey: Journey, error: PlatformError) -> None:
+    async def _pause(self, route_trace: RouteTrace, error: PlatformError) -> None:
         """With full jitter, so that those who failed together do not come back together."""
         if not isinstance(error, ConnectFailed):
-            most = FIRST_PAUSE_SECONDS * 2 ** (journey.attempts - 1)
+            most = FIRST_PAUSE_SECONDS * 2 ** (route_trace.attempts - 1)
             await asyncio.sleep(self._rng.uniform(0, most))
 
     async def _attempt(
-        self, pool: Pool, candidate: Candidate, path: Path, encode: Encode
+        self, pool: Pool, candidate: EndpointState, path: Path, encode: Encode
     ) -> Exchange:
         """Ask one endpoint. The first part of its answer is there, and is no failure of its own."""
         lease = self._board.begin(pool, candidate)
@@ -104,7 +108,7 @@ class Relay:
         return exchange
 
     async def _ask(
-        self, pool: Pool, candidate: Candidate, path: Path, encode: Encode, lease: Lease
+        self, pool: Pool, candidate: EndpointState, path: Path, encode: Encode, lease: Lease
     ) -> Exchange:
         """Send the request; once more where the engine has certainly not worked on it."""
         post = self._upstream.post
@@ -113,7 +117,7 @@ class Relay:
             answer = await post(endpoint, path, encode(endpoint), pool=pool)
             exchange = self._exchange(answer, pool, candidate, lease)
             try:
-                await exchange.fetch_first(path, EventStream(keep_usage=True))
+                await exchange.fetch_first(path, SseBuffer(keep_usage=True))
             except UpstreamError:
                 exchange.hang_up()
                 if not exchange.is_stale:
@@ -128,7 +132,9 @@ class Relay:
                 return exchange
             exchange.hang_up()
 
-    def _exchange(self, answer: Answer, pool: Pool, candidate: Candidate, lease: Lease) -> Exchange:
+    def _exchange(
+        self, answer: Answer, pool: Pool, candidate: EndpointState, lease: Lease
+    ) -> Exchange:
         return Exchange(
             answer,
             pool=pool,
@@ -139,7 +145,7 @@ class Relay:
             ended=partial(self._board.ended_well, pool, candidate),
         )
 
-    def _note(self, pool: Pool, candidate: Candidate, error: BaseException) -> None:
+    def _note(self, pool: Pool, candidate: EndpointState, error: BaseException) -> None:
         """Whose fault it was: an engine that has too much to do is in good health."""
         if not isinstance(error, UpstreamError | Overloaded):
             # Cancelled: the client left, another endpoint was faster, or the worker stops.
@@ -155,41 +161,41 @@ class Relay:
             self._board.failed(pool, candidate)
 
     async def _open_hedged(
-        self, journey: Journey, path: Path, encode: Encode, *, after: float
+        self, route_trace: RouteTrace, path: Path, encode: Encode, *, after: float
     ) -> Exchange:
         """Ask a second endpoint if the first says nothing for so long; who answers first wins.
 
         The other one is cut off. What it had generated by then is not billed.
         """
-        first = asyncio.create_task(self._open(journey, path, encode))
+        first = asyncio.create_task(self._open(route_trace, path, encode))
         try:
             done, _ = await asyncio.wait({first}, timeout=after)
-            if done or not self._can_hedge(journey):
+            if done or not self._can_hedge(route_trace):
                 return await first
         except asyncio.CancelledError:
             await drop(first)
             raise
         try:
-            second = asyncio.create_task(self._open_second(journey, path, encode))
+            second = asyncio.create_task(self._open_second(route_trace, path, encode))
             return await first_of(first, second)
         finally:
-            journey.end_hedge()
+            route_trace.end_hedge()
 
-    def _can_hedge(self, journey: Journey) -> bool:
+    def _can_hedge(self, route_trace: RouteTrace) -> bool:
         """Whether there is another endpoint, a place in the pool for one more, and a retry left."""
-        others = (each.endpoint.id for each in self._others(journey))
-        if all(name in journey.visited for name in others) or not journey.begin_hedge():
+        others = (each.endpoint.id for each in self._others(route_trace))
+        if all(name in route_trace.visited for name in others) or not route_trace.begin_hedge():
             return False
         if self.budget.take():
             return True
-        journey.end_hedge()
+        route_trace.end_hedge()
         return False
 
-    async def _open_second(self, journey: Journey, path: Path, encode: Encode) -> Exchange:
-        journey.hedged = True
+    async def _open_second(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
+        route_trace.hedged = True
         metrics.retries.inc()
-        candidate = self._choose(journey)
-        return await self._attempt(journey.pool, candidate, path, encode)
+        candidate = self._choose(route_trace)
+        return await self._attempt(route_trace.pool, candidate, path, encode)
 
 
 async def first_of(*tasks: asyncio.Task[Exchange]) -> Exchange:

@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from kernel.errors import UpstreamError
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 
-MOST_TOKENS = 2**31
+MAX_TOKENS = 2**31
 BYTES_PER_TOKEN = 3
 """A cautious guess for prompts whose tokens nobody counted (ADMISSION, "Hold size")."""
 BYTES_PER_TOKEN_OF_ANSWERS = 4
@@ -112,7 +112,7 @@ def token_count(value: object) -> int | None:
     """`value` if it is a number of tokens that can be meant; some engines write 11.0."""
     if type(value) is float and value.is_integer():
         value = int(value)
-    if type(value) is int and 0 <= value <= MOST_TOKENS:
+    if type(value) is int and 0 <= value <= MAX_TOKENS:
         return value
     return None
 

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 Outcome = ScalingDecision.Outcome
 AT_ONCE = 16
-LONGEST_NOTE = 300
+MAX_NOTE_CHARS = 300
 SAMPLED_SLOTS = 20
 Asked = TypeVar("Asked")
 Answer = TypeVar("Answer")
@@ -102,9 +102,9 @@ def note_outcome(change: Change, answer: str | ActuatorFailed) -> None:
     """In the decision's row and, where it was carried out, in the audit log and the memory."""
     rows = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, slot=change.slot)
     if isinstance(answer, ActuatorFailed):
-        note_failure(change, rows, note=answer.message[:LONGEST_NOTE])
+        note_failure(change, rows, note=answer.message[:MAX_NOTE_CHARS])
         return
-    rows.update(outcome=Outcome.APPLIED, note=answer[:LONGEST_NOTE])
+    rows.update(outcome=Outcome.APPLIED, note=answer[:MAX_NOTE_CHARS])
     remember(change)
     note_transition(
         change.policy,

@@ -15,22 +15,29 @@ from django.db import transaction
 from inference.models import ModelPool, PoolSample, ScalingDecision, ScalingPolicy, ScalingState
 from inference.models.scaling_policy import Actuator, Mode
 from inference.models.scaling_record import SLOT_SECONDS
-from inference.scaling import algorithm, words
 from inference.scaling.actuation import Change, carry_out, is_sampled, read_replicas
-from inference.scaling.measures import MEASURES
-from inference.scaling.policies import is_overridden
-from inference.scaling.policy_rules import rules_of, stored_hours, stored_signals
-from inference.scaling.prometheus import ask_prometheus
-from inference.scaling.rules import Memory, Reading, Rules, Seen, Verdict
-from inference.scaling.signals import (
+from inference.scaling.decision import decide as algorithm
+from inference.scaling.decision import formatting
+from inference.scaling.decision.types import (
+    Observation,
+    Reading,
+    Recommendation,
+    Rules,
+    ScalingHistory,
+)
+from inference.scaling.policies.mapping import rules_of, stored_hours, stored_signals
+from inference.scaling.policies.services import is_overridden
+from inference.scaling.signals.collect import (
     Counted,
-    Look,
     PoolFacts,
+    PoolObservation,
     collect_pools,
     look_at,
     read_live,
     with_queries,
 )
+from inference.scaling.signals.prometheus import ask_prometheus
+from inference.signal_kinds import MEASURES
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +45,7 @@ Outcome = ScalingDecision.Outcome
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Findings:
+class Inputs:
     """What was read before any row is locked."""
 
     now: datetime
@@ -90,11 +97,11 @@ def slot_of(now: datetime) -> int:
     return int(now.timestamp()) // SLOT_SECONDS
 
 
-def find_out(*, now: datetime) -> Findings:
+def find_out(*, now: datetime) -> Inputs:
     pools = collect_pools()
     policies = {policy.pool_id: policy for policy in active_policies()}
     replicas, troubles = read_replicas(policies)
-    return Findings(
+    return Inputs(
         now=now,
         pools=pools,
         policies=policies,
@@ -111,7 +118,7 @@ def active_policies() -> list[ScalingPolicy]:
 
 
 @transaction.atomic
-def decide_all(findings: Findings) -> list[Result]:
+def decide_all(findings: Inputs) -> list[Result]:
     """One transaction: either a pool's slot is taken and all of it is written down, or nothing."""
     make_states(findings.pools)
     facts = {each.pool_id: each for each in findings.pools}
@@ -138,7 +145,7 @@ def make_states(pools: Sequence[PoolFacts]) -> None:
     ScalingState.objects.bulk_create(states, ignore_conflicts=True)
 
 
-def decide(facts: PoolFacts, state: ScalingState, findings: Findings) -> Result:
+def decide(facts: PoolFacts, state: ScalingState, findings: Inputs) -> Result:
     """What one pool needs. Its state is locked."""
     look = with_queries(
         look_at(
@@ -164,7 +171,7 @@ def decide(facts: PoolFacts, state: ScalingState, findings: Findings) -> Result:
         moment=findings.now,
     )
     found = algorithm.decide(rules, look.seen, memory)
-    verdict = overruled(found, policy, look.seen, now=findings.now, trouble=trouble)
+    verdict = apply_overrides(found, policy, look.seen, now=findings.now, trouble=trouble)
     decision = decision_of(policy, verdict, look, state, findings, trouble=trouble)
     write_state(state, look, verdict.memory, findings, verdict=verdict, rules=rules)
     sample = sample_of(look, state.pool_id, findings, verdict=verdict, rules=rules)
@@ -172,9 +179,14 @@ def decide(facts: PoolFacts, state: ScalingState, findings: Findings) -> Result:
     return Result(state=state, sample=sample, decision=decision, change=change)
 
 
-def overruled(
-    found: Verdict, policy: ScalingPolicy, seen: Seen, *, now: datetime, trouble: str = ""
-) -> Verdict:
+def apply_overrides(
+    found: Recommendation,
+    policy: ScalingPolicy,
+    seen: Observation,
+    *,
+    now: datetime,
+    trouble: str = "",
+) -> Recommendation:
     """As the policy says, unless people say otherwise, or there is no one to carry it out. Pure."""
     if trouble:
         return kept(found, seen, f"{trouble} So nothing is changed.", held_by="actuator")
@@ -183,18 +195,20 @@ def overruled(
     if is_overridden(policy, now=now):
         wanted, until = policy.override_replicas or 0, policy.override_until
         assert until is not None
-        reason = f"Set by hand to {words.replicas(wanted)} until {until:%Y-%m-%d %H:%M} UTC."
+        reason = f"Set by hand to {formatting.replicas(wanted)} until {until:%Y-%m-%d %H:%M} UTC."
         return replaced(found, wanted, reason, held_by="override")
     return found
 
 
-def kept(found: Verdict, seen: Seen, reason: str, *, held_by: str = "paused") -> Verdict:
+def kept(
+    found: Recommendation, seen: Observation, reason: str, *, held_by: str = "paused"
+) -> Recommendation:
     return replaced(found, seen.replicas, reason, held_by=held_by)
 
 
-def replaced(found: Verdict, desired: int, reason: str, *, held_by: str) -> Verdict:
+def replaced(found: Recommendation, desired: int, reason: str, *, held_by: str) -> Recommendation:
     """The same, decided by people; what the signals said stays to be read."""
-    return Verdict(
+    return Recommendation(
         proposed=found.proposed,
         desired=desired,
         reason=f"{reason} The policy would say: {found.reason}",
@@ -206,10 +220,10 @@ def replaced(found: Verdict, desired: int, reason: str, *, held_by: str) -> Verd
 
 def decision_of(
     policy: ScalingPolicy,
-    verdict: Verdict,
-    look: Look,
+    verdict: Recommendation,
+    look: PoolObservation,
     state: ScalingState,
-    findings: Findings,
+    findings: Inputs,
     *,
     trouble: str,
 ) -> ScalingDecision | None:
@@ -247,9 +261,9 @@ def is_carried_out(policy: ScalingPolicy) -> bool:
 def change_of(
     policy: ScalingPolicy,
     decision: ScalingDecision | None,
-    look: Look,
+    look: PoolObservation,
     facts: PoolFacts,
-    findings: Findings,
+    findings: Inputs,
 ) -> Change | None:
     if decision is None or decision.outcome != Outcome.PENDING:
         return None
@@ -266,9 +280,9 @@ def change_of(
     )
 
 
-def memory_of(state: ScalingState) -> Memory:
+def memory_of(state: ScalingState) -> ScalingHistory:
     told = state.memory
-    return Memory(
+    return ScalingHistory(
         proposals=tuple((at, count) for at, count in told.get("proposals", ())),
         changes=tuple((at, by) for at, by in told.get("changes", ())),
     )
@@ -276,11 +290,11 @@ def memory_of(state: ScalingState) -> Memory:
 
 def write_state(
     state: ScalingState,
-    look: Look,
-    memory: Memory,
-    findings: Findings,
+    look: PoolObservation,
+    memory: ScalingHistory,
+    findings: Inputs,
     *,
-    verdict: Verdict | None = None,
+    verdict: Recommendation | None = None,
     rules: Rules | None = None,
 ) -> None:
     """Into the row, which is stored with all others."""
@@ -310,11 +324,11 @@ def write_state(
 
 
 def sample_of(
-    look: Look,
+    look: PoolObservation,
     pool_id: int,
-    findings: Findings,
+    findings: Inputs,
     *,
-    verdict: Verdict | None = None,
+    verdict: Recommendation | None = None,
     rules: Rules | None = None,
 ) -> PoolSample:
     readings = look.seen.readings

@@ -19,16 +19,16 @@ class ConfigConfig(AppConfig):
         import inference.auditing
         import tenants.auditing
         from config import celery  # noqa: F401 - binds `shared_task.delay` to our broker
-        from inference.scaling import measurements
-        from kernel import stored_counts
+        from inference.scaling import metrics_exporter
+        from kernel.storage import stored_counts
 
         for context in (tenants, inference, agents):
             context.auditing.register()
-        measurements.register()
+        metrics_exporter.register()
         stored_counts.register()
 
 
 class ConsoleAdminConfig(AdminConfig):
     """Django's admin with our site."""
 
-    default_site = "config.admin_site.ConsoleSite"
+    default_site = "config.console.admin_site.ConsoleSite"

@@ -13,8 +13,8 @@ import redis
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.transport import redis as kombu_redis
 
-from kernel.redis import TcpConnection, TlsConnection
-from kernel.shared_values import note_unreadable
+from kernel.storage.redis import TcpConnection, TlsConnection
+from kernel.storage.shared_values import note_unreadable
 
 SCHEMES = ("redis", "rediss")
 

@@ -6,15 +6,16 @@ from celery import Celery
 from celery.schedules import schedule
 
 from config.broker import use_transport
-from config.edge import configuration_errors_as_sentences
+from config.error_exit import exit_on_configuration_error
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings.console")
 
 use_transport()
 app = Celery("tenantry")
-with configuration_errors_as_sentences():
+with exit_on_configuration_error():
     app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.autodiscover_tasks(["config"], related_name="worker_heartbeat")
 
 CRITICAL_QUEUE = "critical"
 """Of short work that must begin within seconds. It has a worker of its own, so that it never waits
@@ -27,7 +28,7 @@ CRITICAL_TASKS = (
     "inference.tasks.evaluate_pools",
     "tenants.tasks.bill_orphans",
     "agents.tasks.end_dead_runs",
-    "config.tasks.sing",
+    "config.worker_heartbeat.record_heartbeat",
 )
 # A worker that is started without `-Q` serves both.
 app.conf.task_queues = {
@@ -52,8 +53,8 @@ app.conf.beat_schedule = {
     # minute begins must not leave it out.
     "evaluate-pools": every(5, "inference.tasks.evaluate_pools"),
     "sum-up-samples": every(300, "inference.tasks.sum_up_samples"),
-    "canary": every(15, "config.tasks.sing"),
-    "default-canary": every(60, "config.tasks.sing_in_default_queue"),
+    "canary": every(15, "config.worker_heartbeat.record_heartbeat"),
+    "default-canary": every(60, "config.worker_heartbeat.record_heartbeat_of_default_queue"),
     "end-dead-runs": every(10, "agents.tasks.end_dead_runs"),
     "expire-approvals": every(60, "agents.tasks.expire_approvals"),
     "bill-orphans": every(10, "tenants.tasks.bill_orphans"),

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from kernel.egress_rules import rules_of
+from kernel.egress.rules import rules_of
 from kernel.env_file import read_env_file
 
 __all__ = ["ConfigurationError", "Environment", "Variable", "read_env_file"]

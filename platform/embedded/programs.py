@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from embedded.model import find_model
-from embedded.plan import Plan
-from embedded.server import Server
+from embedded.options import StartOptions
+from embedded.servers.model import find_model
+from embedded.servers.server import Server
 from embedded.supervisor import WATCH, Program
 
 MODEL = "smollm2"
@@ -18,7 +18,7 @@ OWN_SETTINGS = "DJANGO_SETTINGS_MODULE"
 
 
 def stack_programs(
-    plan: Plan, *, servers: Iterable[Server], reaper_pid: int, started: float
+    plan: StartOptions, *, servers: Iterable[Server], reaper_pid: int, started: float
 ) -> list[Program]:
     """Everything that runs under the supervisor."""
     return [
@@ -32,7 +32,7 @@ def stack_programs(
     ]
 
 
-def console(plan: Plan) -> Program:
+def console(plan: StartOptions) -> Program:
     address = ("-b", plan.bind, "-p", str(plan.console_port))
     command = (PYTHON, "-m", "daphne", *address, "config.asgi:application")
     return Program(name="console", command=command)
@@ -54,7 +54,7 @@ def celery_worker(name: str, *, queue: str) -> Program:
     return replace(program, name=name)
 
 
-def model_arguments(plan: Plan) -> tuple[str, ...]:
+def model_arguments(plan: StartOptions) -> tuple[str, ...]:
     options = {
         "--engine": "llamacpp",
         "--model": find_model(),
@@ -67,11 +67,13 @@ def model_arguments(plan: Plan) -> tuple[str, ...]:
     return ("serve_model", MODEL, *flat)
 
 
-def watch(plan: Plan, *, servers: Iterable[Server], reaper_pid: int, started: float) -> Program:
+def watch(
+    plan: StartOptions, *, servers: Iterable[Server], reaper_pid: int, started: float
+) -> Program:
     watched = [f"{server.name}:{server.pid}:{server.log}" for server in servers]
     watched.append(f"reaper:{reaper_pid}:")
     command = (
-        *(PYTHON, "-m", "embedded.watch"),
+        *(PYTHON, "-m", "embedded.monitor"),
         *(part for text in watched for part in ("--process", text)),
         *("--demo", str(plan.home.demo), "--started", f"{started:.1f}"),
     )
@@ -79,7 +81,7 @@ def watch(plan: Plan, *, servers: Iterable[Server], reaper_pid: int, started: fl
 
 
 def child_environment(
-    plan: Plan, *, stack: Mapping[str, str], path: Iterable[Path]
+    plan: StartOptions, *, stack: Mapping[str, str], path: Iterable[Path]
 ) -> dict[str, str]:
     """The caller's environment, completed by the stack's; the caller's own settings win."""
     callers = {name: value for name, value in plan.environment.items() if name != OWN_SETTINGS}

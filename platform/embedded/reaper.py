@@ -16,7 +16,7 @@ from pathlib import Path
 
 import psutil
 
-from embedded.server import stop_signal
+from embedded.servers.server import stop_signal
 
 MARKER = "TENANTRY_STACK_ID"
 GRACE_SECONDS = 10.0

@@ -11,19 +11,19 @@ from dataclasses import dataclass
 from uuid import uuid4
 
 from embedded.errors import CannotStart
-from embedded.external import require_database, require_redis
 from embedded.lock import take_lock
-from embedded.plan import Plan
-from embedded.ports import Port, claimed_ports, stack_ports
-from embedded.postgres import start_postgres
+from embedded.options import StartOptions
 from embedded.preflight import require_free_space
 from embedded.programs import child_environment, stack_programs
 from embedded.progress import step
 from embedded.reaper import MARKER, Reaper, start_reaper
-from embedded.server import Server, stop_server
+from embedded.servers.external import require_database, require_redis
+from embedded.servers.ports import Port, claimed_ports, stack_ports
+from embedded.servers.postgres import start_postgres
+from embedded.servers.server import Server, stop_server
+from embedded.servers.valkey import start_valkey
 from embedded.stack_secrets import ensure_secrets
 from embedded.supervisor import Ending, run_programs
-from embedded.valkey import start_valkey
 from kernel.env_file import write_env_file
 
 LEAVE_SECONDS = "0.1"
@@ -40,7 +40,7 @@ class Databases:
     servers: tuple[Server, ...]
 
 
-def run_stack(plan: Plan) -> int:
+def run_stack(plan: StartOptions) -> int:
     """Start everything, keep it running, stop it; returns the exit code. Raises CannotStart."""
     started = time.time()
     plan.home.create()
@@ -71,7 +71,7 @@ def start_again_with_marker() -> None:
     os.execve(sys.executable, [sys.executable, *sys.orig_argv[1:]], marked)  # noqa: S606 - ourselves
 
 
-def ports_of(plan: Plan) -> list[Port]:
+def ports_of(plan: StartOptions) -> list[Port]:
     return stack_ports(
         bind=plan.bind,
         console=plan.console_port,
@@ -80,7 +80,7 @@ def ports_of(plan: Plan) -> list[Port]:
     )
 
 
-def require_external(plan: Plan) -> None:
+def require_external(plan: StartOptions) -> None:
     """Raises CannotStart unless the servers that the caller brings can be used."""
     if plan.database_url:
         require_database(plan.database_url)
@@ -89,7 +89,7 @@ def require_external(plan: Plan) -> None:
 
 
 @contextmanager
-def running_databases(plan: Plan) -> Iterator[Databases]:
+def running_databases(plan: StartOptions) -> Iterator[Databases]:
     """PostgreSQL and Valkey, the caller's or our own; our own are stopped at the end."""
     with ExitStack() as cleanup:
         servers: list[Server] = []
@@ -109,7 +109,7 @@ def running_databases(plan: Plan) -> Iterator[Databases]:
         yield Databases(database_url=database_url, redis_url=redis_url, servers=tuple(servers))
 
 
-def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) -> Ending:
+def run_on(databases: Databases, *, plan: StartOptions, reaper: Reaper, started: float) -> Ending:
     """Migrate, seed, and run all processes until the end."""
     stack = stack_values(databases, plan=plan)
     about = "Written at every start of the embedded stack. The environment has precedence."
@@ -128,7 +128,7 @@ def run_on(databases: Databases, *, plan: Plan, reaper: Reaper, started: float) 
     )
 
 
-def stack_values(databases: Databases, *, plan: Plan) -> dict[str, str]:
+def stack_values(databases: Databases, *, plan: StartOptions) -> dict[str, str]:
     return {
         **ensure_secrets(plan.home.secrets),
         "DATABASE_URL": databases.database_url,
@@ -145,7 +145,7 @@ def stack_values(databases: Databases, *, plan: Plan) -> dict[str, str]:
     }
 
 
-def manage(*arguments: str, plan: Plan, environment: Mapping[str, str]) -> None:
+def manage(*arguments: str, plan: StartOptions, environment: Mapping[str, str]) -> None:
     """Run a management command to its end. Raises CannotStart with what it said."""
     outcome = subprocess.run(
         [sys.executable, "manage.py", *arguments],
@@ -166,7 +166,7 @@ def manage(*arguments: str, plan: Plan, environment: Mapping[str, str]) -> None:
         )
 
 
-def report(ending: Ending, *, plan: Plan) -> int:
+def report(ending: Ending, *, plan: StartOptions) -> int:
     """Say how it ended, and return the exit code."""
     if ending.crash is None:
         print("Stopped.", flush=True)

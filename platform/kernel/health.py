@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from kernel.errors import PlatformError
-from kernel.redis import NotServing
+from kernel.storage.redis import NotServing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -113,7 +113,7 @@ frozen_loops = Counter(
     "Event loops of gateway workers that stood still for 10 s. Each such worker was replaced.",
 )
 
-# Raised by Celery's processes through `kernel.stored_counts`, which keeps their values in
+# Raised by Celery's processes through `kernel.storage.stored_counts`, which keeps their values in
 # PostgreSQL; here they only have their names, and are in no registry.
 ledger_drift = Counter(
     "tenantry_ledger_drift_total",

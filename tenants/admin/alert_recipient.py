@@ -8,12 +8,12 @@ from django.http import HttpRequest, HttpResponse
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from kernel.console import SECRET, ConsoleAdmin, Question, Shown
-from kernel.display import BADGES
+from kernel.admin.base import SECRET, ConsoleAdmin, OneTimeSecret, Question
+from kernel.admin.formatting import BADGES
 from kernel.errors import Conflict
 from kernel.signatures import HEADER
-from tenants import alert_services
 from tenants.models import AlertRecipient
+from tenants.notifications import recipients
 
 RENEW = Question(
     title="Make a new secret?",
@@ -53,10 +53,10 @@ class AlertRecipientAdmin(ConsoleAdmin):
         return "active" if recipient.enabled else "off"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        setattr(request, SECRET, alert_services.save_recipient(recipient=obj))
+        setattr(request, SECRET, recipients.save_recipient(recipient=obj))
 
     def remove(self, *, row: Any) -> None:
-        alert_services.delete_recipient(recipient=row)
+        recipients.delete_recipient(recipient=row)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
         return self.show_new(request, obj) or super().response_add(request, obj, post_url_continue)
@@ -70,7 +70,7 @@ class AlertRecipientAdmin(ConsoleAdmin):
         return self.show(request, recipient, secret) if secret else None
 
     def show(self, request: HttpRequest, recipient: AlertRecipient, secret: str) -> HttpResponse:
-        shown = Shown(
+        shown = OneTimeSecret(
             title="Copy this secret now",
             secret=secret,
             explains=f"It signs what {recipient} is sent. It is shown this one time.",
@@ -83,7 +83,7 @@ class AlertRecipientAdmin(ConsoleAdmin):
         def act(recipient: AlertRecipient) -> HttpResponse:
             if recipient.kind != AlertRecipient.Kind.WEBHOOK:
                 raise Conflict(UNSIGNED)
-            secret = alert_services.rotate_signing_secret(recipient=recipient)
+            secret = recipients.rotate_signing_secret(recipient=recipient)
             self.log_change(request, recipient, "Made a new secret.")
             return self.show(request, recipient, secret)
 

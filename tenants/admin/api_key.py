@@ -21,8 +21,8 @@ from unfold.widgets import (
     UnfoldAdminTextInputWidget,
 )
 
-from kernel.console import SECRET, ConsoleAdmin, Question, Shown
-from kernel.display import BADGES
+from kernel.admin.base import SECRET, ConsoleAdmin, OneTimeSecret, Question
+from kernel.admin.formatting import BADGES
 from tenants import services
 from tenants.admin.key_status import KeyStatusFilter
 from tenants.models import ApiKey
@@ -163,7 +163,7 @@ class ApiKeyAdmin(ConsoleAdmin):
         return self.show(request, IssuedKey(key=obj, secret=getattr(request, SECRET)))
 
     def show(self, request: HttpRequest, issued: IssuedKey) -> HttpResponse:
-        shown = Shown(
+        shown = OneTimeSecret(
             title="Copy this API key now",
             secret=issued.secret,
             explains=f"It is for {issued.key.tenant}. It is shown this one time: only a digest "

@@ -7,7 +7,7 @@ from django.http import HttpRequest
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import display
 
-from kernel.console import ConsoleAdmin
+from kernel.admin.base import ConsoleAdmin
 from tenants import services
 from tenants.models import Membership
 

@@ -13,17 +13,17 @@ from django.utils.safestring import SafeString
 from unfold.admin import StackedInline
 from unfold.decorators import display
 
-from kernel.console import ConsoleAdmin
-from kernel.display import separated
-from tenants import limit_services
-from tenants.admin.limit_forms import (
+from kernel.admin.base import ConsoleAdmin
+from kernel.admin.formatting import separated
+from tenants.admin.limits.forms import (
     QUOTA_FIELDS,
     RATE_FIELDS,
     OnceFormSet,
     QuotaRuleForm,
     RuleForm,
 )
-from tenants.limit_words import describe_quota, describe_rate, joined
+from tenants.limits import services as limit_services
+from tenants.limits.formatting import describe_quota, describe_rate, joined
 from tenants.models import Plan, PlanQuota, PlanRateLimit
 
 

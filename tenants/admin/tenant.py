@@ -13,10 +13,11 @@ from django.utils.html import format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
-from kernel.console import Question
-from kernel.display import BADGES, separated
-from tenants import limit_services, services
-from tenants.admin.limits_page import LimitsPage
+from kernel.admin.base import Question
+from kernel.admin.formatting import BADGES, separated
+from tenants import services
+from tenants.admin.limits.page import LimitsPage
+from tenants.limits import services as limit_services
 from tenants.models import ApiKey, Membership, Tenant
 
 SUSPEND = Question(

@@ -2,8 +2,8 @@
 
 from typing import Any, Literal
 
-from kernel.display import MILLION
-from tenants.usage_report import UsageStacks, UsageSums
+from kernel.admin.formatting import MILLION
+from tenants.ledger.usage_report import UsageStacks, UsageSums
 
 Measure = Literal["tokens", "requests", "cost"]
 

@@ -12,13 +12,13 @@ from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from kernel.bounded_lists import UncountedPaginator
-from kernel.console import ReadOnlyAdmin
-from kernel.display import BADGES, currency_words, separated
+from kernel.admin.base import ReadOnlyAdmin
+from kernel.admin.bounded_lists import UncountedPaginator
+from kernel.admin.formatting import BADGES, currency_words, separated
 from tenants.admin.ledger_values import DoorFilter, RouteFilter
 from tenants.admin.usage_filters import DaysFilter, hours_alike
+from tenants.ledger.usage_queries import MAX_SUMMED_EVENTS, total_events, total_hours
 from tenants.models import UsageEvent
-from tenants.reports import SUMMED_AT_MOST, total_events, total_hours
 
 
 def explain_address(event: UsageEvent) -> str:
@@ -126,6 +126,6 @@ class UsageEventAdmin(ReadOnlyAdmin):
             hours = hours_alike(request.GET.dict())
             events = changes["cl"].queryset
             changes["totals"] = total_events(events) if hours is None else total_hours(hours)
-            changes["summed_at_most"] = separated(SUMMED_AT_MOST)
+            changes["summed_at_most"] = separated(MAX_SUMMED_EVENTS)
             changes["usage_address"] = usage_address(request.GET.get("tenant__id__exact", ""))
         return response

@@ -11,14 +11,14 @@ from django.template.response import TemplateResponse
 from django.utils import timezone
 from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget
 
-from kernel.console import ReadOnlyAdmin
-from kernel.display import currency_words, separated
+from kernel.admin.base import ReadOnlyAdmin
+from kernel.admin.formatting import currency_words, separated
 from kernel.errors import InvalidParameter
 from tenants.admin.usage_charts import Measure, draw_chart, has_any, legend
+from tenants.ledger.usage_queries import StackedUsage, stack_usage
+from tenants.ledger.usage_report import GroupBy, UsageQuestion
 from tenants.models import Tenant, UsageHour
-from tenants.reports import StackedUsage, stack_usage
 from tenants.scoping import every_tenant, tenant_scope
-from tenants.usage_report import GroupBy, UsageQuestion
 
 MEASURES: tuple[Measure, ...] = ("tokens", "requests", "cost")
 STACKS = (("model", "Model"), ("agent", "Agent"), ("key", "API key"), ("tenant", "Tenant"))

@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from kernel.display import BADGES
+from kernel.admin.formatting import BADGES
 from tenants import services
 from tenants.models import User
 from tenants.operator_tokens import end_tokens

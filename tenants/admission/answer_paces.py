@@ -4,8 +4,8 @@ A client that hangs up before has used the engine all the same. What routes took
 far is remembered; without that a usual model's pace is taken.
 """
 
-from tenants.admission.demand import Demand
-from tenants.admission.usage import Usage
+from tenants.admission.limits.demand import Demand
+from tenants.admission.usage.records import Usage
 
 USUAL_SECONDS_PER_TOKEN = 0.03
 WEIGHT_OF_NEWEST = 0.2

@@ -3,11 +3,11 @@
 from collections.abc import Awaitable, Callable, Sequence
 
 from kernel.asgi import Scope, header
-from kernel.cache import LoadingCache
 from kernel.errors import Unauthenticated
+from kernel.storage.cache import LoadingCache
 from tenants.admission.principal import Principal
+from tenants.api_keys.keys import key_matches, parse_key, pepper_name
 from tenants.errors import InvalidApiKey, KeysUnavailable
-from tenants.keys import key_matches, parse_key, pepper_name
 
 FRESH_SECONDS = 30
 STALE_SECONDS = 15 * 60

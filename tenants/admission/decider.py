@@ -8,14 +8,14 @@ from functools import partial
 
 import msgspec
 
-from tenants.admission.counting import Counting
-from tenants.admission.errors import CountersAway
-from tenants.admission.live_workers import LiveWorkers
-from tenants.admission.local_limiter import WHOLE, LocalLimiter
-from tenants.admission.outage_budget import OutageBudget
-from tenants.admission.refusals import Refusals
-from tenants.admission.usage import Usage
-from tenants.admission.verdicts import Ask, Breach, Granted, Refused
+from tenants.admission.limits.errors import CountersAway
+from tenants.admission.limits.local_limiter import WHOLE, LocalLimiter
+from tenants.admission.limits.messages import AdmitRequest, Granted, Refused, Violation
+from tenants.admission.limits.outage_budget import OutageBudget
+from tenants.admission.limits.ports import CounterStore
+from tenants.admission.redis_counters.refusal_log import Refusals
+from tenants.admission.redis_counters.worker_registry import LiveWorkers
+from tenants.admission.usage.records import Usage
 
 CERTAIN_SECONDS = 1.2
 """After which Redis is away, and not only slow. A slow one goes on admitting for other workers."""
@@ -40,7 +40,7 @@ class Decider:
     def __init__(
         self,
         *,
-        counters: Counting,
+        counters: CounterStore,
         workers: LiveWorkers,
         refusals: Refusals,
         settle: Callable[[], Awaitable[None]],
@@ -53,7 +53,7 @@ class Decider:
         self._local = LocalLimiter()
         self._outage = OutageBudget()
 
-    async def decide(self, ask: Ask) -> Decision | Refused:
+    async def decide(self, ask: AdmitRequest) -> Decision | Refused:
         """Whether a request may run, by whoever can say.
 
         Raises LimitsUnavailable if nobody can, and WindowMoved if the checks are of a window that
@@ -64,7 +64,7 @@ class Decider:
             self._refusals.note(ask, verdict.breach, shadow=False)
         return verdict
 
-    async def _ask(self, ask: Ask) -> Decision | Refused:
+    async def _ask(self, ask: AdmitRequest) -> Decision | Refused:
         try:
             verdict = await self._counters.admit(ask)
         except CountersAway as error:
@@ -80,7 +80,7 @@ class Decider:
             self._refusals.note(ask, breach, shadow=True)
         return Decision(granted=verdict, share=WHOLE, without_redis=False)
 
-    async def _ask_again(self, ask: Ask, verdict: Refused) -> Granted | Refused:
+    async def _ask_again(self, ask: AdmitRequest, verdict: Refused) -> Granted | Refused:
         """What stands in the way is held, not used. Much of that may be held by requests that have
         ended and are on their way to the ledger: here, or in another worker.
         """
@@ -94,7 +94,7 @@ class Decider:
                 return again
         return verdict
 
-    def _decide_alone(self, ask: Ask) -> Decision | Refused:
+    def _decide_alone(self, ask: AdmitRequest) -> Decision | Refused:
         share = 1 / self._workers.count
         refused = self._local_refusal(ask, share=share)
         if refused is not None:
@@ -105,11 +105,11 @@ class Decider:
         granted = Granted(completion_tokens=ask.completion_tokens)
         return Decision(granted=granted, share=share, without_redis=True)
 
-    def _local_refusal(self, ask: Ask, *, share: float) -> Refused | None:
+    def _local_refusal(self, ask: AdmitRequest, *, share: float) -> Refused | None:
         breach = self._local.breach(ask, now_us=now_us(), share=share)
         return None if breach is None else Refused(breach=breach)
 
-    def release(self, ask: Ask, decision: Decision, usage: Usage) -> None:
+    def release(self, ask: AdmitRequest, decision: Decision, usage: Usage) -> None:
         """It has ended. Redis learns of it by way of the ledger."""
         self._local.release(ask, tokens=usage.total_tokens, share=decision.share)
         if decision.without_redis:
@@ -121,7 +121,7 @@ class Decider:
             )
 
 
-def is_only_held(breach: Breach) -> bool:
+def is_only_held(breach: Violation) -> bool:
     """Whether a quota lacks only what other requests hold and may give back."""
     held = breach.reason == "quota_exhausted" and breach.resets_at is None
     return held and breach.retry_after_ms is not None

@@ -8,25 +8,25 @@ import msgspec
 
 from kernel.ids import new_request_id
 from tenants.admission.answer_paces import AnswerPaces
-from tenants.admission.checks import Checks
-from tenants.admission.counting import Counting
 from tenants.admission.decider import Decider, Decision
-from tenants.admission.demand import Demand, Measure, ask_for, measure
-from tenants.admission.errors import CountersAway, WindowMoved
 from tenants.admission.holds import Hold, Holds
-from tenants.admission.ledger import LedgerWriter
-from tenants.admission.limit_book import LimitBook, Page
-from tenants.admission.policy import Caller
-from tenants.admission.price import FREE, Price
+from tenants.admission.limits.cache import CachedLimits, LimitsCache
+from tenants.admission.limits.checks import Checks
+from tenants.admission.limits.compile import Caller
+from tenants.admission.limits.demand import Demand, Measure, ask_for, measure
+from tenants.admission.limits.errors import CountersAway, WindowMoved
+from tenants.admission.limits.errors_of import error_of
+from tenants.admission.limits.headers import Headers, limit_headers, warning_headers
+from tenants.admission.limits.messages import Refused
+from tenants.admission.limits.ports import CounterStore
+from tenants.admission.limits.price import FREE, Price
 from tenants.admission.principal import Principal
-from tenants.admission.prompt_sizes import PromptSizes
-from tenants.admission.rate_headers import Headers, limit_headers, warning_headers
-from tenants.admission.refusal import error_of
-from tenants.admission.usage import Charge, Usage, UsageRecord
-from tenants.admission.verdicts import Refused
+from tenants.admission.token_estimator import TokenEstimator
+from tenants.admission.usage.records import Charge, Usage, UsageRecord
+from tenants.admission.usage.writer import LedgerWriter
 from tenants.errors import LimitsUnavailable
 
-MOST_WINDOW_MOVES = 3
+MAX_WINDOW_MOVES = 3
 
 
 COMPLETED = "completed"
@@ -117,8 +117,8 @@ class Gate:
     def __init__(
         self,
         *,
-        book: LimitBook,
-        counters: Counting,
+        book: LimitsCache,
+        counters: CounterStore,
         decider: Decider,
         holds: Holds,
         ledger: LedgerWriter,
@@ -128,7 +128,7 @@ class Gate:
         self._decider = decider
         self._holds = holds
         self._ledger = ledger
-        self._sizes = PromptSizes()
+        self._sizes = TokenEstimator()
         self._paces = AnswerPaces()
 
     async def admit(self, subject: Subject, demand: Demand, *, request_id: str = "") -> Admission:
@@ -140,7 +140,7 @@ class Gate:
         self._ledger.ensure_room()
         page = await self._book.of_tenant(subject.principal.tenant_id)
         record = first_record(subject, request_id or new_request_id())
-        for _ in range(MOST_WINDOW_MOVES):
+        for _ in range(MAX_WINDOW_MOVES):
             try:
                 return await self._admit(subject, demand, page, record)
             except WindowMoved:
@@ -148,7 +148,7 @@ class Gate:
         raise LimitsUnavailable
 
     async def _admit(
-        self, subject: Subject, demand: Demand, page: Page, record: UsageRecord
+        self, subject: Subject, demand: Demand, page: CachedLimits, record: UsageRecord
     ) -> Admission:
         checks = page.checks_for(subject.caller, now=self._counters.now())
         measured = self._measure(subject, demand, page, checks)
@@ -176,7 +176,9 @@ class Gate:
             weight=page.limits.weight,
         )
 
-    def _measure(self, subject: Subject, demand: Demand, page: Page, checks: Checks) -> Measure:
+    def _measure(
+        self, subject: Subject, demand: Demand, page: CachedLimits, checks: Checks
+    ) -> Measure:
         prompt = self._sizes.estimate(route=subject.route, prompt_bytes=demand.prompt_bytes)
         return measure(
             demand, checks, prompt_tokens=prompt, longest_answer=page.limits.longest_answer

@@ -11,16 +11,16 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from kernel import metrics
-from tenants.admission.counting import Counting
-from tenants.admission.errors import CountersAway
-from tenants.admission.limits import CounterState
-from tenants.admission.usage import Usage, UsageRecord
-from tenants.admission.verdicts import Ask, Progress, Settlement
+from tenants.admission.limits.errors import CountersAway
+from tenants.admission.limits.messages import AdmitRequest, Progress, Settlement
+from tenants.admission.limits.ports import CounterStore
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.usage.records import Usage, UsageRecord
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
-MOST_AT_ONCE = 200
+MAX_HOLDS_PER_CALL = 200
 """Holds that one call to Redis is about, so that it never blocks others for long."""
 
 Seen = Callable[[], Usage]
@@ -31,7 +31,7 @@ class Hold:
 
     __slots__ = ("ask", "completion", "ended", "seen", "told")
 
-    def __init__(self, ask: Ask, *, completion: int, told: bool) -> None:
+    def __init__(self, ask: AdmitRequest, *, completion: int, told: bool) -> None:
         self.ask = ask
         self.completion = completion
         """The longest answer that was granted."""
@@ -63,7 +63,7 @@ class Hold:
 class Holds:
     """Every hold of this worker, by request id."""
 
-    def __init__(self, counters: Counting) -> None:
+    def __init__(self, counters: CounterStore) -> None:
         self._counters = counters
         self._holds: dict[str, Hold] = {}
         self._settlements: dict[str, Settlement] = {}
@@ -110,7 +110,7 @@ class Holds:
         await self._renew(list(self._holds.values()))
 
     async def _renew(self, holds: Sequence[Hold]) -> None:
-        for batch in batched(holds, MOST_AT_ONCE):
+        for batch in batched(holds, MAX_HOLDS_PER_CALL):
             try:
                 for hold in batch:
                     hold.told = True
@@ -122,7 +122,7 @@ class Holds:
     async def _settle(self) -> None:
         """Tell Redis what is in the ledger, in portions; what it does not take waits."""
         while self._settlements or self._states:
-            settlements = list(islice(self._settlements.values(), MOST_AT_ONCE))
+            settlements = list(islice(self._settlements.values(), MAX_HOLDS_PER_CALL))
             tenants = {each.tenant_id for each in settlements}
             # With the holds of a tenant go all the states we know, or it had room too much.
             states = [s for s in self._states.values() if not tenants or s.tenant_id in tenants]

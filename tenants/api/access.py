@@ -16,8 +16,8 @@ from kernel.errors import InvalidParameter
 from tenants import auditing
 from tenants.api.parser import check_storable
 from tenants.api.visible_fields import require_visible
+from tenants.api_keys.bounds import Rank
 from tenants.errors import RoleTooLow
-from tenants.key_bounds import Rank
 from tenants.models import Membership, Tenant, User
 from tenants.roles import find_tenant, membership_of
 from tenants.scoping import every_tenant, tenant_scope
@@ -72,7 +72,7 @@ class ApiViewSet(GenericViewSet[M]):
     ) -> dict[str, Any]:
         """The facts in the body; `partial` leaves out those that it does not tell.
 
-        Raises what `config.api` renders as `invalid_parameter`.
+        Raises what `config.api.conventions` renders as `invalid_parameter`.
         """
         context = self.get_serializer_context()
         body = serializer(data=self.request.data, context=context, partial=partial)

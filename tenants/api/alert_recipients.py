@@ -9,9 +9,9 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from kernel.errors import Conflict
-from tenants import alert_services
 from tenants.api.access import WHICH_TENANT, LimitsViewSet, Role
 from tenants.models import AlertRecipient
+from tenants.notifications import recipients
 
 
 class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
@@ -66,7 +66,7 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
         """Add an e-mail address or a webhook. A webhook's `secret` is shown this one time."""
         told = self.told(NewRecipientSerializer)
         recipient = AlertRecipient(tenant=self.tenant_meant(), **told)
-        secret = alert_services.save_recipient(recipient=recipient)
+        secret = recipients.save_recipient(recipient=recipient)
         return self.show_new(recipient, secret=secret)
 
     @extend_schema(request=RecipientChangesSerializer, responses=NewSecretSerializer)
@@ -75,14 +75,14 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
         recipient = self.get_object()
         for name, value in self.told(RecipientChangesSerializer).items():
             setattr(recipient, name, value)
-        secret = alert_services.save_recipient(recipient=recipient)
+        secret = recipients.save_recipient(recipient=recipient)
         body = {**self.get_serializer(recipient).data, "secret": secret}
         return Response(body, headers={"Cache-Control": "no-store"})
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
         """Tell this address nothing more."""
-        alert_services.delete_recipient(recipient=self.get_object())
+        recipients.delete_recipient(recipient=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={201: NewSecretSerializer})
@@ -92,5 +92,5 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
         recipient = self.get_object()
         if recipient.kind != AlertRecipient.Kind.WEBHOOK:
             raise Conflict("Only what a webhook is sent is signed. E-mail has no secret.")
-        secret = alert_services.rotate_signing_secret(recipient=recipient)
+        secret = recipients.rotate_signing_secret(recipient=recipient)
         return self.show_new(recipient, secret=secret)

@@ -14,13 +14,13 @@ from rest_framework.response import Response
 
 from tenants import services
 from tenants.api.access import WHICH_TENANT, TenantViewSet
+from tenants.api_keys.bounds import Rank
 from tenants.errors import KeyRestricted
-from tenants.key_bounds import Rank
 from tenants.models import ApiKey, Membership
 from tenants.models.api_key import Scope, validate_network
 
-LONGEST_OVERLAP = 90 * 24 * 3600
-MOST = 1000
+MAX_OVERLAP_SECONDS = 90 * 24 * 3600
+MAX_LISTED = 1000
 OWN_KEYS = (
     "A developer's keys are counted for that developer. Leave out member, or ask an admin to give "
     "the key to somebody else."
@@ -81,14 +81,14 @@ class KeyChangesSerializer(serializers.Serializer[ApiKey]):
     name = serializers.CharField(max_length=100, required=False)
     member = MemberField(required=False, allow_null=True)
     scopes = serializers.ListField(
-        child=serializers.ChoiceField(choices=Scope.choices), max_length=MOST, required=False
+        child=serializers.ChoiceField(choices=Scope.choices), max_length=MAX_LISTED, required=False
     )
     allowed_models = serializers.ListField(
-        child=serializers.CharField(max_length=100), max_length=MOST, required=False
+        child=serializers.CharField(max_length=100), max_length=MAX_LISTED, required=False
     )
     allowed_networks = serializers.ListField(
         child=serializers.CharField(max_length=50, validators=[validate_network]),
-        max_length=MOST,
+        max_length=MAX_LISTED,
         required=False,
     )
     expires_at = serializers.DateTimeField(required=False, allow_null=True)
@@ -104,7 +104,7 @@ class NewKeySerializer(KeyChangesSerializer):
 class RotationSerializer(serializers.Serializer[Any]):
     overlap_seconds = serializers.IntegerField(
         min_value=0,
-        max_value=LONGEST_OVERLAP,
+        max_value=MAX_OVERLAP_SECONDS,
         default=int(services.ROTATION_OVERLAP.total_seconds()),
         help_text="How long the old key goes on working.",
     )

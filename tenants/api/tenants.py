@@ -13,16 +13,17 @@ from rest_framework.permissions import SAFE_METHODS, IsAuthenticated
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from tenants import limit_services, services
+from tenants import services
 from tenants.api.access import ApiViewSet, IsOperator, acting_user, is_operator
-from tenants.api.tenant_limits import TenantLimitsSerializer, as_json
-from tenants.limits_report import report_limits
-from tenants.live_view import read_live_view, recent_refusals
+from tenants.api.limits.report import TenantLimitsSerializer, as_json
+from tenants.counters.view import read_live_view, recent_refusals
+from tenants.limits import services as limit_services
+from tenants.limits.report import report_limits
 from tenants.models import Plan, Tenant
 from tenants.models.limit_rules import validate_time_zone
 from tenants.selectors import tenant_ids_of
 
-LONGEST_RETENTION = 36_500
+MAX_RETENTION_DAYS = 36_500
 
 
 class TenantSerializer(serializers.ModelSerializer[Tenant]):
@@ -40,7 +41,7 @@ class TenantChangesSerializer(serializers.Serializer[Tenant]):
     )
     retention_days = serializers.IntegerField(
         min_value=1,
-        max_value=LONGEST_RETENTION,
+        max_value=MAX_RETENTION_DAYS,
         allow_null=True,
         required=False,
         help_text="After which conversations that nobody wrote to are erased; null: never.",

@@ -15,12 +15,12 @@ from rest_framework.response import Response
 from kernel.errors import NotFound
 from tenants.api.access import WHICH_TENANT, TenantViewSet, is_operator
 from tenants.api.pages import ListPages
+from tenants.ledger.search import find_event
+from tenants.ledger.usage_queries import report_usage
+from tenants.ledger.usage_report import GROUPS, MAX_GROUPS, as_answer, read_question
 from tenants.models import UsageEvent
-from tenants.reports import report_usage
-from tenants.request_search import find_event
-from tenants.usage_report import GROUPS, MAX_GROUPS, as_answer, read_question
 
-LARGEST_ID = 2**63 - 1
+MAX_ID = 2**63 - 1
 
 
 class UsageSerializer(serializers.ModelSerializer[UsageEvent]):
@@ -66,7 +66,7 @@ class UsageFilter(serializers.Serializer[Any]):
     door = serializers.CharField(max_length=30, required=False)
     agent = serializers.CharField(max_length=50, required=False)
     status = serializers.ChoiceField(choices=UsageEvent.Status.choices, required=False)
-    api_key = serializers.IntegerField(min_value=1, max_value=LARGEST_ID, required=False)
+    api_key = serializers.IntegerField(min_value=1, max_value=MAX_ID, required=False)
     client_request_id = serializers.CharField(max_length=128, required=False)
     since = serializers.DateTimeField(required=False, help_text="The first moment that counts.")
     until = serializers.DateTimeField(required=False, help_text="The first that no longer does.")

@@ -5,8 +5,8 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from tenants.admission.ledger import RecordRefused
-from tenants.admission.usage import Charge, UsageRecord
+from tenants.admission.usage.records import Charge, UsageRecord
+from tenants.admission.usage.writer import RecordRefused
 
 
 def correct(*, abandoned: UsageRecord, final: UsageRecord) -> UsageRecord:

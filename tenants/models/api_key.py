@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
 
-from tenants.key_bounds import RANK_BEFORE, Bounds, Rank, bounds_of
+from tenants.api_keys.bounds import RANK_BEFORE, Bounds, Rank, bounds_of
 from tenants.scoping import TenantManager, TenantOwned
 
 

@@ -8,7 +8,7 @@ from django.db import models
 from kernel.time_zones import is_time_zone
 
 POSITIVE = (MinValueValidator(1),)
-MOST = 1_000_000_000_000_000
+MAX_AMOUNT = 1_000_000_000_000_000
 """Numbers in Redis' scripts are exact below 2^53, about 9 times this."""
 
 
@@ -139,7 +139,8 @@ class QuotaRule(LimitRule):
 
     unit = models.CharField(max_length=10, choices=Unit, default=Unit.TOKENS)
     limit = models.PositiveBigIntegerField(
-        validators=(*POSITIVE, MaxValueValidator(MOST)), help_text="In the unit, for each window."
+        validators=(*POSITIVE, MaxValueValidator(MAX_AMOUNT)),
+        help_text="In the unit, for each window.",
     )
     period = models.CharField("resets every", max_length=10, choices=Period, default=Period.MONTH)
     every = models.PositiveSmallIntegerField(
@@ -174,7 +175,7 @@ class QuotaRule(LimitRule):
     outage_cap = models.PositiveBigIntegerField(
         null=True,
         blank=True,
-        validators=[MaxValueValidator(MOST)],
+        validators=[MaxValueValidator(MAX_AMOUNT)],
         help_text="The most that is served while Redis is away. Empty: a tenth of the limit; 0: "
         "nothing.",
     )

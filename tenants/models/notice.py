@@ -6,7 +6,7 @@ from django.db import models
 
 from tenants.scoping import TenantManager, TenantOwned
 
-MOST_TRIES = 8
+MAX_TRIES = 8
 """The last try is about two hours after the first."""
 FIRST_PAUSE = timedelta(minutes=1)
 

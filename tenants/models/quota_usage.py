@@ -4,7 +4,7 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
 
-from tenants.models.limit_rules import MOST
+from tenants.models.limit_rules import MAX_AMOUNT
 from tenants.scoping import CountedOwned, CountedOwnedWithoutIndex, TenantManager
 from tenants.windows import Window
 
@@ -103,7 +103,7 @@ class QuotaTopUp(CountedOwned):
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40)
     amount = models.PositiveBigIntegerField(
-        validators=[MinValueValidator(1), MaxValueValidator(MOST)], help_text="In the unit."
+        validators=[MinValueValidator(1), MaxValueValidator(MAX_AMOUNT)], help_text="In the unit."
     )
     reason = models.CharField(max_length=200)
     key = models.CharField(

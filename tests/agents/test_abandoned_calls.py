@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.runtime.open_calls import LEFT_OPEN
+from agents.runtime.loop.pending_calls import LEFT_OPEN
 from tests.fakes.model_server import Behaviour
 
 pytestmark = pytest.mark.usefixtures("tiny")

@@ -12,7 +12,7 @@ from agents.models import Agent, AgentRevision, Tool
 from agents.selectors import load_published_agents
 from inference import services as inference
 from kernel.errors import NotFound
-from kernel.publishing import latest_revision, revisions_after
+from kernel.publishing.publish import latest_revision, revisions_after
 from tenants import services as tenants
 from tenants.models import User
 from tenants.scoping import ScopeMissing, every_tenant, tenant_scope

@@ -8,7 +8,7 @@ import pytest
 
 from agents.models import Item, Run, Tool
 from agents.services import create_agent, publish, save_draft
-from agents.tool_store import delete_tool, save_tool
+from agents.tool_library.store import delete_tool, save_tool
 from tenants.services import issue_key
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.cast import Member, join, serve

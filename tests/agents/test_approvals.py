@@ -8,9 +8,9 @@ import redis
 from django.conf import settings as configured
 from django.db import connection
 
-from agents import approvals
 from agents.models import Approval, Run
 from agents.redis_keys import APPROVALS
+from agents.runs import approvals
 from kernel.ids import new_id
 from tenants.scoping import every_tenant
 

@@ -8,11 +8,11 @@ import openai
 import pytest
 
 from agents import services
-from agents.answer_erasure import erase_answers
-from agents.doors.event_sink import CopyingSink
-from agents.doors.kept_answers import AnswerCopy
-from inference.relay.event_stream import END
-from inference.relay.watch import Watch
+from agents.doors.base.event_sink import TeeSink
+from agents.doors.http.cached_responses import ResponseRecorder
+from agents.erasure.cached_responses import erase_answers
+from inference.relay.sse import END
+from inference.relay.watchdog import Watchdog
 from kernel.asgi import ClientWatch
 from kernel.ids import new_id
 from tenants import services as tenants
@@ -73,10 +73,10 @@ async def test_an_answer_is_kept_before_its_end_is_sent(ends_with_text):
     async def keep(answer):
         steps.append(answer.text)
 
-    call = SimpleNamespace(send=send, status=0, headers=[], watch=Watch())
+    call = SimpleNamespace(send=send, status=0, headers=[], watch=Watchdog())
     text = b'data: {"choices":[{"delta":{"content":"hi"},"finish_reason":"stop"}]}\n\n'
     async with ClientWatch(asyncio.Future) as client:
-        sink = CopyingSink(call, client=client, listener=AnswerCopy(keep))
+        sink = TeeSink(call, client=client, listener=ResponseRecorder(keep))
         if not ends_with_text:
             await sink.send(text)
         await sink.end(text + END if ends_with_text else END)

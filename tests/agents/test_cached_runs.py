@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from agents import services
-from agents.answer_erasure import erase_answers
+from agents.erasure.cached_responses import erase_answers
 from agents.models import Run
 from agents.services import create_agent, publish, save_draft
 from kernel.ids import new_id

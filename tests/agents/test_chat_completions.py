@@ -6,7 +6,7 @@ import openai
 import pytest
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import in_database, ledger

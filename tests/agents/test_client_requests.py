@@ -6,7 +6,7 @@ import json
 import pytest
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from tests.agents.test_socket import TERMINAL, socket
 from tests.fakes.model_server import Behaviour, ModelServer, in_thread
 from tests.fixtures.cast import serve

@@ -2,7 +2,7 @@
 
 import pytest
 
-from agents.doors.client_tools import format_in_force, functions_of, read_tool, tool_in_force
+from agents.doors.base.client_tools import format_in_force, functions_of, read_tool, tool_in_force
 from kernel.errors import InvalidParameter
 
 

@@ -4,11 +4,11 @@ import pytest
 from django.conf import settings
 
 from agents.redis_keys import context_key
-from agents.runtime.context_cache import GONE, ContextCache
-from agents.runtime.history import History
-from agents.runtime.items import user_message
+from agents.runtime.context.history_cache import GONE, ContextCache
+from agents.schema.history import History
+from agents.schema.items import user_message
 from kernel.errors import NotFound
-from kernel.redis import connect_async
+from kernel.storage.redis import connect_async
 
 ACME, RIVAL = 1, 2
 

@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.context_window import fit, newest, room_for_items, tokens_of
-from agents.runtime.items import (
+from agents.runtime.context.window import fit, newest, room_for_items, tokens_of
+from agents.schema.items import (
     FunctionCall,
     FunctionCallOutput,
     InputText,

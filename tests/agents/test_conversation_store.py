@@ -5,9 +5,9 @@ import threading
 import pytest
 from django.db import connection
 
-from agents.conversation_store import append_items, load_history
+from agents.conversations.store import append_items, load_history
 from agents.models import Conversation, Item, Run
-from agents.runtime.items import FunctionCall, FunctionCallOutput, StoredItem, user_message
+from agents.schema.items import FunctionCall, FunctionCallOutput, StoredItem, user_message
 from kernel.errors import NotFound
 from kernel.ids import new_id
 from tenants.scoping import every_tenant

@@ -2,15 +2,15 @@
 
 import pytest
 
-from agents.rollout_thresholds import Thresholds
-from agents.verdicts import Record, early_signs, why_worse
+from agents.rollouts.regression import RevisionStats, early_signs, regression_reason
+from agents.rollouts.thresholds import Thresholds
 
 LIMITS = Thresholds(least_runs=30, most_errors=5, most_latency=50)
 
 
 def record(runs=10, failed=0, **facts):
     usual = {"p95_ms": 531.0, "p95_ttft_ms": 207.0, "streams": runs}
-    return Record(runs=runs, failed=failed, **usual | facts)
+    return RevisionStats(runs=runs, failed=failed, **usual | facts)
 
 
 def signs(candidate, base=None):
@@ -20,7 +20,7 @@ def signs(candidate, base=None):
 
 def test_a_candidate_that_is_much_slower_is_marked_though_too_little_is_known():
     candidate = record(p95_ms=18_749.0, p95_ttft_ms=5_893.0)
-    assert why_worse(base=record(), candidate=candidate, thresholds=LIMITS) == ""
+    assert regression_reason(base=record(), candidate=candidate, thresholds=LIMITS) == ""
     assert signs(candidate) == {"p95_ms": "35 times as long", "p95_ttft_ms": "28 times as long"}
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from tests.fixtures.gateway import ledger
 
 

@@ -10,7 +10,7 @@ from agents.events.event import as_event
 from agents.events.log import EventLog
 from agents.events.stream import key_of
 from kernel.ids import new_id
-from kernel.redis import connect_async
+from kernel.storage.redis import connect_async
 
 
 async def nobody_knows(run_id):

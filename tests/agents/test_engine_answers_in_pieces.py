@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from agents.runtime.assembly import Assembly
-from agents.runtime.chunks import AnswerReader
-from inference.relay.event_stream import EventStream
+from agents.runtime.loop.tool_call_assembler import ToolCallAssembler
+from agents.runtime.model.chunks import AnswerReader
+from inference.relay.sse import SseBuffer
 from kernel.errors import PlatformError
 from tests.fixtures.engine_cases import arguments_of, engine_cases
 
@@ -15,7 +15,7 @@ STREAMS = [case for case in engine_cases("sse") if not case.right.get("pending")
 
 def read(pieces):
     """What a run makes of a stream that arrives in these pieces."""
-    stream, reader, assembly = EventStream(keep_usage=True), AnswerReader(), Assembly()
+    stream, reader, assembly = SseBuffer(keep_usage=True), AnswerReader(), ToolCallAssembler()
     said = []
     failure = ""
     try:

@@ -9,12 +9,13 @@ from django.apps import apps
 from django.conf import settings
 from django.db import connection
 
-from agents import answer_erasure, erasure
-from agents.conversation_store import append_items
+from agents.conversations.store import append_items
+from agents.erasure import cached_responses
+from agents.erasure import service as erasure
 from agents.models import Approval, Conversation, ErasureReceipt, Run
 from agents.models.choices import RunState
 from agents.redis_keys import context_key
-from agents.runtime.items import StoredItem, user_message
+from agents.schema.items import StoredItem, user_message
 from kernel.errors import NotFound
 from kernel.ids import new_id
 from tenants.ledger import append_usage
@@ -175,7 +176,7 @@ async def keeps_answers(acme, rival, tiny, engine):
     """Each has an agent that gives answers again; the first one holds the mark."""
     for member in (acme, rival):
         await in_database(hire, member.tenant, tiny, response_cache="always", cache_seconds=600)
-        await in_database(answer_erasure.erase_answers, member.tenant.pk)
+        await in_database(cached_responses.erase_answers, member.tenant.pk)
     engine.behave(Behaviour(word=MARK), Behaviour(word="theirs"), Behaviour(word="again"))
 
 

@@ -4,8 +4,8 @@ import base64
 
 import pytest
 
-from agents.runtime.input_items import ItemReference, ensure_calls, read_input, read_items
-from agents.runtime.items import (
+from agents.schema.input_items import ItemReference, ensure_calls, read_input, read_items
+from agents.schema.items import (
     FunctionCall,
     FunctionCallOutput,
     InputImage,

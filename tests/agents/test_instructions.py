@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from agents.runtime.catalog import PublishedAgent
-from agents.runtime.instructions import apply_agent
+from agents.runtime.catalog.agents import PublishedAgent
+from agents.runtime.catalog.prompt import apply_agent
 from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import encode_chat
-from inference.relay.parameters import ChatMessage, ChatRequest, parse
+from inference.relay.schema import ChatMessage, ChatRequest, parse
 from kernel.errors import InvalidParameter
 
 HELLO = ChatMessage(role="user", content="hello")

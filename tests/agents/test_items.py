@@ -4,8 +4,8 @@ import msgspec
 import pytest
 
 from agents.models.choices import ItemKind
-from agents.runtime.input_items import read_input
-from agents.runtime.items import (
+from agents.schema.input_items import read_input
+from agents.schema.items import (
     PREFIXES,
     FunctionCall,
     FunctionCallOutput,

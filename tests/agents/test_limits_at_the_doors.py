@@ -6,7 +6,8 @@ import json
 import pytest
 from django.utils import timezone
 
-from tenants import limit_services, services
+from tenants import services
+from tenants.limits import services as limit_services
 from tenants.models import ApiKey, Quota, RateLimit, UsageEvent
 from tenants.scoping import tenant_scope
 from tests.fakes.model_server import Behaviour

@@ -5,15 +5,15 @@ import asyncio
 import msgspec
 import pytest
 
-from agents.runtime.metering import Meter, RunCancelled, verdict
+from agents.runtime.model.metering import Meter, RunCancelled, ledger_status
 from inference.errors import UpstreamBroken
-from inference.fleet.candidate import Candidate, Field
+from inference.fleet.endpoint_state import CandidateSet, EndpointState
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.relay.event_stream import EventStream
-from inference.relay.journey import Journey
+from inference.relay.route_trace import RouteTrace
+from inference.relay.sse import SseBuffer
 from kernel.asgi import ClientLeft
 from kernel.errors import NotFound
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 from tests.fixtures.gate import running_gate
 
 SEEN = Usage(prompt_tokens=3, completion_tokens=2)
@@ -34,7 +34,7 @@ VERDICTS = [
 
 @pytest.mark.parametrize(("error", "expected"), VERDICTS)
 def test_the_ledger_says_how_a_request_ended(error, expected):
-    assert verdict(error) == expected
+    assert ledger_status(error) == expected
 
 
 @pytest.fixture
@@ -52,14 +52,14 @@ async def records(running):
 async def meter(running):
     """A meter of a request that is to be sent to an engine."""
     admission = await running.admit()
-    made = Meter(running.gate, admission, journey=Journey(Pool(name="p", engine="vllm")))
+    made = Meter(running.gate, admission, route_trace=RouteTrace(Pool(name="p", engine="vllm")))
     made.writer = running.writer
     return made
 
 
 def send(meter):
-    candidate = Candidate(Endpoint(id="e", address="http://e", model="m"))
-    meter._journey.chose(candidate, Field([candidate]))
+    candidate = EndpointState(Endpoint(id="e", address="http://e", model="m"))
+    meter._route_trace.chose(candidate, CandidateSet([candidate]))
 
 
 def end(meter, error=None):
@@ -75,7 +75,7 @@ async def written(meter, records):
 
 
 def stream_of(*blocks):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     for block in blocks:
         stream.feed(block)
     return stream
@@ -86,7 +86,7 @@ async def test_each_end_is_written_once(meter, records, error):
     end(meter, error)
     await meter.writer.flush()
 
-    assert [record.status for record in records] == [verdict(error)[0]]
+    assert [record.status for record in records] == [ledger_status(error)[0]]
 
 
 async def test_the_engines_own_numbers_count(meter, records):
@@ -146,7 +146,7 @@ async def test_who_stops_a_working_engine_pays_for_the_prompt(meter, records, er
 async def test_who_stops_a_whole_answer_pays_for_what_was_made_by_then(meter, records):
     change(meter, longest_answer=50)
     send(meter)
-    meter._journey.waited = -1000.0  # as if it had begun long ago
+    meter._route_trace.waited = -1000.0  # as if it had begun long ago
     end(meter, ClientLeft())
 
     assert await written(meter, records) == (3, 50, True)

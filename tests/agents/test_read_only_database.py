@@ -62,7 +62,7 @@ async def test_streams_go_on_and_the_worker_lives(gateway, acme, engine):
         await asyncio.sleep(LONGER_THAN_A_RENEWAL_SECONDS)
     answers = await asyncio.gather(*begun)
     assert [answer.status for answer in answers] == [200] * 3
-    assert not gateway.worker.departure.has_begun
+    assert not gateway.worker.shutdown.has_begun
     for answer in answers[:2]:
         assert "response.completed" in answer.events[-2]
     assert answers[2].events[-1] == "[DONE]"

@@ -142,7 +142,7 @@ async def test_a_key_in_the_query_string_does_not_count(gateway, acme):
 
 
 async def test_a_key_with_a_wrong_secret(gateway, acme):
-    from tenants.keys import KeyText, parse_key
+    from tenants.api_keys.keys import KeyText, parse_key
 
     real = parse_key(acme.key)
     forged = KeyText(kind="tnt", public_id=real.public_id, secret="0" * 32)

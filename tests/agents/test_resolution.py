@@ -2,11 +2,11 @@
 
 import pytest
 
-from agents.doors.models import describe_models
+from agents.doors.http.models import describe_models
 from agents.errors import AgentsUnavailable
-from agents.runtime.catalog import FRESH_SECONDS, STALE_SECONDS, AgentCatalog, PublishedAgent
-from agents.runtime.resolution import resolve
-from agents.runtime.rollout import Sticky
+from agents.runtime.catalog.agents import FRESH_SECONDS, STALE_SECONDS, AgentCatalog, PublishedAgent
+from agents.runtime.catalog.model_resolution import resolve
+from agents.runtime.catalog.revision_selection import Sticky
 from inference.errors import ModelNotFound
 from inference.fleet.snapshot import Fleet, Pool, Route
 from kernel.errors import Overloaded

@@ -6,15 +6,20 @@ import msgspec
 import pytest
 from django.conf import settings
 
-from agents.answer_erasure import erase_answers, erase_answers_of
-from agents.answer_keys import index_key
-from agents.runtime import answer_shelf
-from agents.runtime.answer_memory import BYTES_AROUND, AnswerMemory
-from agents.runtime.answer_shelf import RedisShelf
-from agents.runtime.catalog import PublishedAgent
-from agents.runtime.response_cache import LARGEST_ANSWER, Answer, ResponseCache, cache_key
-from inference.relay.parameters import ChatMessage, ChatRequest, FunctionTool, StreamOptions, Tool
-from kernel.redis import connect_async
+from agents.erasure.cached_responses import erase_answers, erase_answers_of
+from agents.runtime.catalog.agents import PublishedAgent
+from agents.runtime.response_cache import redis_store
+from agents.runtime.response_cache.cache import (
+    MAX_RESPONSE_BYTES,
+    CachedResponse,
+    ResponseCache,
+    cache_key,
+)
+from agents.runtime.response_cache.keys import index_key
+from agents.runtime.response_cache.memory import BYTES_AROUND, MemoryCache
+from agents.runtime.response_cache.redis_store import RedisCacheStore
+from inference.relay.schema import ChatMessage, ChatRequest, FunctionTool, StreamOptions, Tool
+from kernel.storage.redis import connect_async
 from tests.fixtures.gateway import in_database
 
 AGENT = PublishedAgent(
@@ -111,7 +116,7 @@ def test_what_is_more_than_one_text_is_not_kept(fields):
 
 
 def test_memory_is_bounded_and_drops_what_was_not_read_for_longest():
-    memory = AnswerMemory(most_bytes=3 * (10 + BYTES_AROUND))
+    memory = MemoryCache(most_bytes=3 * (10 + BYTES_AROUND))
     for name in "abc":
         memory.write(1, name, b"x" * 10)
     memory.read(1, "a")
@@ -123,7 +128,7 @@ def test_memory_is_bounded_and_drops_what_was_not_read_for_longest():
 
 
 def test_memory_counts_a_value_that_is_written_again_once():
-    memory = AnswerMemory()
+    memory = MemoryCache()
     for size in (10, 20, 5):
         memory.write(1, "a", b"x" * size)
 
@@ -131,7 +136,7 @@ def test_memory_counts_a_value_that_is_written_again_once():
 
 
 def test_memory_forgets_one_tenant():
-    memory = AnswerMemory()
+    memory = MemoryCache()
     memory.write(1, "a", b"x")
     memory.write(2, "a", b"y")
 
@@ -148,7 +153,7 @@ class Workers:
         self.now = 1000.0
 
     def join(self) -> ResponseCache:
-        return ResponseCache(RedisShelf(self.client), clock=lambda: self.now)
+        return ResponseCache(RedisCacheStore(self.client), clock=lambda: self.now)
 
 
 @pytest.fixture
@@ -162,7 +167,7 @@ async def workers():
     await client.aclose()
 
 
-HELLO = Answer(text="hello yourself", prompt_tokens=3, completion_tokens=2, created=5)
+HELLO = CachedResponse(text="hello yourself", prompt_tokens=3, completion_tokens=2, created=5)
 
 
 async def found(worker, of=None):
@@ -216,7 +221,7 @@ async def test_a_list_lives_as_long_as_its_longest_answer(workers):
 
 
 async def test_a_huge_answer_is_not_kept(workers):
-    await workers.join().keep(key(), Answer(text="x" * LARGEST_ANSWER))
+    await workers.join().keep(key(), CachedResponse(text="x" * MAX_RESPONSE_BYTES))
 
     assert await found(workers.join()) is None
 
@@ -231,7 +236,7 @@ async def test_what_another_version_wrote_is_not_read(workers):
 
 
 async def test_a_tenant_keeps_so_many_answers_and_no_more(workers, monkeypatch):
-    monkeypatch.setattr(answer_shelf, "MOST_OF_A_TENANT", 3)
+    monkeypatch.setattr(redis_store, "MAX_RESPONSES_PER_TENANT", 3)
     worker = workers.join()
     for number in range(5):
         await worker.keep(key(asked(f"question {number}")), HELLO)

@@ -5,8 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents.events.responses import ResponseEvents
-from agents.events.run_settings import RunSettings
-from agents.runtime.items import (
+from agents.schema.items import (
     ApprovalRequest,
     ApprovalResponse,
     FunctionCall,
@@ -19,7 +18,7 @@ from agents.runtime.items import (
     kind_of,
     shown_json,
 )
-from agents.runtime.ports import (
+from agents.schema.loop_events import (
     ArgumentsDelta,
     ItemDone,
     ItemStarted,
@@ -28,9 +27,10 @@ from agents.runtime.ports import (
     TextDelta,
     ToolStarted,
 )
-from agents.runtime.shown_items import shown_items
+from agents.schema.run_settings import RunSettings
+from agents.schema.stored_items import shown_items
 from inference.errors import UpstreamBroken
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 
 USAGE = Usage(prompt_tokens=3, completion_tokens=2, cached_tokens=1)
 TERMINAL = {"response.completed", "response.incomplete", "response.failed"}

@@ -5,7 +5,8 @@ from collections import Counter
 
 import pytest
 
-from agents import rollout_ends, services
+from agents import services
+from agents.rollouts import lifecycle
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import eventually, in_database, ledger
@@ -114,7 +115,7 @@ async def test_a_candidate_that_was_taken_back_serves_nobody_within_a_second(
     rollout = await in_database(start, helper, share=99)
     await gateway.chat(acme, model="helper", user="u")
 
-    await in_database(rollout_ends.roll_back_candidate, rollout=rollout, reason="It failed.")
+    await in_database(lifecycle.roll_back_candidate, rollout=rollout, reason="It failed.")
     await asyncio.sleep(1)
     await gateway.chat(acme, model="helper", user="u")
 

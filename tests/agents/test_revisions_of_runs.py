@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents import rollout_ends
 from agents.models import Conversation, Run
+from agents.rollouts import lifecycle
 from tests.agents.test_socket import CREATE, socket
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import in_database
@@ -68,7 +68,7 @@ async def test_a_conversation_leaves_a_candidate_that_was_taken_back(gateway, ac
     sessions = [(await say(gateway, acme))["session_id"] for _ in range(3)]
     assert "revision 2" in told(engine)
 
-    await in_database(rollout_ends.roll_back_candidate, rollout=rollout, reason="It failed.")
+    await in_database(lifecycle.roll_back_candidate, rollout=rollout, reason="It failed.")
     gateway.worker.gateway.catalog.forget_tenant(acme.tenant.pk)
     for session in sessions:
         await say(gateway, acme, session_id=session)

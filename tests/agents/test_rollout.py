@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agents.runtime.catalog import PublishedAgent
-from agents.runtime.rollout import Sticky, choose_revision, sticky_to
+from agents.runtime.catalog.agents import PublishedAgent
+from agents.runtime.catalog.revision_selection import Sticky, choose_revision, sticky_to
 
 BASE = PublishedAgent(slug="helper", name="Helper", revision=3, instructions="", route="tiny")
 CANDIDATE = replace(BASE, revision=5)

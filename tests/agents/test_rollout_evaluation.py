@@ -7,14 +7,14 @@ import pytest
 from auditlog.models import LogEntry
 from django.db import connection
 
-from agents.rollout_evaluation import client_faults, judge_rollout, running_rollouts
-from agents.rollout_services import stop_rollout
+from agents.rollouts.evaluation import client_faults, evaluate_rollout, running_rollouts
+from agents.rollouts.services import stop_rollout
 from agents.selectors import load_published_agents
 from agents.tasks import judge_rollouts
 from config.celery import app
-from kernel.publishing import latest_revision, revisions_after
-from tenants import alert_services
+from kernel.publishing.publish import latest_revision, revisions_after
 from tenants.models import AlertRecipient, Notice
+from tenants.notifications import recipients
 from tests.fixtures.console import acme, pool, rival, route, rows
 from tests.fixtures.rollouts import make_revisions, note_runs, start
 
@@ -28,7 +28,7 @@ def rollout(acme, route):
 
 def judge(rollout):
     """Whether it was taken back, and the sentence that says why."""
-    taken_back = judge_rollout(tenant_id=rollout.tenant_id, rollout_id=rollout.pk)
+    taken_back = evaluate_rollout(tenant_id=rollout.tenant_id, rollout_id=rollout.pk)
     rollout.refresh_from_db()
     assert taken_back is (rollout.state == "rolled_back")
     return rollout.reason
@@ -111,7 +111,7 @@ def fail(rollout):
 
 
 def test_the_tenants_recipients_and_the_audit_log_are_told(acme, rollout):
-    alert_services.save_recipient(recipient=AlertRecipient(tenant=acme, address="ops@acme.example"))
+    recipients.save_recipient(recipient=AlertRecipient(tenant=acme, address="ops@acme.example"))
     fail(rollout)
 
     reason = judge(rollout)
@@ -129,19 +129,19 @@ def test_a_rollout_that_was_ended_is_left_alone(rollout):
     fail(rollout)
     stop_rollout(agent=rollout.agent)
 
-    assert not judge_rollout(tenant_id=rollout.tenant_id, rollout_id=rollout.pk)
+    assert not evaluate_rollout(tenant_id=rollout.tenant_id, rollout_id=rollout.pk)
     assert running_rollouts() == []
 
 
 @pytest.mark.django_db(transaction=True)
 def test_of_two_who_judge_at_once_one_takes_it_back(acme, rollout):
-    alert_services.save_recipient(recipient=AlertRecipient(tenant=acme, address="ops@acme.example"))
+    recipients.save_recipient(recipient=AlertRecipient(tenant=acme, address="ops@acme.example"))
     fail(rollout)
     outcomes = []
 
     def judge_once():
         try:
-            outcomes.append(judge_rollout(tenant_id=acme.pk, rollout_id=rollout.pk))
+            outcomes.append(evaluate_rollout(tenant_id=acme.pk, rollout_id=rollout.pk))
         finally:
             connection.close()
 

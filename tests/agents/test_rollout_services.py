@@ -16,10 +16,10 @@ from agents.errors import (
     RolloutRunning,
 )
 from agents.models import AgentRevision, Rollout
-from agents.rollout_services import promote_rollout, start_rollout, stop_rollout
+from agents.rollouts.services import promote_rollout, start_rollout, stop_rollout
 from agents.selectors import load_published_agents
 from kernel.errors import NotFound
-from kernel.publishing import latest_revision, revisions_after
+from kernel.publishing.publish import latest_revision, revisions_after
 from tests.fixtures.console import acme, pool, rival, route, rows
 from tests.fixtures.rollouts import make_revisions, revision_of, start
 

@@ -3,14 +3,14 @@
 import pytest
 from django.db import IntegrityError
 
-from agents.history_store import as_item
+from agents.conversations.history import as_item
 from agents.models import Conversation, Item, Run
-from agents.run_statements import beginning, ending
-from agents.runtime.items import StoredItem, user_message
-from agents.runtime.run_rows import EndedRun, NewRun
-from kernel.database import ask
+from agents.runs.statements import beginning, ending
+from agents.schema.items import StoredItem, user_message
+from agents.schema.run_records import EndedRun, NewRun
 from kernel.ids import new_id
-from tenants.admission.usage import Usage
+from kernel.storage.database import ask
+from tenants.admission.usage.records import Usage
 from tests.fixtures.conversations import answer, make_conversation, say
 
 pytestmark = pytest.mark.usefixtures("seen_by_all")

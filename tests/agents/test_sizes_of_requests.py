@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents.runtime.demand import BYTES_AROUND_A_MESSAGE, message_bytes
-from inference.relay.parameters import ChatMessage
+from agents.runtime.model.token_estimate import BYTES_AROUND_A_MESSAGE, message_bytes
+from inference.relay.schema import ChatMessage
 
 THOUGHT = "t" * 1000
 QUOTES = 2

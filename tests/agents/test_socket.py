@@ -313,7 +313,7 @@ async def test_a_wrong_key_closes_the_socket(gateway):
 
 
 async def test_no_authentication_in_time_closes_the_socket(gateway, monkeypatch):
-    monkeypatch.setattr("agents.doors.socket.AUTHENTICATION_SECONDS", 0.5)
+    monkeypatch.setattr("agents.doors.websocket.socket.AUTHENTICATION_SECONDS", 0.5)
 
     async with socket(gateway) as client:
         assert await client.closed_with() == 4408
@@ -459,7 +459,7 @@ async def test_responses_of_a_lane_are_told_one_after_the_other(gateway, acme, e
 
 
 async def test_a_socket_of_an_hour_says_why_it_ends(gateway, acme, monkeypatch):
-    monkeypatch.setattr("agents.doors.socket.LONGEST_LIFE_SECONDS", 0.5)
+    monkeypatch.setattr("agents.doors.websocket.socket.MAX_LIFE_SECONDS", 0.5)
 
     async with socket(gateway, acme) as client:
         error = await client.hear(seconds=10)

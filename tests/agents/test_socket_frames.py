@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from agents.doors.create_response import RestBody
-from agents.doors.socket_frames import ResumeResponse, parse_frame
-from inference.relay.parameters import parse
+from agents.doors.http.create_response import RestBody
+from agents.doors.websocket.socket_frames import ResumeResponse, parse_frame
+from inference.relay.schema import parse
 from kernel.errors import MissingParameter, PlatformError
 
 BODY = {"model": "tiny", "input": "x"}

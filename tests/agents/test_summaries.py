@@ -2,16 +2,16 @@
 
 import pytest
 
-from agents.conversation_store import (
+from agents.conversations.store import (
     append_items,
     create_conversation,
     delete_item,
     keep_summary,
     load_history,
 )
-from agents.runtime.context_window import tokens_of
-from agents.runtime.items import StoredItem, Summary, user_message
-from agents.runtime.summaries import BEGINS, fit_context
+from agents.runtime.context.summarization import BEGINS, fit_context
+from agents.runtime.context.window import tokens_of
+from agents.schema.items import StoredItem, Summary, user_message
 from inference.errors import ContextLengthExceeded, UpstreamBroken
 from kernel.errors import NotFound
 from tests.agents.test_conversation_store import texts

@@ -5,15 +5,15 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 
 from agents.models import Agent, Tool
-from agents.runtime.tool_catalog import ToolCatalog
-from agents.tool_store import (
+from agents.runtime.catalog.tools import ToolCatalog
+from agents.tool_library.store import (
     delete_tool,
     ensure_no_circle,
     load_tools,
     load_tools_by_name,
     save_tool,
 )
-from kernel.publishing import revisions_after
+from kernel.publishing.publish import revisions_after
 from tenants.scoping import tenant_scope
 from tests.fixtures.cast import hire, serve
 from tests.fixtures.gateway import in_database

@@ -2,13 +2,13 @@
 
 from datetime import UTC, datetime
 
-from agents.transcript import LONGEST_TEXT, Said, transcript_of
+from agents.conversations.transcript import MAX_TEXT_CHARS, TranscriptItem, transcript_of
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 def said(kind, **body):
-    return Said(kind=kind, public_id="x", run="", body=body, created_at=NOW)
+    return TranscriptItem(kind=kind, public_id="x", run="", body=body, created_at=NOW)
 
 
 def message(role, *parts):
@@ -65,7 +65,7 @@ def test_a_picture_is_named():
 def test_a_page_opens_however_much_a_tool_answers():
     (entry,) = transcript_of([said("function_call_output", call_id="c", output="x" * 10**6)])
 
-    assert len(entry.text) < LONGEST_TEXT + 100
+    assert len(entry.text) < MAX_TEXT_CHARS + 100
 
 
 def test_what_only_we_say_is_shown_too():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.relay.parameters import ensure_storable
+from inference.relay.schema import ensure_storable
 from kernel.errors import InvalidParameter
 from tests.agents.test_socket import CREATE, TERMINAL, socket
 from tests.fakes.model_server import Behaviour

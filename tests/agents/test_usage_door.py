@@ -7,14 +7,14 @@ from types import MappingProxyType
 
 import pytest
 
-from agents.doors.door import Door
-from agents.doors.usage import show_usage
-from config import worker as module
-from config.worker import DatabaseAway
+from agents.doors.base.door import Door
+from agents.doors.http.usage import show_usage
+from config.gateway import composition as module
+from config.gateway.composition import DatabaseAway
 from tenants.ledger import append_usage
+from tenants.ledger.usage_report import QuotaLine
 from tenants.models import ApiKey
 from tenants.services import issue_key
-from tenants.usage_report import QuotaLine
 from tests.fixtures.gateway import in_database
 from tests.fixtures.usage import record
 
@@ -155,7 +155,7 @@ async def test_while_the_database_is_away_it_says_so(acme, gateway, monkeypatch)
     async def away(function, *args, **kwargs):
         raise DatabaseAway
 
-    monkeypatch.setattr(module.Worker, "_ask", away)
+    monkeypatch.setattr(module.GatewayWorker, "_ask", away)
     answer = await gateway.get(acme, "/v1/usage")
 
     assert (answer.status, answer.error["code"]) == (503, "database_unavailable")

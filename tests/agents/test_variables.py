@@ -2,9 +2,9 @@
 
 import pytest
 
-from agents.runtime.variables import (
-    LONGEST_VALUE,
-    MOST_VARIABLES,
+from agents.runtime.catalog.variables import (
+    MAX_VALUE_CHARS,
+    MAX_VARIABLES,
     check_variables,
     fill_in,
     unknown_variables,
@@ -78,8 +78,8 @@ def test_a_sentence_names_what_has_no_default():
     "value",
     [
         *([], "x", 5, None, {"1st": "x"}, {"a-b": "x"}, {"": "x"}, {"x" * 65: "x"}, {"ä": "x"}),
-        *({"a": 1}, {"a": None}, {"a": "x" * (LONGEST_VALUE + 1)}),
-        {f"v{number}": "" for number in range(MOST_VARIABLES + 1)},
+        *({"a": 1}, {"a": None}, {"a": "x" * (MAX_VALUE_CHARS + 1)}),
+        {f"v{number}": "" for number in range(MAX_VARIABLES + 1)},
     ],
 )
 def test_defaults_that_cannot_be_are_refused(value):
@@ -88,6 +88,6 @@ def test_defaults_that_cannot_be_are_refused(value):
 
 
 def test_defaults_at_the_limits_are_taken():
-    value = {f"v{number}": "x" * LONGEST_VALUE for number in range(MOST_VARIABLES)}
+    value = {f"v{number}": "x" * MAX_VALUE_CHARS for number in range(MAX_VARIABLES)}
 
     assert check_variables(value) == value

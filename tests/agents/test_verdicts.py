@@ -4,19 +4,19 @@ import random
 
 import pytest
 
-from agents.rollout_thresholds import Thresholds
-from agents.verdicts import Record, why_worse
+from agents.rollouts.regression import RevisionStats, regression_reason
+from agents.rollouts.thresholds import Thresholds
 
 LIMITS = Thresholds(least_runs=50, most_errors=5, most_latency=50)
 
 
 def record(runs=100, failed=0, **facts):
     usual = {"p95_ms": 1000.0, "p95_ttft_ms": 200.0, "streams": runs}
-    return Record(runs=runs, failed=failed, **usual | facts)
+    return RevisionStats(runs=runs, failed=failed, **usual | facts)
 
 
 def verdict(candidate, base=None):
-    return why_worse(base=base or record(), candidate=candidate, thresholds=LIMITS)
+    return regression_reason(base=base or record(), candidate=candidate, thresholds=LIMITS)
 
 
 def test_an_equal_candidate_stays():

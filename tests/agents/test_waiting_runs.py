@@ -5,10 +5,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from agents import approvals
 from agents.models import Approval, Conversation, Item, Run
+from agents.runs import approvals
+from agents.runs.paused_runs import expire_waiting
 from agents.tasks import expire_approvals
-from agents.waiting_runs import expire_waiting
 from tenants import services as tenants
 from tenants.models import ApiKey
 from tests.agents.test_socket import CREATE, socket

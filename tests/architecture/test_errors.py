@@ -51,7 +51,7 @@ def test_statuses_are_those_of_errors(leaf):
 
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: leaf.code)
 def test_every_protocol_can_tell_it(leaf):
-    rendering = pytest.importorskip("agents.doors.rendering")
+    rendering = pytest.importorskip("agents.doors.base.rendering")
     error = make(leaf)
 
     body = rendering.error_object(error)

@@ -2,6 +2,7 @@
 
 import ast
 import statistics
+from collections import Counter
 
 import pytest
 
@@ -9,14 +10,15 @@ from tests.architecture.source import length, product
 
 MAX_FILE_LINES = 500
 MAX_FUNCTION_LINES = 60
+MAX_MODULES_PER_FOLDER = 15
 NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"}
 
 CATCHES_EVERYTHING = {
-    "agents/doors/door.py": "the outermost edge of a request: a bug becomes a 500 and a log line",
-    "agents/runtime/live_run.py": "a bug must end its run with an event, and nothing else",
+    "agents/doors/base/door.py": "the edge of a request: a bug becomes a 500 and is logged",
+    "agents/runtime/execution/active_run.py": "a bug must end its run with an event",
     "inference/relay/relay.py": "accounts for the exchange whatever ends it, and raises it again",
     "tenants/walks.py": "one tenant's failure must not hold up thousands; logged and counted",
-    "platform/config/lifespan.py": "the protocol wants a failed start reported, not raised",
+    "platform/config/gateway/lifespan.py": "the protocol wants a failed start reported, not raised",
 }
 """Modules that may say `except Exception`, and why."""
 
@@ -36,6 +38,12 @@ def test_functions_are_short(source):
     long = [each.name for each in source.functions() if length(each) > MAX_FUNCTION_LINES]
 
     assert not long
+
+
+def test_no_folder_has_more_modules_than_a_listing_shows_at_once():
+    modules = Counter(source.path.parent for source in PRODUCT if source.path.name != "__init__.py")
+
+    assert not {folder for folder, count in modules.items() if count > MAX_MODULES_PER_FOLDER}
 
 
 def test_most_functions_are_very_short():

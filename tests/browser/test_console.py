@@ -3,7 +3,7 @@
 import openai
 import pytest
 
-from tenants.keys import parse_key
+from tenants.api_keys.keys import parse_key
 from tests.fixtures.console import PASSWORD
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]

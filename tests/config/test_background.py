@@ -2,7 +2,7 @@
 
 import asyncio
 
-from config.background import Background
+from config.gateway.background_tasks import Background
 
 
 async def forever():

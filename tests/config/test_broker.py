@@ -7,7 +7,7 @@ from kombu.transport.redis import Transport as KombuTransport
 
 from config.broker import Transport, use_transport
 from config.celery import app
-from kernel.redis import connect
+from kernel.storage.redis import connect
 from tests.fixtures.valkey import free_port, valkey_process
 
 

@@ -7,13 +7,13 @@ import pytest
 from django.db import connection, transaction
 
 from agents.errors import AgentsUnavailable
-from config import worker as module
+from config.gateway import composition as module
 from tenants.errors import KeysUnavailable
 
 
 @pytest.fixture
 def impatient(monkeypatch):
-    monkeypatch.setattr(module, "DATABASE_PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(module, "DATABASE_TIMEOUT_SECONDS", 0.2)
 
 
 class Lock:

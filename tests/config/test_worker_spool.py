@@ -6,15 +6,15 @@ import threading
 import pytest
 from django.db import connection, transaction
 
-from config import worker as module
-from tenants.admission import ledger as writer_module
+from config.gateway import composition as module
+from tenants.admission.usage import writer
 from tests.fixtures.gateway import eventually, ledger, running_gateway
 
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch):
-    monkeypatch.setattr(module, "DATABASE_PATIENCE_SECONDS", 0.2)
-    monkeypatch.setattr(writer_module, "RETRY_SECONDS", 0.05)
+    monkeypatch.setattr(module, "DATABASE_TIMEOUT_SECONDS", 0.2)
+    monkeypatch.setattr(writer, "RETRY_SECONDS", 0.05)
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 import os
 import socket
 
-from config.diagnosis import (
+from config.doctor import (
     diagnose,
     look_at_clock,
     look_at_database,

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from embedded.errors import CannotStart
-from embedded.external import require_database, require_redis
+from embedded.servers.external import require_database, require_redis
 
 
 def test_a_database_that_answers_is_accepted():

@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from embedded.errors import CannotStart
-from embedded.ports import Port, claimed_ports, require_free_ports
+from embedded.servers.ports import Port, claimed_ports, require_free_ports
 
 CLAIMER = """
 import sys, time
 from pathlib import Path
-from embedded.ports import Port, claimed_ports
+from embedded.servers.ports import Port, claimed_ports
 port = Port(of="console", host="127.0.0.1", number=int(sys.argv[1]), variable="V")
 with claimed_ports([port], home=Path("/stack/one")):
     print("claimed", flush=True)

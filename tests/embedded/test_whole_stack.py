@@ -273,7 +273,7 @@ def gateways_of(stack: Stack) -> set[int]:
     found = set()
     for process in psutil.Process(stack.process.pid).children(recursive=True):
         try:
-            if "config.gateway_server" in process.cmdline():
+            if "config.gateway.server" in process.cmdline():
                 found.add(process.pid)
         except psutil.Error:
             continue  # it ended while it was looked at

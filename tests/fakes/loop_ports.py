@@ -3,11 +3,12 @@
 import asyncio
 from dataclasses import replace
 
-from agents.runtime.catalog import RunLimits
-from agents.runtime.items import item_json, read_item
-from agents.runtime.loop import run_agent
-from agents.runtime.ports import ItemDone, Plan, TextDelta, ToolResult, ToolSpec, Verdict
-from inference.relay.parameters import ChatMessage, ChatRequest, FunctionTool, Tool
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.loop import run_agent
+from agents.runtime.loop.ports import ApprovalDecision, RunPlan, ToolResult, ToolSpec
+from agents.schema.items import item_json, read_item
+from agents.schema.loop_events import ItemDone, TextDelta
+from inference.relay.schema import ChatMessage, ChatRequest, FunctionTool, Tool
 
 ANY = {"type": "object"}
 
@@ -65,7 +66,9 @@ class Stage:
         self.requests.append(tuple(requests))
         if self.verdict is None:
             return {}
-        return {request.id: Verdict(approve=self.verdict, reason="so") for request in requests}
+        return {
+            request.id: ApprovalDecision(approve=self.verdict, reason="so") for request in requests
+        }
 
     def plan(self, *, text="Hi", limits=None, client_tools=(), done=None, **changed):
         names = [*self.tools.specs, *client_tools]
@@ -75,7 +78,7 @@ class Stage:
             tools=[Tool(function=FunctionTool(name=name)) for name in names] or None,
             **changed,
         )
-        plan = Plan(
+        plan = RunPlan(
             request=request,
             limits=limits or RunLimits(),
             client_tools=frozenset(client_tools),

@@ -188,7 +188,7 @@ class ModelServer:
         given: Any = await request.json()
         wishes = given if isinstance(given, list) else [given]
         try:
-            self.behave(*(Behaviour().with_fields(wish) for wish in wishes))
+            self.behave(*(Behaviour().with_fields(context) for context in wishes))
         except ValueError as error:
             return web.json_response({"error": str(error)}, status=400)
         return web.json_response([behaviour.as_json() for behaviour in self._behaviours])

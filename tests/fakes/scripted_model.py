@@ -3,8 +3,8 @@
 import asyncio
 import json
 
-from agents.runtime.ports import CallPiece, Said
-from tenants.admission.usage import Usage
+from agents.runtime.loop.ports import ModelDelta, ToolCallDelta
+from tenants.admission.usage.records import Usage
 
 USAGE = Usage(prompt_tokens=10, completion_tokens=5)
 
@@ -12,21 +12,21 @@ USAGE = Usage(prompt_tokens=10, completion_tokens=5)
 def says(text, *, finish="stop", usage=USAGE):
     """A turn of text, in two pieces."""
     half = len(text) // 2
-    pieces = [Said(text=part) for part in (text[:half], text[half:]) if part]
-    return [*pieces, Said(finish_reason=finish), Said(usage=usage)]
+    pieces = [ModelDelta(text=part) for part in (text[:half], text[half:]) if part]
+    return [*pieces, ModelDelta(finish_reason=finish), ModelDelta(usage=usage)]
 
 
 def calls(*called, text="", usage=USAGE, finish="tool_calls"):
     """A turn that calls tools: names, or (name, arguments), where arguments may be any text."""
-    pieces = [Said(text=text)] if text else []
+    pieces = [ModelDelta(text=text)] if text else []
     for index, each in enumerate(called):
         name, arguments = each if isinstance(each, tuple) else (each, {})
         written = arguments if isinstance(arguments, str) else json.dumps(arguments)
         pieces += [
-            Said(calls=(CallPiece(index=index, id=f"{name}-{index}", name=name),)),
-            Said(calls=(CallPiece(index=index, arguments=written),)),
+            ModelDelta(calls=(ToolCallDelta(index=index, id=f"{name}-{index}", name=name),)),
+            ModelDelta(calls=(ToolCallDelta(index=index, arguments=written),)),
         ]
-    return [*pieces, Said(finish_reason=finish), Said(usage=usage)]
+    return [*pieces, ModelDelta(finish_reason=finish), ModelDelta(usage=usage)]
 
 
 class ScriptedModel:

@@ -93,9 +93,9 @@ async def test_continuous_usage_alone_means_nothing(client):
 
 
 async def test_a_prompt_may_ask_for_a_behaviour(server, client):
-    wish = [{"role": "user", "content": "hi [fake tokens=3 usage=zero]"}]
+    context = [{"role": "user", "content": "hi [fake tokens=3 usage=zero]"}]
 
-    answer = json.loads(await ask(client, {**HELLO, "messages": wish}))
+    answer = json.loads(await ask(client, {**HELLO, "messages": context}))
 
     assert answer["usage"] == {"prompt_tokens": 0, "total_tokens": 0, "completion_tokens": 0}
     assert server.records.last.tokens_written == 3

@@ -8,8 +8,8 @@ from ipaddress import ip_address
 from aiohttp import web
 from yarl import URL
 
-from kernel.egress import Egress
-from kernel.egress_rules import rules_of
+from kernel.egress.client import Egress
+from kernel.egress.rules import rules_of
 
 
 @dataclass

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.relay.chunk_shape import ChunkShape
-from inference.relay.event_stream import EventStream
+from inference.relay.answers.chunk_shape import ChunkShape
+from inference.relay.sse import SseBuffer
 
 TIGHT, SPACED = (",", ":"), (", ", ": ")
 
@@ -49,9 +49,9 @@ texts = st.lists(st.text(max_size=12), min_size=1, max_size=8)
 @pytest.mark.parametrize("form", FORMS)
 @given(said=texts)
 def test_a_stream_is_relayed_as_if_each_chunk_stood_alone(form, options, said):
-    stream = EventStream(**options)
+    stream = SseBuffer(**options)
     for text in said:
-        alone = EventStream(**options)
+        alone = SseBuffer(**options)
         data = chunk(text, **FORMS[form])
         assert stream.feed(data) == alone.feed(data)
         assert stream.usage() == alone.usage()
@@ -62,7 +62,7 @@ def test_a_stream_is_relayed_as_if_each_chunk_stood_alone(form, options, said):
 @pytest.mark.parametrize("form", FORMS)
 @given(blocks=st.lists(texts, min_size=1, max_size=5))
 def test_chunks_that_come_at_once_are_relayed_as_if_each_came_alone(form, options, blocks):
-    stream, alone = EventStream(**options), EventStream(**options)
+    stream, alone = SseBuffer(**options), SseBuffer(**options)
     for said in blocks:
         chunks = [chunk(text, **numbered(FORMS[form], i)) for i, text in enumerate(said)]
         assert stream.feed(b"".join(chunks)) == b"".join(map(alone.feed, chunks))
@@ -73,7 +73,7 @@ def test_chunks_that_come_at_once_are_relayed_as_if_each_came_alone(form, option
 @pytest.mark.parametrize("long", ["word " * 200, "x" * 700])
 @pytest.mark.parametrize("form", ["plain", "null usage"])
 def test_a_long_chunk_among_others_counts_as_many_tokens(form, long):
-    stream, alone = EventStream(keep_usage=False), EventStream(keep_usage=False)
+    stream, alone = SseBuffer(keep_usage=False), SseBuffer(keep_usage=False)
     for said in (["a"], ["b", long, "c"], ["d", "e"]):
         chunks = [chunk(text, **FORMS[form]) for text in said]
         assert stream.feed(b"".join(chunks)) == b"".join(map(alone.feed, chunks))
@@ -82,7 +82,7 @@ def test_a_long_chunk_among_others_counts_as_many_tokens(form, long):
 
 def test_an_end_or_a_failure_among_chunks_that_are_alike_is_seen():
     for last in (chunk(error={"code": 500}), b"data: [DONE]\n\n", chunk()[:-12] + b"\n\n"):
-        stream, alone = EventStream(keep_usage=False), EventStream(keep_usage=False)
+        stream, alone = SseBuffer(keep_usage=False), SseBuffer(keep_usage=False)
         stream.feed(chunk() + chunk())
         chunks = [chunk("b"), chunk("c")]
         sent = stream.feed(b"".join((*chunks, last)))
@@ -108,7 +108,7 @@ def test_a_chunk_whose_numbers_stand_elsewhere_has_another_shape():
 
 
 def test_the_numbers_of_the_last_chunk_count():
-    stream = EventStream(keep_usage=False)
+    stream = SseBuffer(keep_usage=False)
     for tokens in (1, 9, 10, 100):
         sent = stream.feed(chunk("x", usage=counts(tokens)))
 
@@ -144,7 +144,7 @@ def test_what_begins_with_no_text_has_no_shape(delta):
 
 
 def test_a_failure_after_many_like_chunks_is_seen():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     for _ in range(5):
         stream.feed(chunk())
     failed = chunk().replace(b'"finish_reason":null', b'"finish_reason":"error"')

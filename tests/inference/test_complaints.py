@@ -7,7 +7,7 @@ from email.utils import formatdate
 import pytest
 
 from inference.errors import ContextLengthExceeded, UpstreamRateLimited
-from inference.relay.complaints import failure_of, failure_of_error, retry_after
+from inference.relay.answers.refusals import failure_of, failure_of_error, retry_after
 from kernel.errors import InvalidParameter, Overloaded, UpstreamError
 
 TOO_LONG = {

@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from inference.engine_names import EngineResolver
+from inference.engines.resolver import EngineResolver
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.relay.upstream import ConnectFailed, Upstream
 from tests.fakes.model_server import ModelServer

@@ -7,7 +7,7 @@ import pytest
 
 from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import LLAMACPP, encode_chat, encode_embeddings
-from inference.relay.parameters import ChatRequest, EmbeddingsRequest, parse
+from inference.relay.schema import ChatRequest, EmbeddingsRequest, parse
 from kernel.errors import InvalidParameter, UnsupportedParameter
 
 ENDPOINT = Endpoint(id="e", address="http://e", model="m")

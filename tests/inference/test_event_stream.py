@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from inference.errors import UpstreamBroken
 from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import renamed
-from inference.relay.event_stream import (
+from inference.relay.sse import (
     BYTE_ORDER_MARK,
-    LONGEST_EVENT,
+    MAX_EVENT_BYTES,
     MAX_UNCLEAR_EVENT_BYTES,
-    EventStream,
+    SseBuffer,
 )
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 
 DONE = b"data: [DONE]\n\n"
 
@@ -45,8 +45,8 @@ def pieces(data: bytes, places: list[int]) -> list[bytes]:
     return [data[start:end] for start, end in pairwise(ends)]
 
 
-def relayed(data: bytes, places: list[int], **options) -> tuple[bytes, EventStream]:
-    stream = EventStream(**{"keep_usage": True, **options})
+def relayed(data: bytes, places: list[int], **options) -> tuple[bytes, SseBuffer]:
+    stream = SseBuffer(**{"keep_usage": True, **options})
     out = b"".join(stream.feed(piece) for piece in pieces(data, places))
     if stream.failure is not None:
         raise stream.failure
@@ -95,7 +95,7 @@ def test_every_single_cut_finds_the_usage_and_the_end():
 
 
 def test_half_an_event_is_held_back():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
 
     assert stream.feed(chunk()[:-1]) == b""
     assert stream.feed(b"\n") == chunk()
@@ -103,7 +103,7 @@ def test_half_an_event_is_held_back():
 
 
 def test_of_several_usages_the_last_one_counts():
-    stream = EventStream(keep_usage=False)
+    stream = SseBuffer(keep_usage=False)
     for number in range(1, 4):
         counts = {"prompt_tokens": 3, "completion_tokens": number}
         stream.feed(chunk(usage=counts))
@@ -171,7 +171,7 @@ ERRORS = {
 
 @pytest.mark.parametrize("case", ERRORS)
 def test_an_error_of_the_engine_breaks_the_stream(case):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
 
     # What came before it in the same read is sent on.
     assert stream.feed(chunk() + ERRORS[case]) == chunk()
@@ -226,10 +226,10 @@ def test_no_text_of_a_model_is_an_error_or_an_end(text, places):
 
 
 def test_an_event_without_end_is_refused():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     beginning = chunk("x")[:-20]
     stream.feed(beginning.ljust(2**20, b"x"))
-    for _ in range(LONGEST_EVENT // 2**20 - 1):
+    for _ in range(MAX_EVENT_BYTES // 2**20 - 1):
         stream.feed(b"x" * 2**20)
 
     with pytest.raises(UpstreamBroken):
@@ -237,7 +237,7 @@ def test_an_event_without_end_is_refused():
 
 
 def test_blanks_before_an_event_are_no_part_of_the_answer_and_are_not_kept():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     for _ in range(1000):
         assert stream.feed(b"\n \r\n ") == b""
         assert (stream.is_between_events, stream.progress) == (True, 0)
@@ -249,7 +249,7 @@ def test_blanks_before_an_event_are_no_part_of_the_answer_and_are_not_kept():
     "beginning", [b"", b"data: ", b": ", b"data: 9", b"data: [", b'data: {"x":"']
 )
 def test_garbage_is_refused_long_before_a_chunk_would_be(beginning):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     stream.feed(beginning)
     stream.feed(b"x" * (MAX_UNCLEAR_EVENT_BYTES - len(beginning)))
 
@@ -269,7 +269,7 @@ def test_a_long_chunk_may_begin_as_any_event(before):
 def test_a_long_event_is_copied_a_few_times_only():
     data = chunk("x" * 8_000_000)
     data = data[: data.rfind(b"}")] + b',"error":null}\n\n'  # it has to be looked into
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     tracemalloc.start()
     try:
         out = b"".join(stream.feed(data[at : at + 65_536]) for at in range(0, len(data), 65_536))

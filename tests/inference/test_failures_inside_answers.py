@@ -6,15 +6,15 @@ import tracemalloc
 import pytest
 
 from inference.errors import UpstreamBroken, UpstreamRateLimited
-from inference.relay.engine_answers import (
+from inference.relay.answers.engine_answers import (
     ensure_completion,
     ensure_vectors,
     estimated_tokens,
     with_usage,
 )
-from inference.relay.event_stream import EventStream
+from inference.relay.sse import SseBuffer
 from kernel.errors import InvalidParameter, UpstreamError
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 
 FINISHED = {"index": 0, "delta": {}, "finish_reason": "stop"}
 END = b"data: [DONE]\n\n"
@@ -61,7 +61,7 @@ FAILURES = {
 
 @pytest.mark.parametrize("case", FAILURES)
 def test_a_failure_in_a_stream_is_one_wherever_it_stands(case):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
 
     assert stream.feed(chunk("Half") + FAILURES[case] + END) == chunk("Half")
     assert isinstance(stream.failure, UpstreamBroken)
@@ -71,14 +71,14 @@ def test_a_failure_in_a_stream_is_one_wherever_it_stands(case):
 @pytest.mark.parametrize("case", FAILURES)
 def test_a_failure_before_the_first_chunk_is_one_at_once(case):
     with pytest.raises(UpstreamBroken):
-        EventStream(keep_usage=True).feed(FAILURES[case] + END)
+        SseBuffer(keep_usage=True).feed(FAILURES[case] + END)
 
 
 def test_before_the_first_chunk_the_request_itself_may_be_wrong():
     with pytest.raises(InvalidParameter, match="Bad"):
-        EventStream(keep_usage=True).feed(event({"error": {"code": 400, "message": "Bad."}}))
+        SseBuffer(keep_usage=True).feed(event({"error": {"code": 400, "message": "Bad."}}))
     with pytest.raises(UpstreamRateLimited):
-        EventStream(keep_usage=True).feed(event({"error": {"code": 429}}))
+        SseBuffer(keep_usage=True).feed(event({"error": {"code": 429}}))
 
 
 NO_FAILURES = {
@@ -93,7 +93,7 @@ NO_FAILURES = {
 
 @pytest.mark.parametrize("case", NO_FAILURES)
 def test_what_only_looks_like_a_failure_is_sent_on(case):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
 
     assert stream.feed(NO_FAILURES[case]) == NO_FAILURES[case]
     assert stream.events == 1
@@ -118,7 +118,7 @@ ENDS = {
 
 @pytest.mark.parametrize("case", ENDS)
 def test_an_answer_that_is_finished_needs_no_polite_end(case):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
 
     sent = stream.feed(chunk("All") + finish() + usage() + ENDS[case])
     if not stream.finished:
@@ -134,7 +134,7 @@ def test_an_answer_that_is_finished_needs_no_polite_end(case):
 
 @pytest.mark.parametrize("end", [b"", b"data: [DO", chunk("more"), b": ping\n\n", usage()])
 def test_an_answer_that_is_not_finished_is_broken_at_its_end(end):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     stream.feed(chunk() + end)
 
     with pytest.raises(UpstreamBroken):
@@ -142,7 +142,7 @@ def test_an_answer_that_is_not_finished_is_broken_at_its_end(end):
 
 
 def test_of_two_choices_both_have_to_be_finished():
-    stream = EventStream(keep_usage=True, answers=2)
+    stream = SseBuffer(keep_usage=True, answers=2)
     stream.feed(chunk() + finish(index=1))
     assert not stream.is_complete
 
@@ -163,14 +163,14 @@ PINGS = [
 
 @pytest.mark.parametrize("ping", PINGS)
 def test_a_ping_is_no_progress(ping):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     stream.feed(ping)
 
     assert stream.progress == 0
 
 
 def test_half_a_chunk_is_progress():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     stream.feed(chunk()[:20])
 
     assert stream.progress > 0
@@ -196,7 +196,7 @@ USAGE = {
 @pytest.mark.parametrize("cut", [True, False])
 @pytest.mark.parametrize("case", USAGE)
 def test_usage_is_found_wherever_an_engine_puts_it_and_told_on_one_last_chunk(case, cut):
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     data = chunk() + USAGE[case] + END
     pieces = [each + b"\n\n" for each in data.split(b"\n\n")[:-1]] if cut else [data]
 
@@ -219,9 +219,9 @@ def test_usage_on_every_chunk_is_for_those_who_ask_for_that():
         json.dumps(counts, separators=(",", ":")).encode()
     )
 
-    every = EventStream(keep_usage=True, keep_every_usage=True).feed(data + compact)
-    last = EventStream(keep_usage=True).feed(data)
-    single = EventStream(keep_usage=True).feed(compact)
+    every = SseBuffer(keep_usage=True, keep_every_usage=True).feed(data + compact)
+    last = SseBuffer(keep_usage=True).feed(data)
+    single = SseBuffer(keep_usage=True).feed(compact)
 
     assert every == data + compact
     assert last == chunk() + chunk("timed") + finish() + usage()
@@ -229,14 +229,14 @@ def test_usage_on_every_chunk_is_for_those_who_ask_for_that():
 
 
 def test_bytes_that_are_no_text_become_the_replacement_character():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     data = chunk("bad @@").replace(b"@@", b"\xff\xfe")
 
     assert json.loads(stream.feed(data)[6:])["choices"][0]["delta"]["content"] == "bad ��"
 
 
 def test_a_chunk_with_many_words_counts_as_many_tokens():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     stream.feed(chunk("word " * 2000))
 
     assert 2000 <= stream.events + stream.extra_tokens <= 2500
@@ -247,7 +247,7 @@ def test_a_number_beyond_all_numbers_breaks_an_answer_whose_tokens_are_estimated
     body = b'{"choices":[{"message":%b}]}' % words
 
     with pytest.raises(UpstreamBroken):
-        EventStream(keep_usage=True).feed(b'data: {"id":"c","choices":[{"delta":%b}]}\n\n' % words)
+        SseBuffer(keep_usage=True).feed(b'data: {"id":"c","choices":[{"delta":%b}]}\n\n' % words)
     with pytest.raises(UpstreamBroken):
         estimated_tokens(body)
     with pytest.raises(UpstreamBroken):
@@ -256,14 +256,14 @@ def test_a_number_beyond_all_numbers_breaks_an_answer_whose_tokens_are_estimated
 
 def test_a_number_beyond_all_numbers_beside_the_usage_breaks_the_stream():
     late = b'data: {"id":"c1","n":1e999,"usage":{"prompt_tokens":3,"completion_tokens":2}}\n\n'
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
 
     assert stream.feed(chunk() + late) == chunk()
     assert isinstance(stream.failure, UpstreamBroken)
 
 
 def test_a_byte_order_mark_is_no_part_of_the_answer():
-    stream = EventStream(keep_usage=True)
+    stream = SseBuffer(keep_usage=True)
     stream.feed(b"\xef\xbb\xbf" + chunk())
 
     assert stream.events == 1

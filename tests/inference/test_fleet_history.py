@@ -4,15 +4,15 @@ import pytest
 from django.utils import timezone
 
 from inference.engines.engine import Load
-from inference.fleet.redis_names import LOADS
-from inference.fleet_history import (
+from inference.fleet.redis_keys import LOADS
+from inference.monitoring.load_history import (
     ENTRIES,
     forget_load,
     history_entry,
     history_key,
     note_load,
 )
-from tenants.live_redis import limits
+from tenants.counters.client import limits
 
 pytestmark = pytest.mark.django_db
 

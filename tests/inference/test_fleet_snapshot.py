@@ -4,11 +4,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.db.models import ProtectedError
 
-from inference import endpoint_states, services, static_endpoints
+from inference import services
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
 from inference.errors import NameTaken
 from inference.models import ModelEndpoint, ModelPool, ModelRoute
 from inference.publishing import load_fleet
-from kernel.publishing import latest_revision, revisions_after
+from kernel.publishing.publish import latest_revision, revisions_after
 
 pytestmark = pytest.mark.django_db
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from embedded.model import find_model
+from embedded.servers.model import find_model
 from tests.embedded.watching import wait_until
 from tests.fixtures.serving import Served, ask, recording_console, serving
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from inference.fleet.snapshot import Endpoint
 from inference.relay.encoding import encode_embeddings
-from inference.relay.parameters import (
+from inference.relay.schema import (
     DEEPEST,
     MAX_SEARCHED_BYTES,
     ChatRequest,

@@ -8,12 +8,16 @@ import pytest
 from django.db import connection
 from django.utils import timezone
 
-from inference import endpoint_states, probing, registry, services, static_endpoints
-from inference.fleet_history import history_key
+from inference import services
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import registration
+from inference.endpoints import states as endpoint_states
+from inference.endpoints.registration import Announcement
 from inference.models import ModelEndpoint
-from inference.registry import Announcement
-from kernel.publishing import latest_revision
-from tenants.live_redis import limits
+from inference.monitoring.load_history import history_key
+from inference.probes import service as probes
+from kernel.publishing.publish import latest_revision
+from tenants.counters.client import limits
 from tests.fakes.model_server import Behaviour, Fault, ModelServer, in_thread
 
 pytestmark = pytest.mark.django_db
@@ -46,11 +50,11 @@ def enter(pool, engine, *, credential="s3cret", model="tiny"):
 def probe(*, times=1):
     """As often as `times`, each as if the last one was long ago."""
     for number in range(1, times + 1):
-        probing.probe_due(now=timezone.now() + number * LATER)
+        probes.probe_due(now=timezone.now() + number * LATER)
 
 
 def complete():
-    return probing.probe_completions(now=timezone.now() + LATER)
+    return probes.probe_completions(now=timezone.now() + LATER)
 
 
 def row(endpoint):
@@ -134,18 +138,20 @@ def test_a_fallen_endpoint_is_asked_sooner_once_it_answers(endpoint, engine):
 def test_nobody_is_asked_before_it_is_time(endpoint):
     now = timezone.now()
 
-    assert probing.probe_due(now=now) == 1
-    assert probing.probe_due(now=now + timedelta(seconds=9)) == 0
-    assert probing.probe_due(now=now + timedelta(seconds=11)) == 1
+    assert probes.probe_due(now=now) == 1
+    assert probes.probe_due(now=now + timedelta(seconds=9)) == 0
+    assert probes.probe_due(now=now + timedelta(seconds=11)) == 1
 
 
 def test_an_expired_endpoint_is_not_asked(pool, engine):
     now = timezone.now()
     announced = Announcement(address=engine.url, model="tiny")
-    registry.register_endpoint(pool=pool, announcement=announced, now=now)
-    registry.expire_silent_endpoints(now=now + timedelta(minutes=1), after=timedelta(seconds=30))
+    registration.register_endpoint(pool=pool, announcement=announced, now=now)
+    registration.expire_silent_endpoints(
+        now=now + timedelta(minutes=1), after=timedelta(seconds=30)
+    )
 
-    assert probing.probe_due(now=now + LATER) == 0
+    assert probes.probe_due(now=now + LATER) == 0
 
 
 def test_a_drained_endpoint_stays_drained_whatever_its_probes_say(endpoint, engine):
@@ -168,12 +174,12 @@ def test_an_unhealthy_endpoint_can_be_drained(endpoint, engine):
 def test_an_unhealthy_engine_that_registers_again_is_ready(pool, engine):
     now = timezone.now()
     announced = Announcement(address=engine.url, model="tiny", machine="rack-1")
-    endpoint = registry.register_endpoint(pool=pool, announcement=announced, now=now)
+    endpoint = registration.register_endpoint(pool=pool, announcement=announced, now=now)
     engine.is_healthy = False
     probe(times=3)
     assert row(endpoint).state == "unhealthy"
 
-    registry.register_endpoint(pool=pool, announcement=announced, now=now)
+    registration.register_endpoint(pool=pool, announcement=announced, now=now)
 
     assert (row(endpoint).state, row(endpoint).probe_streak) == ("ready", 0)
 
@@ -297,7 +303,7 @@ def test_an_endpoint_that_stalls_costs_no_more_than_its_patience(pool, endpoint,
 def test_probe_now_asks_at_once_and_counts(pool, endpoint, engine):
     wants_tokens(pool)
 
-    found = probing.probe_now(endpoint=endpoint)
+    found = probes.probe_now(endpoint=endpoint)
 
     assert found.good
     assert found.note.startswith("/v1/chat/completions: status 200")
@@ -308,7 +314,7 @@ def test_probe_now_stops_at_what_is_wrong(pool, endpoint, engine):
     wants_tokens(pool)
     engine.is_healthy = False
 
-    found = probing.probe_now(endpoint=endpoint)
+    found = probes.probe_now(endpoint=endpoint)
 
     assert (found.good, found.note[:19]) == (False, "/health: status 503")
     assert len(engine.records) == 0
@@ -324,7 +330,7 @@ def test_workers_that_probe_at_the_same_time_share_the_work(pool, engine):
 
     def work():
         try:
-            taken.extend(target.id for target in probing.claim_due(now=now))
+            taken.extend(target.id for target in probes.claim_due(now=now))
         finally:
             connection.close()
 
@@ -335,5 +341,5 @@ def test_workers_that_probe_at_the_same_time_share_the_work(pool, engine):
         worker.join()
 
     # What one of them held while another looked is due for the next look.
-    taken.extend(target.id for target in probing.claim_due(now=now))
+    taken.extend(target.id for target in probes.claim_due(now=now))
     assert len(taken) == len(set(taken)) == 12

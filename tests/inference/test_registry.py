@@ -8,7 +8,11 @@ from cryptography.fernet import Fernet
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
-from inference import endpoint_states, join_tokens, registry, services, static_endpoints
+from inference import services
+from inference.endpoints import join_tokens, registration
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
+from inference.endpoints.registration import Announcement
 from inference.engines.engine import Load
 from inference.errors import (
     AddressNotAllowed,
@@ -19,9 +23,8 @@ from inference.errors import (
     PoolFull,
 )
 from inference.models import JoinToken, ModelEndpoint, ModelPool
-from inference.registry import Announcement
 from kernel.errors import NotFound
-from kernel.publishing import latest_revision
+from kernel.publishing.publish import latest_revision
 
 NOW = timezone.now()
 pytestmark = pytest.mark.django_db
@@ -39,17 +42,17 @@ def other_pool():
 
 def register(pool, address="http://10.0.0.5:8000", *, model="tiny", now=NOW, **facts):
     announcement = Announcement(address=address, model=model, **facts)
-    return registry.register_endpoint(pool=pool, announcement=announcement, now=now)
+    return registration.register_endpoint(pool=pool, announcement=announcement, now=now)
 
 
 def beat(pool, endpoint, *, now=NOW, running=0, waiting=0):
     load = Load(running=running, waiting=waiting)
-    registry.beat(pool=pool, public_id=endpoint.public_id, load=load, now=now)
+    registration.beat(pool=pool, public_id=endpoint.public_id, load=load, now=now)
 
 
 def expire(*, seconds=60):
     moment = NOW + timedelta(seconds=seconds)
-    return registry.expire_silent_endpoints(now=moment, after=timedelta(seconds=30))
+    return registration.expire_silent_endpoints(now=moment, after=timedelta(seconds=30))
 
 
 def state(endpoint):
@@ -350,10 +353,10 @@ def test_an_expired_endpoint_is_not_moved(pool, move):
 
 def test_an_engine_that_leaves_is_gone_once(pool):
     endpoint = register(pool)
-    registry.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
+    registration.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
 
     with pytest.raises(NotFound):
-        registry.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
+        registration.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
 
 
 def test_an_engine_cannot_take_out_what_is_not_its_own(pool, other_pool):
@@ -362,7 +365,7 @@ def test_an_engine_cannot_take_out_what_is_not_its_own(pool, other_pool):
 
     for endpoint in (theirs, static):
         with pytest.raises(NotFound):
-            registry.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
+            registration.deregister_endpoint(pool=pool, public_id=endpoint.public_id)
 
 
 @pytest.mark.parametrize("address", ["http://10.0.0.5", "http://10.0.0.5/v1", "HTTP://10.0.0.5/"])

@@ -18,11 +18,11 @@ from inference import services
 from inference.api import scale_host as scale_host_api
 from inference.models import ModelEndpoint, PoolSample, ScalingDecision, ScalingPolicy
 from inference.scaling import evaluation
-from inference.scaling.drafts import rules_at, stored_draft
-from inference.scaling.history import COLUMNS, recorded
-from inference.scaling.learning import learn, moments_from
-from inference.scaling.policy_rules import Signal
-from inference.scaling.rehearsal import rehearse
+from inference.scaling.policies.mapping import Signal
+from inference.scaling.rehearsal.drafts import rules_at, stored_draft
+from inference.scaling.rehearsal.estimation import learn, moments_from
+from inference.scaling.rehearsal.history import COLUMNS, recorded
+from inference.scaling.rehearsal.simulation import rehearse
 from tests.fixtures.cast import join
 from tests.fixtures.fleet_state import redis
 from tests.fixtures.gateway import gateway_in_thread

@@ -207,7 +207,7 @@ def set_patience(**seconds):
 
 
 async def test_a_silent_stream_is_kept_alive_with_comments(gateway, acme, engine, monkeypatch):
-    monkeypatch.setattr("agents.doors.event_sink.SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("agents.doors.base.event_sink.SILENCE_SECONDS", 0.5)
     engine.behave(Behaviour(tokens=2, first_token_seconds=2.5))
 
     answer = await gateway.chat(acme, stream=True)
@@ -217,7 +217,7 @@ async def test_a_silent_stream_is_kept_alive_with_comments(gateway, acme, engine
 
 
 async def test_an_error_after_a_keep_alive_is_an_event(gateway, acme, engine, monkeypatch):
-    monkeypatch.setattr("agents.doors.event_sink.SILENCE_SECONDS", 0.5)
+    monkeypatch.setattr("agents.doors.base.event_sink.SILENCE_SECONDS", 0.5)
     engine.behave(Behaviour(fault=Fault.STALLS))
     await in_database(set_patience, first_token_timeout=2.5)
     await gateway.worker.follower.catch_up()
@@ -250,8 +250,8 @@ async def test_a_route_without_endpoints_is_known_and_starting(gateway, acme):
 
 
 def drop_endpoints(pool):
+    from inference.endpoints.manual import delete_endpoint
     from inference.models import ModelEndpoint
-    from inference.static_endpoints import delete_endpoint
 
     for endpoint in ModelEndpoint.objects.filter(pool__name=pool):
         delete_endpoint(endpoint=endpoint)
@@ -283,7 +283,7 @@ async def test_an_engines_own_key_is_sent_to_it_alone(gateway, acme, transaction
 
 def serve_with_key(address):
     from inference import services as inference
-    from inference import static_endpoints
+    from inference.endpoints import manual as static_endpoints
 
     pool = inference.create_pool(name="locked", engine="vllm")
     static_endpoints.add_static_endpoint(
@@ -314,13 +314,13 @@ async def engine_is_idle(engine):
 def test_llamacpp_is_asked_for_and_billed_by_its_timings():
     from inference.fleet.snapshot import Endpoint
     from inference.relay.encoding import encode_chat
-    from inference.relay.event_stream import EventStream
-    from inference.relay.parameters import ChatMessage, ChatRequest
+    from inference.relay.schema import ChatMessage, ChatRequest
+    from inference.relay.sse import SseBuffer
 
     request = ChatRequest(model="x", messages=[ChatMessage(role="user")], stream=True)
     endpoint = Endpoint(id="e", address="http://e", model="m")
     chunk = b'data: {"choices":[{"delta":{"content":"a"}}],"timings":{"cache_n":30,"prompt_n":2,"predicted_n":5}}\n\n'  # noqa: E501
-    stream = EventStream(keep_usage=False)
+    stream = SseBuffer(keep_usage=False)
 
     asked = json.loads(encode_chat(request, endpoint, engine="llamacpp"))
     sent = stream.feed(chunk)

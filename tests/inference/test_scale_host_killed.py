@@ -4,10 +4,10 @@ import pytest
 from django.utils import timezone
 
 from inference import services
-from inference.fleet.redis_names import SCALE_ORDER
+from inference.fleet.redis_keys import SCALE_ORDER
 from inference.models import ModelEndpoint, ScalingState
 from inference.scaling.evaluation import evaluate_pools
-from tenants import live_redis
+from tenants.counters import client as counter_client
 from tests.embedded.watching import wait_until
 from tests.fixtures.fleet_state import redis
 from tests.fixtures.scale_host import scale_host
@@ -51,4 +51,4 @@ def test_its_engines_end_and_its_successor_has_as_many(pool, live_server, tmp_pa
             evaluate_pools(now=timezone.now())
             assert ScalingState.objects.get(pool=pool).shown["replicas"] == 2
             assert "ended with code" not in second.said
-    assert live_redis.limits().get(f"{SCALE_ORDER}{pool.pk}") == b"2"
+    assert counter_client.limits().get(f"{SCALE_ORDER}{pool.pk}") == b"2"

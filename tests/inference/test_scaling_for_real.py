@@ -13,11 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from embedded.model import find_model
-from inference import join_tokens, services
+from embedded.servers.model import find_model
+from inference import services
+from inference.endpoints import join_tokens
 from inference.models import ModelEndpoint, ScalingDecision, ScalingPolicy
-from inference.scaling import evaluation, policies
-from inference.scaling.policy_rules import Signal
+from inference.scaling import evaluation
+from inference.scaling.policies import services as policy_services
+from inference.scaling.policies.mapping import Signal
 from tests.fixtures.cast import join
 from tests.fixtures.gateway import gateway_in_thread
 from tests.fixtures.valkey import free_port
@@ -78,7 +80,7 @@ def pool(transactional_db):
     policy = ScalingPolicy(
         pool=pool, mode="apply", actuator="process", max_replicas=3, down_window=5
     )
-    policies.save_policy(
+    policy_services.save_policy(
         policy=policy,
         signals=[Signal(kind="in_flight", target=1.7), Signal(kind="waiting", target=2)],
         now=policy_now(),

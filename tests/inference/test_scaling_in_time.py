@@ -9,9 +9,9 @@ from django.conf import settings
 from django.utils import timezone
 
 from inference import services
+from inference.endpoints.manual import add_static_endpoint
 from inference.models import ScalingDecision, ScalingState
-from inference.static_endpoints import add_static_endpoint
-from tenants import live_redis
+from tenants.counters import client as counter_client
 from tests.embedded.watching import wait_until
 from tests.fakes.model_server import Behaviour, ModelServer, in_thread
 from tests.fixtures import processes
@@ -135,7 +135,7 @@ def test_a_beat_that_died_and_a_redis_that_was_emptied_let_nothing_shrink(
             work.kill()
         before = slot(pool)
         running.kill()
-        live_redis.limits().flushall()
+        counter_client.limits().flushall()
         with timed_work(tmp_path / "celery", environment):
             wait_until(lambda: slot(pool) > before, seconds=90)
     shown = ScalingState.objects.get(pool=pool).shown

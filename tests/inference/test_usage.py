@@ -5,14 +5,14 @@ import json
 import pytest
 
 from inference.relay.usage import (
-    MOST_TOKENS,
+    MAX_TOKENS,
     estimate_tokens,
     estimate_usage,
     read_usage,
     read_usage_of_answer,
 )
 from kernel.errors import UpstreamError
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 
 
 def said(usage) -> bytes:
@@ -32,7 +32,7 @@ GOLDEN = {
     "OpenAI": (cached(1), (3, 2, 1)),
     "embeddings": ({"prompt_tokens": 3, "total_tokens": 3}, (3, 0, 0)),
     "zero": (counts(0, 0), (0, 0, 0)),
-    "the most": (counts(MOST_TOKENS, MOST_TOKENS), (MOST_TOKENS, MOST_TOKENS, 0)),
+    "the most": (counts(MAX_TOKENS, MAX_TOKENS), (MAX_TOKENS, MAX_TOKENS, 0)),
     "more cached than sent": (cached(10), (3, 2, 3)),
     "cached below zero": (cached(-1), (3, 2, 0)),
     "cached as a text": (cached("1"), (3, 2, 0)),
@@ -58,8 +58,8 @@ def test_what_engines_say_is_read(case):
 
 NOT_BELIEVED = [
     *(None, {}, [], "5", 5, True, {"completion_tokens": 2}),
-    *(counts(value) for value in (True, "3", -1, 3.5, MOST_TOKENS + 1, 2**63, None, [3])),
-    *(counts(3, value) for value in (True, "2", -1, 2.5, MOST_TOKENS + 1, 2**64, None, {})),
+    *(counts(value) for value in (True, "3", -1, 3.5, MAX_TOKENS + 1, 2**63, None, [3])),
+    *(counts(3, value) for value in (True, "2", -1, 2.5, MAX_TOKENS + 1, 2**64, None, {})),
 ]
 
 

@@ -10,7 +10,7 @@ from django.conf import settings
 from psycopg_pool import ConnectionPool
 
 from config.settings.base import database
-from kernel.database import Statement, StatementPool, connection_facts
+from kernel.storage.database import Statement, StatementPool, connection_facts
 from tests.fixtures.valkey import free_port
 
 OUTAGE_SECONDS = 8

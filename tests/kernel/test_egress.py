@@ -6,8 +6,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from kernel.egress import Egress, EgressFailed, Request, fetch_now
-from kernel.egress_rules import TargetRefused, rules_of
+from kernel.egress.client import Egress, EgressFailed, Request, fetch_now
+from kernel.egress.rules import TargetRefused, rules_of
 
 LOOPBACK = ip_address("127.0.0.1")
 PUBLIC = ip_address("1.1.1.1")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kernel.egress_rules import TargetRefused, is_public, rules_of
+from kernel.egress.rules import TargetRefused, is_public, rules_of
 
 RULES = rules_of(allow=[])
 

@@ -6,8 +6,8 @@ import pytest
 from django.conf import settings
 
 from kernel.errors import Overloaded
-from kernel.following import Follower
-from kernel.redis import connect, connect_async
+from kernel.publishing.follower import Follower
+from kernel.storage.redis import connect, connect_async
 from tests.fixtures.valkey import free_port, valkey
 
 CHANNEL = "tenantry:test-published"

@@ -9,7 +9,7 @@ import pytest
 from kernel import logs
 from kernel.ids import new_public_id
 from kernel.logs import JsonLines, PlainLines, logging_config, redact
-from tenants.keys import new_key
+from tenants.api_keys.keys import new_key
 
 POSITIONS = {
     "a header": "authorization: Bearer {}",

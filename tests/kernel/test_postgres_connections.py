@@ -9,7 +9,7 @@ from django.db import InternalError, OperationalError, connection
 from psycopg_pool import ConnectionPool
 
 from config.settings.base import database
-from kernel.database import (
+from kernel.storage.database import (
     UNAVAILABLE,
     DatabaseThreads,
     Statement,
@@ -17,7 +17,7 @@ from kernel.database import (
     connection_facts,
     ensure_writable,
 )
-from kernel.postgres import ServerReadOnly, StatementTimeout, limited_statements
+from kernel.storage.postgres import ServerReadOnly, StatementTimeout, limited_statements
 
 READ_ONLY = "SET default_transaction_read_only = on"
 WRITE = "CREATE TABLE written (number int)"

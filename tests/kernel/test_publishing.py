@@ -9,8 +9,8 @@ import pytest
 from django.db import connection, transaction
 
 from kernel.models import Publication
-from kernel.publishing import CHANNEL, latest_revision, publish, push, revisions_after
-from kernel.redis import connect
+from kernel.publishing.publish import CHANNEL, latest_revision, publish, push, revisions_after
+from kernel.storage.redis import connect
 from tests.fixtures.valkey import free_port, valkey
 
 

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 import pytest
 import redis
 
-from kernel.redis import NotServing, connect, connect_async
+from kernel.storage.redis import NotServing, connect, connect_async
 from tests.fakes.redis_gate import redis_gate
 from tests.fixtures.valkey import free_port, valkey_process
 

@@ -5,7 +5,7 @@ from cryptography.fernet import Fernet
 from django.db import connection
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from inference.models import ModelEndpoint
 from kernel.secrets import EncryptedTextField, SecretUnreadable, decrypt
 

@@ -5,16 +5,16 @@ import pytest
 import redis
 
 from agents.events.stream import EntryUnreadable, read_entries
-from agents.runtime.response_cache import read_answer
-from inference.fleet.gossip import WorkerReport, fresh_loads
-from inference.fleet_history import as_text, number_of
-from inference.live import as_report, as_sample
+from agents.runtime.response_cache.cache import read_cached_response
+from inference.fleet.worker_sync import WorkerReport, fresh_loads
+from inference.monitoring.fleet_status import as_report, as_sample
+from inference.monitoring.load_history import as_text, number_of
 from kernel import metrics
-from kernel.json_cache import JsonSerializer
-from kernel.shared_values import MAX_MESSAGE_BYTES, MAX_VALUE_BYTES, read_json, read_message
-from tenants.live import read_hold
-from tenants.live_state import live_scope, refusal
-from tenants.resets import as_count
+from kernel.storage.json_cache import JsonSerializer
+from kernel.storage.shared_values import MAX_MESSAGE_BYTES, MAX_VALUE_BYTES, read_json, read_message
+from tenants.counters.commands import read_hold
+from tenants.counters.state import live_scope, refusal
+from tenants.limits.resets import as_count
 
 GARBAGE = {
     "nothing": b"",
@@ -33,7 +33,7 @@ GARBAGE = {
 READERS = {
     "a worker's report, for workers": lambda data: read_json(data, WorkerReport, reader="test"),
     "a worker's report, for pages": as_report,
-    "a kept answer": read_answer,
+    "a kept answer": read_cached_response,
     "a hold": lambda data: read_hold("req_1", data),
     "a sample": lambda data: as_sample({b"at": data}),
     "an engine's load": lambda data: fresh_loads({b"a": data}, now=0.0).get("a"),

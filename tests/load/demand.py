@@ -28,7 +28,7 @@ def report_demand() -> None:
         with stack.databases(home) as env:
             stack.manage(env, "migrate", "--verbosity", "0")
             port = free_port()
-            command = [*UVICORN, "--port", str(port), "config.gateway:application"]
+            command = [*UVICORN, "--port", str(port), "config.gateway.asgi:application"]
             gateway = {**env, "DJANGO_SETTINGS_MODULE": "config.settings.gateway"}
             with (
                 running(
@@ -66,8 +66,8 @@ def prepare() -> str:
 
     from inference import services
     from inference.models import ScalingPolicy
-    from inference.scaling.policies import save_policy
-    from inference.scaling.policy_rules import Signal
+    from inference.scaling.policies.mapping import Signal
+    from inference.scaling.policies.services import save_policy
     from tenants import services as tenants
 
     pool = services.create_pool(name=ROUTE, engine="vllm")

@@ -13,12 +13,12 @@ if __name__ == "__main__":
     ROOT = Path(__file__).resolve().parents[2]
     sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
-from inference.fleet.board import Board
-from inference.fleet.candidate import Load
+from inference.fleet.balancer import EndpointBalancer
+from inference.fleet.endpoint_state import Load
 from inference.fleet.in_flight import InFlight
+from inference.fleet.pick_context import PickContext
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import LONG_PREFIX, STRATEGIES
-from inference.fleet.wish import Wish
 
 PICKS = 500
 WARMING = 50
@@ -43,7 +43,7 @@ def measure_picking(*, endpoints: int, picks: int = PICKS) -> list[PickCost]:
 
 
 def measure_strategy(strategy: str, *, endpoints: int, picks: int) -> PickCost:
-    board = Board(InFlight(), rng=random.Random(7))
+    board = EndpointBalancer(InFlight(), rng=random.Random(7))
     pool = pool_of(strategy, endpoints=endpoints)
     occupy(board, pool)
     keys, prefixes = wishes()
@@ -51,13 +51,13 @@ def measure_strategy(strategy: str, *, endpoints: int, picks: int) -> PickCost:
 
     def choose() -> None:
         number = next(numbers) % KEYS
-        wish = Wish(affinity=keys[number], prefix=prefixes[number])
-        board.choose(pool, wish, visited=())
+        context = PickContext(affinity=keys[number], prefix=prefixes[number])
+        board.choose(pool, context, visited=())
 
     def choose_and_count() -> None:
         number = next(numbers) % KEYS
-        wish = Wish(affinity=keys[number], prefix=prefixes[number])
-        chosen = board.choose(pool, wish, visited=())
+        context = PickContext(affinity=keys[number], prefix=prefixes[number])
+        chosen = board.choose(pool, context, visited=())
         board.begin(pool, chosen).release()
 
     return PickCost(
@@ -85,7 +85,7 @@ def microseconds(call: Callable[[], None], *, times: int) -> float:
     return sorted(rounds)[ROUNDS // 2]
 
 
-def occupy(board: Board, pool: Pool) -> None:
+def occupy(board: EndpointBalancer, pool: Pool) -> None:
     """Every endpoint runs something, has answered before, and tells of its queue."""
     loads = {}
     for number, candidate in enumerate(board.field(pool).candidates):

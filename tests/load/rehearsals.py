@@ -4,10 +4,10 @@ takes to rehearse.
 
 import time
 
-from inference.scaling.presets import DEFAULT, PRESETS, signals_for
-from inference.scaling.rehearsal import Capacity, oracle_hours, rehearse
-from inference.scaling.rules import Bounds, Rules, Target
-from inference.scaling.shapes import DAY, SHAPES, moments_of
+from inference.scaling.decision.types import Bounds, Rules, Target
+from inference.scaling.policies.presets import DEFAULT, PRESETS, signals_for
+from inference.scaling.rehearsal.load_profiles import DAY, SHAPES, moments_of
+from inference.scaling.rehearsal.simulation import Capacity, oracle_hours, rehearse
 
 CAPACITY = Capacity(requests_per_second=4, slots=16, start_seconds=60)
 ORDINARY = 8.0

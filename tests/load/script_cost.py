@@ -13,11 +13,11 @@ if __name__ == "__main__":
 
 import redis.asyncio
 
-from kernel.redis import connect_async
-from tenants.admission.checks import Checks
-from tenants.admission.counters import Counters
-from tenants.admission.scripts import ADMIT
-from tenants.admission.verdicts import Ask, Granted, Settlement
+from kernel.storage.redis import connect_async
+from tenants.admission.limits.checks import Checks
+from tenants.admission.limits.messages import AdmitRequest, Granted, Settlement
+from tenants.admission.redis_counters.counters import Counters
+from tenants.admission.redis_counters.scripts import ADMIT
 from tests.fixtures.counters import PATIENT, Totals
 from tests.fixtures.scripts import ask, checks, quota, scope
 from tests.fixtures.valkey import free_port, valkey
@@ -89,7 +89,7 @@ async def admit_many(url: str, *, scopes: int, admissions: int) -> Cost:
     )
 
 
-async def take_turns(counters: Counters, wave: list[Ask]) -> None:
+async def take_turns(counters: Counters, wave: list[AdmitRequest]) -> None:
     """So many callers, each with one request after the other."""
     waiting = iter(wave)
 
@@ -100,7 +100,7 @@ async def take_turns(counters: Counters, wave: list[Ask]) -> None:
     await asyncio.gather(*(call() for _ in range(CALLERS)))
 
 
-async def settle(counters: Counters, wave: list[Ask]) -> None:
+async def settle(counters: Counters, wave: list[AdmitRequest]) -> None:
     done = [Settlement(tenant_id=1, request_id=each.request_id, rate_tokens=1) for each in wave]
     for start in range(0, len(done), 500):
         await counters.settle(done[start : start + 500], [])

@@ -25,7 +25,7 @@ MAX_CONCURRENCY = 5000
 def seed_gateway(engine_url: str) -> dict[str, str]:
     """The only place where the benchmark knows the services' names."""
     from inference import services as inference
-    from inference import static_endpoints
+    from inference.endpoints import manual as static_endpoints
     from tenants import services as tenants
     from tenants.models import User
 
@@ -48,7 +48,7 @@ def limit(tenant: Any, **scope: str) -> None:
     """Every kind of limit in one scope, none of which the load ever reaches."""
     from django.utils import timezone
 
-    from tenants import limit_services
+    from tenants.limits import services as limit_services
     from tenants.models import Quota, RateLimit
 
     rates = {"requests_per_minute": 10**7, "tokens_per_minute": 10**10, "concurrency": 10**6}

@@ -106,7 +106,7 @@ def gateway_behind(
     port = servers.free_port()
     with servers.running(
         "slow-redis",
-        [sys.executable, "-m", "config.gateway_server"],
+        [sys.executable, "-m", "config.gateway.server"],
         port=port,
         where=where,
         env={**env, **stack.gateway_options(port), "REDIS_URL": gate.url},

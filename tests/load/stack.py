@@ -23,14 +23,14 @@ def gateway(
     The third value is how many milliseconds a blocked key still worked there, at p99.
     """
     if not (ROOT / "platform" / "config" / "gateway.py").exists():
-        raise StartError("platform/config/gateway.py does not exist")
+        raise StartError("platform/config/gateway/asgi.py does not exist")
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-bench-")))
         env = stack.enter_context(databases(home))
         manage(env, "migrate", "--verbosity", "0")
         seeded = seed(env, engine)
         port = free_port()
-        command = [sys.executable, "-m", "config.gateway_server"]
+        command = [sys.executable, "-m", "config.gateway.server"]
         server = stack.enter_context(
             running(
                 "gateway",

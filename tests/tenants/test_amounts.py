@@ -2,9 +2,9 @@
 
 import pytest
 
-from kernel.display import currency_words
-from tenants.amounts import read_amount, typed_amount
-from tenants.models.limit_rules import MOST
+from kernel.admin.formatting import currency_words
+from tenants.limits.amounts import read_amount, typed_amount
+from tenants.models.limit_rules import MAX_AMOUNT
 
 SHOWN = {1: "0.000001", 150_000: "0.15", 12_500_000: "12.50", 1_200_000_000: "1,200.00"}
 
@@ -15,9 +15,9 @@ def test_millionths_are_shown_in_the_currency(micro):
 
 
 @pytest.mark.parametrize("unit", ["cost", "tokens", "requests"])
-@pytest.mark.parametrize("amount", [1, 999_999, 1_000_000, 123_456_789, MOST])
+@pytest.mark.parametrize("amount", [1, 999_999, 1_000_000, 123_456_789, MAX_AMOUNT])
 def test_what_a_form_shows_it_reads_again(amount, unit):
-    assert read_amount(typed_amount(amount, unit=unit), unit=unit, most=MOST) == amount
+    assert read_amount(typed_amount(amount, unit=unit), unit=unit, most=MAX_AMOUNT) == amount
 
 
 @pytest.mark.parametrize(
@@ -37,4 +37,4 @@ def test_what_a_form_shows_it_reads_again(amount, unit):
 )
 def test_what_cannot_be_meant_is_refused_with_a_sentence(text, unit, told):
     with pytest.raises(ValueError, match=told):
-        read_amount(text, unit=unit, most=MOST)
+        read_amount(text, unit=unit, most=MAX_AMOUNT)

@@ -5,8 +5,8 @@ import pytest
 
 from kernel.errors import Unauthenticated
 from tenants.admission.authentication import FRESH_SECONDS, STALE_SECONDS, Keyring, key_text
+from tenants.api_keys.keys import KeyText, digest_key, new_key, pepper_name
 from tenants.errors import InvalidApiKey, KeysUnavailable
-from tenants.keys import KeyText, digest_key, new_key, pepper_name
 from tests.fixtures.principals import principal
 
 

@@ -7,10 +7,10 @@ import pytest
 import time_machine
 
 from tenants.admission.gate import Outcome
-from tenants.admission.ledger import LedgerFull
-from tenants.admission.limits import TenantLimits
-from tenants.admission.price import Price
-from tenants.admission.usage import Usage
+from tenants.admission.limits.price import Price
+from tenants.admission.limits.rules import TenantLimits
+from tenants.admission.usage.records import Usage
+from tenants.admission.usage.writer import LedgerFull
 from tenants.windows import Calendar, window_of_id
 from tests.fixtures.checks import quota
 from tests.fixtures.gate import running_gate

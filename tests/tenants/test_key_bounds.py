@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tenants.key_bounds import IS_WITHIN, Rank, bounds_of, changed_bounds, widened
+from tenants.api_keys.bounds import IS_WITHIN, Rank, bounds_of, changed_bounds, widened
 from tenants.services import KEY_FIELDS
 
 EVERY = ["chat", "embeddings", "models"]

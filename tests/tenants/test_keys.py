@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kernel.ids import ALPHABET
-from tenants.keys import (
+from tenants.api_keys.keys import (
     KeyText,
     checksum,
     digest_key,

@@ -6,14 +6,14 @@ import pytest
 import redis
 from django.conf import settings as django_settings
 
-from kernel.redis import connect_async
-from tenants import live
-from tenants.admission.limits import CounterState
-from tenants.admission.refusals import MOST_KINDS, Refusals
-from tenants.admission.verdicts import Breach, Granted, Refused, Settlement
+from kernel.storage.redis import connect_async
+from tenants.admission.limits.messages import Granted, Refused, Settlement, Violation
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.redis_counters.refusal_log import MAX_REFUSAL_KINDS, Refusals
+from tenants.counters import commands as counter_commands
+from tenants.counters.state import read_live, read_refusals
+from tenants.counters.view import read_live_view, recent_refusals
 from tenants.errors import CountersUnreadable
-from tenants.live_state import read_live, read_refusals
-from tenants.live_view import read_live_view, recent_refusals
 from tests.fixtures.scripts import (
     ACME,
     RIVAL,
@@ -113,11 +113,11 @@ def test_a_page_says_that_redis_is_away(redis_away):
 
 def test_a_job_hears_that_redis_is_away(redis_away):
     with pytest.raises(redis.RedisError):
-        live.reap(ACME)
+        counter_commands.reap(ACME)
 
 
 def test_a_total_is_brought_to_a_counter_that_is_there(driver, limits, window):
-    live.push_states([total(window, used=40, granted=5, version=3)])
+    counter_commands.push_states([total(window, used=40, granted=5, version=3)])
 
     shown = read_live(tenant_id=ACME).windows["tenant|tokens", window]
     assert (shown.used, shown.granted, shown.version) == (40, 5, 3)
@@ -129,8 +129,8 @@ def test_a_dead_workers_request_is_billed_with_its_checkpoint(driver, limits, wi
     driver.renew([progress(request, 20, prompt_tokens=10, completion_tokens=7)])
     driver.expire("req_1")
 
-    assert live.reap(ACME) == 1
-    (orphan,) = live.orphans(ACME)
+    assert counter_commands.reap(ACME) == 1
+    (orphan,) = counter_commands.orphans(ACME)
 
     assert orphan.facts == b'{"door":"chat"}'
     assert (orphan.prompt_tokens, orphan.completion_tokens, orphan.estimated) == (10, 7, True)
@@ -142,22 +142,22 @@ def test_a_dead_workers_request_is_billed_with_its_checkpoint(driver, limits, wi
 def test_a_billed_orphan_holds_nothing_any_more(driver, limits, window):
     driver.admit(ask(limits))
     driver.expire("req_1")
-    live.reap(ACME)
+    counter_commands.reap(ACME)
 
-    live.acknowledge(ACME, ["req_1"], [total(window, used=17, version=1)])
+    counter_commands.acknowledge(ACME, ["req_1"], [total(window, used=17, version=1)])
 
     shown = read_live(tenant_id=ACME)
     assert (shown.holds, shown.orphans) == (0, 0)
     assert shown.windows["tenant|tokens", window].used == 17
-    assert live.orphans(ACME) == []
+    assert counter_commands.orphans(ACME) == []
 
 
 def test_an_orphan_is_found_again_until_it_is_acknowledged(driver, limits):
     driver.admit(ask(limits))
     driver.expire("req_1")
-    live.reap(ACME)
+    counter_commands.reap(ACME)
 
-    assert len(live.orphans(ACME)) == len(live.orphans(ACME)) == 1
+    assert len(counter_commands.orphans(ACME)) == len(counter_commands.orphans(ACME)) == 1
 
 
 def test_who_was_taken_back_or_settled_is_no_orphan(driver, limits):
@@ -165,11 +165,13 @@ def test_who_was_taken_back_or_settled_is_no_orphan(driver, limits):
     for each in (back, settled):
         driver.admit(each)
         driver.expire(each.request_id)
-    live.reap(ACME)
+    counter_commands.reap(ACME)
     driver.renew([progress(back, 20)])
-    live.settle_holds([Settlement(tenant_id=ACME, request_id="req_2", rate_tokens=1)], [])
+    counter_commands.settle_holds(
+        [Settlement(tenant_id=ACME, request_id="req_2", rate_tokens=1)], []
+    )
 
-    assert live.orphans(ACME) == []
+    assert counter_commands.orphans(ACME) == []
     assert read_live(tenant_id=ACME).orphans == 0
 
 
@@ -179,7 +181,11 @@ def test_many_expired_holds_are_reaped_a_thousand_at_a_time(driver):
         driver.admit(ask(limits, f"req_{n}"))
     driver.expire(*(f"req_{n}" for n in range(1003)))
 
-    assert (live.reap(ACME), live.reap(ACME), live.reap(ACME)) == (1000, 3, 0)
+    assert (
+        counter_commands.reap(ACME),
+        counter_commands.reap(ACME),
+        counter_commands.reap(ACME),
+    ) == (1000, 3, 0)
     assert driver.scope("tenant")["c"] == 0
 
 
@@ -187,19 +193,19 @@ def test_recounting_finds_what_differs(driver, limits, window):
     driver.admit(ask(limits))
     driver.server.hset("tenantry:{1}:scope:tenant", f"h:tokens:{window}", 31)
 
-    (found,) = live.recount(ACME)
+    (found,) = counter_commands.recount(ACME)
 
     assert (found.scope, found.field) == ("tenant", f"h:tokens:{window}")
     assert (found.was, found.should_be) == (31, 30)
-    assert live.recount(ACME) == []
+    assert counter_commands.recount(ACME) == []
 
 
 def test_a_denied_key_is_refused_until_it_is_allowed(driver, limits):
-    live.deny(tenant_id=ACME, names=["key:1"], why="blocked")
+    counter_commands.deny(tenant_id=ACME, names=["key:1"], why="blocked")
     assert isinstance(driver.admit(ask(limits)), Refused)
     assert 3500 < driver.server.ttl("tenantry:{1}:denied") <= 3600
 
-    live.allow(tenant_id=ACME, names=["key:1"])
+    counter_commands.allow(tenant_id=ACME, names=["key:1"])
 
     assert isinstance(driver.admit(ask(limits)), Granted)
 
@@ -211,7 +217,7 @@ async def refusals(driver):
     await server.aclose()
 
 
-BREACH = Breach(reason="concurrency", scope="tenant")
+BREACH = Violation(reason="concurrency", scope="tenant")
 
 
 async def test_equal_refusals_are_one_line(refusals, limits):
@@ -232,8 +238,8 @@ async def test_equal_refusals_are_one_line(refusals, limits):
 
 
 async def test_a_flood_of_refusals_is_bounded(refusals, limits, driver):
-    for n in range(2 * MOST_KINDS):
-        breach = Breach(reason="concurrency", scope=f"key:{n}")
+    for n in range(2 * MAX_REFUSAL_KINDS):
+        breach = Violation(reason="concurrency", scope=f"key:{n}")
         refusals.note(ask(limits), breach, shadow=False)
     await refusals.write()
 

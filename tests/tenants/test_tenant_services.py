@@ -7,10 +7,10 @@ from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
 
-from kernel.publishing import latest_revision, revisions_after
+from kernel.publishing.publish import latest_revision, revisions_after
 from tenants import services
+from tenants.api_keys.keys import parse_key
 from tenants.errors import KeyNotActive, SlugTaken
-from tenants.keys import parse_key
 from tenants.models import ApiKey, Membership, Tenant, User
 from tenants.scoping import every_tenant
 from tenants.selectors import load_principal, tenant_ids_of

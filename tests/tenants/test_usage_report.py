@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from kernel.errors import InvalidParameter
-from tenants.usage_report import (
+from tenants.ledger.usage_report import (
     HOUR,
-    MOST_NAMES,
+    MAX_NAMES,
     OTHERS,
     Span,
     UsageQuestion,
@@ -104,7 +104,7 @@ def test_names_are_those_that_people_know():
 
 def test_stacks_have_every_day_and_all_beyond_the_first_names_as_one():
     first = date(2026, 3, 1)
-    names = [f"m{number}" for number in range(MOST_NAMES + 3)]
+    names = [f"m{number}" for number in range(MAX_NAMES + 3)]
     cells = [(first, name, UsageSums(requests=1)) for name in names]
     begins = datetime(2026, 3, 1, tzinfo=UTC)
     hours = Span(since=begins, until=begins + timedelta(days=3))
@@ -112,7 +112,7 @@ def test_stacks_have_every_day_and_all_beyond_the_first_names_as_one():
     stacks = stack_up(cells, names=names, span=hours, zone=ZoneInfo("UTC"))
 
     assert [day.day for day in stacks.days] == [1, 2, 3]
-    assert stacks.names == (*names[:MOST_NAMES], OTHERS)
+    assert stacks.names == (*names[:MAX_NAMES], OTHERS)
     assert stacks.at(first, OTHERS).requests == 3
     assert stacks.at(date(2026, 3, 2), OTHERS).requests == 0
     assert stacks.of("m0").requests == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from tests.agents.test_agents_with_tools import employ, give
 from tests.fakes.model_server import Behaviour, ModelServer, in_thread
 from tests.fixtures.cast import serve

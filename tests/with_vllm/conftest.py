@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from embedded.errors import CannotStart
-from embedded.model import find_model
+from embedded.servers.model import find_model
 from tests.embedded.watching import wait_until
 from tests.fixtures.extras import missing
 from tests.fixtures.serving import recording_console, serving

@@ -6,7 +6,7 @@ import urllib.error
 import pytest
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from inference.engines.engine import metric_values, read_load
 from inference.engines.vllm import VLLM
 from tests.fixtures.gateway import eventually, ledger

@@ -4,8 +4,8 @@ import signal
 
 import pytest
 
-from inference import join_tokens
 from inference import services as inference
+from inference.endpoints import join_tokens
 from inference.models import ModelEndpoint
 from tests.embedded.watching import wait_until
 from tests.with_vllm.conftest import READY_SECONDS, ROUTE

@@ -11,13 +11,14 @@ import psutil
 import pytest
 from django.utils import timezone
 
-from inference import probing, static_endpoints
 from inference import services as inference
+from inference.endpoints import manual as static_endpoints
 from inference.engines.engine import read_load
 from inference.engines.vllm import VLLM
-from inference.fleet_history import history_key
 from inference.models import ModelEndpoint
-from tenants.live_redis import limits
+from inference.monitoring.load_history import history_key
+from inference.probes import service as probes
+from tenants.counters.client import limits
 from tests.fixtures.gateway import in_database, ledger
 from tests.fixtures.serving import ask
 from tests.with_vllm.conftest import ROUTE
@@ -111,9 +112,9 @@ def test_probes_find_them_well_and_read_their_load(pool, announced):
     inference.save_pool(pool=pool)
     now = timezone.now()
 
-    assert probing.probe_completions(now=now) == 2
+    assert probes.probe_completions(now=now) == 2
     for moment in (now, now + timedelta(minutes=1)):
-        assert probing.probe_due(now=moment) == 2
+        assert probes.probe_due(now=moment) == 2
 
     for endpoint in ModelEndpoint.objects.all():
         assert (endpoint.state, endpoint.probe_streak) == ("ready", 3), endpoint.probe_note
@@ -153,7 +154,7 @@ async def test_of_a_killed_replica_only_running_streams_are_cut_and_say_so(
 
     def probe():
         for minute in range(3):
-            probing.probe_due(now=timezone.now() + timedelta(minutes=minute))
+            probes.probe_due(now=timezone.now() + timedelta(minutes=minute))
         return sorted(ModelEndpoint.objects.values_list("state", flat=True))
 
     assert await in_database(probe) == ["ready", "unhealthy"]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from tests.fixtures.cast import join
 from tests.fixtures.gateway import in_database
 from tests.inference.queue.test_shares import weigh

@@ -4,19 +4,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from agents.runtime.alone import keep_nothing, nobody_approves, tell_nobody
-from agents.runtime.items import Message
-from agents.runtime.loop import run_agent
-from agents.runtime.ports import (
+from agents.runtime.loop.loop import run_agent
+from agents.runtime.loop.null_ports import deny_all, discard_event, no_checkpoint
+from agents.runtime.loop.ports import (
     CallContext,
     Clock,
-    Ended,
+    LoopResult,
     ToolResult,
     ToolSpec,
 )
 from agents.runtime.tools.agent_settings import AgentSettings
-from agents.runtime.tools.kind import Delegates
+from agents.runtime.tools.kind import FindHandoffTarget
 from agents.runtime.tools.settings import read_settings
+from agents.schema.items import Message
 
 DEEPEST = 4
 """Agents that may stand one behind the other, the first one included."""
@@ -25,7 +25,7 @@ DEEPEST = 4
 class AgentTools:
     """Implements `Kind`."""
 
-    def __init__(self, delegates: Delegates, *, clock: Clock) -> None:
+    def __init__(self, delegates: FindHandoffTarget, *, clock: Clock) -> None:
         self._delegates = delegates
         self._clock = clock
 
@@ -43,9 +43,9 @@ class AgentTools:
             plan,
             ask=delegate.ask,
             tools=delegate.tools,
-            tell=tell_nobody,
-            approvals=nobody_approves,
-            checkpoint=keep_nothing,
+            tell=discard_event,
+            approvals=deny_all,
+            checkpoint=no_checkpoint,
             clock=self._clock,
             above=context.budget,
         )
@@ -63,7 +63,7 @@ def why_not(slug: str, agents: Sequence[str]) -> str:
     return ""
 
 
-def answer_of(ended: Ended) -> ToolResult:
+def answer_of(ended: LoopResult) -> ToolResult:
     """The last thing that the other agent said, and whether it came to its end."""
     said = [item.text for item in ended.items if isinstance(item, Message)]
     text = said[-1] if said else ""

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tools.builtin_settings import BuiltinSettings
 from agents.runtime.tools.calculator import WrongExpression, calculate
 from agents.runtime.tools.settings import read_settings

@@ -6,9 +6,9 @@ import operator
 from collections.abc import Callable
 from typing import Any
 
-LONGEST = 500
+MAX_EXPRESSION_CHARS = 500
 """Characters."""
-MOST_BITS = 4096
+MAX_INTEGER_BITS = 4096
 """Of a whole number, about 1,200 digits."""
 
 Number = int | float
@@ -20,7 +20,7 @@ class WrongExpression(Exception):
 
 def bounded_power(base: Number, exponent: Number) -> Number:
     size = base.bit_length() if isinstance(base, int) else 1
-    if isinstance(exponent, int) and size * abs(exponent) > MOST_BITS:
+    if isinstance(exponent, int) and size * abs(exponent) > MAX_INTEGER_BITS:
         raise WrongExpression("The result is too large.")
     result: Any = base**exponent
     if isinstance(result, complex):
@@ -55,8 +55,8 @@ def calculate(expression: str) -> Number:
 
     `^` is read as a power, as people mean it.
     """
-    if len(expression) > LONGEST:
-        raise WrongExpression(f"An expression has at most {LONGEST} characters.")
+    if len(expression) > MAX_EXPRESSION_CHARS:
+        raise WrongExpression(f"An expression has at most {MAX_EXPRESSION_CHARS} characters.")
     try:
         tree = ast.parse(expression.strip().replace("^", "**"), mode="eval")
         return checked(value_of(tree.body))
@@ -91,7 +91,7 @@ def value_of(node: ast.AST) -> Number:
 def checked(number: Number) -> Number:
     """Every step is held to the bounds, not only the last one."""
     if isinstance(number, int):
-        if number.bit_length() > MOST_BITS:
+        if number.bit_length() > MAX_INTEGER_BITS:
             raise WrongExpression("The result is too large.")
     elif not math.isfinite(number):
         raise WrongExpression("The result is not a number.")

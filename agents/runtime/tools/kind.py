@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agents.runtime.ports import AskModel, CallContext, Plan, Toolbox, ToolResult, ToolSpec
+from agents.runtime.loop.ports import AskModel, CallContext, RunPlan, Toolbox, ToolResult, ToolSpec
 
 
-class Kind(Protocol):
+class ToolHandler(Protocol):
     """Carries out the tools of one kind."""
 
     async def call(
@@ -17,17 +17,17 @@ class Kind(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delegate:
+class HandoffTarget:
     """An agent, ready to answer one message."""
 
-    plan: Plan
+    plan: RunPlan
     ask: AskModel
     """Admits and bills each model call for the same caller, as this agent's."""
     tools: Toolbox
 
 
-class Delegates(Protocol):
+class FindHandoffTarget(Protocol):
     """Finds agents of the tenant that runs."""
 
-    async def __call__(self, slug: str, message: str) -> Delegate:
+    async def __call__(self, slug: str, message: str) -> HandoffTarget:
         """Raises NotFound and what stands in the way of asking its model."""

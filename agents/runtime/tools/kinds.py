@@ -3,14 +3,14 @@
 import time
 from collections.abc import Mapping
 
-from agents.runtime.ports import Clock
+from agents.runtime.loop.ports import Clock
 from agents.runtime.tools.agent import AgentTools
-from agents.runtime.tools.kind import Delegates, Kind
+from agents.runtime.tools.kind import FindHandoffTarget, ToolHandler
 
 
-def every_kind(
-    own: Mapping[str, Kind], delegates: Delegates, *, clock: Clock = time.monotonic
-) -> Mapping[str, Kind]:
+def tool_handlers(
+    own: Mapping[str, ToolHandler], delegates: FindHandoffTarget, *, clock: Clock = time.monotonic
+) -> Mapping[str, ToolHandler]:
     """By the names of `ToolKind`. `own` are a worker's own kinds, which keep connections between
     runs; `delegates` finds agents of the tenant whose run it is.
     """

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from inference.relay.parameters import explain
+from inference.relay.schema import explain
 
 Settings = TypeVar("Settings", bound=msgspec.Struct)
 

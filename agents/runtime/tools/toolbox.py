@@ -4,18 +4,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from agents.runtime.items import InputText
-from agents.runtime.ports import CallContext, ToolResult, ToolSpec
-from agents.runtime.tool_output import without
-from agents.runtime.tools.kind import Kind
+from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.loop.tool_output import redact_credential
+from agents.runtime.tools.kind import ToolHandler
 from agents.runtime.tools.settings import WrongSettings
-from inference.relay.parameters import FunctionTool, Tool
+from agents.schema.items import InputText
+from inference.relay.schema import FunctionTool, Tool
 
 
 class KindToolbox:
     """Implements `ports.Toolbox`."""
 
-    def __init__(self, tools: Iterable[ToolSpec], kinds: Mapping[str, Kind]) -> None:
+    def __init__(self, tools: Iterable[ToolSpec], kinds: Mapping[str, ToolHandler]) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._kinds = kinds
 
@@ -44,10 +44,12 @@ class KindToolbox:
 def blotted(result: ToolResult, credential: str) -> ToolResult:
     """Without the credential, which servers like to repeat."""
     parts = tuple(
-        InputText(text=without(credential, part.text)) if isinstance(part, InputText) else part
+        InputText(text=redact_credential(credential, part.text))
+        if isinstance(part, InputText)
+        else part
         for part in result.parts
     )
-    return replace(result, text=without(credential, result.text), parts=parts)
+    return replace(result, text=redact_credential(credential, result.text), parts=parts)
 
 
 def offered(tool: ToolSpec) -> Tool:

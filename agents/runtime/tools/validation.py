@@ -6,17 +6,17 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.arguments import WrongArguments, ensure_schema
-from agents.runtime.tool_output import storable_json
+from agents.runtime.loop.tool_arguments import WrongArguments, ensure_schema
+from agents.runtime.loop.tool_output import storable_json
 from agents.runtime.tools.agent_settings import AgentSettings
 from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
 from agents.runtime.tools.http.parameters import CONTROL
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
 from agents.runtime.tools.settings import WrongSettings, read_settings
-from kernel.egress_rules import EgressRules, TargetRefused, read_origin
+from kernel.egress.rules import EgressRules, TargetRefused, read_origin
 
-LARGEST_SCHEMA = 64 * 1024
+MAX_SCHEMA_BYTES = 64 * 1024
 """Bytes: the model reads it with every question."""
 
 EnsureTarget = Callable[[str], None]
@@ -83,9 +83,9 @@ def problems_of_schema(schema: object) -> Iterable[Problem]:
     except WrongArguments as error:
         yield Problem(field="schema", message=str(error))
         return
-    if len(msgspec.json.encode(schema)) > LARGEST_SCHEMA:
+    if len(msgspec.json.encode(schema)) > MAX_SCHEMA_BYTES:
         yield Problem(
-            field="schema", message=f"A schema has at most {LARGEST_SCHEMA // 1024} KiB as JSON."
+            field="schema", message=f"A schema has at most {MAX_SCHEMA_BYTES // 1024} KiB as JSON."
         )
 
 

@@ -12,10 +12,10 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
-from inference.engines.host import Host, HostRefused, Slot, python_command, run
+from inference.engines.replica_manager import HostRefused, ReplicaManager, Slot, python_command, run
 from inference.management.commands.serve_model import read_join_token
 
-MOST_SLOTS = 64
+MAX_SLOTS = 64
 
 
 class Command(BaseCommand):
@@ -41,7 +41,7 @@ class Command(BaseCommand):
         super().run_from_argv([*argv[:end], *passed])
 
     def handle(self, **given: Any) -> None:
-        host = Host(read_slots(given, environ=os.environ))
+        host = ReplicaManager(read_slots(given, environ=os.environ))
         token = read_join_token(os.environ)
         try:
             asyncio.run(run(host, url=given["console"], token=token, name=socket.gethostname()))
@@ -53,8 +53,8 @@ def read_slots(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> list[
     """Room for each engine. Raises CommandError."""
     groups = share_out(given["gpus"], each=given["gpus_each"])
     count = given["slots"] or len(groups) or 1
-    if not 1 <= count <= MOST_SLOTS:
-        raise CommandError(f"--slots lies between 1 and {MOST_SLOTS}.")
+    if not 1 <= count <= MAX_SLOTS:
+        raise CommandError(f"--slots lies between 1 and {MAX_SLOTS}.")
     if groups and count > len(groups):
         raise CommandError(
             f"--slots {count}, but the GPUs are enough for {len(groups)}: leave it out, or name "

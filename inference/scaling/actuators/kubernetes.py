@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from inference.errors import ActuatorFailed
-from inference.scaling import words
 from inference.scaling.actuators.actuator import Order
 from inference.scaling.actuators.cluster import ensure_target, prefer, read_scale, write_scale
+from inference.scaling.decision import formatting
 
 log = logging.getLogger(__name__)
 
@@ -25,11 +25,11 @@ class Kubernetes:
     def scale(self, order: Order, *, before: int, after: int) -> str:
         now, selector = read_scale(order.settings)
         if now == after:
-            return f"{order.settings['name']} has {words.replicas(after)} already."
+            return f"{order.settings['name']} has {formatting.replicas(after)} already."
         if after < now:
             self._prefer_idlest(order, selector)
         write_scale(order.settings, replicas=after)
-        return f"{order.settings['name']} is to have {words.replicas(after)}."
+        return f"{order.settings['name']} is to have {formatting.replicas(after)}."
 
     def _prefer_idlest(self, order: Order, selector: str) -> None:
         try:

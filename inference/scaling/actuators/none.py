@@ -7,7 +7,7 @@ from inference.errors import ActuatorFailed
 from inference.scaling.actuators.actuator import Order
 
 
-class Nobody:
+class NullActuator:
     """Changes nothing."""
 
     def check(self, settings: Mapping[str, Any]) -> None:

@@ -12,11 +12,11 @@ import msgspec
 import redis
 
 from inference.errors import ActuatorFailed, HostTaken
-from inference.fleet.redis_names import SCALE_HOST, SCALE_ORDER
-from inference.scaling import words
+from inference.fleet.redis_keys import SCALE_HOST, SCALE_ORDER
 from inference.scaling.actuators.actuator import Order
-from kernel.shared_values import decode, read_json
-from tenants.live_redis import limits
+from inference.scaling.decision import formatting
+from kernel.storage.shared_values import decode, read_json
+from tenants.counters.client import limits
 
 HOST_SECONDS = 20
 """After so long without a word the machine counts as gone."""
@@ -63,8 +63,10 @@ class Processes:
         except redis.RedisError as error:
             raise ActuatorFailed(NO_REDIS) from error
         if wanted < after and before >= wanted:
-            raise ActuatorFailed(f"{host.name} has room for {words.replicas(host.slots)} only.")
-        return f"{host.name} keeps {words.replicas(wanted)} from now on."
+            raise ActuatorFailed(
+                f"{host.name} has room for {formatting.replicas(host.slots)} only."
+            )
+        return f"{host.name} keeps {formatting.replicas(wanted)} from now on."
 
 
 def find_host(pool_id: int) -> Host:

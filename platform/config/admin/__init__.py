@@ -1,5 +1,5 @@
 """Pages about the console itself. Django imports this module to find them."""
 
-from config.admin.audit import AuditAdmin
+from config.console.audit_admin import AuditAdmin
 
 __all__ = ["AuditAdmin"]

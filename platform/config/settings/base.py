@@ -9,7 +9,7 @@ import django_stubs_ext
 
 from config.env import ConfigurationError, Environment, read_env_file
 from kernel.logs import logging_config
-from kernel.postgres import Connection
+from kernel.storage.postgres import Connection
 
 # `ModelAdmin[Model]` is an error at run time without this.
 django_stubs_ext.monkeypatch()

@@ -8,7 +8,7 @@ from django.urls import reverse_lazy
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from config import unfold
+from config.console import navigation
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
 from config.settings.base import BASE_DIR, CONSOLE_URL, DATABASES, IS_LOCAL, REDIS_URL, env
 
@@ -48,7 +48,7 @@ MIDDLEWARE = [
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "config.outages.OutageMiddleware",
+    "config.console.outages.OutageMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -56,7 +56,7 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "csp.middleware.CSPMiddleware",
-    "config.client_address.AuditMiddleware",
+    "config.console.client_address.AuditMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
@@ -99,9 +99,9 @@ AXES_COOLOFF_TIME = timedelta(
 # It ends when it was said to, however often somebody tries meanwhile.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
-AXES_CLIENT_IP_CALLABLE = "config.sign_in.visitors_address"
-AXES_USERNAME_CALLABLE = "config.sign_in.counted_name"
-AXES_LOCKOUT_CALLABLE = "config.sign_in.answer_locked_out"
+AXES_CLIENT_IP_CALLABLE = "config.console.login_lockout.visitors_address"
+AXES_USERNAME_CALLABLE = "config.console.login_lockout.counted_name"
+AXES_LOCKOUT_CALLABLE = "config.console.login_lockout.answer_locked_out"
 # Sign-ins are kept nowhere else: only failures, until they are forgotten.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
@@ -120,7 +120,7 @@ LOGIN_REDIRECT_URL = reverse_lazy("admin:index")
 
 FORMAT_MODULE_PATH = "config.formats"
 
-UNFOLD = unfold.UNFOLD
+UNFOLD = navigation.UNFOLD
 
 # Limits name routes, and their context never imports the one that has them.
 ROUTE_NAMES = "inference.selectors.route_names"
@@ -139,8 +139,8 @@ REDIS_CACHE = {
     "LOCATION": REDIS_URL,
     "KEY_PREFIX": "tenantry:cache",
     "OPTIONS": {
-        "pool_class": "kernel.redis.Pool",
-        "serializer": "kernel.json_cache.JsonSerializer",
+        "pool_class": "kernel.storage.redis.Pool",
+        "serializer": "kernel.storage.json_cache.JsonSerializer",
         "socket_timeout": 1.0,
         "socket_connect_timeout": 1.0,
         "retry": Retry(NoBackoff(), 0),
@@ -148,7 +148,7 @@ REDIS_CACHE = {
 }
 CACHES = {
     "default": REDIS_CACHE,
-    "sessions": {**REDIS_CACHE, "BACKEND": "config.session_cache.SessionCache"},
+    "sessions": {**REDIS_CACHE, "BACKEND": "config.console.session_cache.SessionCache"},
 }
 SESSION_CACHE_ALIAS = "sessions"
 # A flushed Redis must not log anybody out.
@@ -193,9 +193,9 @@ REST_FRAMEWORK = {
         "rest_framework.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
-    "DEFAULT_PAGINATION_CLASS": "config.api.Pages",
+    "DEFAULT_PAGINATION_CLASS": "config.api.conventions.Pages",
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "config.api.answer_failure",
+    "EXCEPTION_HANDLER": "config.api.conventions.answer_failure",
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "DEFAULT_PARSER_CLASSES": ["tenants.api.parser.StorableJsonParser"],
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
@@ -227,7 +227,7 @@ SPECTACULAR_SETTINGS = {
     },
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
-        "config.api_document.describe_failures",
+        "config.api.document.describe_failures",
     ],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",

@@ -10,9 +10,9 @@ from django.forms import BoundField
 from django.template import Context
 from django.utils.safestring import SafeString
 
-from config.breadcrumbs import Crumb, Part, describe_path
-from kernel.display import BADGES, currency_words
-from kernel.display import separated as with_separators
+from config.console.breadcrumbs import Crumb, Part, describe_path
+from kernel.admin.formatting import BADGES, currency_words
+from kernel.admin.formatting import separated as with_separators
 
 register = template.Library()
 

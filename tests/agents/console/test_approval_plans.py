@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from agents.waiting_runs import expire_waiting
+from agents.runs.paused_runs import expire_waiting
 
 pytestmark = pytest.mark.slow
 

@@ -12,9 +12,9 @@ from django.core.exceptions import ValidationError
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
-from agents.kept_offers import find_offer
 from agents.models import Tool
-from agents.tool_imports import Terms, import_tools
+from agents.tool_library.imports import Terms, import_tools
+from agents.tool_library.pending_imports import find_offer
 from tests.fixtures.console import rows
 from tests.fixtures.tool_servers import local
 from tests.fixtures.tools import make_tool

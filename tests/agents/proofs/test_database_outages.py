@@ -16,7 +16,7 @@ import psutil
 import psycopg
 import pytest
 
-from embedded.postgres import start_postgres
+from embedded.servers.postgres import start_postgres
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.gateway import eventually
 from tests.fixtures.processes import gateway_process

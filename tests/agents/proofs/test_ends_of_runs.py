@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 
 from agents.models import Run
-from agents.runtime.outcome import Stop
-from kernel.redis import connect
+from agents.runtime.execution.outcome import Stop
+from kernel.storage.redis import connect
 from tests.fakes.model_server import Behaviour, Fault
 from tests.fixtures.gateway import eventually, in_database, ledger
 from tests.fixtures.runs import frames_until, open_stream
@@ -22,11 +22,11 @@ KINDS = ("completes", "fails", "is cancelled", "is left", "is cut", "is cancelle
 
 async def end_somehow(gateway, member, kind, chance):
     """One run, and what happens to it at a moment that nobody chose."""
-    wish = "[fake tokens=12 token_seconds=0.02]"
+    context = "[fake tokens=12 token_seconds=0.02]"
     if kind == "fails":
-        wish = f"[fake fault={Fault.DIES_AFTER} after_chunks={chance.randrange(1, 6)}]"
+        context = f"[fake fault={Fault.DIES_AFTER} after_chunks={chance.randrange(1, 6)}]"
     store = chance.random() < 0.5
-    answer = await open_stream(gateway.client, gateway.url, member, input=wish, store=store)
+    answer = await open_stream(gateway.client, gateway.url, member, input=context, store=store)
     frames = await frames_until(answer, "response.in_progress")
     path = f"/v1/responses/{frames[0]['response']['id']}"
     if kind in {"completes", "fails"}:

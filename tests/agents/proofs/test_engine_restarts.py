@@ -9,7 +9,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from inference import join_tokens, services
+from inference import services
+from inference.endpoints import join_tokens
 from inference.models import ModelEndpoint
 from tests.embedded.watching import wait_until
 from tests.fakes import vllm_engine

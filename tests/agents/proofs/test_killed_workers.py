@@ -11,8 +11,8 @@ import pytest
 from django.conf import settings
 from django.utils import timezone
 
-from kernel.redis import connect
-from tenants import limit_services
+from kernel.storage.redis import connect
+from tenants.limits import services as limit_services
 from tenants.models import Quota, UsageEvent
 from tenants.tasks import bill_orphans
 from tests.fakes.model_server import Behaviour, ModelServer

@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from django.utils import timezone
 
-from tenants import limit_services
+from tenants.limits import services as limit_services
 from tenants.models import Quota, RateLimit
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.books import assert_balance

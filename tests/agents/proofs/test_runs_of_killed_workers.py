@@ -9,7 +9,7 @@ from django.db.models import F
 
 from agents.models import Run
 from agents.tasks import end_dead_runs
-from kernel.redis import connect
+from kernel.storage.redis import connect
 from tenants.models import UsageEvent
 from tenants.tasks import bill_orphans
 from tests.agents.proofs.test_killed_workers import expire_every_hold

@@ -21,8 +21,8 @@ import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from agents.doors.socket import SECONDS_BETWEEN_CHECKS, SLOW_SECONDS
-from config.socket_protocol import BUFFER_BYTES, KERNEL_BYTES, LAST_WORDS_SECONDS
+from agents.doors.websocket.socket import SECONDS_BETWEEN_CHECKS, SLOW_SECONDS
+from config.gateway.websocket_protocol import BUFFER_BYTES, KERNEL_BYTES, LAST_WORDS_SECONDS
 from tests.agents.test_socket import CREATE, TERMINAL, socket
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.gateway import in_database

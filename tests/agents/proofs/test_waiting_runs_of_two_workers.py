@@ -9,7 +9,7 @@ from django.conf import settings
 from agents.events.stream import key_of
 from agents.models import Item
 from agents.tasks import end_dead_runs
-from kernel.redis import connect
+from kernel.storage.redis import connect
 from tests.agents.proofs.test_runs_of_killed_workers import let_leases_run_out, terminal_events
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.gateway import eventually, in_database

@@ -5,7 +5,8 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.items import (
+from agents.runtime.loop.pending_calls import LEFT_OPEN, answered_items
+from agents.schema.items import (
     FunctionCall,
     FunctionCallOutput,
     McpCall,
@@ -14,7 +15,6 @@ from agents.runtime.items import (
     chat_messages,
     user_message,
 )
-from agents.runtime.open_calls import LEFT_OPEN, answered_items
 
 
 def call(name):

@@ -4,10 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from agents.runtime.catalog import RunLimits
-from agents.runtime.items import ApprovalResponse, StoredItem, item_json, read_item, user_message
-from agents.runtime.open_calls import answered, plan_from_items, waiting
-from agents.runtime.ports import ApprovalNeeded, ToolStarted
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.pending_calls import answered, plan_from_items, waiting
+from agents.schema.items import ApprovalResponse, StoredItem, item_json, read_item, user_message
+from agents.schema.loop_events import ApprovalNeeded, ToolStarted
 from tests.fakes.loop_ports import Stage, kinds, outputs
 from tests.fakes.scripted_model import ScriptedModel, calls, says
 

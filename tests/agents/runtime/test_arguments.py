@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.arguments import (
-    LONGEST_ARGUMENTS,
+from agents.runtime.loop.tool_arguments import (
+    MAX_ARGUMENTS_CHARS,
     WrongArguments,
     ensure_schema,
     read_arguments,
@@ -47,7 +47,7 @@ def test_arguments_that_fit_are_read():
         ('{"city": "Rome", "days": 0}', "days: 0 is less than the minimum of 1"),
         ('{"city": "Rome", "x": 1}', "Additional properties are not allowed"),
         ('{"city":' + "[" * 100_000, "nested more than 64"),
-        ('{"city": "' + "x" * LONGEST_ARGUMENTS + '"}', "longer than"),
+        ('{"city": "' + "x" * MAX_ARGUMENTS_CHARS + '"}', "longer than"),
     ],
 )
 def test_arguments_that_do_not_fit_are_told_why(text, reason):

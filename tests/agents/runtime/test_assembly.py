@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.assembly import Assembly
-from agents.runtime.ports import CallPiece as Piece
+from agents.runtime.loop.ports import ToolCallDelta as Piece
+from agents.runtime.loop.tool_call_assembler import ToolCallAssembler
 
 
 def assemble(*pieces, taken=()):
-    assembly = Assembly()
+    assembly = ToolCallAssembler()
     for piece in pieces:
         assembly.add(piece)
     return [(call.id, call.name, call.arguments) for call in assembly.calls(taken=taken)]

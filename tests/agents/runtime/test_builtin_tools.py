@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.catalog import RunLimits
-from agents.runtime.ports import Budget, CallContext, Progress, ToolSpec
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.ports import Budget, CallContext, Progress, ToolSpec
 from agents.runtime.tools.builtin import BuiltinTools
 from agents.runtime.tools.builtin_settings import BUILTINS
 from agents.runtime.tools.calculator import WrongExpression, calculate

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.assembly import Assembly
-from agents.runtime.chunks import AnswerReader
+from agents.runtime.loop.tool_call_assembler import ToolCallAssembler
+from agents.runtime.model.chunks import AnswerReader
 from inference.errors import UpstreamBroken
 
 
@@ -30,7 +30,7 @@ def text(*events):
 
 
 def calls(*events):
-    assembly = Assembly()
+    assembly = ToolCallAssembler()
     for said in read(*events):
         for piece in said.calls:
             assembly.add(piece)

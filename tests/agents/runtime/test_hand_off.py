@@ -5,13 +5,13 @@ import time
 
 import pytest
 
-from agents.runtime.catalog import RunLimits
-from agents.runtime.ports import Plan, ToolSpec
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.ports import RunPlan, ToolSpec
 from agents.runtime.tools.agent import AgentTools
 from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
-from agents.runtime.tools.kind import Delegate
+from agents.runtime.tools.kind import HandoffTarget
 from agents.runtime.tools.toolbox import KindToolbox
-from inference.relay.parameters import ChatMessage, ChatRequest
+from inference.relay.schema import ChatMessage, ChatRequest
 from kernel.errors import NotFound
 from tests.fakes.loop_ports import Stage, kinds, outputs
 from tests.fakes.scripted_model import ScriptedModel, calls, says
@@ -53,7 +53,9 @@ class Office:
             messages=[ChatMessage(role="user", content=message)],
             tools=box.offer() or None,
         )
-        return Delegate(plan=Plan(request=request, limits=self.limits), ask=model, tools=box)
+        return HandoffTarget(
+            plan=RunPlan(request=request, limits=self.limits), ask=model, tools=box
+        )
 
 
 def asks(slug, message="How?"):
@@ -154,7 +156,7 @@ async def test_nobody_approves_inside_a_hand_off():
     async def delegates(slug, message):
         delegate = await office(slug, message)
         delegate.plan.request.tools = careful.offer()
-        return Delegate(plan=delegate.plan, ask=delegate.ask, tools=careful)
+        return HandoffTarget(plan=delegate.plan, ask=delegate.ask, tools=careful)
 
     office.tools._delegates = delegates
 

@@ -10,16 +10,17 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.runtime.arguments import WrongArguments
-from agents.runtime.catalog import RunLimits
-from agents.runtime.ports import Budget, CallContext, Progress, ToolEnded, ToolSpec, ToolStarted
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.ports import Budget, CallContext, Progress, ToolSpec
+from agents.runtime.loop.tool_arguments import WrongArguments
 from agents.runtime.tools.http.calling import HttpTools
 from agents.runtime.tools.http.request import build
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
 from agents.runtime.tools.settings import WrongSettings, read_settings
 from agents.runtime.tools.toolbox import KindToolbox
-from kernel.egress import EgressFailed
-from kernel.egress_rules import TargetRefused, rules_of
+from agents.schema.loop_events import ToolEnded, ToolStarted
+from kernel.egress.client import EgressFailed
+from kernel.egress.rules import TargetRefused, rules_of
 from tests.fakes.loop_ports import Stage, outputs
 from tests.fakes.scripted_model import ScriptedModel, calls, says
 from tests.fakes.tool_server import tool_server

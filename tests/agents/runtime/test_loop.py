@@ -6,19 +6,13 @@ import time
 
 import pytest
 
-from agents.runtime.catalog import RunLimits
-from agents.runtime.items import FunctionCallOutput
-from agents.runtime.ports import (
-    ItemStarted,
-    Progress,
-    StepEnded,
-    StepStarted,
-    ToolEnded,
-    ToolStarted,
-)
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.ports import Progress
+from agents.schema.items import FunctionCallOutput
+from agents.schema.loop_events import ItemStarted, StepEnded, StepStarted, ToolEnded, ToolStarted
 from inference.errors import UpstreamBroken
 from kernel.errors import NotFound
-from tenants.admission.usage import Usage
+from tenants.admission.usage.records import Usage
 from tests.fakes.loop_ports import Stage, kinds, outputs
 from tests.fakes.scripted_model import ScriptedModel, calls, says
 

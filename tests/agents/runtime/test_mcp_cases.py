@@ -9,11 +9,11 @@ import pytest
 
 pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 
-from agents.runtime.ports import Budget, CallContext, Progress, RunLimits, ToolSpec
+from agents.runtime.loop.ports import Budget, CallContext, Progress, RunLimits, ToolSpec
 from agents.runtime.tools.mcp.calling import McpTools, load_library
 from agents.runtime.tools.mcp.settings import McpSettings
 from agents.runtime.tools.toolbox import KindToolbox
-from kernel.egress import EgressFailed
+from kernel.egress.client import EgressFailed
 from tests.fakes.scripted_mcp import ScriptedMcp
 from tests.fakes.tool_server import tool_server
 

@@ -13,14 +13,15 @@ from aiohttp import web
 
 pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 
-from agents.runtime.catalog import RunLimits
-from agents.runtime.ports import Budget, CallContext, Progress, ToolEnded, ToolSpec
+from agents.runtime.catalog.agents import RunLimits
+from agents.runtime.loop.ports import Budget, CallContext, Progress, ToolSpec
 from agents.runtime.tools.mcp.calling import McpTools
 from agents.runtime.tools.mcp.settings import McpSettings
 from agents.runtime.tools.settings import WrongSettings
 from agents.runtime.tools.toolbox import KindToolbox
-from kernel.egress import EgressFailed
-from kernel.egress_rules import TargetRefused
+from agents.schema.loop_events import ToolEnded
+from kernel.egress.client import EgressFailed
+from kernel.egress.rules import TargetRefused
 from tests.fakes.legacy_mcp import LegacyMcp
 from tests.fakes.loop_ports import Stage, outputs
 from tests.fakes.scripted_model import ScriptedModel, calls, says

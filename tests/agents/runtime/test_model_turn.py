@@ -5,11 +5,11 @@ from contextlib import aclosing
 
 import pytest
 
-from agents.doors.target import subject_of
-from agents.runtime.demand import demand_of_chat
-from agents.runtime.journeys import begin_journey
-from agents.runtime.metering import Meter
-from agents.runtime.model_turn import model_turn
+from agents.doors.base.target import subject_of
+from agents.runtime.model.metering import Meter
+from agents.runtime.model.routing import start_route
+from agents.runtime.model.stream import stream_completion
+from agents.runtime.model.token_estimate import chat_demand
 from inference.errors import UpstreamBroken
 from kernel.ids import new_request_id
 from tests.fakes.loop_ports import Stage, kinds, outputs
@@ -39,12 +39,14 @@ def ask_through(gateway, member):
         target = await parts.resolve(principal, "tiny", purpose="chat")
         admission = await parts.gate.admit(
             subject_of(target, principal=principal, door="test"),
-            demand_of_chat(request, target.route),
+            chat_demand(request, target.route),
             request_id=new_request_id(),
         )
-        journey = begin_journey(target.route, admission, asked=request)
-        with Meter(parts.gate, admission, journey=journey) as meter:
-            async with aclosing(model_turn(parts.relay, journey, request, meter)) as turn:
+        route_trace = start_route(target.route, admission, asked=request)
+        with Meter(parts.gate, admission, route_trace=route_trace) as meter:
+            async with aclosing(
+                stream_completion(parts.relay, route_trace, request, meter)
+            ) as turn:
                 async for said in turn:
                     yield said
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from agents.runtime.arguments import WrongArguments, read_arguments
+from agents.runtime.loop.tool_arguments import WrongArguments, read_arguments
 from agents.runtime.tools.http.openapi import WrongDocument, import_operations, read_document
 from agents.runtime.tools.http.request import build
 from agents.runtime.tools.http.settings import HttpSettings

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agents.runtime.tool_choice import offer_tools, with_allowed_tools
-from inference.relay.parameters import ChatRequest, FunctionTool, Tool
+from agents.runtime.tools.tool_choice import offer_tools, with_allowed_tools
+from inference.relay.schema import ChatRequest, FunctionTool, Tool
 from kernel.errors import InvalidParameter
 
 

@@ -2,7 +2,8 @@
 
 import pytest
 
-from agents.runtime.items import (
+from agents.runtime.loop.ports import ModelDelta, ToolCallDelta
+from agents.schema.items import (
     FunctionCall,
     Message,
     OutputText,
@@ -12,20 +13,12 @@ from agents.runtime.items import (
     chat_messages,
     user_message,
 )
-from agents.runtime.ports import (
-    CallPiece,
-    ItemDone,
-    ItemStarted,
-    ReasoningDelta,
-    RefusalDelta,
-    Said,
-    TextDelta,
-)
+from agents.schema.loop_events import ItemDone, ItemStarted, ReasoningDelta, RefusalDelta, TextDelta
 from inference.errors import UpstreamBroken
 from tests.fakes.loop_ports import Stage, kinds
 from tests.fakes.scripted_model import USAGE, ScriptedModel
 
-END = (Said(finish_reason="stop"), Said(usage=USAGE))
+END = (ModelDelta(finish_reason="stop"), ModelDelta(usage=USAGE))
 
 
 def told(play):
@@ -42,9 +35,14 @@ def told(play):
 
 async def test_thoughts_come_before_the_message():
     play = Stage(
-        ScriptedModel([Said(reasoning="\n"), Said(reasoning="Hm, "), Said(reasoning="well."),
-                       Said(text="\n"), Said(text="42"), *END])
-    )  # fmt: skip
+        ScriptedModel(
+            [
+                *(ModelDelta(reasoning=words) for words in ("\n", "Hm, ", "well.")),
+                *(ModelDelta(text=words) for words in ("\n", "42")),
+                *END,
+            ]
+        )
+    )
 
     ended = await play.run()
 
@@ -56,7 +54,7 @@ async def test_thoughts_come_before_the_message():
 
 
 async def test_thoughts_and_words_that_arrive_together_are_kept_apart():
-    play = Stage(ScriptedModel([Said(reasoning="Hm", text="42"), *END]))
+    play = Stage(ScriptedModel([ModelDelta(reasoning="Hm", text="42"), *END]))
 
     ended = await play.run()
 
@@ -64,7 +62,7 @@ async def test_thoughts_and_words_that_arrive_together_are_kept_apart():
 
 
 async def test_a_model_may_think_again_between_its_words():
-    pieces = [Said(text="One. "), Said(reasoning="Hm"), Said(text="Two."), *END]
+    pieces = [ModelDelta(text="One. "), ModelDelta(reasoning="Hm"), ModelDelta(text="Two."), *END]
 
     ended = await Stage(ScriptedModel(pieces)).run()
 
@@ -73,7 +71,7 @@ async def test_a_model_may_think_again_between_its_words():
 
 
 async def test_a_model_that_only_thinks_says_nothing():
-    ended = await Stage(ScriptedModel([Said(reasoning="Hm"), *END])).run()
+    ended = await Stage(ScriptedModel([ModelDelta(reasoning="Hm"), *END])).run()
 
     assert kinds(ended) == ["reasoning", "message"]
     assert ended.items[-1].text == ""
@@ -83,8 +81,13 @@ async def test_thoughts_before_a_call_are_an_item_too():
     async def look(arguments):
         return "seen"
 
-    called = [Said(calls=(CallPiece(index=0, id="a", name="look", arguments="{}"),)), *END]
-    play = Stage(ScriptedModel([Said(reasoning="Hm"), *called], [Said(text="Yes"), *END]), look)
+    called = [
+        ModelDelta(calls=(ToolCallDelta(index=0, id="a", name="look", arguments="{}"),)),
+        *END,
+    ]
+    play = Stage(
+        ScriptedModel([ModelDelta(reasoning="Hm"), *called], [ModelDelta(text="Yes"), *END]), look
+    )
 
     ended = await play.run()
 
@@ -92,7 +95,7 @@ async def test_thoughts_before_a_call_are_an_item_too():
 
 
 async def test_a_refusal_is_a_part_of_its_own():
-    play = Stage(ScriptedModel([Said(refusal="I can"), Said(refusal="not."), *END]))
+    play = Stage(ScriptedModel([ModelDelta(refusal="I can"), ModelDelta(refusal="not."), *END]))
 
     (message,) = (await play.run()).items
 
@@ -102,7 +105,7 @@ async def test_a_refusal_is_a_part_of_its_own():
 
 async def test_a_refusal_after_words_is_the_next_part():
     (message,) = (
-        await Stage(ScriptedModel([Said(text="Well. ", refusal="No."), *END])).run()
+        await Stage(ScriptedModel([ModelDelta(text="Well. ", refusal="No."), *END])).run()
     ).items
 
     assert [part.text for part in message.content] == ["Well. ", "No."]
@@ -110,7 +113,7 @@ async def test_a_refusal_after_words_is_the_next_part():
 
 @pytest.mark.parametrize("finish", ["length", "model_length", "max_tokens"])
 async def test_a_thought_that_is_cut_is_incomplete(finish):
-    pieces = [Said(reasoning="Hm"), Said(finish_reason=finish), Said(usage=USAGE)]
+    pieces = [ModelDelta(reasoning="Hm"), ModelDelta(finish_reason=finish), ModelDelta(usage=USAGE)]
 
     ended = await Stage(ScriptedModel(pieces)).run()
 
@@ -121,7 +124,9 @@ async def test_a_thought_that_is_cut_is_incomplete(finish):
 
 
 async def test_what_was_thought_before_a_failure_is_told():
-    play = Stage(ScriptedModel([Said(reasoning="Hm"), Said(text="4"), UpstreamBroken()]))
+    play = Stage(
+        ScriptedModel([ModelDelta(reasoning="Hm"), ModelDelta(text="4"), UpstreamBroken()])
+    )
 
     with pytest.raises(UpstreamBroken):
         await play.run()
@@ -135,9 +140,12 @@ async def test_a_model_reads_its_thoughts_again_while_it_uses_tools(member):
     async def look(arguments):
         return "seen"
 
-    called = [Said(calls=(CallPiece(index=0, id="a", name="look", arguments="{}"),)), *END]
-    thinks = Said(reasoning="Hm", reasoning_member=member)
-    model = ScriptedModel([thinks, *called], [Said(text="Yes"), *END])
+    called = [
+        ModelDelta(calls=(ToolCallDelta(index=0, id="a", name="look", arguments="{}"),)),
+        *END,
+    ]
+    thinks = ModelDelta(reasoning="Hm", reasoning_member=member)
+    model = ScriptedModel([thinks, *called], [ModelDelta(text="Yes"), *END])
 
     await Stage(model, look).run()
 

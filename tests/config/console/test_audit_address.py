@@ -5,7 +5,7 @@ from auditlog.models import LogEntry
 from django.test import override_settings
 from django.urls import reverse
 
-from config.client_address import address_behind, networks_of
+from config.console.client_address import address_behind, networks_of
 
 OURS = networks_of("10.0.0.0/8, 127.0.0.1, fd00::/8")
 

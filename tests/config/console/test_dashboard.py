@@ -7,8 +7,9 @@ from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
-from config.tasks import CANARY, sing
-from inference import services, static_endpoints
+from config.worker_heartbeat import CANARY, record_heartbeat
+from inference import services
+from inference.endpoints import manual as static_endpoints
 from tests.fixtures.console import make_event
 from tests.fixtures.fleet_state import redis, report, told
 from tests.fixtures.valkey import free_port
@@ -83,7 +84,7 @@ def test_it_says_that_no_worker_was_heard(console):
 
 
 def test_it_says_when_a_worker_was_last_heard(console):
-    sing()
+    record_heartbeat()
     assert "last task 0 s ago" in dashboard(console).content.decode()
 
 

@@ -10,8 +10,9 @@ from django.urls import reverse
 
 from agents import services as agents
 from agents.models import AgentRevision, Approval, Conversation, ErasureReceipt, Run
-from config.global_search import SOURCES
-from inference import join_tokens, static_endpoints
+from config.console.global_search import SOURCES
+from inference.endpoints import join_tokens
+from inference.endpoints import manual as static_endpoints
 from tenants import services
 from tenants.models import Membership, UsageEvent
 from tests.fixtures.console import make_event, make_person, rows

@@ -10,7 +10,7 @@ from channels.testing import WebsocketCommunicator
 from django.core.cache import cache
 from django.utils import timezone
 
-from config.tasks import CANARY, DEFAULT_CANARY
+from config.worker_heartbeat import CANARY, DEFAULT_CANARY
 
 ROOT = Path(__file__).resolve().parents[3]
 

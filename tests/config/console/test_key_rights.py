@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tenants import services
-from tenants.key_bounds import Rank
+from tenants.api_keys.bounds import Rank
 from tenants.models import ApiKey, Membership, Quota, RateLimit
 from tests.fixtures.console import make_person, rows
 from tests.fixtures.limits import own_quota, own_rate

@@ -6,8 +6,8 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from kernel import bounded_lists
-from kernel.console import ConsoleAdmin
+from kernel.admin import bounded_lists
+from kernel.admin.base import ConsoleAdmin
 from tenants import services
 from tests.fixtures.console import make_event
 

@@ -12,11 +12,14 @@ from django.urls import get_resolver
 from django.utils import timezone
 
 from agents import services as agents
-from inference import join_tokens, static_endpoints
-from tenants import alert_services, invitations, limit_services
+from inference.endpoints import join_tokens
+from inference.endpoints import manual as static_endpoints
+from tenants import invitations
 from tenants import services as tenants
-from tenants.limits_report import report_limits
+from tenants.limits import services as limit_services
+from tenants.limits.report import report_limits
 from tenants.models import AlertRecipient
+from tenants.notifications import recipients
 from tests.fixtures.console import make_event, make_person
 from tests.fixtures.conversations import erase_another, make_approval
 from tests.fixtures.limits import make_plan, own_quota, own_rate
@@ -311,7 +314,7 @@ def limits_of(tenant, *, owner):
     told = {**counter, "amount": 5, "reason": "Launch day"}
     top_up = limit_services.grant_top_up(tenant_id=tenant.pk, by=owner, now=now, **told)
     recipient = AlertRecipient(tenant=tenant, address="ops@acme.example")
-    alert_services.save_recipient(recipient=recipient)
+    recipients.save_recipient(recipient=recipient)
     return {
         "plans": plan.pk,
         "rate-limits": own_rate(tenant).pk,

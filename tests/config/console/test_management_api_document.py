@@ -6,7 +6,7 @@ from django.test import Client
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework import serializers
 
-from config import api_urls
+from config.api import urls as api_urls
 
 OURS = ("agents", "config", "inference", "tenants")
 

@@ -4,7 +4,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from tenants import limit_services, services
+from tenants import services
+from tenants.limits import services as limit_services
 from tenants.models import AlertRecipient, Plan, PlanQuota, PlanRateLimit, Quota, QuotaTopUp
 from tests.fixtures.console import make_person, rows
 from tests.fixtures.limits import make_plan, own_quota, plan_quota

@@ -5,7 +5,7 @@ from django.core.management import call_command
 from django.test import Client
 
 from agents import services as agents
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from inference.models import ModelEndpoint
 from tests.fixtures.console import make_person
 

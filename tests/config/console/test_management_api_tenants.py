@@ -10,7 +10,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from tenants import services
-from tenants.keys import parse_key
+from tenants.api_keys.keys import parse_key
 from tenants.models import ApiKey, Membership, Tenant
 from tests.fixtures.console import PASSWORD, make_event, make_person, rows
 

@@ -6,7 +6,7 @@ import pytest
 from django.db import connection
 from django.test import Client
 
-from kernel.redis import connect
+from kernel.storage.redis import connect
 from tests.fixtures.console import PASSWORD
 from tests.fixtures.demotion import database_nowhere, read_only_database, restart_sessions
 from tests.fixtures.valkey import free_port, valkey_process
@@ -69,12 +69,14 @@ def test_a_database_that_only_reads_is_not_ready_and_what_writes_is_503(console,
         # As at the end of each request of a server: the demoted one keeps this connection.
         connection.close()
     statuses = []
-    for _ in range(3):
+    for _ in range(5):
         answer = console.post("/api/v1/tenants", body, content_type="application/json")
         statuses.append(answer.status_code)
         connection.close()
-    # The first answer that says "read only" ends every connection of before.
-    assert statuses[-2:] in ([201, 409], [409, 409])
+    # The first answer that says "read only" ends every connection of before; one that its pool
+    # was just opening is ended by the second.
+    assert statuses[-2:] == [409, 409]
+    assert statuses.count(503) <= 2
     assert Client().get("/readyz").status_code == 200
 
 

@@ -7,8 +7,8 @@ import pytest
 from django.contrib import admin
 from django.urls import reverse
 
-from config.breadcrumbs import describe_path
-from config.unfold import NAVIGATION
+from config.console.breadcrumbs import describe_path
+from config.console.navigation import NAVIGATION
 from inference.services import create_route
 from tests.fixtures.one_of_everything import platform
 

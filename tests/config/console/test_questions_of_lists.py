@@ -6,7 +6,9 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
-from inference import join_tokens, services, static_endpoints
+from inference import services
+from inference.endpoints import join_tokens
+from inference.endpoints import manual as static_endpoints
 from tenants import services as tenants
 from tests.fixtures.one_of_everything import add_one_of_each
 from tests.fixtures.scaling import make_policy

@@ -5,8 +5,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from config.settings.base import env
-from tenants import limit_services
-from tenants.limits_in_force import load_limits
+from tenants.limits import services as limit_services
+from tenants.limits.effective import load_limits
 from tenants.models import Plan, Tenant
 
 

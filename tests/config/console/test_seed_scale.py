@@ -8,9 +8,9 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from config.scale_rows import Sizes
-from tenants.limits_report import report_limits
+from tenants.ledger.reconciliation import find_hour_drift, sum_charges
+from tenants.limits.report import report_limits
 from tenants.models import ApiKey, QuotaUsage, Tenant, UsageEvent
-from tenants.reconciliation import find_hour_drift, sum_charges
 from tenants.scoping import every_tenant
 from tests.fixtures.console import rows
 

@@ -10,7 +10,7 @@ from django.test import RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
-from config.sign_in import visitors_address
+from config.console.login_lockout import visitors_address
 from tests.fixtures.console import PASSWORD, make_person
 
 LIMIT = 5

@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from config import client_limits, half_closed
-from config.gateway_server import PROTOCOL_OPTIONS
+from config.gateway import client_limits, half_closed
+from config.gateway.server import PROTOCOL_OPTIONS
 from inference.relay import connection as engine_side
 from kernel.asgi import JSON_TYPE, respond
 
@@ -201,8 +201,8 @@ async def test_trailers_do_not_become_headers(port, asked):
 
 def test_each_bound_on_an_engine_has_its_twin_for_clients():
     assert client_limits.HEADER_OVERHEAD_BYTES == engine_side.HEADER_OVERHEAD
-    assert client_limits.MAX_HEAD_BYTES <= 2 * engine_side.MOST_UNHEARD
-    assert PROTOCOL_OPTIONS["http"] == "config.http_protocol:HttpProtocol"
+    assert client_limits.MAX_HEAD_BYTES <= 2 * engine_side.MAX_BYTES_WITHOUT_BODY
+    assert PROTOCOL_OPTIONS["http"] == "config.gateway.http_protocol:HttpProtocol"
 
 
 LATE = {

@@ -14,10 +14,11 @@ from tests.fixtures.valkey import free_port
 PROGRAM = """
 import sys
 from daphne.cli import CommandLineInterface
-from config import client_limits, console_channel
-console_channel.HEAD_TIMEOUT_SECONDS = client_limits.BODY_TIMEOUT_SECONDS = 1.0
-console_channel.MAX_BODY_BYTES = 100_000
-console_channel.bound_clients()
+from config.console import connection_limits
+from config.gateway import client_limits
+connection_limits.HEAD_TIMEOUT_SECONDS = client_limits.BODY_TIMEOUT_SECONDS = 1.0
+connection_limits.MAX_BODY_BYTES = 100_000
+connection_limits.bound_clients()
 
 async def application(scope, receive, send):
     if scope["type"] != "http":

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from config.gateway_server import PROTOCOL_OPTIONS
+from config.gateway.server import PROTOCOL_OPTIONS
 from kernel.asgi import JSON_TYPE, respond
 
 SEGMENTS_IN = slice(152, 156)

@@ -3,10 +3,12 @@
 import pytest
 from django.urls import reverse
 
-from inference import endpoint_states, join_tokens, static_endpoints
+from inference.endpoints import join_tokens
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
 from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
 from kernel.models import Publication
-from tenants.keys import parse_key
+from tenants.api_keys.keys import parse_key
 from tests.fixtures.console_fleet import POOL, route_form
 
 

@@ -4,8 +4,8 @@ import pytest
 from django.test import Client
 from django.utils import timezone
 
-from inference import join_tokens
 from inference import services as inference
+from inference.endpoints import join_tokens
 from inference.models import ModelEndpoint
 from tenants import services as tenants
 

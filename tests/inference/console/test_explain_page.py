@@ -5,10 +5,10 @@ import re
 import pytest
 from django.urls import reverse
 
-from inference import static_endpoints
-from inference.decisions import Decision, read_decision
+from inference.endpoints import manual as static_endpoints
+from inference.monitoring.routing_decisions import Decision, read_decision
 from tenants import services
-from tenants.admission.usage import Charge
+from tenants.admission.usage.records import Charge
 from tests.fixtures.console import make_event, make_person
 from tests.fixtures.console_limits import sentences
 

@@ -7,8 +7,9 @@ from auditlog.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from inference import services, static_endpoints
-from inference.fleet.redis_names import WORKERS
+from inference import services
+from inference.endpoints import manual as static_endpoints
+from inference.fleet.redis_keys import WORKERS
 from inference.models import ModelEndpoint
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import beats, redis, report, told

@@ -5,11 +5,11 @@ import time
 
 import pytest
 
-from inference import static_endpoints
 from inference.admin.sparkline import HEIGHT, WIDTH, draw_load, draw_tokens
+from inference.endpoints import manual as static_endpoints
 from inference.errors import FleetUnreadable
-from inference.fleet.redis_names import WORKERS
-from inference.live import (
+from inference.fleet.redis_keys import WORKERS
+from inference.monitoring.fleet_status import (
     STEPS,
     EndpointLive,
     Report,

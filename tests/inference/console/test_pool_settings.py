@@ -4,10 +4,11 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from inference import services, static_endpoints
+from inference import services
 from inference.api.pools import SETTINGS as TOLD
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints.breaker_override import force_breaker
 from inference.models import ModelEndpoint, ModelPool
-from inference.overrides import force_breaker
 from kernel.errors import InvalidParameter
 from kernel.models import Publication
 from tests.fixtures.console_fleet import POOL

@@ -4,12 +4,13 @@ import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
-from inference import registry, services
+from inference import services
 from inference.admin.route_words import routes_by_pool
+from inference.endpoints import registration
+from inference.endpoints.registration import Announcement
 from inference.errors import TargetNotAllowed
 from inference.models import ModelRoute, RouteTarget
 from inference.publishing import load_fleet
-from inference.registry import Announcement
 from inference.route_targets import Target, parts_of
 from tests.fixtures.console_fleet import route_form
 from tests.fixtures.console_limits import sentences
@@ -117,7 +118,7 @@ def register(pool, model):
     from django.utils import timezone
 
     told = Announcement(address="http://10.0.0.9", model=model)
-    return registry.register_endpoint(pool=pool, announcement=told, now=timezone.now())
+    return registration.register_endpoint(pool=pool, announcement=told, now=timezone.now())
 
 
 def test_an_engine_may_join_a_pool_for_a_route_that_shares_with_it(pool, large):

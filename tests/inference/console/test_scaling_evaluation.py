@@ -8,8 +8,9 @@ from django.db import connection
 
 from inference import services
 from inference.models import PoolSample, ScalingDecision, ScalingPolicy, ScalingState
-from inference.scaling import actuation, policies
+from inference.scaling import actuation
 from inference.scaling.evaluation import evaluate_pools
+from inference.scaling.policies import services as policy_services
 from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import NOON, at, beat, engine, hours, load, make_policy
 from tests.fixtures.valkey import free_port
@@ -147,7 +148,7 @@ def test_a_schedule_lifts_the_bounds(pool, load):
 
 def test_a_paused_policy_leaves_the_pool_alone_and_says_what_it_would_do(pool, load):
     policy = make_policy(pool)
-    policies.pause(policy=policy)
+    policy_services.pause(policy=policy)
     load(pool, 42, engine(pool))
     evaluate_pools(now=NOON)
     shown = ScalingState.objects.get(pool=pool).shown
@@ -157,7 +158,7 @@ def test_a_paused_policy_leaves_the_pool_alone_and_says_what_it_would_do(pool, l
 
 def test_an_override_wins_until_it_ends(pool, load):
     policy = make_policy(pool)
-    policies.override(policy=policy, replicas=7, until=at(60), now=NOON)
+    policy_services.override(policy=policy, replicas=7, until=at(60), now=NOON)
     one = engine(pool)
     load(pool, 42, one)
     wanted = []
@@ -266,9 +267,9 @@ def test_five_hundred_pools_are_looked_at_within_five_seconds(db, report):
 
 def test_a_pause_and_an_override_are_audited(pool):
     policy = make_policy(pool)
-    assert policies.pause(policy=policy)
-    assert not policies.pause(policy=policy)
-    policies.override(policy=policy, replicas=7, until=at(60), now=NOON)
+    assert policy_services.pause(policy=policy)
+    assert not policy_services.pause(policy=policy)
+    policy_services.override(policy=policy, replicas=7, until=at(60), now=NOON)
     rows = LogEntry.objects.get_for_object(policy).exclude(changes__has_key="mode")
     told = {name: change for row in rows for name, change in row.changes.items()}
     assert told["paused"] == ["False", "True"]

@@ -11,8 +11,8 @@ from inference.scaling.actuators import cluster
 from inference.scaling.actuators.actuator import Order
 from inference.scaling.actuators.kubernetes import Kubernetes
 from inference.scaling.evaluation import evaluate_pools
-from inference.scaling.handover import apply_policy, compiled, difference
-from inference.scaling.policy_rules import Signal
+from inference.scaling.policies.kubernetes_export import apply_policy, compiled, difference
+from inference.scaling.policies.mapping import Signal
 from tests.fakes.kube_api import kube_api, kubeconfig, scale_of
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import redis, report

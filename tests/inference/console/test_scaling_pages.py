@@ -8,9 +8,9 @@ from django.urls import reverse
 from django.utils import timezone
 
 from inference.models import PoolSample, ScalingPolicy
-from inference.scaling import policies
 from inference.scaling.evaluation import evaluate_pools
-from inference.scaling.policy_rules import stored_hours, stored_signals
+from inference.scaling.policies import services as policy_services
+from inference.scaling.policies.mapping import stored_hours, stored_signals
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import engine, hours, load, make_policy
@@ -101,7 +101,7 @@ def test_more_than_the_most_is_asked_about(console, pool):
 
 
 def test_the_list_shows_what_each_policy_does(console, pool):
-    policies.pause(policy=make_policy(pool, idle_seconds=600))
+    policy_services.pause(policy=make_policy(pool, idle_seconds=600))
     text = text_of(console.get(reverse("admin:inference_scalingpolicy_changelist")))
     assert "paused" in text
     assert "1 to 10 or none" in text

@@ -7,9 +7,9 @@ from django.core.exceptions import ValidationError
 
 from inference.errors import ConfirmationNeeded, NameTaken, PolicyRefused
 from inference.models import ScalingPolicy
-from inference.scaling import policies
-from inference.scaling.policy_rules import Signal, stored_hours, stored_signals
-from inference.scaling.presets import PRESETS, signals_for
+from inference.scaling.policies import services as policy_services
+from inference.scaling.policies.mapping import Signal, stored_hours, stored_signals
+from inference.scaling.policies.presets import PRESETS, signals_for
 from tests.fixtures.scaling import NOON, WAITING, at, engine, hours, make_policy
 
 CPU = Signal(kind="cpu", target=50, query="avg(cpu)")
@@ -17,7 +17,7 @@ CPU = Signal(kind="cpu", target=50, query="avg(cpu)")
 
 def refused(pool, *signals, schedules=(), **facts):
     with pytest.raises(PolicyRefused) as refusal:
-        policies.save_policy(
+        policy_services.save_policy(
             policy=ScalingPolicy(pool=pool, **facts),
             signals=signals,
             schedules=schedules,
@@ -120,11 +120,11 @@ def test_fewer_at_most_than_there_are_asks_for_confirmation(pool, monkeypatch):
 
 def test_signals_and_schedules_are_replaced_or_kept(pool):
     policy = make_policy(pool, schedules=[hours()])
-    policies.save_policy(policy=policy, now=NOON)
+    policy_services.save_policy(policy=policy, now=NOON)
     assert stored_signals(policy) == (WAITING,)
     assert stored_hours(policy) == (hours(),)
     other = Signal(kind="in_flight", target=3)
-    policies.save_policy(policy=policy, signals=[other], schedules=[], now=NOON)
+    policy_services.save_policy(policy=policy, signals=[other], schedules=[], now=NOON)
     fresh = ScalingPolicy.objects.get()
     assert (stored_signals(fresh), stored_hours(fresh)) == ((other,), ())
 
@@ -133,7 +133,7 @@ def test_signals_and_schedules_are_replaced_or_kept(pool):
 def test_an_override_is_possible_and_ends(pool, replicas, until):
     policy = make_policy(pool)
     with pytest.raises(PolicyRefused):
-        policies.override(policy=policy, replicas=replicas, until=until, now=NOON)
+        policy_services.override(policy=policy, replicas=replicas, until=until, now=NOON)
     assert ScalingPolicy.objects.get().override_replicas is None
 
 

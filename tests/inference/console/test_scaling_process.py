@@ -4,11 +4,12 @@ import pytest
 from auditlog.models import LogEntry
 from django.urls import reverse
 
-from inference import join_tokens, services
-from inference.fleet.redis_names import SCALE_HOST, SCALE_ORDER
+from inference import services
+from inference.endpoints import join_tokens
+from inference.fleet.redis_keys import SCALE_HOST, SCALE_ORDER
 from inference.models import ScalingDecision, ScalingState
 from inference.scaling.evaluation import evaluate_pools
-from tenants import live_redis
+from tenants.counters import client as counter_client
 from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import NOON, at, beat, engine, load, make_policy
 from tests.fixtures.valkey import free_port
@@ -30,7 +31,7 @@ def machine(client, db):
         )
         return answer.status_code, answer.json()
 
-    ours = live_redis.limits()
+    ours = counter_client.limits()
     yield come_by
     for pattern in (SCALE_HOST, SCALE_ORDER):
         for key in ours.scan_iter(f"{pattern}*"):
@@ -178,7 +179,7 @@ def test_an_order_that_redis_forgot_is_given_again(policy, pool, machine, load):
     one = engine(pool)
     load(pool, 30, one)
     evaluate_pools(now=NOON)
-    live_redis.limits().delete(f"{SCALE_ORDER}{pool.pk}")
+    counter_client.limits().delete(f"{SCALE_ORDER}{pool.pk}")
     assert machine(pool, running=1)[1]["replicas"] is None
     beat(one, now=at(15))
     evaluate_pools(now=at(15))

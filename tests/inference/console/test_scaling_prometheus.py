@@ -7,8 +7,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from inference.scaling.policy_rules import Signal
-from inference.scaling.prometheus import ask_prometheus
+from inference.scaling.policies.mapping import Signal
+from inference.scaling.signals.prometheus import ask_prometheus
 from tests.fixtures.valkey import free_port
 
 CPU = Signal(kind="cpu", target=50, query="avg(cpu)")

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from inference.models import PoolSample, ScalingDecision
-from inference.scaling.samples import forget, sum_up
+from inference.scaling.signals.rollup import forget, sum_up
 from tests.fixtures.scaling import NOON, at
 
 

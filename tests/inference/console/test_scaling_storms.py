@@ -4,7 +4,7 @@ import pytest
 
 from inference.models import ScalingDecision, ScalingState
 from inference.scaling.evaluation import evaluate_pools
-from tenants import live_redis
+from tenants.counters import client as counter_client
 from tests.fakes.kube_api import kube_api, kubeconfig, scale_of
 from tests.fixtures.fleet_state import redis, report
 from tests.fixtures.scaling import NOON, at, beat, engine, load, make_policy
@@ -54,7 +54,7 @@ def test_a_clock_that_moved_does_not_keep_it_from_growing(look):
 
 def test_a_redis_that_was_emptied_takes_nothing_away_and_is_told_of(look, pool):
     look(0, waiting=40)
-    live_redis.limits().flushall()
+    counter_client.limits().flushall()
     for step in range(1, 30):
         assert look(15 * step)[0] == 4
     assert shown(pool)["notes"]["waiting"] == "no gateway has reported lately"
@@ -65,7 +65,7 @@ def test_a_redis_that_was_emptied_takes_nothing_away_and_is_told_of(look, pool):
 
 def test_when_gateways_are_heard_again_a_whole_window_has_to_agree(look):
     look(0, waiting=40)
-    live_redis.limits().flushall()
+    counter_client.limits().flushall()
     look(15)
     assert look(30, waiting=1) == (4, "window")
     assert look(300, waiting=1) == (4, "window")

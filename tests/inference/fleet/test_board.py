@@ -5,12 +5,12 @@ import random
 import pytest
 
 from inference.errors import NoEndpointAvailable, Starting
-from inference.fleet.board import Board
-from inference.fleet.candidate import Load
+from inference.fleet.balancer import EndpointBalancer
+from inference.fleet.endpoint_state import Load
 from inference.fleet.in_flight import InFlight
+from inference.fleet.pick_context import PickContext
 from inference.fleet.retry_budget import FLOOR, RetryBudget
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.fleet.wish import Wish
 
 
 class Clock:
@@ -32,7 +32,7 @@ def clock():
 
 @pytest.fixture
 def board(clock):
-    return Board(InFlight(), rng=random.Random(7), clock=clock)
+    return EndpointBalancer(InFlight(), rng=random.Random(7), clock=clock)
 
 
 def names(board, asked):
@@ -100,12 +100,12 @@ def test_draining_endpoints_take_nothing(board):
     gone = Endpoint(id="a", address="http://a", model="m", ready=False)
 
     with pytest.raises(NoEndpointAvailable):
-        board.choose(pool(endpoints=(gone,)), Wish(), visited=())
+        board.choose(pool(endpoints=(gone,)), PickContext(), visited=())
 
 
 def test_a_pool_without_endpoints_is_starting(board):
     with pytest.raises(Starting) as caught:
-        board.choose(pool(), Wish(), visited=())
+        board.choose(pool(), PickContext(), visited=())
 
     assert caught.value.retry_after == 10
 
@@ -113,9 +113,9 @@ def test_a_pool_without_endpoints_is_starting(board):
 def test_nobody_is_asked_twice(board):
     asked = pool("a", "b")
 
-    assert board.choose(asked, Wish(), visited=["a"]).endpoint.id == "b"
+    assert board.choose(asked, PickContext(), visited=["a"]).endpoint.id == "b"
     with pytest.raises(NoEndpointAvailable):
-        board.choose(asked, Wish(), visited=["a", "b"])
+        board.choose(asked, PickContext(), visited=["a", "b"])
 
 
 def test_a_full_endpoint_is_passed_over(board):
@@ -124,7 +124,7 @@ def test_a_full_endpoint_is_passed_over(board):
     asked = pool(endpoints=(small, large), strategy="round_robin")
     board.begin(asked, board._candidate(small))
 
-    chosen = {board.choose(asked, Wish(), visited=()).endpoint.id for _ in range(10)}
+    chosen = {board.choose(asked, PickContext(), visited=()).endpoint.id for _ in range(10)}
 
     assert chosen == {"large"}
 
@@ -145,7 +145,7 @@ def test_workers_hear_what_others_run_and_leave_out(board, clock):
 def test_what_is_told_can_be_heard(board, clock):
     asked = pool("a", "b", "c")
     fail(board, asked, "a")
-    other = Board(InFlight(), rng=random.Random(1), clock=clock)
+    other = EndpointBalancer(InFlight(), rng=random.Random(1), clock=clock)
     other.field(asked)
 
     other.hear([board.report()])
@@ -169,10 +169,10 @@ def test_what_is_compared_follows_what_is_heard(board):
     asked = pool("a", "b", strategy="queue_aware")
     a, b = board.field(asked).candidates
     board.hear_loads({"a": Load(kv=0.9)})
-    assert board.choose(asked, Wish(), visited=()) is b
+    assert board.choose(asked, PickContext(), visited=()) is b
 
     board.hear_loads({"b": Load(kv=0.5)})
-    assert board.choose(asked, Wish(), visited=()) is a
+    assert board.choose(asked, PickContext(), visited=()) is a
 
 
 def test_a_pool_is_out_when_nobody_in_it_is_believed_to_work(board, clock):
@@ -239,12 +239,12 @@ def test_what_is_asked_of_an_empty_pool_is_counted(board, clock):
     for _ in range(3):
         clock.now += 1
         with pytest.raises(Starting):
-            board.choose(pool(), Wish(), visited=())
+            board.choose(pool(), PickContext(), visited=())
     (asked,) = board.demand().values()
     assert asked == {"requests": 3, "at": clock.now}
 
 
 def test_where_all_were_visited_nothing_is_missing(board):
     with pytest.raises(NoEndpointAvailable):
-        board.choose(pool("a"), Wish(), visited=["a"])
+        board.choose(pool("a"), PickContext(), visited=["a"])
     assert board.demand() == {}

@@ -18,7 +18,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import WebSocketException
 
 from inference import services as inference
-from inference import static_endpoints
+from inference.endpoints import manual as static_endpoints
 from inference.models import ModelPool, ModelRoute, RouteTarget
 from tenants.models import UsageEvent
 from tests.agents.test_socket import TERMINAL

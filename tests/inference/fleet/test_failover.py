@@ -8,8 +8,9 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from inference import endpoint_states, static_endpoints
 from inference import services as inference
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
 from inference.models import ModelEndpoint, ModelPool, RouteTarget
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
 from tests.fixtures.cast import add_endpoint, serve

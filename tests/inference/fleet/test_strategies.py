@@ -5,24 +5,24 @@ from collections import Counter
 
 import pytest
 
-from inference.fleet.candidate import Candidate, Field, Load
+from inference.fleet.endpoint_state import CandidateSet, EndpointState, Load
+from inference.fleet.pick_context import PickContext
 from inference.fleet.snapshot import Endpoint
 from inference.fleet.strategies import BOUND, STRATEGIES
-from inference.fleet.wish import Wish
 from inference.models.pool import Strategy
 
 
-def candidate(name, *, running=0, ttft=None, warmth=1.0, told=None, **facts) -> Candidate:
-    made = Candidate(Endpoint(id=name, address=f"http://{name}", model="m", **facts))
+def candidate(name, *, running=0, ttft=None, warmth=1.0, told=None, **facts) -> EndpointState:
+    made = EndpointState(Endpoint(id=name, address=f"http://{name}", model="m", **facts))
     made.in_flight, made.ttft, made.warmth = running, ttft, warmth
     made.engine_load = told or Load()
     made.weigh()
     return made
 
 
-def picks(strategy, candidates, *, times=1000, wish=None):
-    rng, field = random.Random(7), Field(candidates)
-    wishes = (wish or Wish(turn=turn) for turn in range(times))
+def picks(strategy, candidates, *, times=1000, context=None):
+    rng, field = random.Random(7), CandidateSet(candidates)
+    wishes = (context or PickContext(turn=turn) for turn in range(times))
     return Counter(STRATEGIES[strategy](field, each, rng).endpoint.id for each in wishes)
 
 
@@ -32,9 +32,9 @@ def test_the_console_offers_exactly_these():
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_single_candidate_is_chosen(strategy):
-    wish = Wish(affinity=b"a", prefix=b"p" * 300)
+    context = PickContext(affinity=b"a", prefix=b"p" * 300)
 
-    assert picks(strategy, [candidate("a", running=50)], times=3, wish=wish) == {"a": 3}
+    assert picks(strategy, [candidate("a", running=50)], times=3, context=context) == {"a": 3}
 
 
 def test_the_fewest_requests_win():
@@ -117,10 +117,10 @@ def keys(count=2000):
 
 
 def homes(strategy, candidates):
-    field = candidates if isinstance(candidates, Field) else Field(candidates)
+    field = candidates if isinstance(candidates, CandidateSet) else CandidateSet(candidates)
     rng = random.Random(7)
     choose = STRATEGIES[strategy]
-    return {key: choose(field, Wish(affinity=key), rng).endpoint.id for key in keys()}
+    return {key: choose(field, PickContext(affinity=key), rng).endpoint.id for key in keys()}
 
 
 def test_a_key_always_goes_to_the_same_place():
@@ -141,22 +141,22 @@ def test_without_one_of_ten_at_most_fifteen_percent_move():
 def test_who_is_left_out_for_a_while_moves_only_its_own_keys_and_gets_them_back():
     ten = [candidate(f"e{number}") for number in range(10)]
     names = [each.endpoint.id for each in ten]
-    before = homes("consistent_hash", Field(ten, places=names))
+    before = homes("consistent_hash", CandidateSet(ten, places=names))
 
-    without = homes("consistent_hash", Field(ten[1:], places=names))
+    without = homes("consistent_hash", CandidateSet(ten[1:], places=names))
 
     moved = {key for key in before if before[key] != without[key]}
     assert {before[key] for key in moved} == {"e0"}
     assert len(moved) <= 0.15 * len(before)
-    assert homes("consistent_hash", Field(ten[1:]).without({})) == without
-    assert homes("consistent_hash", Field(ten, places=names)) == before
+    assert homes("consistent_hash", CandidateSet(ten[1:]).without({})) == without
+    assert homes("consistent_hash", CandidateSet(ten, places=names)) == before
 
 
 def test_no_place_gets_far_more_than_its_part():
     ten = [candidate(f"e{number}", max_concurrency=100) for number in range(10)]
-    field, rng = Field(ten), random.Random(7)
+    field, rng = CandidateSet(ten), random.Random(7)
     for key in keys(400):
-        STRATEGIES["consistent_hash"](field, Wish(affinity=key), rng).count(1)
+        STRATEGIES["consistent_hash"](field, PickContext(affinity=key), rng).count(1)
 
     assert max(each.in_flight for each in ten) <= 40 * BOUND + 3
 
@@ -164,17 +164,17 @@ def test_no_place_gets_far_more_than_its_part():
 def test_long_prompts_with_the_same_beginning_meet():
     three = [candidate(name) for name in "abc"]
 
-    assert len(picks("prefix_affinity", three, wish=Wish(prefix=b"x" * 300))) == 1
+    assert len(picks("prefix_affinity", three, context=PickContext(prefix=b"x" * 300))) == 1
 
 
 def test_an_overloaded_place_loses_its_prefixes():
     three = [candidate(name, max_concurrency=10) for name in "abc"]
-    (home,) = picks("prefix_affinity", three, wish=Wish(prefix=b"x" * 300), times=1)
+    (home,) = picks("prefix_affinity", three, context=PickContext(prefix=b"x" * 300), times=1)
     busy = next(each for each in three if each.endpoint.id == home)
     busy.in_flight = 9
     busy.weigh()
 
-    assert home not in picks("prefix_affinity", three, wish=Wish(prefix=b"x" * 300))
+    assert home not in picks("prefix_affinity", three, context=PickContext(prefix=b"x" * 300))
 
 
 def test_queues_and_caches_of_engines_count():

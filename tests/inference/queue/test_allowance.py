@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.fleet.allowance import allowance, capacity_of
+from inference.fleet.capacity import capacity_of, worker_share
 from inference.fleet.snapshot import Endpoint, Pool
 
 
@@ -25,7 +25,7 @@ def test_a_pools_own_limit_counts_where_it_is_lower():
 
 
 def test_one_worker_has_everything():
-    assert allowance(capacity=10, workers=1, elsewhere=0, settled=False) == 10
+    assert worker_share(capacity=10, workers=1, elsewhere=0, settled=False) == 10
 
 
 @pytest.mark.parametrize("workers", [2, 3, 4, 16])
@@ -33,14 +33,14 @@ def test_workers_that_are_all_busy_have_their_shares(workers):
     share = 48 // workers
     elsewhere = 48 - share
 
-    assert allowance(capacity=48, workers=workers, elsewhere=elsewhere, settled=True) == share
+    assert worker_share(capacity=48, workers=workers, elsewhere=elsewhere, settled=True) == share
 
 
 def test_what_idle_workers_leave_is_taken_once_that_is_settled():
-    assert allowance(capacity=10, workers=2, elsewhere=1, settled=False) == 7
-    assert allowance(capacity=2, workers=2, elsewhere=0, settled=False) == 2
-    assert allowance(capacity=10, workers=2, elsewhere=1, settled=True) == 9
+    assert worker_share(capacity=10, workers=2, elsewhere=1, settled=False) == 7
+    assert worker_share(capacity=2, workers=2, elsewhere=0, settled=False) == 2
+    assert worker_share(capacity=10, workers=2, elsewhere=1, settled=True) == 9
 
 
 def test_every_worker_has_a_place_however_few_there_are():
-    assert allowance(capacity=1, workers=8, elsewhere=7, settled=True) == 1
+    assert worker_share(capacity=1, workers=8, elsewhere=7, settled=True) == 1

@@ -3,8 +3,8 @@
 import random
 from collections import Counter
 
-from inference.fleet.fairness import Accounts
-from inference.fleet.queue import FairQueue
+from inference.fleet.fairness import TenantServiceCounters
+from inference.queueing.fair_queue import FairQueue
 
 ACME, RIVAL, THIRD = 1, 2, 3
 
@@ -13,7 +13,7 @@ class Place:
     """A queue with so much room."""
 
     def __init__(self, room):
-        self.accounts = Accounts()
+        self.accounts = TenantServiceCounters()
         self.queue = FairQueue(self.accounts)
         self.room = room
 

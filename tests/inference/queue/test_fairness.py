@@ -6,8 +6,8 @@ from collections import Counter
 
 import pytest
 
-from inference.fleet.fairness import NOBODY, Accounts, cost_of
-from inference.fleet.queue import FairQueue
+from inference.fleet.fairness import NOBODY, TenantServiceCounters, cost_of
+from inference.queueing.fair_queue import FairQueue
 
 ACME, RIVAL, THIRD = 1, 2, 3
 
@@ -16,7 +16,7 @@ class Pool:
     """So many slots, requests that take as long as they cost, and tenants that always want more."""
 
     def __init__(self, *, slots=8, guess=lambda cost: cost):
-        self.accounts = Accounts()
+        self.accounts = TenantServiceCounters()
         self.queue = FairQueue(self.accounts)
         self.served = Counter()
         self.running = []
@@ -101,7 +101,7 @@ def test_a_tenant_back_from_idle_has_no_credit():
 
 
 def test_a_wrong_guess_before_a_lift_is_no_credit():
-    accounts = Accounts()
+    accounts = TenantServiceCounters()
     busy, back = accounts.of(RIVAL, weight=1), accounts.of(ACME, weight=1)
     share = back.charge(100_000)
     accounts.correct(busy, 0, 50_000)
@@ -149,7 +149,7 @@ def test_tenants_without_requests_are_forgotten_unless_they_had_more_than_others
 
 
 def test_whoever_was_served_less_leads_in_the_engines_own_queue():
-    accounts = Accounts()
+    accounts = TenantServiceCounters()
     acme, rival = accounts.of(ACME, weight=1), accounts.of(RIVAL, weight=1)
     accounts.activate(acme, least=NOBODY)
     for _ in range(10):

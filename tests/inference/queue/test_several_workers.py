@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from inference.fleet.snapshot import FleetReference
-from inference.relay.dispatch import Dispatcher
+from inference.queueing.dispatcher import Dispatcher
 from tests.fakes.model_server import Behaviour
 from tests.inference.queue.test_turns_given_back import NOTHING, Rig, rig
 
@@ -38,7 +38,7 @@ class Worker(Rig):
     async def serve(self, *, clients, answers):
         async def client():
             while True:
-                await self.ask(self.journey())
+                await self.ask(self.route_trace())
                 answers.append(self)
 
         async with asyncio.TaskGroup() as group:

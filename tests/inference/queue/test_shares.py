@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from tenants import limit_services
+from tenants.limits import services as limit_services
 from tests.fakes.model_server import Behaviour, Outcome
 from tests.fixtures.cast import join
 from tests.fixtures.gateway import in_database

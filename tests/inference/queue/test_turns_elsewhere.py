@@ -7,15 +7,15 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 
-from inference.fleet.board import Board
+from inference.fleet.balancer import EndpointBalancer
 from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import Endpoint, FleetReference, Pool
-from inference.relay.dispatch import Dispatcher
+from inference.queueing.dispatcher import Dispatcher
 from inference.relay.fallback import Fallbacks
-from inference.relay.journey import Journey
 from inference.relay.relay import Relay
+from inference.relay.route_trace import RouteTrace
 from inference.relay.upstream import Upstream
-from inference.relay.watch import Watch
+from inference.relay.watchdog import Watchdog
 from kernel.errors import Overloaded, PlatformError
 from tests.fakes.model_server import Behaviour, Fault, ModelServer, Outcome
 from tests.fixtures.gateway import eventually
@@ -39,26 +39,26 @@ class Rig:
 
     def __init__(self, upstream, watch):
         self.in_flight = InFlight()
-        self.board = Board(self.in_flight, rng=random.Random(7))
+        self.board = EndpointBalancer(self.in_flight, rng=random.Random(7))
         relay = Relay(upstream=upstream, board=self.board, watch=watch, rng=random.Random(7))
         self.dispatcher = Dispatcher(relay, fleet=FleetReference())
         self.opener = Fallbacks(self.dispatcher, board=self.board, budget=relay.budget)
 
-    async def ask(self, journey):
+    async def ask(self, route_trace):
         read = b""
         try:
-            async with await self.opener.open(journey, PATH, lambda _: ASKED) as exchange:
+            async with await self.opener.open(route_trace, PATH, lambda _: ASKED) as exchange:
                 while data := await exchange.read():
                     read += data
         finally:
-            if journey.turn:
-                journey.turn.used(prompt_tokens=5, completion_tokens=read.count(b"data:"))
+            if route_trace.turn:
+                route_trace.turn.used(prompt_tokens=5, completion_tokens=read.count(b"data:"))
         return read
 
     def start(self, *pools, tokens=50):
         first, *rest = pools
-        journey = Journey(first, fallbacks=tuple(rest), tenant_id=1, tokens=tokens)
-        return journey, asyncio.create_task(self.ask(journey))
+        route_trace = RouteTrace(first, fallbacks=tuple(rest), tenant_id=1, tokens=tokens)
+        return route_trace, asyncio.create_task(self.ask(route_trace))
 
     async def ask_many(self, *pools, times, pause=0.0):
         """How each of them ended."""
@@ -86,7 +86,7 @@ async def rig(servers):
         upstream = Upstream(connections=100)
         await upstream.open()
         stack.push_async_callback(upstream.close)
-        watch = Watch()
+        watch = Watchdog()
         looking = asyncio.create_task(watch.run())
         stack.callback(looking.cancel)
         yield Rig(upstream, watch), [await stack.enter_async_context(each) for each in servers]
@@ -143,10 +143,10 @@ async def test_the_ledger_tells_of_the_fallback_and_of_both_waits(one):
     _, busy = running.start(first)
     await eventually(lambda: running.running("first") == 1)
 
-    journey, task = running.start(first, second)
+    route_trace, task = running.start(first, second)
     assert await task
 
-    decision = journey.decision()
+    decision = route_trace.decision()
     assert decision["fallback"] == "second"
     assert 90 <= decision["waited_ms"] < 300
     await end(busy)
@@ -158,14 +158,14 @@ async def test_a_hedge_takes_a_place_of_its_own_until_one_has_answered(two):
     other.behave(Behaviour(first_token_seconds=5))
     both = pool("p", one.url, other.url, hedge_after=0.1, max_in_flight=4)
 
-    journey, task = running.start(both)
+    route_trace, task = running.start(both)
     await eventually(lambda: (running.running("p"), running.in_flight.total()) == (2, 2))
     await eventually(lambda: running.running("p") == 1)
     assert not task.done()
     assert await task
 
     assert (running.running("p"), running.in_flight.total()) == (0, 0)
-    assert journey.hedged
+    assert route_trace.hedged
     assert running.counter("p") < 50
 
 
@@ -175,11 +175,11 @@ async def test_where_all_places_are_taken_nobody_is_asked_twice(two):
         server.behave(Behaviour(first_token_seconds=0.4))
     full = pool("p", one.url, other.url, hedge_after=0.1, max_in_flight=1)
 
-    journey, task = running.start(full)
+    route_trace, task = running.start(full)
     assert await task
 
     assert len(one.records) + len(other.records) == 1
-    assert not journey.hedged
+    assert not route_trace.hedged
 
 
 @pytest.mark.parametrize("moment", [0.05, 0.15, 0.25, 0.35])

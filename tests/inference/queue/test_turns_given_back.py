@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from inference.fleet.board import Board
+from inference.fleet.balancer import EndpointBalancer
 from inference.fleet.in_flight import InFlight
 from inference.fleet.snapshot import Endpoint, FleetReference, Pool
-from inference.relay.dispatch import Dispatcher
-from inference.relay.journey import Journey
+from inference.queueing.dispatcher import Dispatcher
 from inference.relay.relay import Relay
+from inference.relay.route_trace import RouteTrace
 from inference.relay.upstream import Upstream
-from inference.relay.watch import Watch
+from inference.relay.watchdog import Watchdog
 from kernel.errors import Overloaded, PlatformError, UpstreamError
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
 from tests.fixtures.gateway import eventually
@@ -35,25 +35,25 @@ class Rig:
         self.in_flight = InFlight()
         relay = Relay(
             upstream=upstream,
-            board=Board(self.in_flight, rng=random.Random(7)),
-            watch=Watch(),
+            board=EndpointBalancer(self.in_flight, rng=random.Random(7)),
+            watch=Watchdog(),
             rng=random.Random(7),
         )
         self.dispatcher = Dispatcher(relay, fleet=FleetReference())
 
-    def journey(self, tenant_id=1, **facts):
-        return Journey(self.pool, tenant_id=tenant_id, tokens=50, **facts)
+    def route_trace(self, tenant_id=1, **facts):
+        return RouteTrace(self.pool, tenant_id=tenant_id, tokens=50, **facts)
 
-    async def ask(self, journey):
+    async def ask(self, route_trace):
         """As a door does: the exchange first, then what was used."""
         read = b""
         try:
-            async with await self.dispatcher.open(journey, PATH, lambda _: ASKED) as exchange:
+            async with await self.dispatcher.open(route_trace, PATH, lambda _: ASKED) as exchange:
                 while data := await exchange.read():
                     read += data
         finally:
-            if journey.turn:
-                journey.turn.used(prompt_tokens=5, completion_tokens=read.count(b"data:"))
+            if route_trace.turn:
+                route_trace.turn.used(prompt_tokens=5, completion_tokens=read.count(b"data:"))
         return read
 
     @property
@@ -99,7 +99,7 @@ async def test_two_thousand_requests_stopped_anywhere_leave_nothing(seed):
     async def ask(running):
         try:
             async with asyncio.timeout(rng.choice([0, rng.random() * 0.05, rng.random() * 2])):
-                await running.ask(running.journey(rng.randint(1, 9), weight=rng.randint(1, 4)))
+                await running.ask(running.route_trace(rng.randint(1, 9), weight=rng.randint(1, 4)))
             ends["answered"] += 1
         except TimeoutError:
             ends["stopped"] += 1
@@ -121,17 +121,17 @@ async def test_two_thousand_requests_stopped_anywhere_leave_nothing(seed):
         assert running.left() == NOTHING
         assert min(ends.values()) > 50
         running.server.behave(Behaviour())
-        assert await running.ask(running.journey())
+        assert await running.ask(running.route_trace())
 
 
 async def test_a_turn_that_comes_as_its_client_leaves_goes_to_the_next():
     async with rig() as running:
         running.server.behave(Behaviour(first_token_seconds=5))
-        first = [asyncio.create_task(running.ask(running.journey())) for _ in range(8)]
+        first = [asyncio.create_task(running.ask(running.route_trace())) for _ in range(8)]
         await eventually(lambda: running.dispatcher.running().get("tiny") == 8)
         running.server.behave(Behaviour())
-        second = asyncio.create_task(running.ask(running.journey(2)))
-        third = asyncio.create_task(running.ask(running.journey(3)))
+        second = asyncio.create_task(running.ask(running.route_trace(2)))
+        third = asyncio.create_task(running.ask(running.route_trace(3)))
         while running.turns.waiting < 2:
             await asyncio.sleep(0)
         # In one step of the loop: a place becomes free, goes to the second, and that one leaves.
@@ -152,14 +152,14 @@ async def test_a_turn_that_comes_as_its_client_leaves_goes_to_the_next():
 
 async def test_a_turn_is_given_back_once_whoever_says_so_how_often():
     async with rig() as running:
-        journey = running.journey()
-        await running.ask(journey)
+        route_trace = running.route_trace()
+        await running.ask(route_trace)
 
-        journey.turn.give_back()
-        journey.turn.used(prompt_tokens=10**6, completion_tokens=0)
+        route_trace.turn.give_back()
+        route_trace.turn.used(prompt_tokens=10**6, completion_tokens=0)
 
         assert running.left() == NOTHING
-        assert journey.turn.account.counter < 1000
+        assert route_trace.turn.account.counter < 1000
 
 
 async def test_a_turn_is_given_back_where_opening_fails_and_nobody_tells_what_was_used():
@@ -167,7 +167,7 @@ async def test_a_turn_is_given_back_where_opening_fails_and_nobody_tells_what_wa
         running.server.behave(Behaviour(fault=Fault.CLOSES))
 
         with pytest.raises(UpstreamError):
-            await running.dispatcher.open(running.journey(), PATH, lambda _: ASKED)
+            await running.dispatcher.open(running.route_trace(), PATH, lambda _: ASKED)
 
         assert running.left() == NOTHING
 
@@ -175,7 +175,7 @@ async def test_a_turn_is_given_back_where_opening_fails_and_nobody_tells_what_wa
 async def test_who_waited_too_long_is_refused_and_never_sent():
     async with rig(queue_seconds=0.1) as running:
         running.server.behave(Behaviour(first_token_seconds=5))
-        tasks = [asyncio.create_task(running.ask(running.journey())) for _ in range(20)]
+        tasks = [asyncio.create_task(running.ask(running.route_trace())) for _ in range(20)]
         with pytest.raises(Overloaded):
             await asyncio.gather(*tasks)
         for task in tasks:
@@ -189,7 +189,7 @@ async def test_who_waited_too_long_is_refused_and_never_sent():
 async def test_who_leaves_the_queue_is_out_of_it_within_milliseconds():
     async with rig() as running:
         running.server.behave(Behaviour(first_token_seconds=5))
-        tasks = [asyncio.create_task(running.ask(running.journey())) for _ in range(100)]
+        tasks = [asyncio.create_task(running.ask(running.route_trace())) for _ in range(100)]
         await eventually(lambda: running.dispatcher.waiting().get("tiny") == 92)
         loop = asyncio.get_running_loop()
 

@@ -7,8 +7,9 @@ import time
 import aiohttp
 import pytest
 
-from inference import endpoint_states, static_endpoints
 from inference import services as inference
+from inference.endpoints import manual as static_endpoints
+from inference.endpoints import states as endpoint_states
 from inference.models import ModelEndpoint, ModelPool
 from tests.fakes.model_server import Behaviour, ModelServer, Outcome
 from tests.fixtures.gateway import eventually, in_database, ledger
@@ -187,7 +188,7 @@ async def eventually_soon(condition):
 async def test_a_stream_that_waits_is_kept_alive_and_told_why_it_ended(
     gateway, acme, engine, limited, monkeypatch
 ):
-    monkeypatch.setattr("agents.doors.event_sink.SILENCE_SECONDS", 0.3)
+    monkeypatch.setattr("agents.doors.base.event_sink.SILENCE_SECONDS", 0.3)
     await limited(queue_seconds=2.5)
     tasks = await fill(gateway, engine, acme)
 

@@ -7,15 +7,15 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.scaling.algorithm import decide, with_change
-from inference.scaling.rules import (
+from inference.scaling.decision.decide import decide, with_change
+from inference.scaling.decision.types import (
+    Behavior,
     Bounds,
-    Direction,
     Limit,
-    Memory,
+    Observation,
     Reading,
     Rules,
-    Seen,
+    ScalingHistory,
     Target,
 )
 
@@ -29,7 +29,7 @@ limits = st.builds(
     seconds=st.sampled_from([15.0, 60.0, 300.0]),
 )
 directions = st.builds(
-    Direction,
+    Behavior,
     window=st.sampled_from([0.0, 60.0, 300.0]),
     limits=st.lists(limits, max_size=2).map(tuple),
     select=st.sampled_from(["max", "min", "disabled"]),
@@ -60,7 +60,7 @@ loads = st.tuples(
 silent_loads = st.tuples(st.none(), st.one_of(st.none(), st.integers(0, 100)))
 known_loads = st.tuples(st.integers(0, 2000), st.integers(0, 100))
 memories = st.builds(
-    Memory,
+    ScalingHistory,
     proposals=st.lists(
         st.tuples(st.floats(NOW - 400, NOW + 50), st.integers(0, MOST)), max_size=6
     ).map(tuple),
@@ -78,7 +78,7 @@ def seen(replicas, load, *, now=NOW, ready=None, **facts):
         "kv_cache": Reading(value=cache, telling=replicas),
     }
     ready = replicas if ready is None else min(ready, replicas)
-    return Seen(now=now, replicas=replicas, ready=ready, readings=readings, **facts)
+    return Observation(now=now, replicas=replicas, ready=ready, readings=readings, **facts)
 
 
 @given(policies, counts, loads, memories, st.sampled_from([None, 0, 99]))
@@ -124,7 +124,7 @@ def test_it_never_goes_further_at_once_than_is_allowed(policy, replicas, load, m
 
 def run(policy, replicas, load_of, *, steps):
     """The path of a pool whose decisions come true at once."""
-    memory, path = Memory(), []
+    memory, path = ScalingHistory(), []
     for step in range(steps):
         now = NOW + 15 * step
         found = decide(policy, seen(replicas, load_of(step, replicas), now=now), memory)

@@ -11,7 +11,7 @@ import sys
 import pytest
 from django.core.management.base import CommandError
 
-from inference.engines.host import Host, Slot
+from inference.engines.replica_manager import ReplicaManager, Slot
 from inference.management.commands.scale_host import read_slots
 
 LIVES = "import time; time.sleep(600)"
@@ -44,7 +44,7 @@ def processes(host):
 @contextlib.asynccontextmanager
 async def hosting(count, **facts):
     clock = Clock()
-    host = Host(slots(count, **facts), clock=clock)
+    host = ReplicaManager(slots(count, **facts), clock=clock)
     try:
         yield host, clock
     finally:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from inference.scaling.learning import Recorded, learn, moments_from
+from inference.scaling.rehearsal.estimation import Recorded, learn, moments_from
 
 NOW = 1_795_250_000.0
 

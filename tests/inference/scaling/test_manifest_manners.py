@@ -6,9 +6,9 @@ from datetime import date, time
 import pytest
 
 from inference.errors import PolicyRefused
-from inference.scaling.manifests import manifest_of
-from inference.scaling.rules import Bounds, Direction, Limit, Rules, Target
-from inference.scaling.schedules import Hours
+from inference.scaling.decision.schedules import Hours
+from inference.scaling.decision.types import Behavior, Bounds, Limit, Rules, Target
+from inference.scaling.policies.manifests import manifest_of
 
 RULES = Rules(targets=(Target(kind="waiting", target=10),), bounds=Bounds(least=1, most=10))
 WEEK = frozenset(range(7))
@@ -107,7 +107,7 @@ def test_a_schedule_that_keda_cannot_keep_is_refused(facts, words, idle):
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_without_limits_every_change_is_allowed(flavour):
-    free = replace(RULES, up=Direction(), down=Direction(window=300))
+    free = replace(RULES, up=Behavior(), down=Behavior(window=300))
     found = behavior(free, flavour)
     for way in ("scaleUp", "scaleDown"):
         assert found[way]["policies"] == [{"type": "Pods", "value": 10, "periodSeconds": 15}]
@@ -124,7 +124,7 @@ def test_without_limits_every_change_is_allowed(flavour):
     ],
 )
 def test_limits_that_kubernetes_does_not_know_are_refused(flavour, way, limit, words):
-    rules = replace(RULES, **{way: Direction(limits=(limit,))})
+    rules = replace(RULES, **{way: Behavior(limits=(limit,))})
     with pytest.raises(PolicyRefused, match=words) as caught:
         spec(rules, flavour=flavour)
     assert caught.value.param.startswith(f"{way}_{limit.kind}")
@@ -133,7 +133,7 @@ def test_limits_that_kubernetes_does_not_know_are_refused(flavour, way, limit, w
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_half_an_hour_is_a_period_that_kubernetes_takes(flavour):
     limit = Limit(kind="percent", value=100, seconds=1800)
-    found = behavior(replace(RULES, up=Direction(limits=(limit,))), flavour)
+    found = behavior(replace(RULES, up=Behavior(limits=(limit,))), flavour)
     assert found["scaleUp"]["policies"][0]["periodSeconds"] == 1800
 
 

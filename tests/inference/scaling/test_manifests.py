@@ -4,7 +4,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inference.scaling.manifests import as_yaml, quantity
+from inference.scaling.policies.manifests import as_yaml, quantity
 from tests.architecture.source import ROOT
 
 texts = st.text(st.characters(min_codepoint=32, max_codepoint=126), max_size=12)

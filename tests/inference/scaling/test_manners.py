@@ -2,20 +2,20 @@
 
 import pytest
 
-from inference.scaling.algorithm import decide, with_change
-from inference.scaling.rules import (
+from inference.scaling.decision.decide import decide, with_change
+from inference.scaling.decision.types import (
+    Behavior,
     Bounds,
-    Direction,
     Limit,
-    Memory,
+    Observation,
     Reading,
     Rules,
-    Seen,
+    ScalingHistory,
     Target,
 )
 
 NOW = 1_795_250_000.0
-AT_ONCE = Direction()
+AT_ONCE = Behavior()
 
 
 def rules(**facts):
@@ -25,7 +25,7 @@ def rules(**facts):
 
 def seen(replicas, wanted, *, now=NOW):
     readings = {"waiting": Reading(value=wanted, telling=replicas)}
-    return Seen(now=now, replicas=replicas, ready=replicas, readings=readings)
+    return Observation(now=now, replicas=replicas, ready=replicas, readings=readings)
 
 
 def percent(value, seconds=60):
@@ -38,7 +38,7 @@ def pods(value, seconds=60):
 
 def follow(policy, replicas, wanted, *, steps, every=60):
     """The replicas after each evaluation, with what was decided done at once."""
-    memory, path = Memory(proposals=((NOW, wanted),)), []
+    memory, path = ScalingHistory(proposals=((NOW, wanted),)), []
     for step in range(steps):
         now = NOW + step * every
         found = decide(policy, seen(replicas, wanted, now=now), memory)
@@ -51,19 +51,21 @@ def follow(policy, replicas, wanted, *, steps, every=60):
 
 
 def test_ten_per_cent_while_there_are_many_and_four_at_a_time_below_forty():
-    shrinking = Direction(limits=(pods(4), percent(10)))
+    shrinking = Behavior(limits=(pods(4), percent(10)))
     path = follow(rules(down=shrinking), 80, 10, steps=14)
     assert path == [72, 64, 57, 51, 45, 40, 36, 32, 28, 24, 20, 16, 12, 10]
 
 
 def test_the_limit_that_allows_least_can_be_chosen():
-    shrinking = Direction(limits=(pods(4), percent(10)), select="min")
+    shrinking = Behavior(limits=(pods(4), percent(10)), select="min")
     assert follow(rules(down=shrinking), 80, 1, steps=1) == [76]
 
 
 def test_a_direction_can_be_switched_off():
     found = decide(
-        rules(down=Direction(select="disabled")), seen(9, 1), Memory(proposals=((NOW - 1, 1),))
+        rules(down=Behavior(select="disabled")),
+        seen(9, 1),
+        ScalingHistory(proposals=((NOW - 1, 1),)),
     )
     assert (found.desired, found.held_by) == (9, "disabled")
 
@@ -74,13 +76,13 @@ def test_the_default_doubles_or_adds_four_each_quarter_of_a_minute():
 
 
 def test_what_came_within_the_period_counts_against_its_limit():
-    growing = Direction(limits=(pods(4, seconds=60),))
+    growing = Behavior(limits=(pods(4, seconds=60),))
     assert follow(rules(up=growing), 1, 50, steps=9, every=15) == [5, 5, 5, 5, 9, 9, 9, 9, 13]
 
 
 def test_shrinking_waits_until_the_whole_window_wants_it():
-    policy = rules(down=Direction(window=300))
-    memory = Memory(proposals=((NOW, 10),))
+    policy = rules(down=Behavior(window=300))
+    memory = ScalingHistory(proposals=((NOW, 10),))
     path, replicas = [], 10
     for step in range(1, 22):
         found = decide(policy, seen(replicas, 2, now=NOW + 15 * step), memory)
@@ -90,14 +92,14 @@ def test_shrinking_waits_until_the_whole_window_wants_it():
 
 
 def test_growing_can_wait_too_and_takes_the_smallest_proposal_of_its_window():
-    policy = rules(up=Direction(window=60))
-    memory = Memory(proposals=((NOW - 45, 5), (NOW - 30, 3)))
+    policy = rules(up=Behavior(window=60))
+    memory = ScalingHistory(proposals=((NOW - 45, 5), (NOW - 30, 3)))
     assert decide(policy, seen(2, 9), memory).desired == 3
 
 
 def test_one_quiet_moment_changes_nothing_and_says_so():
     found = decide(
-        rules(down=Direction(window=300)), seen(5, 1), Memory(proposals=((NOW - 15, 5),))
+        rules(down=Behavior(window=300)), seen(5, 1), ScalingHistory(proposals=((NOW - 15, 5),))
     )
     assert (found.desired, found.held_by, found.proposed) == (5, "window", 1)
     assert "5 minutes" in found.reason
@@ -105,14 +107,14 @@ def test_one_quiet_moment_changes_nothing_and_says_so():
 
 def test_whoever_begins_without_a_memory_does_not_shrink_a_pool_at_once():
     """A beat that stood still, an emptied state, a clock that jumped: all look like this."""
-    policy = rules(down=Direction(window=300))
-    assert decide(policy, seen(8, 1), Memory()).desired == 8
-    assert decide(policy, seen(8, 1), Memory(proposals=((NOW - 9999, 1),))).desired == 8
+    policy = rules(down=Behavior(window=300))
+    assert decide(policy, seen(8, 1), ScalingHistory()).desired == 8
+    assert decide(policy, seen(8, 1), ScalingHistory(proposals=((NOW - 9999, 1),))).desired == 8
 
 
 def test_a_clock_that_went_back_makes_no_memory_last_for_ever():
-    policy = rules(down=Direction(window=300))
-    ahead = Memory(proposals=((NOW + 86_400, 8),), changes=((NOW + 86_400, 3),))
+    policy = rules(down=Behavior(window=300))
+    ahead = ScalingHistory(proposals=((NOW + 86_400, 8),), changes=((NOW + 86_400, 3),))
     found = decide(policy, seen(8, 1), ahead)
     assert found.desired == 8
     assert max(at for at, _ in found.memory.proposals) == NOW
@@ -120,8 +122,8 @@ def test_a_clock_that_went_back_makes_no_memory_last_for_ever():
 
 
 def test_after_a_change_it_rests():
-    policy = rules(up=Direction(cooldown=60))
-    memory = Memory(proposals=((NOW, 5),), changes=((NOW - 20, 1),))
+    policy = rules(up=Behavior(cooldown=60))
+    memory = ScalingHistory(proposals=((NOW, 5),), changes=((NOW - 20, 1),))
     found = decide(policy, seen(3, 9), memory)
     assert (found.desired, found.held_by) == (3, "cooldown")
     assert "40 seconds more" in found.reason
@@ -130,15 +132,17 @@ def test_after_a_change_it_rests():
 
 @pytest.mark.parametrize(("replicas", "least", "most", "desired"), [(9, 1, 4, 4), (1, 3, 9, 3)])
 def test_a_pool_outside_its_bounds_comes_back_at_once(replicas, least, most, desired):
-    slowly = Direction(window=300, limits=(pods(1),))
+    slowly = Behavior(window=300, limits=(pods(1),))
     bounds = Bounds(least=least, most=most, schedule="sale")
-    found = decide(rules(up=slowly, down=slowly, bounds=bounds), seen(replicas, replicas), Memory())
+    found = decide(
+        rules(up=slowly, down=slowly, bounds=bounds), seen(replicas, replicas), ScalingHistory()
+    )
     assert (found.desired, found.held_by) == (desired, "bounds")
     assert "The schedule 'sale'" in found.reason
 
 
 def test_the_memory_stays_small_while_nothing_changes():
-    memory, policy = Memory(), rules(down=Direction(window=300))
+    memory, policy = ScalingHistory(), rules(down=Behavior(window=300))
     for step in range(100):
         memory = decide(policy, seen(5, 5, now=NOW + 15 * step), memory).memory
     assert len(memory.proposals) == 1

@@ -4,11 +4,18 @@ import time
 
 import pytest
 
-from inference.scaling.policy_rules import Signal
-from inference.scaling.presets import DEFAULT, PRESETS, signals_for
-from inference.scaling.rehearsal import Capacity, Moment, Pool, oracle_hours, quantiles, rehearse
-from inference.scaling.rules import Bounds, Direction, Rules, Target
-from inference.scaling.shapes import SHAPES, moments_of
+from inference.scaling.decision.types import Behavior, Bounds, Rules, Target
+from inference.scaling.policies.mapping import Signal
+from inference.scaling.policies.presets import DEFAULT, PRESETS, signals_for
+from inference.scaling.rehearsal.load_profiles import SHAPES, moments_of
+from inference.scaling.rehearsal.simulation import (
+    Capacity,
+    Moment,
+    Pool,
+    oracle_hours,
+    quantiles,
+    rehearse,
+)
 
 NOW = 1_795_250_000.0
 CAPACITY = Capacity(requests_per_second=4, slots=16, start_seconds=60)
@@ -124,8 +131,8 @@ def test_the_default_preset_survives_a_tenfold_sale_at_little_cost(ordinary):
 @pytest.mark.slow
 def test_a_cautious_policy_costs_more_and_a_hasty_one_changes_more():
     load = moments_of(SHAPES["wave"], ordinary=40, begins=NOW)
-    hasty = policy(down=Direction(), tolerance=0.0)
-    cautious = policy(down=Direction(window=3600))
+    hasty = policy(down=Behavior(), tolerance=0.0)
+    cautious = policy(down=Behavior(window=3600))
     one, two = (
         rehearse(each, load, capacity=CAPACITY, begins_with=10) for each in (hasty, cautious)
     )

@@ -4,8 +4,8 @@ from datetime import UTC, date, datetime, time
 
 import pytest
 
-from inference.scaling.rules import Bounds
-from inference.scaling.schedules import Hours, bounds_at, first_overlap, next_span
+from inference.scaling.decision.schedules import Hours, bounds_at, first_overlap, next_span
+from inference.scaling.decision.types import Bounds
 
 OWN = Bounds(least=1, most=4)
 EVERY_DAY = frozenset(range(7))

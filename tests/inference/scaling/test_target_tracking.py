@@ -4,12 +4,20 @@ from dataclasses import replace
 
 import pytest
 
-from inference.scaling.algorithm import decide
-from inference.scaling.rules import Bounds, Direction, Memory, Reading, Rules, Seen, Target
-from inference.scaling.tracking import propose
+from inference.scaling.decision.decide import decide
+from inference.scaling.decision.target_tracking import propose
+from inference.scaling.decision.types import (
+    Behavior,
+    Bounds,
+    Observation,
+    Reading,
+    Rules,
+    ScalingHistory,
+    Target,
+)
 
 NOW = 1_795_250_000.0
-AT_ONCE = Direction()
+AT_ONCE = Behavior()
 
 
 def rules(*targets, **facts):
@@ -18,7 +26,7 @@ def rules(*targets, **facts):
 
 
 def seen(replicas, ready=None, **readings):
-    return Seen(
+    return Observation(
         now=NOW,
         replicas=replicas,
         ready=replicas if ready is None else ready,
@@ -60,7 +68,9 @@ def test_a_total_is_divided_by_what_one_replica_should_have(replicas, total, wan
 
 
 def test_a_total_of_nothing_wants_no_replica_and_the_bounds_decide():
-    assert decide(rules(WAITING), seen(3, waiting=0), Memory(proposals=((0, 0),))).desired == 1
+    assert (
+        decide(rules(WAITING), seen(3, waiting=0), ScalingHistory(proposals=((0, 0),))).desired == 1
+    )
 
 
 def test_of_several_signals_the_largest_wins():
@@ -116,7 +126,7 @@ def test_replicas_that_are_not_ready_do_not_exaggerate_growth(ready, mean, wante
 
 
 def test_the_sentence_says_how_it_came_to_be():
-    found = decide(rules(WAITING), seen(1, waiting=42), Memory())
+    found = decide(rules(WAITING), seen(1, waiting=42), ScalingHistory())
     assert found.reason == "Waiting requests: 42 in all, 10 per replica: 5 replicas."
     assert (found.desired, found.held_by) == (5, "")
 

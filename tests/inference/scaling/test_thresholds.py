@@ -2,11 +2,19 @@
 
 import pytest
 
-from inference.scaling.algorithm import decide
-from inference.scaling.rules import Bounds, Direction, Memory, Reading, Rules, Seen, Target
+from inference.scaling.decision.decide import decide
+from inference.scaling.decision.types import (
+    Behavior,
+    Bounds,
+    Observation,
+    Reading,
+    Rules,
+    ScalingHistory,
+    Target,
+)
 
 NOW = 1_795_250_000.0
-AT_ONCE = Direction()
+AT_ONCE = Behavior()
 CLASSIC = (
     Target(kind="cpu", up=70, down=30),
     Target(kind="memory", up=80, down=40),
@@ -20,8 +28,8 @@ def decided(replicas, *targets, algorithm="thresholds", facts=None, **readings):
     seen_facts = {name: facts.pop(name) for name in ("idle_since", "is_wanted") if name in facts}
     told = {kind: Reading(value=value, telling=replicas) for kind, value in readings.items()}
     policy = Rules(algorithm=algorithm, targets=targets, **facts)
-    seen = Seen(now=NOW, replicas=replicas, ready=replicas, readings=told, **seen_facts)
-    return decide(policy, seen, Memory(proposals=((NOW - 1e6, 0),)))
+    seen = Observation(now=NOW, replicas=replicas, ready=replicas, readings=told, **seen_facts)
+    return decide(policy, seen, ScalingHistory(proposals=((NOW - 1e6, 0),)))
 
 
 @pytest.mark.parametrize(

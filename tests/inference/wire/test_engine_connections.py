@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 from inference.errors import UpstreamBroken
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.relay import connections
-from inference.relay.connection import MOST_BUFFERED
+from inference.relay.connection import MAX_BUFFERED_BYTES
 from inference.relay.upstream import ConnectFailed, Upstream
 from kernel.errors import UpstreamError
 
@@ -251,7 +251,7 @@ async def test_who_does_not_read_makes_the_engine_wait(upstream):
     async with Engine(flood) as engine:
         answer = await upstream.post(engine.endpoint, PATH, b"{}", pool=POOL)
         await asyncio.sleep(0.3)
-        assert sum(map(len, answer._parts)) <= MOST_BUFFERED + 256 * 1024
+        assert sum(map(len, answer._parts)) <= MAX_BUFFERED_BYTES + 256 * 1024
         read = 0
         while data := await answer.read():
             read += len(data)

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from tenants.admission.limits import CounterState
-from tenants.admission.scripts import COLD, ENDED, GONE, ORPHANED, RUNNING
-from tenants.admission.verdicts import Ask, Granted, Refused
+from tenants.admission.limits.messages import AdmitRequest, Granted, Refused
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.redis_counters.scripts import COLD, ENDED, GONE, ORPHANED, RUNNING
 from tests.fixtures.scripts import ACME, RIVAL, Driver, ask, checks, progress, quota, scope
 
 KEY_LIMIT, TENANT_LIMIT, MOST_AT_ONCE = 60, 100, 4
@@ -23,7 +23,7 @@ Place = tuple[int, str, str]
 class Request:
     """A request as its worker knows it."""
 
-    ask: Ask
+    ask: AdmitRequest
     granted: int
     seen: int = 0
     ended: bool = False

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from tenants.admission.scripts import (
+from tenants.admission.redis_counters.scripts import (
     ADMIT,
     EXTEND,
     REAP,

@@ -3,8 +3,8 @@
 import pytest
 
 from tenants.admission.answer_paces import USUAL_SECONDS_PER_TOKEN, AnswerPaces
-from tenants.admission.demand import Demand
-from tenants.admission.usage import Usage
+from tenants.admission.limits.demand import Demand
+from tenants.admission.usage.records import Usage
 
 DEMAND = Demand(prompt_bytes=10, context_length=1000)
 

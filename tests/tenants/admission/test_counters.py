@@ -7,8 +7,8 @@ import pytest
 from django.conf import settings
 
 from kernel.errors import Overloaded
-from tenants.admission.errors import CountersAway, WindowMoved
-from tenants.admission.verdicts import Granted, Refused, Settlement
+from tenants.admission.limits.errors import CountersAway, WindowMoved
+from tenants.admission.limits.messages import Granted, Refused, Settlement
 from tests.fixtures.counters import PATIENT, Totals, counters_at
 from tests.fixtures.scripts import ACME, RIVAL, ask, checks, progress, quota, scope
 

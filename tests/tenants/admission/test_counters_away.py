@@ -6,9 +6,9 @@ import time
 import pytest
 from django.conf import settings
 
-from tenants.admission import pipelines
-from tenants.admission.errors import CountersAway
-from tenants.admission.verdicts import Granted
+from tenants.admission.limits.errors import CountersAway
+from tenants.admission.limits.messages import Granted
+from tenants.admission.redis_counters import pipelines
 from tests.fakes.redis_gate import redis_gate
 from tests.fixtures.counters import PATIENT, Totals, counters_at
 from tests.fixtures.scripts import ask, checks, progress, scope
@@ -103,7 +103,7 @@ async def test_a_redis_that_hangs_is_felt_for_a_moment_only(gate, counters, limi
     # The machine may be busy, so the median says what was promised.
     assert sorted(waits)[15] < 0.001, "while the breaker is open nobody waits"
     assert 3 <= sum(wait > 0.02 for wait in waits) <= 10
-    assert max(waits) < 4 * pipelines.PATIENCE_SECONDS
+    assert max(waits) < 4 * pipelines.TIMEOUT_SECONDS
 
 
 async def test_the_breaker_closes_when_redis_answers_again(gate, counters, limits):
@@ -135,7 +135,7 @@ async def test_a_restarted_redis_costs_no_request(gate, counters, limits, server
 async def test_what_came_too_late_is_given_back(gate, counters, limits, driver):
     await until_admitted(counters, limits)
     held = driver.holds()
-    gate.delay = 2 * pipelines.PATIENCE_SECONDS
+    gate.delay = 2 * pipelines.TIMEOUT_SECONDS
     await refuse(counters, ask(limits, "req_late"))
     gate.delay = 0
 
@@ -179,6 +179,6 @@ async def test_a_process_that_is_late_itself_does_not_blame_redis(counters, limi
     await asyncio.sleep(0)
     await asyncio.sleep(0)
 
-    time.sleep(3 * pipelines.PATIENCE_SECONDS)  # noqa: ASYNC251 - a busy process is the point
+    time.sleep(3 * pipelines.TIMEOUT_SECONDS)  # noqa: ASYNC251 - a busy process is the point
 
     assert isinstance(await asking, Granted)

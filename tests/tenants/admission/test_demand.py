@@ -2,8 +2,8 @@
 
 import pytest
 
-from tenants.admission.demand import TYPICAL_ANSWER, Demand, measure
-from tenants.admission.verdicts import Granted, QuotaStanding
+from tenants.admission.limits.demand import TYPICAL_ANSWER, Demand, measure
+from tenants.admission.limits.messages import Granted, QuotaStatus
 from tests.fixtures.checks import checks, only_quota, quota, rate
 
 FULL, EXTEND = quota(limit=10**6), quota(limit=10**6, hold="extend")
@@ -67,7 +67,7 @@ def test_a_stream_may_begin_with_a_typical_answer():
 def test_a_growing_answer_is_limited_to_all_that_is_left(remaining, asked, told):
     found = measured(EXTEND, streams=True, longest_answer=asked)
     quota_left = only_quota(checks(EXTEND))
-    standing = QuotaStanding(
+    standing = QuotaStatus(
         counter=quota_left.counter,
         window=quota_left.window,
         limit=1000,

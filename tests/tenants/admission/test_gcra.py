@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tenants.admission.gcra import clamped, taken, wait_us
+from tenants.admission.limits.gcra import clamped, taken, wait_us
 
 SECOND = 1_000_000
 

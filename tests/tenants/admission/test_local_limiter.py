@@ -2,7 +2,7 @@
 
 import pytest
 
-from tenants.admission.local_limiter import LocalLimiter
+from tenants.admission.limits.local_limiter import LocalLimiter
 from tests.fixtures.checks import ask, checks, rate
 
 SECOND = 1_000_000
@@ -103,7 +103,7 @@ def test_tenants_are_counted_apart():
 
 
 def test_it_remembers_a_bounded_number_of_scopes(monkeypatch):
-    monkeypatch.setattr("tenants.admission.local_limiter.MOST_SCOPES", 10)
+    monkeypatch.setattr("tenants.admission.limits.local_limiter.MAX_SCOPES", 10)
     limiter = LocalLimiter()
     for key in range(100):
         limiter.take(ask(checks(rate("key", concurrency=1), key_id=key)), now_us=0, share=1)

@@ -2,15 +2,15 @@
 
 import pytest
 
-from tenants.admission.outage_budget import OutageBudget
-from tenants.admission.verdicts import QuotaStanding
+from tenants.admission.limits.messages import QuotaStatus
+from tenants.admission.limits.outage_budget import OutageBudget
 from tenants.errors import LimitsUnavailable
 from tests.fixtures.checks import ask, checks, only_quota, quota
 
 
 def standing(found, *, remaining):
     check = only_quota(found)
-    return QuotaStanding(
+    return QuotaStatus(
         counter=check.counter,
         window=check.window,
         limit=check.limit,

@@ -7,12 +7,12 @@ import pytest
 from django.conf import settings
 from redis.asyncio import Connection, ConnectionPool, Redis
 
-from tenants.admission.breaker import Breaker
-from tenants.admission.commands import Call
-from tenants.admission.errors import CountersAway
-from tenants.admission.pipelines import Pipelines
-from tenants.admission.redis_clock import RedisClock
-from tenants.admission.scripts import ADMIT
+from tenants.admission.limits.errors import CountersAway
+from tenants.admission.redis_counters.breaker import Breaker
+from tenants.admission.redis_counters.clock import RedisClock
+from tenants.admission.redis_counters.pipelines import Pipelines
+from tenants.admission.redis_counters.resp import Call
+from tenants.admission.redis_counters.scripts import ADMIT
 from tests.fixtures.counters import PATIENT
 
 

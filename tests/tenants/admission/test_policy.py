@@ -2,8 +2,8 @@
 
 import pytest
 
-from tenants.admission.policy import FOREVER
-from tenants.admission.price import Price
+from tenants.admission.limits.compile import FOREVER
+from tenants.admission.limits.price import Price
 from tests.fixtures.checks import (
     ANCHORED,
     DAILY,

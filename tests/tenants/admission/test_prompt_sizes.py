@@ -1,7 +1,7 @@
 """Guesses of prompt tokens."""
 
-from tenants.admission.prompt_sizes import UNKNOWN_TEMPLATE, PromptSizes
-from tenants.admission.usage import Usage
+from tenants.admission.token_estimator import UNKNOWN_TEMPLATE, TokenEstimator
+from tenants.admission.usage.records import Usage
 
 
 def counted(tokens, **facts):
@@ -9,11 +9,11 @@ def counted(tokens, **facts):
 
 
 def test_a_third_of_the_bytes_and_room_for_an_unknown_template():
-    assert PromptSizes().estimate(route="tiny", prompt_bytes=31) == 11 + UNKNOWN_TEMPLATE
+    assert TokenEstimator().estimate(route="tiny", prompt_bytes=31) == 11 + UNKNOWN_TEMPLATE
 
 
 def test_the_same_prompt_is_known_exactly_once_it_was_counted():
-    sizes = PromptSizes()
+    sizes = TokenEstimator()
     sizes.learn(route="tiny", prompt_bytes=31, usage=counted(47))
 
     assert sizes.estimate(route="tiny", prompt_bytes=31) == 47
@@ -21,14 +21,14 @@ def test_the_same_prompt_is_known_exactly_once_it_was_counted():
 
 
 def test_a_guess_that_was_too_high_stays_cautious():
-    sizes = PromptSizes()
+    sizes = TokenEstimator()
     sizes.learn(route="tiny", prompt_bytes=300, usage=counted(60))
 
     assert sizes.estimate(route="tiny", prompt_bytes=300) == 100
 
 
 def test_an_unusual_prompt_is_forgotten_slowly():
-    sizes = PromptSizes()
+    sizes = TokenEstimator()
     sizes.learn(route="tiny", prompt_bytes=3, usage=counted(1001))
     for _ in range(200):
         sizes.learn(route="tiny", prompt_bytes=3, usage=counted(11))
@@ -37,7 +37,7 @@ def test_an_unusual_prompt_is_forgotten_slowly():
 
 
 def test_estimates_and_failures_teach_nothing():
-    sizes = PromptSizes()
+    sizes = TokenEstimator()
     sizes.learn(route="tiny", prompt_bytes=3, usage=counted(5, estimated=True))
     sizes.learn(route="tiny", prompt_bytes=3, usage=Usage())
 

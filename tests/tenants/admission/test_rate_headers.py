@@ -1,19 +1,19 @@
 """How limits stand, as headers."""
 
-from tenants.admission.rate_headers import limit_headers, warning_headers
-from tenants.admission.verdicts import QuotaStanding, Standing
+from tenants.admission.limits.headers import limit_headers, warning_headers
+from tenants.admission.limits.messages import LimitStatus, QuotaStatus
 
 MONTH = "1793491200-1796083200"
 
 
 def requests(scope, limit, remaining, reset=0):
-    return Standing(
+    return LimitStatus(
         scope=scope, request_limit=limit, requests_remaining=remaining, requests_reset_ms=reset
     )
 
 
 def tokens(scope, limit, remaining, reset=0):
-    return Standing(
+    return LimitStatus(
         scope=scope, token_limit=limit, tokens_remaining=remaining, tokens_reset_ms=reset
     )
 
@@ -37,11 +37,11 @@ def test_requests_and_tokens_may_be_of_different_scopes():
 
 
 def test_without_limits_there_are_no_headers():
-    assert limit_headers([Standing(scope="tenant")]) == []
+    assert limit_headers([LimitStatus(scope="tenant")]) == []
 
 
 def quota(*, used, hard, held=0):
-    return QuotaStanding(
+    return QuotaStatus(
         counter="tenant|tokens", window=MONTH, limit=100, used=used, held=held, hard=hard
     )
 

@@ -2,19 +2,19 @@
 
 import pytest
 
-from tenants.admission.refusal import error_of
-from tenants.admission.verdicts import Breach, QuotaStanding, Refused, Standing
+from tenants.admission.limits.errors_of import error_of
+from tenants.admission.limits.messages import LimitStatus, QuotaStatus, Refused, Violation
 
 NOW = 1_795_250_000.0
 MONTH = "1793491200-1796083200"
 
 
 def error(reason, scope="tenant", **facts):
-    breach = Breach(reason=reason, scope=scope, **facts)
-    standing = QuotaStanding(
+    breach = Violation(reason=reason, scope=scope, **facts)
+    standing = QuotaStatus(
         counter=breach.counter, window=MONTH, limit=100, used=90, held=10, hard=True
     )
-    standings = (Standing(scope=scope, request_limit=60, requests_remaining=0),)
+    standings = (LimitStatus(scope=scope, request_limit=60, requests_remaining=0),)
     return error_of(Refused(breach=breach, quotas=(standing,), standings=standings), now=NOW)
 
 
@@ -88,15 +88,15 @@ def test_a_quota_that_has_something_left_is_not_called_used_up():
     assert "used up" not in found.message
 
 
-STANDING = Standing(
+STANDING = LimitStatus(
     scope="tenant", request_limit=60, requests_remaining=58, requests_reset_ms=2000,
     token_limit=9000, tokens_remaining=5, tokens_reset_ms=60_000,
 )  # fmt: skip
 
 
 def shown(reason, *, standings=(STANDING,), unit="requests", **facts):
-    breach = Breach(reason=reason, scope="tenant", retry_after_ms=1500, **facts)
-    quota = QuotaStanding(
+    breach = Violation(reason=reason, scope="tenant", retry_after_ms=1500, **facts)
+    quota = QuotaStatus(
         counter=f"tenant|{unit}", window=MONTH, limit=130, used=50, held=10, hard=True
     )
     refused = Refused(breach=breach, standings=standings, quotas=(quota,))

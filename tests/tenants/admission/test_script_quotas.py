@@ -2,9 +2,9 @@
 
 import pytest
 
-from tenants.admission.limits import CounterState
-from tenants.admission.scripts import COLD, GONE, OK, WINDOW
-from tenants.admission.verdicts import Granted, Refused
+from tenants.admission.limits.messages import Granted, Refused
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.redis_counters.scripts import COLD, GONE, OK, WINDOW
 from tests.fixtures.scripts import (
     ACME,
     RIVAL,

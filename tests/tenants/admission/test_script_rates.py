@@ -4,8 +4,8 @@ import time
 
 import pytest
 
-from tenants.admission.scripts import GRANTED, REFUSED
-from tenants.admission.verdicts import Granted, Refused
+from tenants.admission.limits.messages import Granted, Refused
+from tenants.admission.redis_counters.scripts import GRANTED, REFUSED
 from tests.fixtures.scripts import ACME, RIVAL, ask, checks, progress, scope
 
 SECOND_US = 1_000_000

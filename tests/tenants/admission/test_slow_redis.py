@@ -6,9 +6,14 @@ import time
 import pytest
 from django.conf import settings
 
-from tenants.admission.breaker import FAILURES, LASTING_SECONDS, OPEN_SECONDS, Breaker
-from tenants.admission.errors import CountersAway
-from tenants.admission.verdicts import Granted
+from tenants.admission.limits.errors import CountersAway
+from tenants.admission.limits.messages import Granted
+from tenants.admission.redis_counters.breaker import (
+    FAILURES,
+    LASTING_SECONDS,
+    OPEN_SECONDS,
+    Breaker,
+)
 from tests.fakes.redis_gate import redis_gate
 from tests.fixtures.counters import Totals, counters_at
 from tests.fixtures.scripts import ask, checks, scope

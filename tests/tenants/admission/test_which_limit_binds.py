@@ -8,13 +8,13 @@ from django.conf import settings as django_settings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kernel.redis import connect_async
-from tenants.admission.counters import Counters
-from tenants.admission.limits import QuotaRule, RateRule, TenantLimits
-from tenants.admission.policy import Caller, checks_for
-from tenants.admission.price import FREE
+from kernel.storage.redis import connect_async
+from tenants.admission.limits.compile import Caller, checks_for
+from tenants.admission.limits.price import FREE
+from tenants.admission.limits.rules import QuotaRule, RateRule, TenantLimits
+from tenants.admission.redis_counters.counters import Counters
 from tenants.errors import QuotaExhausted, TooManyAtOnce
-from tenants.limits_in_force import compare, in_force
+from tenants.limits.effective import compare, in_force
 from tenants.windows import Calendar
 from tests.fixtures.checks import NOW
 from tests.fixtures.counters import PATIENT

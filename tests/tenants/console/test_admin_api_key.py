@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from tenants import services
-from tenants.keys import parse_key
+from tenants.api_keys.keys import parse_key
 from tenants.models import ApiKey, Membership
 from tests.fixtures.console import make_person, rows
 

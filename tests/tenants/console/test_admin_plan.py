@@ -5,7 +5,7 @@ from auditlog.models import LogEntry
 from django.urls import reverse
 
 from kernel.models import Publication
-from tenants import limit_services
+from tenants.limits import services as limit_services
 from tenants.models import Plan, PlanQuota, PlanRateLimit
 from tests.fixtures.console_limits import QUOTA, RATE, plan_form, sentences
 from tests.fixtures.limits import make_plan, plan_quota, plan_rate

@@ -8,7 +8,8 @@ from auditlog.models import LogEntry
 from django.urls import reverse
 from django.utils import timezone
 
-from tenants import limit_services, services
+from tenants import services
+from tenants.limits import services as limit_services
 from tenants.models import QuotaTopUp, QuotaUsage
 from tenants.windows import Calendar, window_at
 from tests.fixtures.console import rows

@@ -4,11 +4,12 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tenants import live_redis, services
-from tenants.admission.redis_keys import scope_key, tenant_key
-from tenants.live_view import read_live_view, recent_refusals
+from tenants import services
+from tenants.admission.redis_counters.keys import scope_key, tenant_key
+from tenants.counters import client as counter_client
+from tenants.counters.view import read_live_view, recent_refusals
+from tenants.limits.status import left_at_once
 from tenants.models import QuotaUsage
-from tenants.standing import left_at_once
 from tenants.windows import Calendar, window_at
 from tests.fixtures.console_limits import sentences
 from tests.fixtures.limits import own_quota, own_rate
@@ -17,7 +18,7 @@ from tests.fixtures.valkey import free_port
 
 @pytest.fixture
 def redis(db):
-    client = live_redis.limits()
+    client = counter_client.limits()
     yield client
     for key in client.scan_iter("tenantry:{*"):
         client.delete(key)

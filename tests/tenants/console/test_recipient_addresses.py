@@ -5,9 +5,9 @@ import json
 import pytest
 from auditlog.models import LogEntry
 
-from tenants import alert_services
 from tenants.models import AlertRecipient
 from tenants.models.alert_recipient import without_token
+from tenants.notifications import recipients
 
 TOKEN = "T0KEN-OF-THE-CHAT"
 ADDRESS = f"https://93.184.216.34/services/{TOKEN}?key={TOKEN}"
@@ -30,9 +30,9 @@ def test_an_address_is_shown_up_to_its_host(address, shown):
 
 def test_the_audit_log_has_the_host_only(acme):
     recipient = AlertRecipient(tenant=acme, kind="webhook", address=ADDRESS)
-    alert_services.save_recipient(recipient=recipient)
+    recipients.save_recipient(recipient=recipient)
     recipient.address = f"{ADDRESS}-2"
-    alert_services.save_recipient(recipient=recipient)
+    recipients.save_recipient(recipient=recipient)
 
     entries = LogEntry.objects.get_for_object(recipient)
     text = json.dumps([[each.object_repr, each.changes] for each in entries])

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from tenants.admission.ledger import RecordRefused
-from tenants.admission.limits import CounterState
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.usage.writer import RecordRefused
 from tenants.errors import LimitsUnavailable
 from tenants.ledger import append_usage, load_counters
 from tenants.models import QuotaUsage, UsageEvent, UsageHour

@@ -9,11 +9,10 @@ import pytest
 from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 
-from tenants import drift
-from tenants.ledger import append_usage
-from tenants.ledger.appending import append_within
+from tenants.ledger import append_usage, reconcile_job
+from tenants.ledger.append import append_within
+from tenants.ledger.reconciliation import find_counter_drift, raise_counters
 from tenants.models import ChargedSum, LedgerCheckpoint, QuotaUsage, UsageEvent
-from tenants.reconciliation import find_counter_drift, raise_counters
 from tenants.scoping import every_tenant
 from tests.fixtures.usage import WINDOW, charge, charged, record
 
@@ -171,7 +170,7 @@ def test_drift_is_counted_where_the_console_can_tell_it(client):
     assert 'tenantry_ledger_drift_total{kind="counter"} 0.0' in before
 
     lower(1)
-    assert drift.reconcile_counters(now=NOW) == 1
+    assert reconcile_job.reconcile_counters(now=NOW) == 1
 
     after = client.get("/metrics").content.decode()
     assert 'tenantry_ledger_drift_total{kind="counter"} 1.0' in after
@@ -182,6 +181,6 @@ def test_one_tenants_drift_is_not_anothers(caplog):
     append_usage([charged(1, 8), charged(2, 5, tenant_id=2)])
     lower(1, tenant_id=2)
     with every_tenant():
-        assert drift.reconcile_counters(now=NOW) == 1
+        assert reconcile_job.reconcile_counters(now=NOW) == 1
     assert "of tenant 2 drifted" in caplog.text
     assert WINDOW in str(QuotaUsage.objects.get(tenant_id=2))

@@ -4,7 +4,7 @@ import pytest
 from django.db import IntegrityError, OperationalError, connection, transaction
 
 from tenants import services
-from tenants.admission.ledger import LedgerUnavailable, RecordRefused
+from tenants.admission.usage.writer import LedgerUnavailable, RecordRefused
 from tenants.ledger import append_usage
 from tenants.models import ApiKey, UsageEvent
 from tenants.scoping import every_tenant, tenant_scope

@@ -5,10 +5,10 @@ import logging
 
 import pytest
 
-from tenants.admission import ledger
-from tenants.admission.ledger import (
+from tenants.admission.usage import writer as ledger
+from tenants.admission.usage.writer import (
     BATCH_ROWS,
-    MOST_BATCH_ROWS,
+    MAX_BATCH_ROWS,
     LedgerFull,
     LedgerUnavailable,
     LedgerWriter,
@@ -72,11 +72,11 @@ async def test_a_full_batch_does_not_wait(table, writer, monkeypatch):
 
 async def test_a_batch_is_bounded(table):
     writer = LedgerWriter(table.append)
-    fill(writer, MOST_BATCH_ROWS + 1)
+    fill(writer, MAX_BATCH_ROWS + 1)
 
     await writer.flush()
 
-    assert table.batches == [MOST_BATCH_ROWS, 1]
+    assert table.batches == [MAX_BATCH_ROWS, 1]
 
 
 async def test_what_was_recorded_while_a_batch_is_written_is_kept(table, writer):

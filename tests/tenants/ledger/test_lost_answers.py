@@ -5,9 +5,9 @@ import asyncio
 import pytest
 from django.db import OperationalError, connection
 
-from kernel.database import DatabaseThreads
-from tenants.admission import ledger as module
-from tenants.admission.ledger import LedgerUnavailable, LedgerWriter
+from kernel.storage.database import DatabaseThreads
+from tenants.admission.usage import writer as module
+from tenants.admission.usage.writer import LedgerUnavailable, LedgerWriter
 from tenants.ledger import append_usage, load_counters
 from tests.fixtures.gateway import in_database, ledger
 from tests.fixtures.usage import WINDOW, charged

@@ -5,14 +5,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tenants.ledger import append_usage, bill_abandoned, load_counters
-from tenants.models import QuotaUsage, UsageHour
-from tenants.reconciliation import (
+from tenants.ledger.reconciliation import (
     find_counter_drift,
     find_hour_drift,
     raise_counters,
     rebuild_hours,
     sum_charges,
 )
+from tenants.models import QuotaUsage, UsageHour
 from tests.fixtures.usage import WINDOW, charge, charged, record
 
 DAY = datetime(2026, 1, 2, tzinfo=UTC)

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tenants.ledger import append_usage
-from tenants.ledger.counting import SUMS
+from tenants.ledger.batch_sums import SUMS
 from tenants.models import QuotaUsage, UsageEvent, UsageHour
 from tenants.scoping import every_tenant
 from tests.fixtures.usage import charge, record

@@ -10,8 +10,8 @@ import pytest
 PROGRAM = """
 import json, resource, sys
 from pathlib import Path
-from tenants.admission.spool import SpoolUnwritable
-from tenants.admission.spool_folder import FolderSpool
+from tenants.admission.usage.spool import SpoolUnwritable
+from tenants.admission.usage.spool_folder import FolderSpool
 from tests.fixtures.usage import record
 
 def limit(size):

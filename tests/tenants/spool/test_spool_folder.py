@@ -5,9 +5,9 @@ import os
 
 import pytest
 
-from tenants.admission.spool import SpoolUnwritable
-from tenants.admission.spool_file import SpoolFile, decode_line, encode_line
-from tenants.admission.spool_folder import REFUSED, FolderSpool
+from tenants.admission.usage.spool import SpoolUnwritable
+from tenants.admission.usage.spool_file import SpoolFile, decode_line, encode_line
+from tenants.admission.usage.spool_folder import REFUSED, FolderSpool
 from tests.fixtures.usage import charged, record
 
 FACTS = {"decision": {"strategy": "a\nb"}, "agent": "hélper", "ttft_ms": 1.5}

@@ -9,12 +9,12 @@ import time
 
 import pytest
 
-from tenants.admission.spool_folder import FolderSpool
+from tenants.admission.usage.spool_folder import FolderSpool
 
 WRITER = """
 import sys
 from pathlib import Path
-from tenants.admission.spool_folder import FolderSpool
+from tenants.admission.usage.spool_folder import FolderSpool
 from tests.fixtures.usage import record
 
 spool = FolderSpool(Path(sys.argv[1]))
@@ -25,7 +25,7 @@ for number in range(100_000):
 REPLAYER = """
 import sys
 from pathlib import Path
-from tenants.admission.spool_folder import FolderSpool
+from tenants.admission.usage.spool_folder import FolderSpool
 
 spool = FolderSpool(Path(sys.argv[1]))
 spool.claim()

@@ -6,12 +6,12 @@ import logging
 import pytest
 
 from kernel import metrics
-from tenants.admission import ledger
-from tenants.admission.ledger import LedgerFull, LedgerUnavailable, LedgerWriter
-from tenants.admission.limits import CounterState
-from tenants.admission.spool import SpoolUnwritable
-from tenants.admission.spool_file import decode_line
-from tenants.admission.spool_folder import REFUSED, FolderSpool
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.usage import writer as ledger
+from tenants.admission.usage.spool import SpoolUnwritable
+from tenants.admission.usage.spool_file import decode_line
+from tenants.admission.usage.spool_folder import REFUSED, FolderSpool
+from tenants.admission.usage.writer import LedgerFull, LedgerUnavailable, LedgerWriter
 from tests.fixtures.ledger_table import Table
 from tests.fixtures.usage import record
 

@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from tenants import alerts, limit_services, services
+from tenants import services
+from tenants.limits import alerts
+from tenants.limits import services as limit_services
 from tenants.models import AlertRecipient, Notice, QuotaAlert, QuotaUsage
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, only_quota, own_quota

@@ -5,19 +5,19 @@ from datetime import UTC, datetime
 import pytest
 from django.conf import settings
 
-from kernel.redis import connect
-from tenants import drift, live
-from tenants.admission.limits import CounterState
-from tenants.admission.redis_keys import scope_key, tenant_key
-from tenants.admission.usage import Charge
-from tenants.ledger import append_usage
-from tenants.live_state import fetch_live
+from kernel.storage.redis import connect
+from tenants.admission.limits.rules import CounterState
+from tenants.admission.redis_counters.keys import scope_key, tenant_key
+from tenants.admission.usage.records import Charge
+from tenants.counters import commands as counter_commands
+from tenants.counters.state import fetch_live
+from tenants.ledger import append_usage, reconcile_job
 from tenants.models import QuotaUsage
 from tenants.scoping import tenant_scope
 from tests.fixtures.limits import NOON
 from tests.fixtures.usage import record
 
-pytest.importorskip("tenants.reconciliation", reason="the ledger's part is not merged yet")
+pytest.importorskip("tenants.ledger.reconciliation", reason="the ledger's part is not merged yet")
 
 WINDOW = f"{int(NOON.timestamp()) - 3600}-{int(NOON.timestamp()) + 3600}"
 KEY = ("tenant|tokens", WINDOW)
@@ -54,7 +54,7 @@ def copy(client, tenant, *, used, version):
 
 
 def reconcile(tenant):
-    return drift.reconcile_tenant(tenant.pk, now=NOON)
+    return reconcile_job.reconcile_tenant(tenant.pk, now=NOON)
 
 
 def test_what_is_in_step_is_left_alone(acme, charged, redis):
@@ -96,9 +96,11 @@ def test_what_redis_does_not_have_stays_missing(acme, charged, redis):
 
 
 def test_another_tenants_counters_are_left_alone(acme, rival, charged, redis):
-    live.push_states([CounterState(tenant_id=rival.pk, counter=KEY[0], window=WINDOW, version=1)])
+    counter_commands.push_states(
+        [CounterState(tenant_id=rival.pk, counter=KEY[0], window=WINDOW, version=1)]
+    )
 
-    assert drift.reconcile_tenant(rival.pk, now=NOON) == 0
+    assert reconcile_job.reconcile_tenant(rival.pk, now=NOON) == 0
 
 
 def test_hours_are_made_to_agree(acme, charged):
@@ -107,7 +109,7 @@ def test_hours_are_made_to_agree(acme, charged):
     with tenant_scope(acme.pk):
         UsageHour.objects.update(completion_tokens=0)
 
-    assert [drift.reconcile_hours(now=NOON) for _ in range(2)] == [1, 0]
+    assert [reconcile_job.reconcile_hours(now=NOON) for _ in range(2)] == [1, 0]
 
     with tenant_scope(acme.pk):
         hour = UsageHour.objects.get()

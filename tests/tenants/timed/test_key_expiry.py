@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from auditlog.models import LogEntry
 
-from kernel.publishing import latest_revision, revisions_after
-from tenants import key_expiry, services
+from kernel.publishing.publish import latest_revision, revisions_after
+from tenants import services
+from tenants.api_keys import expiry as key_expiry
 from tenants.models import AlertRecipient, Notice
 from tenants.scoping import every_tenant
 from tests.fixtures.limits import NOON

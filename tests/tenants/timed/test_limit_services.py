@@ -3,9 +3,10 @@
 import pytest
 from django.core.exceptions import ValidationError
 
-from kernel.publishing import latest_revision, revisions_after
-from tenants import limit_services, services
+from kernel.publishing.publish import latest_revision, revisions_after
+from tenants import services
 from tenants.errors import LimitExists, PlanInUse, TopUpDiffers, WindowOver
+from tenants.limits import services as limit_services
 from tenants.models import Plan, PlanQuota, QuotaTopUp, QuotaUsage, Tenant, User
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import (

@@ -5,9 +5,10 @@ from datetime import date, timedelta
 import pytest
 from django.db import OperationalError, connection
 
-from tenants import limit_services, services
+from tenants import services
 from tenants.errors import LimitsUnknown
-from tenants.limits_in_force import limits_with_origin, load_limits
+from tenants.limits import services as limit_services
+from tenants.limits.effective import limits_with_origin, load_limits
 from tenants.models import Tenant, User
 from tenants.windows import Calendar
 from tests.fixtures.limits import (

@@ -13,10 +13,10 @@ import pytest
 from django.core import mail
 from django.core.exceptions import ValidationError
 
-from kernel.egress_rules import TargetRefused
-from tenants import alert_services, notices
+from kernel.egress.rules import TargetRefused
 from tenants.models import AlertRecipient, Notice
-from tenants.models.notice import MOST_TRIES
+from tenants.models.notice import MAX_TRIES
+from tenants.notifications import delivery, recipients
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON
 
@@ -62,17 +62,19 @@ def receiver(settings):
 
 def recipient(tenant, address, kind="webhook", **facts):
     row = AlertRecipient(tenant=tenant, address=address, kind=kind, **facts)
-    return row, alert_services.save_recipient(recipient=row)
+    return row, recipients.save_recipient(recipient=row)
 
 
 def tell(tenant, kind="quota.threshold"):
     with tenant_scope(tenant.pk):
-        return notices.note_event(kind, told={"percent": 80}, tenant_id=tenant.pk, now=NOON)
+        return delivery.create_notification(
+            kind, told={"percent": 80}, tenant_id=tenant.pk, now=NOON
+        )
 
 
 def deliver_due(now=NOON):
-    due = notices.due_notices(now=now)
-    return [notices.deliver(tenant_id=t, notice_id=n, now=now) for t, n in due]
+    due = delivery.due_notices(now=now)
+    return [delivery.deliver(tenant_id=t, notice_id=n, now=now) for t, n in due]
 
 
 def only(model):
@@ -145,10 +147,10 @@ def test_a_notice_is_delivered_once(acme, receiver):
     (notice,) = tell(acme)
 
     for _ in range(3):
-        notices.deliver(tenant_id=acme.pk, notice_id=notice.pk, now=NOON)
+        delivery.deliver(tenant_id=acme.pk, notice_id=notice.pk, now=NOON)
 
     assert len(receiver.got) == 1
-    assert notices.due_notices(now=NOON + timedelta(days=9)) == []
+    assert delivery.due_notices(now=NOON + timedelta(days=9)) == []
 
 
 def test_a_failure_is_tried_again_after_pauses_under_the_same_id(acme, receiver):
@@ -176,7 +178,7 @@ def test_at_last_it_is_given_up(acme, receiver):
     for day in range(20):
         deliver_due(NOON + timedelta(days=day))
 
-    assert len(receiver.got) == MOST_TRIES
+    assert len(receiver.got) == MAX_TRIES
     assert only(Notice).ended_at is not None
 
 
@@ -194,7 +196,7 @@ def test_a_redirect_to_the_inside_is_a_failure(acme, receiver, settings):
 def test_a_recipient_that_is_switched_off_is_told_nothing(acme, receiver):
     row, _ = recipient(acme, receiver.url)
     row.enabled = False
-    alert_services.save_recipient(recipient=row)
+    recipients.save_recipient(recipient=row)
 
     assert tell(acme) == []
 
@@ -203,7 +205,7 @@ def test_a_recipient_that_is_deleted_takes_its_notices_along(acme, receiver):
     row, _ = recipient(acme, receiver.url)
     tell(acme)
 
-    alert_services.delete_recipient(recipient=row)
+    recipients.delete_recipient(recipient=row)
 
     assert deliver_due() == []
 
@@ -214,7 +216,7 @@ def test_a_secret_is_shown_once_and_stored_encrypted(acme, receiver):
     row, secret = recipient(acme, receiver.url)
 
     assert re.fullmatch(r"tnw_[0-9a-f]{64}", secret)
-    assert alert_services.save_recipient(recipient=row) == ""
+    assert recipients.save_recipient(recipient=row) == ""
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret FROM tenants_alertrecipient")
         assert secret not in cursor.fetchone()[0]
@@ -224,7 +226,7 @@ def test_a_new_address_gets_a_new_secret(acme, receiver):
     row, secret = recipient(acme, receiver.url)
     row.address = receiver.url + "/new"
 
-    fresh = alert_services.save_recipient(recipient=row)
+    fresh = recipients.save_recipient(recipient=row)
 
     assert fresh not in {"", secret}
     assert only(AlertRecipient).secret == fresh

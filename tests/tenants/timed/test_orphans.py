@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import pytest
 from django.conf import settings
 
-from kernel.redis import connect
-from tenants.admission.redis_keys import tenant_key
-from tenants.admission.usage import Charge
-from tenants.orphans import bill, record_of, tenants_with_holds
+from kernel.storage.redis import connect
+from tenants.admission.redis_counters.keys import tenant_key
+from tenants.admission.usage.records import Charge
+from tenants.ledger.abandoned import bill, record_of, tenants_with_holds
 from tests.fixtures.usage import TIME, record
 
 

@@ -7,9 +7,11 @@ import pytest
 from django.conf import settings
 from django.db import connection
 
-from kernel.redis import connect
-from tenants import limit_services, resets, services
-from tenants.admission.redis_keys import scope_key
+from kernel.storage.redis import connect
+from tenants import services
+from tenants.admission.redis_counters.keys import scope_key
+from tenants.limits import resets
+from tenants.limits import services as limit_services
 from tenants.models import AlertRecipient, Notice, QuotaUsage, QuotaWindow
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, only_quota, own_quota

@@ -6,10 +6,10 @@ import pytest
 from django.apps import apps
 
 from tenants import services
-from tenants.limits_in_force import load_limits
+from tenants.limits.effective import load_limits
+from tenants.limits.quota_status import counters_of, load_quota_lines
 from tenants.models import ApiKey, Quota
 from tenants.owner_names import key_names, owner_names
-from tenants.quota_lines import counters_of, load_quota_lines
 from tenants.selectors import as_principal, load_principal
 from tests.fixtures.limits import make_plan, own_quota, own_rate, plan_quota
 

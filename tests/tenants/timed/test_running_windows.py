@@ -8,7 +8,8 @@ import pytest
 import time_machine
 from django.db import connection
 
-from tenants import limit_services, services
+from tenants import services
+from tenants.limits import services as limit_services
 from tenants.models import QuotaWindow
 from tenants.scoping import every_tenant, tenant_scope
 from tests.fixtures.limits import NOON, load, make_plan, only_quota, own_quota, plan_quota

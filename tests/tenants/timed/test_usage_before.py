@@ -4,9 +4,10 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tenants import limit_services, reconciliation, services
-from tenants.ledger import load_counters
-from tenants.limits_report import report_limits
+from tenants import services
+from tenants.ledger import load_counters, reconciliation
+from tenants.limits import services as limit_services
+from tenants.limits.report import report_limits
 from tenants.models import QuotaUsage, Tenant, UsageHour, User
 from tests.fixtures.limits import NOON, load, make_plan, own_quota, plan_quota
 

@@ -5,7 +5,7 @@ import logging
 import pytest
 
 from kernel import metrics
-from kernel.stored_counts import read_counts
+from kernel.storage.stored_counts import read_counts
 from tenants import services, tasks
 from tenants.models import Tenant
 from tenants.walks import Walk, walk_tenants

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
-from agents.runtime.arguments import WrongArguments
-from agents.runtime.ports import CallContext, ToolResult, ToolSpec
-from agents.runtime.tool_output import readable
+from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.loop.tool_arguments import WrongArguments
+from agents.runtime.loop.tool_output import decode_body
 from agents.runtime.tools.http.request import build
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
 from agents.runtime.tools.settings import read_settings
-from kernel.egress import Answer, Egress
+from kernel.egress.client import Answer, Egress
 
-MOST_BYTES = 4 * 1024 * 1024
+MAX_RESPONSE_BYTES = 4 * 1024 * 1024
 """Of an answer. The model reads its beginning only."""
 
 
@@ -33,14 +33,14 @@ class HttpTools:
         except WrongArguments as error:
             return ToolResult(text=str(error), is_error=True)
         answer = await self._egress.fetch(
-            request, seconds=tool.timeout_seconds, most_bytes=MOST_BYTES
+            request, seconds=tool.timeout_seconds, most_bytes=MAX_RESPONSE_BYTES
         )
         return result_of(answer)
 
 
 def result_of(answer: Answer) -> ToolResult:
     """What the server said; a status that is no success is an error, told with what came along."""
-    text = readable(answer.body, answer.headers.get("content-type", "")) if answer.body else ""
+    text = decode_body(answer.body, answer.headers.get("content-type", "")) if answer.body else ""
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         return ToolResult(text=text or f"[HTTP {answer.status}, no content]")
     return ToolResult(text=f"HTTP {answer.status}. {text}".strip(), is_error=True)

@@ -8,8 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from agents.runtime.arguments import WrongArguments, ensure_schema
-from agents.runtime.imported_tool import ImportedTool, Skipped, unique
+from agents.runtime.loop.tool_arguments import WrongArguments, ensure_schema
 from agents.runtime.tools.http.openapi_draft import MAX_DESCRIPTION_CHARS, Draft
 from agents.runtime.tools.http.openapi_references import WrongReference, resolve, resolve_parts
 from agents.runtime.tools.http.openapi_schema import argument_schema, listed
@@ -22,6 +21,7 @@ from agents.runtime.tools.http.openapi_servers import (
 from agents.runtime.tools.http.openapi_text import WrongDocument, read_text
 from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
 from agents.runtime.tools.settings import WrongSettings, read_settings
+from agents.schema.imported_tool import ImportedTool, Skipped, unique
 
 __all__ = ["Imported", "Skipped", "WrongDocument", "import_operations", "read_document"]
 

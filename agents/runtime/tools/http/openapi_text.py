@@ -10,10 +10,10 @@ from typing import Any
 import msgspec
 import yaml
 
-from inference.relay.parameters import ensure_shallow
+from inference.relay.schema import ensure_shallow
 from kernel.errors import InvalidJson
 
-LONGEST_DOCUMENT = 4 * 1024 * 1024
+MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
 """Bytes."""
 DEEPEST = 100
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -26,8 +26,8 @@ class WrongDocument(Exception):
 
 def read_text(text: bytes) -> Any:
     """What is written there, as JSON knows it. Raises WrongDocument."""
-    if len(text) > LONGEST_DOCUMENT:
-        raise WrongDocument(f"The document is longer than {LONGEST_DOCUMENT // 2**20} MiB.")
+    if len(text) > MAX_DOCUMENT_BYTES:
+        raise WrongDocument(f"The document is longer than {MAX_DOCUMENT_BYTES // 2**20} MiB.")
     try:
         ensure_shallow(text)
         return msgspec.json.decode(text)

@@ -10,12 +10,12 @@ from urllib.parse import quote, unquote, urlencode
 
 import msgspec
 
-from agents.runtime.arguments import WrongArguments
+from agents.runtime.loop.tool_arguments import WrongArguments
 from agents.runtime.tools.http.parameters import CONTROL, Parameter
 from agents.runtime.tools.http.settings import PLACEHOLDER, HttpSettings
 from agents.runtime.tools.http.styles import text_of, write_header, write_pairs, write_segment
 from agents.runtime.tools.settings import WrongSettings
-from kernel.egress import Request
+from kernel.egress.client import Request
 
 Pairs = list[tuple[str, str]]
 JSON = "application/json"

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.imported_tool import Skipped
+from agents.schema.imported_tool import Skipped
 
 Json = dict[str, Any]
 MAX_NAME_CHARS = 100

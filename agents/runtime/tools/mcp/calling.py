@@ -8,12 +8,12 @@ from importlib.util import find_spec
 from types import ModuleType
 from typing import Any
 
-from agents.runtime.imported_tool import ImportedTool, Skipped
-from agents.runtime.ports import CallContext, ToolResult, ToolSpec
+from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tools.http.parameters import CONTROL
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
 from agents.runtime.tools.settings import WrongSettings, read_settings
-from kernel.egress import Egress
+from agents.schema.imported_tool import ImportedTool, Skipped
+from kernel.egress.client import Egress
 
 SESSION = "agents.runtime.tools.mcp.session"
 LIST_SECONDS = 20.0

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 
 from agents.runtime.tools.mcp.dispatcher import LenientDispatcher
 from agents.runtime.tools.mcp.transport import MAX_BYTES, NOT_SENT, EgressTransport
-from kernel.egress import Egress, EgressFailed
+from kernel.egress.client import Egress, EgressFailed
 from kernel.errors import PlatformError
 
 MAX_MESSAGE_CHARS: Final = 1000

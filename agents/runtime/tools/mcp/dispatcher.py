@@ -8,8 +8,8 @@ from mcp.shared.inbound import find_invalid_x_mcp_header, mcp_param_headers, x_m
 from mcp.shared.jsonrpc_dispatcher import JSONRPCDispatcher
 from mcp.shared.transport_context import TransportContext
 
-from agents.runtime.imported_tool import Skipped
 from agents.runtime.tools.mcp.answers import check_call, check_tools
+from agents.schema.imported_tool import Skipped
 
 CALL_DEFAULTS = {"resultType": "complete"}
 LIST_DEFAULTS = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}

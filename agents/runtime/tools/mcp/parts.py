@@ -13,8 +13,8 @@ from mcp_types import (
     TextResourceContents,
 )
 
-from agents.runtime.items import Audio, InputAudio, InputImage, InputText, OutputPart
-from agents.runtime.ports import ToolResult
+from agents.runtime.loop.ports import ToolResult
+from agents.schema.items import Audio, InputAudio, InputImage, InputText, OutputPart
 
 IMAGE_TYPES = frozenset({"image/png", "image/jpeg", "image/webp", "image/gif"})
 AUDIO_FORMATS = {

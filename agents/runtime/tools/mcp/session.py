@@ -24,13 +24,13 @@ from mcp_types import (
 )
 from pydantic import TypeAdapter
 
-from agents.runtime.imported_tool import ImportedTool, Skipped
-from agents.runtime.ports import ToolResult
+from agents.runtime.loop.ports import ToolResult
 from agents.runtime.tools.mcp.connection import FAILURES, Connection, explain
 from agents.runtime.tools.mcp.dispatcher import LenientDispatcher
 from agents.runtime.tools.mcp.parts import result_of
 from agents.runtime.tools.mcp.sessions import Server, Sessions
-from kernel.egress import Egress, EgressFailed
+from agents.schema.imported_tool import ImportedTool, Skipped
+from kernel.egress.client import Egress, EgressFailed
 
 __all__ = ["Server", "call_tool", "list_tools", "open_sessions"]
 

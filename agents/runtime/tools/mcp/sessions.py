@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from agents.runtime.tools.mcp.connection import Connection
-from kernel.egress import Egress
+from kernel.egress.client import Egress
 
 IDLE_SECONDS = 60.0
 """For which a connection that is not used stays open."""

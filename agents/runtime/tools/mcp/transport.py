@@ -6,8 +6,8 @@ from contextlib import AsyncExitStack
 
 import httpx2
 
-from kernel.egress import Egress, EgressFailed, OpenAnswer, Request
-from kernel.egress_rules import TargetRefused
+from kernel.egress.client import Egress, EgressFailed, OpenAnswer, Request
+from kernel.egress.rules import TargetRefused
 from kernel.errors import PlatformError
 
 MAX_BYTES = 4 * 1024 * 1024

@@ -6,8 +6,8 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from config.diagnosis import Finding, diagnose
-from config.edge import configuration_errors_as_sentences
+from config.doctor import Finding, diagnose
+from config.error_exit import exit_on_configuration_error
 
 MARKS = {True: "ok  ", False: "FAIL"}
 
@@ -17,7 +17,7 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def handle(self, **_: Any) -> None:
-        with configuration_errors_as_sentences():
+        with exit_on_configuration_error():
             findings = diagnose(os.environ)
         for finding in findings:
             self.stdout.write(line(finding))

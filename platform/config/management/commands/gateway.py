@@ -30,7 +30,7 @@ class Command(BaseCommand):
         # shares its metrics, and Django has settings of its own there.
         self.stdout.flush()
         os.execve(  # noqa: S606 - our own program
-            sys.executable, [sys.executable, "-m", "config.gateway_server"], environment
+            sys.executable, [sys.executable, "-m", "config.gateway.server"], environment
         )
 
 

@@ -11,13 +11,13 @@ from django.utils import timezone
 from agents.models import Agent
 from agents.services import create_agent, publish
 from config.settings.base import env
-from inference.join_tokens import issue_join_token
+from inference.endpoints.join_tokens import issue_join_token
+from inference.endpoints.manual import delete_endpoint
 from inference.models import JoinToken, ModelPool, ModelRoute
 from inference.services import create_pool, create_route
-from inference.static_endpoints import delete_endpoint
 from kernel.env_file import read_env_file, write_exports, write_private_file
-from tenants.keys import key_matches, parse_key, pepper_name
-from tenants.limit_services import (
+from tenants.api_keys.keys import key_matches, parse_key, pepper_name
+from tenants.limits.services import (
     save_plan,
     save_plan_quota,
     save_plan_rate_limit,

@@ -10,9 +10,9 @@ from django.core.management.base import BaseCommand
 
 from config.env import Environment
 from embedded.errors import CannotStart
-from embedded.home import Home
-from embedded.plan import Plan
-from embedded.ports import DEFAULT_PORTS
+from embedded.options import StartOptions
+from embedded.servers.ports import DEFAULT_PORTS
+from embedded.state_dir import Home
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 
@@ -31,7 +31,7 @@ class Command(BaseCommand):
             sys.exit("\nStopped.")
 
 
-def run(plan: Plan) -> int:
+def run(plan: StartOptions) -> int:
     from embedded.preflight import require_wheels
 
     require_wheels()
@@ -41,7 +41,7 @@ def run(plan: Plan) -> int:
     return run_stack(plan)
 
 
-def read_plan(values: Mapping[str, str]) -> Plan:
+def read_plan(values: Mapping[str, str]) -> StartOptions:
     """The plan that the environment asks for. Raises ConfigurationError."""
     env = Environment(values)
     home = env.text("TENANTRY_HOME", default=str(CHECKOUT / ".tenantry"), says="State.")
@@ -55,7 +55,7 @@ def read_plan(values: Mapping[str, str]) -> Plan:
         default=DEFAULT_PORTS["TENANTRY_GATEWAY_PORT"],
         says="Port of the gateway.",
     )
-    return Plan(
+    return StartOptions(
         checkout=CHECKOUT,
         home=Home(path=Path(home).resolve()),
         bind=env.text("TENANTRY_BIND", default="127.0.0.1", says="Address to listen on."),

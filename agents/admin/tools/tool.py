@@ -1,0 +1,169 @@
+"""Tools: what a tenant's agents may call, by kind. A credential goes in and never comes out."""
+
+import json
+from typing import Any
+
+from django import forms
+from django.contrib import admin
+from django.db.models import QuerySet
+from django.http import HttpRequest
+from django.utils.html import format_html_join
+from django.utils.safestring import SafeString
+from unfold.contrib.filters.admin import AutocompleteSelectFilter
+from unfold.decorators import action, display
+from unfold.widgets import (
+    UnfoldAdminPasswordWidget,
+    UnfoldAdminTextareaWidget,
+    UnfoldBooleanSwitchWidget,
+)
+
+from agents.admin.tools.imports import ToolImports
+from agents.admin.tools.kind_help import EXAMPLES, SCHEMA_EXAMPLE
+from agents.admin.tools.test_call import ToolTrials
+from agents.models import Tool
+from agents.tool_library.store import delete_tool, ensure_tool, own_description, save_tool
+from kernel.admin.base import add_refusals
+from kernel.admin.formatting import BADGES
+
+
+class IndentedJson(json.JSONEncoder):
+    """As people write it: a schema on one line is read by nobody."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**{**options, "indent": 2})
+
+
+class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
+    """Says what each kind needs. Everything is checked by the service when it is stored."""
+
+    new_credential = forms.CharField(
+        required=False,
+        label="Credential",
+        widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
+        help_text="Sent along with each call. It is never shown again. Empty: keep what is stored.",
+    )
+    forget_credential = forms.BooleanField(
+        required=False,
+        widget=UnfoldBooleanSwitchWidget,
+        help_text="Call it without a credential from now on.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, text in (("settings", examples_of(self.instance)), ("schema", SCHEMA_EXAMPLE)):
+            if name in self.fields:
+                self.fields[name].help_text = text
+        if "description" in self.fields:
+            # A built-in tool describes itself.
+            self.fields["description"].required = False
+
+    def clean(self) -> Any:
+        told = super().clean() or {}
+        if told.get("new_credential"):
+            self.instance.credential = told["new_credential"]
+        elif told.get("forget_credential"):
+            self.instance.credential = ""
+        for name in ("schema", "settings"):
+            if name in told:
+                told[name] = told[name] or {}
+        return told
+
+    def _post_clean(self) -> None:  # Django calls it last, with the row filled in
+        """Also what the service would refuse, so that the sentence stands at its field."""
+        super()._post_clean()  # type: ignore[misc]
+        if not self.errors:
+            self.instance.description = self.instance.description or own_description(self.instance)
+            add_refusals(self, ensure_tool, self.instance)
+
+
+def examples_of(tool: Tool) -> SafeString:
+    """What the settings of a tool of this kind look like; of every kind, for a new one."""
+    kinds = [tool.kind] if tool.pk else list(EXAMPLES)
+    rows = ((EXAMPLES[kind].title, EXAMPLES[kind].explains, EXAMPLES[kind].json) for kind in kinds)
+    each = '<div class="mb-2"><b class="font-semibold">{}</b>: {} <code>{}</code></div>'
+    return format_html_join("", each, rows)
+
+
+@admin.register(Tool)
+class ToolAdmin(ToolTrials, ToolImports):
+    form = ToolForm
+    list_display = ("name", "tenant", "kind", "state", "approval", "timeout", "changed_at")
+    list_filter = (
+        "kind",
+        "enabled",
+        "needs_approval",
+        ("tenant", AutocompleteSelectFilter),
+    )
+    list_select_related = ("tenant",)
+    search_fields = ("name", "description", "tenant__slug")
+    autocomplete_fields = ("tenant",)
+    fieldsets = (
+        (None, {"fields": ("tenant", "name", "kind", "enabled")}),
+        ("What the model reads", {"fields": ("description", "schema")}),
+        ("How it is called", {"fields": ("settings", "timeout_seconds", "needs_approval")}),
+        ("Credential", {"fields": ("credential_state", "new_credential", "forget_credential")}),
+    )
+    readonly_fields = ("credential_state",)
+    actions_detail = ("trial",)
+    actions_list = ("openapi", "mcp")
+    actions = ("enable_selected", "disable_selected")
+    when_empty = "Make a tool, or import some from an OpenAPI document or an MCP server."
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Tool]:
+        # Not read, so that a lost encryption key does not take the whole page with it.
+        rows: QuerySet[Tool] = super().get_queryset(request).defer("credential")
+        return rows
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
+        # Revisions name it, and its settings are of its kind.
+        fixed = ("tenant", "name", "kind") if obj else ()
+        return (*fixed, *self.readonly_fields)
+
+    def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        field = super().formfield_for_dbfield(db_field, request, **kwargs)
+        if db_field.name in {"schema", "settings"}:
+            field.widget = UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"})
+            field.encoder = IndentedJson
+        elif db_field.name == "description":
+            field.widget.attrs["rows"] = 3
+        return field
+
+    @display(description="Status", label=BADGES, ordering="enabled")
+    def state(self, tool: Tool) -> str:
+        return "active" if tool.enabled else "off"
+
+    @display(description="Approval", ordering="needs_approval")
+    def approval(self, tool: Tool) -> str:
+        return "a person allows each call" if tool.needs_approval else "-"
+
+    @display(description="Timeout", ordering="timeout_seconds")
+    def timeout(self, tool: Tool) -> str:
+        return f"{tool.timeout_seconds} s"
+
+    @display(description="Stored")
+    def credential_state(self, tool: Tool) -> str:
+        if not tool.pk:
+            return "nothing yet"
+        stored = Tool.objects.filter(pk=tool.pk).exclude(credential="").exists()
+        return "a credential, encrypted" if stored else "no credential"
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
+        save_tool(tool=obj)
+
+    def remove(self, *, row: Any) -> None:
+        delete_tool(tool=row)
+
+    @action(description="Enable")
+    def enable_selected(self, request: HttpRequest, tools: QuerySet[Tool]) -> None:
+        self.switch(request, tools, enabled=True)
+
+    @action(description="Disable")
+    def disable_selected(self, request: HttpRequest, tools: QuerySet[Tool]) -> None:
+        self.switch(request, tools, enabled=False)
+
+    def switch(self, request: HttpRequest, tools: QuerySet[Tool], *, enabled: bool) -> None:
+        for tool in tools:
+            tool.enabled = enabled
+            save_tool(tool=tool)
+        word = "enabled" if enabled else "disabled"
+        self.message_user(request, f"{len(tools)} tools are {word} now.")

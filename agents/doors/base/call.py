@@ -1,0 +1,137 @@
+"""One HTTP request at a door: what came in, and the ways to answer it."""
+
+import re
+import time
+from collections.abc import Iterable
+
+import msgspec
+
+from agents.doors.base.gateway import Gateway
+from agents.doors.base.rendering import error_object
+from agents.runtime.catalog.model_resolution import Target
+from agents.runtime.catalog.revision_selection import sticky_to
+from inference.relay.watchdog import Watchdog
+from kernel import logs
+from kernel.asgi import JSON_TYPE, Headers, Receive, Scope, Send, header, read_body, respond
+from kernel.errors import PlatformError, RateLimited, UnsupportedEncoding
+from kernel.ids import new_request_id
+from kernel.metrics import OTHER
+from tenants.admission.authentication import key_text
+from tenants.admission.principal import Principal, ensure_usable
+
+PRINTABLE = re.compile(rb"[!-~]{1,128}")
+
+
+class Call:
+    """A request, answered through one of the `respond` methods or an event sink."""
+
+    __slots__ = (
+        "client_request_id",
+        "gateway",
+        "limit_headers",
+        "receive",
+        "request_id",
+        "route",
+        "scope",
+        "send",
+        "started",
+        "status",
+        "waited",
+    )
+
+    def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
+        self.gateway = gateway
+        self.scope = scope
+        self.receive = receive
+        self.send = send
+        self.request_id = new_request_id()
+        self.client_request_id = client_request_id(scope)
+        self.started = time.monotonic()
+        self.route = OTHER
+        self.status = 0
+        self.limit_headers: Headers = []
+        """How the caller's limits stand, once it is admitted."""
+        self.waited = 0.0
+        """Seconds in which the engine was waited for."""
+
+    @property
+    def address(self) -> str | None:
+        """The client's IP address, behind trusted proxies as they report it."""
+        client = self.scope.get("client")
+        return client[0] if client else None
+
+    @property
+    def headers(self) -> Headers:
+        """What every answer carries."""
+        request_id = (self.client_request_id or self.request_id).encode()
+        return [(b"x-request-id", request_id), *self.limit_headers]
+
+    def elapsed(self) -> float:
+        """Seconds since it came in."""
+        return time.monotonic() - self.started
+
+    @property
+    def watch(self) -> Watchdog:
+        """Looks at streams now and then."""
+        return self.gateway.watch
+
+    async def authenticate(self, scope: str | None) -> Principal:
+        """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
+
+        Raises what CONTRACT §2 says.
+        """
+        principal = await self.gateway.keyring.authenticate(key_text(self.scope))
+        logs.tenant.set(principal.tenant)
+        ensure_usable(principal, scope=scope, address=self.address, now=time.time())
+        return principal
+
+    async def find_target(
+        self, principal: Principal, model: str, *, purpose: str, user: str | None = None
+    ) -> Target:
+        """Which route serves `model` for the caller. Raises ModelNotFound.
+
+        During a rollout one `user` of the client stays with one revision; without, it is a lot.
+        """
+        sticky = sticky_to(key_id=principal.counted_as, user=user or "", request_id=self.request_id)
+        target = await self.gateway.resolve(principal, model, purpose=purpose, sticky=sticky)
+        self.route = target.route.name
+        return target
+
+    async def body(self) -> bytes:
+        """The request's body. Raises BodyTooLarge, and UnsupportedEncoding for a packed one."""
+        packing = header(self.scope, b"content-encoding")
+        if packing is not None and packing.strip().lower() not in {b"", b"identity"}:
+            raise UnsupportedEncoding
+        return await read_body(self.scope, self.receive, limit=self.gateway.max_body_bytes)
+
+    async def respond(
+        self,
+        body: bytes,
+        *,
+        status: int = 200,
+        headers: Iterable[tuple[bytes, bytes]] = (JSON_TYPE,),
+    ) -> None:
+        """Answer with a body that is encoded already; JSON unless `headers` say otherwise."""
+        self.status = status
+        await respond(self.send, status, body, headers=[*headers, *self.headers])
+
+    async def respond_json(self, value: object, *, status: int = 200) -> None:
+        await self.respond(msgspec.json.encode(value), status=status)
+
+    async def refuse(self, error: PlatformError) -> None:
+        """Answer with an error. Nothing may have been sent before."""
+        if isinstance(error, RateLimited):
+            self.limit_headers = []  # its own say how they stand now
+        await self.respond(
+            msgspec.json.encode(error_object(error)),
+            status=error.status,
+            headers=[JSON_TYPE, *error.headers()],
+        )
+
+
+def client_request_id(scope: Scope) -> str:
+    """The client's own id of this request, if it is short and printable; else empty."""
+    value = header(scope, b"x-request-id")
+    if value is None or PRINTABLE.fullmatch(value) is None:
+        return ""
+    return value.decode("ascii")

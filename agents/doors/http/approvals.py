@@ -1,0 +1,39 @@
+"""`POST /v1/responses/{id}/approvals/{id}`: a person's word about a call that waits."""
+
+import re
+
+import msgspec
+
+from agents.doors.base.call import Call
+from agents.doors.base.decisions import Reason, decide
+from inference.relay.schema import parse
+from kernel.errors import NotFound
+
+ADDRESS = re.compile(
+    r"\A/v1/responses/(?P<run>[A-Za-z0-9_]{1,40})/approvals/(?P<approval>[A-Za-z0-9_]{1,40})/?\Z"
+)
+
+
+class Decision(msgspec.Struct, kw_only=True):
+    """`reason` is what the model is told where a call is refused."""
+
+    approve: bool
+    reason: Reason = ""
+
+
+async def resolve_approval(call: Call) -> None:
+    """Allow a call or refuse it; its run goes on, on any gateway."""
+    principal = await call.authenticate("chat")
+    match = ADDRESS.match(call.scope["path"])
+    if match is None:
+        raise NotFound("There is no such approval here.", param="approval_id")
+    told = parse(await call.body(), Decision)
+    answer = await decide(
+        call.gateway.runs,
+        principal,
+        run_id=match["run"],
+        approval_id=match["approval"],
+        approve=told.approve,
+        reason=told.reason,
+    )
+    await call.respond_json({"object": "response.approval", **answer})

@@ -1,0 +1,265 @@
+"""`/v1/responses` and `/ws/v1/responses`, upgraded: chat over a socket.
+
+Relays events; what a run is, `runtime` knows.
+"""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+from channels.generic.websocket import AsyncWebsocketConsumer
+
+from agents.doors.base.cross_origin import is_allowed_origin
+from agents.doors.base.decisions import decide
+from agents.doors.base.gateway import Gateway
+from agents.doors.base.rendering import error_frame
+from agents.doors.http.socket_tickets import SUBPROTOCOL, redeem
+from agents.doors.websocket.socket_frames import (
+    MAX_FRAME_BYTES,
+    Authenticate,
+    CancelResponse,
+    CreateResponse,
+    Ping,
+    ResolveApproval,
+    ResumeResponse,
+    SubscribeConversation,
+    parse_frame,
+)
+from agents.doors.websocket.socket_outbox import Outbox
+from agents.doors.websocket.socket_runs import SocketRuns
+from agents.errors import (
+    AuthenticationTimeout,
+    BinaryFrame,
+    FrameTooLarge,
+    InvalidTicket,
+    OriginNotAllowed,
+    SocketTooOld,
+    TooManySockets,
+)
+from kernel import logs, metrics
+from kernel.asgi import ClientLeft, header
+from kernel.errors import Conflict, Overloaded, PlatformError, Unauthenticated
+from kernel.ids import new_id
+from tenants.admission.authentication import key_text
+from tenants.admission.principal import Principal, ensure_usable
+from tenants.errors import TenantSuspended
+
+log = logging.getLogger(__name__)
+
+Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversation | ResolveApproval
+
+AUTHENTICATION_SECONDS = 10.0
+SECONDS_BETWEEN_CHECKS = 1.0
+MAX_LIFE_SECONDS = 60 * 60.0
+SLOW_SECONDS = 20.0
+"""For a client to take one frame; as long as it has to answer a ping."""
+LAST_WORDS_SECONDS = 1.0
+"""For telling why a socket is closed to a client that may not read."""
+
+CLOSE_RESTARTING = 1012
+CLOSE_SLOW_READER = 1013
+CLOSE_UNAUTHENTICATED = 4401
+CLOSE_FORBIDDEN = 4403
+CLOSE_AUTHENTICATION_TIMEOUT = 4408
+CLOSE_FRAME_TOO_LARGE = 4413
+CLOSE_TOO_MANY_SOCKETS = 4429
+
+CLOSE_CODES: Sequence[tuple[type[PlatformError], int]] = (
+    (AuthenticationTimeout, CLOSE_AUTHENTICATION_TIMEOUT),
+    (Unauthenticated, CLOSE_UNAUTHENTICATED),
+    (FrameTooLarge, CLOSE_FRAME_TOO_LARGE),
+    (TooManySockets, CLOSE_TOO_MANY_SOCKETS),
+    (Overloaded, CLOSE_SLOW_READER),
+    (SocketTooOld, CLOSE_RESTARTING),
+)
+"""The first that fits counts."""
+
+
+class ResponsesSocket(AsyncWebsocketConsumer):
+    """One client's socket: authenticates once, and checks the key again for every message."""
+
+    # Nothing is sent through groups yet; without a layer no socket waits on Redis.
+    channel_layer_alias = ""
+
+    def __init__(self, *, gateway: Gateway) -> None:
+        super().__init__()
+        self.gateway = gateway
+
+    async def dispatch(self, message: dict[str, Any]) -> None:
+        """Channels' own, without its visit to a database thread for every message."""
+        handler = getattr(self, message["type"].replace(".", "_"))
+        # What could not be told to a client that has left needs no answer: its end comes next.
+        with contextlib.suppress(ClientLeft):
+            await handler(message)
+
+    async def connect(self) -> None:
+        self.principal: Principal | None = None
+        self.entered: int | None = None
+        gateway = self.gateway
+        self.outbox = Outbox(self.send)
+        self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.outbox.send)
+        self.tasks: list[asyncio.Task[None]] = []
+        logs.request_id.set(new_id("sock"))
+        metrics.sockets.inc()
+        ticket = self.offered_ticket()
+        await self.accept(subprotocol=SUBPROTOCOL + ticket if ticket else None)
+        try:
+            self.check_origin()
+            await self.authenticate_at_handshake(ticket)
+        except PlatformError as error:
+            await self.refuse(error)
+            return
+        self.tasks = [asyncio.create_task(self.live())]
+
+    async def live(self) -> None:
+        """End the socket when its time has come: no key in time, key revoked, client that does
+        not read, or too old.
+        """
+        with contextlib.suppress(ClientLeft):
+            await self._live()
+
+    async def _live(self) -> None:
+        loop = asyncio.get_running_loop()
+        born = loop.time()
+        while loop.time() - born < MAX_LIFE_SECONDS:
+            await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
+            if self.outbox.has_waited(now=loop.time()) > SLOW_SECONDS:
+                # Nothing waits for it, and it loses nothing: events stay in the log.
+                await self.close(code=CLOSE_SLOW_READER)
+                return
+            try:
+                if self.principal is not None:
+                    await self.check_key()
+                elif loop.time() - born > AUTHENTICATION_SECONDS:
+                    raise AuthenticationTimeout
+            except Overloaded:
+                continue  # nobody can say now; known keys go on, as they do for requests
+            except PlatformError as error:
+                await self.refuse(error)
+                return
+        await self.refuse(SocketTooOld())
+
+    async def check_key(self) -> Principal:
+        """The principal as it is now. Raises what CONTRACT §2 says of keys that may not go on."""
+        if self.principal is None:
+            raise Unauthenticated("Send an `auth` frame with a ticket first.")
+        self.admit(await self.gateway.keyring.refresh(self.principal))
+        return self.principal
+
+    def offered_ticket(self) -> str:
+        """The ticket among the subprotocols that the client offers."""
+        offers = [str(offer) for offer in self.scope.get("subprotocols", ())]
+        tickets = [offer for offer in offers if offer.startswith(SUBPROTOCOL)]
+        return tickets[0].removeprefix(SUBPROTOCOL) if tickets else ""
+
+    def check_origin(self) -> None:
+        """Browsers name the page that opens a socket. Raises OriginNotAllowed."""
+        raw = header(self.scope, b"origin")
+        if raw is None:
+            return
+        if not is_allowed_origin(self.gateway, raw.decode("latin-1")):
+            raise OriginNotAllowed
+
+    async def authenticate_at_handshake(self, ticket: str) -> None:
+        """By ticket or header; without either the first frame must bring a ticket in time."""
+        if ticket:
+            await self.authenticate_by_ticket(ticket)
+        elif header(self.scope, b"authorization") or header(self.scope, b"x-api-key"):
+            self.admit(await self.gateway.keyring.authenticate(key_text(self.scope)))
+
+    async def authenticate_by_ticket(self, ticket: str) -> None:
+        """Raises InvalidTicket, and CacheUnavailable if Redis does not answer."""
+        public_id = await redeem(ticket, redis=self.gateway.redis)
+        principal = await self.gateway.keyring.find(public_id)
+        if principal is None:
+            raise InvalidTicket
+        self.admit(principal)
+
+    def admit(self, principal: Principal) -> None:
+        """Let the socket act for `principal`. Raises what CONTRACT §2 says."""
+        client = self.scope.get("client")
+        address = client[0] if client else None
+        ensure_usable(principal, scope="chat", address=address, now=time.time())
+        if self.entered is None:
+            self.gateway.sockets.enter(principal.tenant_id)
+            self.entered = principal.tenant_id
+        self.principal = principal
+        logs.tenant.set(principal.tenant)
+
+    async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
+        """One frame. What is wrong with it is told; only what cannot go on closes the socket."""
+        try:
+            if text_data is None:
+                raise BinaryFrame
+            if len(text_data) > MAX_FRAME_BYTES:
+                raise FrameTooLarge
+            await self.handle(text_data)
+        except (Unauthenticated, FrameTooLarge, TenantSuspended, TooManySockets) as error:
+            await self.refuse(error)
+        except PlatformError as error:
+            if self.principal is None and isinstance(error, Overloaded):
+                # The ticket may be spent: told again it would pass for a wrong one.
+                await self.refuse(error)
+                return
+            await self.tell([error_frame(error)])
+
+    async def handle(self, text: str) -> None:
+        frame = parse_frame(text)
+        match frame:
+            case Ping():
+                await self.tell([{"type": "pong"}])
+            case Authenticate():
+                if self.principal is not None:
+                    raise Conflict("This socket is authenticated already.")
+                await self.authenticate_by_ticket(frame.ticket)
+                await self.tell([{"type": "ack"}])
+            case _:
+                await self.act(frame, await self.check_key())
+
+    async def act(self, frame: Request, principal: Principal) -> None:
+        """What is about responses. The key has just been checked."""
+        tenant_id = principal.tenant_id
+        match frame:
+            case CreateResponse():
+                await self.runs.create(frame, principal)
+            case CancelResponse():
+                await self.gateway.runner.cancel(tenant_id, frame.response_id)
+            case ResumeResponse():
+                self.runs.resume(tenant_id, frame.response_id, after=frame.starting_after)
+            case SubscribeConversation():
+                self.runs.subscribe(tenant_id, frame)
+            case ResolveApproval():
+                told = msgspec.structs.asdict(frame)
+                run_id = told.pop("response_id")
+                await decide(self.gateway.runs, principal, run_id=run_id, **told)
+                await self.tell([{"type": "ack", "approval_id": frame.approval_id}])
+
+    async def tell(self, frames: list[dict[str, Any]]) -> None:
+        """Send frames. Raises ClientLeft."""
+        await self.outbox.send([msgspec.json.encode(frame) for frame in frames])
+
+    async def refuse(self, error: PlatformError) -> None:
+        """Tell an error, if the client reads, and close."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LAST_WORDS_SECONDS):
+                await self.tell([error_frame(error)])
+        await self.close(code=close_code(error))
+
+    async def disconnect(self, code: int) -> None:
+        metrics.sockets.dec()
+        if self.entered is not None:
+            self.gateway.sockets.leave(self.entered)
+        self.runs.close()
+        for task in self.tasks:
+            task.cancel()
+        await asyncio.gather(*self.tasks, return_exceptions=True)
+
+
+def close_code(error: PlatformError) -> int:
+    """The close code of CONTRACT §3 that belongs to an error."""
+    fitting = (code for kind, code in CLOSE_CODES if isinstance(error, kind))
+    return next(fitting, CLOSE_FORBIDDEN)

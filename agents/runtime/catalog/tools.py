@@ -1,0 +1,32 @@
+"""The tools of each tenant, as a gateway worker knows them."""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from agents.errors import AgentsUnavailable
+from agents.schema.tool_spec import ToolSpec
+from kernel.storage.cache import LoadingCache
+
+FRESH_SECONDS = 30
+STALE_SECONDS = 15 * 60
+
+LoadTools = Callable[[int], Awaitable[Mapping[str, ToolSpec]]]
+
+
+class ToolCatalog:
+    """Enabled tools by tenant; forgets a tenant's when one of them is changed."""
+
+    def __init__(self, load: LoadTools) -> None:
+        self._tools = LoadingCache(
+            load, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(AgentsUnavailable,)
+        )
+
+    async def named(self, tenant_id: int, names: Iterable[str]) -> tuple[ToolSpec, ...]:
+        """Those of `names` that exist and are enabled, in that order. Raises AgentsUnavailable."""
+        wanted = tuple(names)
+        if not wanted:
+            return ()
+        tools = await self._tools.get(tenant_id)
+        return tuple(tools[name] for name in wanted if name in tools)
+
+    def forget_tenant(self, tenant_id: int) -> None:
+        self._tools.mark_outdated(lambda key, _: key == tenant_id)

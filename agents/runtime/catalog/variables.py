@@ -1,0 +1,73 @@
+"""Variables: `{{name}}` in instructions, and the text that stands in its place. Pure."""
+
+import re
+from collections.abc import Iterable, Mapping
+
+from kernel.errors import InvalidParameter
+
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
+PLACE = re.compile(r"\{\{[ \t]{0,8}(" + NAME.pattern + r")[ \t]{0,8}\}\}")
+"""Braces around anything else are ordinary text: instructions may hold templates of others."""
+MAX_VARIABLES = 64
+MAX_VALUE_CHARS = 4_000
+"""Characters of one value, whether a default or a client's."""
+
+
+def used_names(instructions: str) -> list[str]:
+    """The variables that `instructions` name, each once, in the order of the text."""
+    return list(dict.fromkeys(PLACE.findall(instructions)))
+
+
+def check_variables(value: object) -> Mapping[str, str]:
+    """The defaults of an agent. Raises InvalidParameter with a sentence about the first fault."""
+    if not isinstance(value, dict):
+        raise InvalidParameter('Variables are a JSON object, for example {"city": "Riga"}.')
+    if len(value) > MAX_VARIABLES:
+        raise InvalidParameter(f"There are at most {MAX_VARIABLES} variables.")
+    for name, text in value.items():
+        if NAME.fullmatch(str(name)) is None:
+            raise InvalidParameter(
+                f"{str(name)[:64]!r} cannot be a variable: its name has letters, digits and _, "
+                "at most 64, and no digit first."
+            )
+        if not isinstance(text, str) or len(text) > MAX_VALUE_CHARS:
+            raise InvalidParameter(
+                f"The default of {name!r} is a text of at most {MAX_VALUE_CHARS} characters."
+            )
+    return value
+
+
+def unknown_variables(instructions: str, known: Iterable[str]) -> str:
+    """A sentence that names the variables without a default; empty if each has one."""
+    known = frozenset(known)
+    unknown = [name for name in used_names(instructions) if name not in known]
+    if not unknown:
+        return ""
+    names = ", ".join(f"{{{{{name}}}}}" for name in unknown[:10])
+    return f"The instructions use {names}, but the variables have no such name. Add it there."
+
+
+def fill_in(
+    instructions: str, *, defaults: Mapping[str, str], given: Mapping[str, str] | None = None
+) -> str:
+    """`instructions` with the text of each variable in its place; what a text holds stays as it is.
+
+    Raises InvalidParameter for a value that this agent has no variable for.
+    """
+    if given:
+        ensure_known(given, known=defaults)
+    if "{{" not in instructions:
+        return instructions
+    values = {**defaults, **(given or {})}
+    # One pass: braces inside a value are text, so that no client reaches another variable.
+    return PLACE.sub(lambda place: values.get(place[1], place[0]), instructions)
+
+
+def ensure_known(given: Iterable[str], *, known: Iterable[str]) -> None:
+    known = sorted(known)
+    for name in given:
+        if name not in known:
+            has = f"It has: {', '.join(known)}." if known else "It has none."
+            raise InvalidParameter(
+                f"This model has no variable {name[:64]!r}. {has}", param=f"variables.{name[:64]}"
+            )

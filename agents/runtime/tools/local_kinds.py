@@ -1,0 +1,14 @@
+"""The kinds of tools that need no model: what a run and a test call carry out alike."""
+
+from collections.abc import Mapping
+
+from agents.runtime.tools.builtin import BuiltinTools
+from agents.runtime.tools.http.calling import HttpTools
+from agents.runtime.tools.kind import ToolHandler
+from agents.runtime.tools.mcp.calling import McpTools
+from kernel.egress.client import Egress
+
+
+def local_tool_handlers(egress: Egress) -> Mapping[str, ToolHandler]:
+    """By the names of `ToolKind`."""
+    return {"builtin": BuiltinTools(), "http": HttpTools(egress), "mcp": McpTools(egress)}

@@ -1,0 +1,191 @@
+"""Tools as rows: read as values for the gateway, checked and saved for the console and the API."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+from django.core.exceptions import ValidationError
+from django.db import transaction
+from django.db.models import QuerySet, TextField
+from django.db.models.functions import Cast
+
+from agents.errors import AgentsUnavailable
+from agents.models import Agent, Tool
+from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
+from agents.runtime.tools.builtin_settings import BUILTINS
+from agents.runtime.tools.validation import (
+    circle_sentence,
+    find_circle,
+    host_of,
+    validate_tool,
+)
+from agents.schema.tool_spec import ToolSpec
+from agents.topics import agents_topic
+from kernel.egress.client import configured_egress
+from kernel.publishing.publish import publish as publish_topics
+from kernel.secrets import SecretUnreadable, decrypt
+from kernel.storage.database import UNAVAILABLE
+from tenants.scoping import tenant_scope
+
+
+def load_tools(tenant_id: int, names: Collection[str] | None = None) -> tuple[ToolSpec, ...]:
+    """A tenant's enabled tools, by name; only those of `names` if given.
+
+    Raises AgentsUnavailable in an outage. A tool whose credential cannot be read does not hold up
+    the others: it comes without, and marked so.
+    """
+    try:
+        with tenant_scope(tenant_id):
+            tools = sealed_tools().filter(enabled=True).order_by("name")
+            if names is not None:
+                tools = tools.filter(name__in=names)
+            return tuple(as_spec(tool) for tool in tools)
+    except UNAVAILABLE as error:
+        raise AgentsUnavailable from error
+
+
+def sealed_tools() -> QuerySet[Tool]:
+    """With the credential as it is stored: the field would raise for one that no key fits."""
+    return Tool.objects.defer("credential").annotate(sealed=Cast("credential", TextField()))
+
+
+def load_spec(tool: Tool) -> ToolSpec:
+    """One tool as runs call it, enabled or not."""
+    with tenant_scope(tool.tenant_id):
+        return as_spec(sealed_tools().get(pk=tool.pk))
+
+
+def load_tools_by_name(tenant_id: int) -> Mapping[str, ToolSpec]:
+    """All enabled tools, as `ToolCatalog` keeps them. Raises AgentsUnavailable."""
+    return {tool.name: tool for tool in load_tools(tenant_id)}
+
+
+def as_spec(tool: Tool) -> ToolSpec:
+    spec = ToolSpec(
+        name=tool.name,
+        kind=tool.kind,
+        description=tool.description,
+        schema=tool.schema,
+        settings=tool.settings,
+        timeout_seconds=float(tool.timeout_seconds),
+        needs_approval=tool.needs_approval,
+        tenant_id=tool.tenant_id,
+    )
+    if not spec.schema:
+        spec = with_own_schema(spec)
+    try:
+        return replace(spec, credential=decrypt(tool.sealed))  # type: ignore[attr-defined]
+    except SecretUnreadable:
+        return replace(spec, is_readable=False)
+
+
+def with_own_schema(tool: ToolSpec) -> ToolSpec:
+    """Kinds that know their arguments need not be told."""
+    if tool.kind == "agent":
+        return replace(tool, schema=MESSAGE_SCHEMA)
+    builtin = BUILTINS.get(str(tool.settings.get("function")))
+    return replace(tool, schema=builtin.schema) if tool.kind == "builtin" and builtin else tool
+
+
+def own_description(tool: Tool) -> str:
+    """What a built-in tool says of itself; empty for the others."""
+    builtin = BUILTINS.get(str(tool.settings.get("function"))) if is_builtin(tool) else None
+    return builtin.description if builtin else ""
+
+
+def is_builtin(tool: Tool) -> bool:
+    return tool.kind == "builtin" and isinstance(tool.settings, dict)
+
+
+def ensure_tool(tool: Tool) -> None:
+    """Raises ValidationError, by field, for a tool that could not work or must not be."""
+    # First: what follows reads the credential that is stored.
+    ensure_same_host(tool)
+    found: dict[str, list[str]] = {}
+    try:
+        tool.full_clean()
+    except ValidationError as error:
+        found = {field: list(messages) for field, messages in error.message_dict.items()}
+    for problem in validate_tool(
+        tool.kind,
+        tool.settings,
+        tool.schema,
+        credential=tool.credential,
+        ensure_target=configured_egress().ensure_target,
+    ):
+        found.setdefault(problem.field, []).append(problem.message)
+    if not found and tool.kind == "agent":
+        found |= problems_of_handoff(tool)
+    if found:
+        raise ValidationError(found)
+
+
+def ensure_same_host(tool: Tool) -> None:
+    """A stored credential is for the host that it was typed for: whoever may change a tool could
+    send it to a host of their own, and read it there. Raises ValidationError.
+    """
+    if tool.pk is None or "credential" not in tool.get_deferred_fields():
+        return
+    with tenant_scope(tool.tenant_id):
+        kept = Tool.objects.filter(pk=tool.pk).exclude(credential="")
+        before = kept.values_list("settings", flat=True).first()
+    if before is None or called_host(before) == called_host(tool.settings):
+        return
+    raise ValidationError(
+        {"settings": "The tool calls another host now. Enter its credential again, or remove it."}
+    )
+
+
+def called_host(settings: object) -> str:
+    return host_of(str(settings.get("url", ""))) if isinstance(settings, dict) else ""
+
+
+def problems_of_handoff(tool: Tool) -> dict[str, list[str]]:
+    """An agent that is not there, or one that would get back to itself."""
+    target = str(tool.settings["agent"])
+    with tenant_scope(tool.tenant_id):
+        if not Agent.objects.filter(slug=target).exists():
+            return {"settings": [f"agent: There is no agent {target!r} of this tenant."]}
+    circle = find_circle(handoffs_of(tool.tenant_id, changed=tool), start=target)
+    return {"settings": [circle_sentence(circle)]} if circle else {}
+
+
+def handoffs_of(tenant_id: int, *, changed: Tool | None = None) -> dict[str, set[str]]:
+    """To which agents the drafts of a tenant hand over; `changed` as it is about to be."""
+    with tenant_scope(tenant_id):
+        rows = Tool.objects.filter(kind="agent").defer("credential")
+        targets = {tool.name: str(tool.settings.get("agent")) for tool in rows}
+        if changed is not None:
+            targets[changed.name] = str(changed.settings.get("agent"))
+        drafts = Agent.objects.values_list("slug", "tools")
+        return {
+            slug: {targets[name] for name in names if name in targets} for slug, names in drafts
+        }
+
+
+def ensure_no_circle(agent: Agent) -> None:
+    """Raises ValidationError if the tools of a draft lead back to it."""
+    handoffs = handoffs_of(agent.tenant_id)
+    with tenant_scope(agent.tenant_id):
+        own = Tool.objects.filter(kind="agent", name__in=agent.tools).defer("credential")
+        handoffs[agent.slug] = {str(tool.settings.get("agent")) for tool in own}
+    circle = find_circle(handoffs, start=agent.slug)
+    if circle:
+        raise ValidationError({"tools": [circle_sentence(circle)]})
+
+
+@transaction.atomic
+def save_tool(*, tool: Tool) -> None:
+    """Check and store a tool; every gateway calls it so from now on. Raises ValidationError."""
+    with tenant_scope(tool.tenant_id):
+        tool.description = tool.description or own_description(tool)
+        ensure_tool(tool)
+        tool.save()
+        publish_topics(agents_topic(tool.tenant_id))
+
+
+@transaction.atomic
+def delete_tool(*, tool: Tool) -> None:
+    """Remove a tool. Agents that name it go on without."""
+    with tenant_scope(tool.tenant_id):
+        tool.delete()
+        publish_topics(agents_topic(tool.tenant_id))

@@ -1,0 +1,196 @@
+"""What gateways and engines tell of the fleet right now, read for pages. Decides nothing."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import msgspec
+import redis
+
+from inference.errors import FleetUnreadable
+from inference.fleet.redis_keys import HISTORY, WORKER, WORKERS
+from kernel.storage.shared_values import note_unreadable, read_json
+from tenants.counters.client import limits
+
+MAX_WORKERS = 256
+STEPS = 48
+"""Of the history that a page draws."""
+HOUR_SECONDS = 3600
+WORST_FIRST = ("open", "half_open", "closed")
+
+
+class Told(msgspec.Struct, frozen=True):
+    """What one worker tells of one endpoint."""
+
+    in_flight: int = 0
+    breaker: str = "closed"
+    ejected_until: float | None = None
+    ttft_ms: float | None = None
+    ttft_p50_ms: float | None = None
+    ttft_p95_ms: float | None = None
+    requests: int = 0
+    failures: int = 0
+
+
+class Demand(msgspec.Struct, frozen=True):
+    """Requests for a pool in which no endpoint was."""
+
+    requests: int = 0
+    """Since the worker began."""
+    at: float = 0.0
+    """When the last one came, in seconds since 1970; 0: never."""
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What one worker tells."""
+
+    endpoints: dict[str, Told] = {}
+    queues: dict[str, int] = {}
+    demand: dict[str, Demand] = {}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointLive:
+    """One endpoint as all workers together see it."""
+
+    in_flight: int = 0
+    breaker: str = "closed"
+    """The worst that a worker says: open, half_open or closed."""
+    ejected_until: float | None = None
+    """Seconds since 1970."""
+    ttft_p50_ms: float | None = None
+    """The workers' medians, weighed by their requests."""
+    ttft_p95_ms: float | None = None
+    """The highest of the workers'."""
+    requests: int = 0
+    failures: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetLive:
+    """The fleet at one moment."""
+
+    workers: int = 0
+    endpoints: Mapping[str, EndpointLive] = field(default_factory=dict)
+    queues: Mapping[str, int] = field(default_factory=dict)
+    """Requests that wait for a turn, by pool."""
+    demand: Mapping[str, float] = field(default_factory=dict)
+    """When somebody last asked in vain for a pool without endpoints, in seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """What an engine told at one moment; None for what it does not tell."""
+
+    at: float
+    running: float = 0
+    waiting: float = 0
+    kv: float | None = None
+    tokens_per_second: float | None = None
+    """That it generated."""
+
+
+def read_fleet() -> FleetLive:
+    """Summed up over the workers that reported lately. Raises FleetUnreadable."""
+    try:
+        names: Any = limits().smembers(WORKERS)
+        keys = [WORKER.encode() + name for name in islice(names, MAX_WORKERS)]
+        told: Sequence[Any] = limits().mget(keys) if keys else ()
+    except redis.RedisError as error:
+        raise FleetUnreadable from error
+    return merge([report for report in map(as_report, told) if report is not None])
+
+
+def as_report(told: bytes | None) -> Report | None:
+    """None for a worker that has just gone, or that speaks in a way that we do not know."""
+    return read_json(told, Report, reader="worker_report")
+
+
+def merge(reports: Sequence[Report]) -> FleetLive:
+    """What several workers tell, as one. Pure."""
+    told: dict[str, list[Told]] = {}
+    queues: dict[str, int] = {}
+    demand: dict[str, float] = {}
+    for report in reports:
+        for endpoint, each in report.endpoints.items():
+            told.setdefault(endpoint, []).append(each)
+        for pool, length in report.queues.items():
+            queues[pool] = queues.get(pool, 0) + length
+        for pool, asked in report.demand.items():
+            demand[pool] = max(demand.get(pool, 0.0), asked.at)
+    return FleetLive(
+        workers=len(reports),
+        endpoints={endpoint: merge_endpoint(each) for endpoint, each in told.items()},
+        queues=queues,
+        demand=demand,
+    )
+
+
+def merge_endpoint(told: Sequence[Told]) -> EndpointLive:
+    breakers = {each.breaker for each in told}
+    until = [each.ejected_until for each in told if each.ejected_until is not None]
+    highest = [each.ttft_p95_ms for each in told if each.ttft_p95_ms is not None]
+    return EndpointLive(
+        in_flight=sum(each.in_flight for each in told),
+        breaker=next((state for state in WORST_FIRST if state in breakers), "closed"),
+        ejected_until=max(until, default=None),
+        ttft_p50_ms=weighed_median(told),
+        ttft_p95_ms=max(highest, default=None),
+        requests=sum(each.requests for each in told),
+        failures=sum(each.failures for each in told),
+    )
+
+
+def weighed_median(told: Sequence[Told]) -> float | None:
+    known = [(each.ttft_p50_ms, each.requests or 1) for each in told if each.ttft_p50_ms]
+    total = sum(weight for _, weight in known)
+    return sum(median * weight for median, weight in known) / total if total else None
+
+
+def read_history(ids: Sequence[str], *, now: float) -> Mapping[str, tuple[Sample, ...]]:
+    """A sample for each 75 seconds of the last hour, the oldest first, by endpoint id.
+
+    One entry of each step is read, and the newest, however many there are: what it costs is
+    bounded by the number of endpoints. `now` is seconds since 1970. Raises FleetUnreadable.
+    """
+    step = HOUR_SECONDS / STEPS
+    begins = now - HOUR_SECONDS
+    asked = limits().pipeline(transaction=False)
+    for each in ids:
+        for number in range(STEPS):
+            since, until = (int(1000 * (begins + step * (number + end))) for end in (0, 1))
+            asked.xrange(HISTORY + each, since, until - 1, count=1)
+        asked.xrevrange(HISTORY + each, count=1, min=int(1000 * begins))
+    try:
+        told = asked.execute() if ids else []
+    except redis.RedisError as error:
+        raise FleetUnreadable from error
+    found = iter(told)
+    return {each: samples_of(islice(found, STEPS + 1)) for each in ids}
+
+
+def samples_of(answers: Iterator[Any]) -> tuple[Sample, ...]:
+    # By its id, since the newest entry may be that of the last step too.
+    entries = {entry: fields for answer in answers for entry, fields in answer}
+    samples = (as_sample(entries[entry]) for entry in sorted(entries))
+    return tuple(sample for sample in samples if sample is not None)
+
+
+def as_sample(fields: Mapping[bytes, bytes]) -> Sample | None:
+    """None for an entry that says nothing that we understand."""
+    try:
+        numbers = {name.decode(): float(value) for name, value in fields.items() if value}
+        if not all(map(math.isfinite, numbers.values())):
+            raise ValueError("not a number")
+        return Sample(
+            at=numbers["at"],
+            running=numbers.get("running", 0),
+            waiting=numbers.get("waiting", 0),
+            kv=numbers.get("kv"),
+            tokens_per_second=numbers.get("generation_tokens_per_second"),
+        )
+    except (KeyError, ValueError) as error:
+        note_unreadable("endpoint_sample", error)
+        return None

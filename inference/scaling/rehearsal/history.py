@@ -1,0 +1,47 @@
+"""The samples of a pool, read for charts and rehearsals."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.conf import settings
+from django.db.models import Avg
+
+from inference.models import ModelEndpoint, ModelPool, PoolSample
+from inference.scaling.rehearsal.estimation import Recorded
+
+Stretch = PoolSample.Stretch
+SHARES = ("cpu", "memory", "gpu")
+COLUMNS = ("waiting", "in_flight", "request_rate", "ttft_p95", "kv_cache", *SHARES)
+USUAL_SLOTS = 16.0
+MAX_SPAN = timedelta(days=60)
+
+
+def read_samples(*, pool: ModelPool, since: datetime, until: datetime) -> list[Recorded]:
+    """As fine as they still are, the oldest first."""
+    is_fine = since >= until - timedelta(days=settings.SAMPLE_DAYS)
+    stretch = Stretch.SLOT if is_fine else Stretch.FIVE_MINUTES
+    rows = PoolSample.objects.filter(pool=pool, stretch=stretch, at__gte=since, at__lt=until)
+    found = rows.order_by("at").values("at", "replicas", "ready", *COLUMNS)
+    return [recorded(row, seconds=float(stretch)) for row in found.iterator(chunk_size=5000)]
+
+
+def recorded(row: Mapping[str, Any], *, seconds: float) -> Recorded:
+    return Recorded(
+        at=row["at"].timestamp(),
+        seconds=seconds,
+        replicas=row["replicas"],
+        ready=row["ready"],
+        waiting=row["waiting"],
+        in_flight=row["in_flight"],
+        request_rate=row["request_rate"],
+        ttft_p95=row["ttft_p95"],
+        shares={name: row[name] for name in SHARES if row[name] is not None},
+    )
+
+
+def slots_of(pool: ModelPool) -> float:
+    """How many requests an endpoint of the pool takes at once, on average."""
+    rows = ModelEndpoint.objects.filter(pool=pool)
+    found = rows.aggregate(mean=Avg("max_concurrency"))["mean"]
+    return float(found or USUAL_SLOTS)

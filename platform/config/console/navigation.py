@@ -1,0 +1,115 @@
+"""How the console looks and where its pages are (django-unfold's settings)."""
+
+from typing import Any
+
+from django.templatetags.static import static
+from django.urls import reverse_lazy
+
+Section = dict[str, Any]
+
+
+def section(title: str, *links: tuple[str, str, str], collapsible: bool = True) -> Section:
+    """A part of the sidebar; a link is its title, its icon (Material Symbols) and its page."""
+    return {
+        "title": title,
+        "separator": True,
+        "collapsible": collapsible,
+        "items": [
+            {"title": name, "icon": icon, "link": reverse_lazy(page)} for name, icon, page in links
+        ],
+    }
+
+
+def changelist(model: str) -> str:
+    return f"admin:{model}_changelist"
+
+
+NAVIGATION = [
+    section("", ("Dashboard", "monitoring", "admin:index"), collapsible=False),
+    section(
+        "Tenants",
+        ("Tenants", "apartment", changelist("tenants_tenant")),
+        ("Members", "group", changelist("tenants_membership")),
+        ("API keys", "key", changelist("tenants_apikey")),
+        ("Usage", "bar_chart", changelist("tenants_usagehour")),
+        ("Ledger", "receipt_long", changelist("tenants_usageevent")),
+    ),
+    section(
+        "Limits",
+        ("Plans", "inventory_2", changelist("tenants_plan")),
+        ("Rate limits", "speed", changelist("tenants_ratelimit")),
+        ("Quotas", "data_usage", changelist("tenants_quota")),
+        ("Quota windows", "event_repeat", changelist("tenants_quotawindow")),
+        ("Top-ups", "add_card", changelist("tenants_quotatopup")),
+        ("Alerts sent", "notification_important", changelist("tenants_quotaalert")),
+        ("Alert recipients", "forward_to_inbox", changelist("tenants_alertrecipient")),
+    ),
+    section(
+        "Agents",
+        ("Agents", "smart_toy", changelist("agents_agent")),
+        ("Revisions", "history", changelist("agents_agentrevision")),
+        ("Conversations", "forum", changelist("agents_conversation")),
+        ("Runs", "directions_run", changelist("agents_run")),
+        ("Approvals", "approval", changelist("agents_approval")),
+        ("Erasures", "delete_forever", changelist("agents_erasurereceipt")),
+        ("Rollouts", "percent", changelist("agents_rollout")),
+        ("Tools", "build", changelist("agents_tool")),
+    ),
+    section(
+        "Inference",
+        ("Fleet", "lan", "admin:fleet"),
+        ("Scaling", "trending_up", "admin:scaling"),
+        ("Scaling policies", "rule", changelist("inference_scalingpolicy")),
+        ("Model routes", "alt_route", changelist("inference_modelroute")),
+        ("Model pools", "dns", changelist("inference_modelpool")),
+        ("Model endpoints", "developer_board", changelist("inference_modelendpoint")),
+        ("Join tokens", "confirmation_number", changelist("inference_jointoken")),
+    ),
+    section(
+        "Operations",
+        ("Explain a request", "manage_search", "admin:explain"),
+        ("Users", "person", changelist("tenants_user")),
+        ("Audit log", "policy", changelist("auditlog_logentry")),
+        ("API documentation", "api", "docs"),
+    ),
+]
+
+BLUE = {
+    "50": "oklch(97% .014 254.604)",
+    "100": "oklch(93.2% .032 255.585)",
+    "200": "oklch(88.2% .059 254.128)",
+    "300": "oklch(80.9% .105 251.813)",
+    "400": "oklch(70.7% .165 254.624)",
+    # A little lighter than Tailwind's: links on shaded rows of the dark theme need the contrast.
+    "500": "oklch(64.5% .2 259.815)",
+    "600": "oklch(54.6% .245 262.881)",
+    "700": "oklch(48.8% .243 264.376)",
+    "800": "oklch(42.4% .199 265.638)",
+    "900": "oklch(37.9% .146 265.522)",
+    "950": "oklch(28.2% .091 267.935)",
+}
+
+UNFOLD = {
+    "SITE_TITLE": "Tenantry",
+    "SITE_HEADER": "Tenantry",
+    "SITE_SUBHEADER": "Console",
+    "SITE_SYMBOL": "hub",
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "href": lambda _request: static("console/favicon.svg"),
+        }
+    ],
+    "SITE_URL": None,
+    "SHOW_HISTORY": False,
+    "SHOW_VIEW_ON_SITE": False,
+    "SHOW_BACK_BUTTON": True,
+    "BORDER_RADIUS": "8px",
+    "COLORS": {"primary": BLUE},
+    "DASHBOARD_CALLBACK": "config.console.dashboard.describe_platform",
+    "STYLES": [lambda _request: static("console/console.css")],
+    "SCRIPTS": [lambda _request: static("console/console.js")],
+    "LOGIN": {"form": "config.console.login_form.ConsoleLoginForm"},
+    "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
+}

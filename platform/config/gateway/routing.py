@@ -1,0 +1,129 @@
+"""The gateway's addresses: Channels' routers in front of plain ASGI callables."""
+
+from collections.abc import Callable
+from typing import cast
+
+from channels.routing import ProtocolTypeRouter, URLRouter
+from django.http import HttpResponseBase
+from django.urls import URLPattern, re_path
+
+from agents.doors.base.cross_origin import CrossOrigin
+from agents.doors.base.door import Door, Handler, UnknownAddress
+from agents.doors.base.gateway import Gateway
+from agents.doors.http import conversations
+from agents.doors.http.approvals import resolve_approval
+from agents.doors.http.chat import NAME as SIMPLE_CHAT
+from agents.doors.http.chat import chat
+from agents.doors.http.chat_completions import NAME as CHAT
+from agents.doors.http.chat_completions import chat_completions
+from agents.doors.http.embeddings import NAME as EMBEDDINGS
+from agents.doors.http.embeddings import embeddings
+from agents.doors.http.models import list_models, show_model
+from agents.doors.http.responses import NAME as RESPONSES
+from agents.doors.http.responses import create_response
+from agents.doors.http.socket_tickets import issue_socket_ticket
+from agents.doors.http.stored_responses import (
+    cancel_response,
+    delete_response,
+    list_input_items,
+    show_response,
+)
+from agents.doors.http.usage import show_usage
+from agents.doors.websocket.socket import ResponsesSocket
+from config.gateway.composition import GatewayWorker
+from config.gateway.health import GatewayHealth
+from config.gateway.lifespan import Lifespan
+from kernel.asgi import Application, refuse_socket
+
+
+def route(worker: GatewayWorker) -> ProtocolTypeRouter:
+    """The whole gateway as one ASGI application."""
+    return ProtocolTypeRouter(
+        {
+            "http": worker.shutdown.announced(
+                CrossOrigin(URLRouter(http_routes(worker)), worker.gateway)
+            ),
+            "websocket": URLRouter(socket_routes(worker.gateway)),
+            "lifespan": Lifespan(worker),
+        }
+    )
+
+
+def at(address: str, application: Application) -> URLPattern:
+    """`address` as a regular expression without slash in front, as Channels routes it.
+
+    A slash behind it is no other address: clients join URLs in both ways, and a redirection would
+    lose the body.
+    """
+    address = address.replace(r"\Z", r"/?\Z")
+    # Django's types know views only; Channels calls whatever stands here as an application.
+    return re_path(address, cast("Callable[..., HttpResponseBase]", application))
+
+
+def http_routes(worker: GatewayWorker) -> list[URLPattern]:
+    gateway = worker.gateway
+    health = GatewayHealth(worker)
+
+    def door(name: str, **handlers: Handler) -> Door:
+        return Door(name, gateway, handlers)
+
+    return [
+        at(r"^v1/chat/completions\Z", door(CHAT, POST=chat_completions)),
+        at(r"^v1/chat\Z", door(SIMPLE_CHAT, POST=chat)),
+        *conversation_routes(door),
+        at(r"^v1/embeddings\Z", door(EMBEDDINGS, POST=embeddings)),
+        at(r"^v1/models\Z", door("models", GET=list_models)),
+        at(r"^v1/models/.+\Z", door("models", GET=show_model)),
+        at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
+        # Doors that others have: no response is called so.
+        at(r"^v1/responses/(?:compact|input_tokens)\Z", UnknownAddress(gateway)),
+        at(
+            r"^v1/responses/[^/\x00]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)
+        ),
+        at(r"^v1/responses/[^/\x00]+/cancel\Z", door(RESPONSES, POST=cancel_response)),
+        at(
+            r"^v1/responses/[^/\x00]+/approvals/[^/\x00]+\Z", door(RESPONSES, POST=resolve_approval)
+        ),
+        at(r"^v1/responses/[^/\x00]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
+        at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
+        at(r"^v1/usage\Z", door("usage", GET=show_usage)),
+        at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),
+        at(r"^(?:readyz|ready)\Z", door("ready", GET=health.ready)),
+        at(r"^metrics\Z", door("metrics", GET=health.metrics)),
+        at(r"", UnknownAddress(gateway)),
+    ]
+
+
+def conversation_routes(door: Callable[..., Door]) -> list[URLPattern]:
+    name = "conversations"
+    one = r"^v1/conversations/(?P<conversation>[^/\x00]+)"
+    all_items = door(name, GET=conversations.list_items, POST=conversations.add_items)
+    one_item = door(name, GET=conversations.show_item, DELETE=conversations.delete_item)
+    return [
+        at(
+            r"^v1/conversations\Z",
+            door(
+                name,
+                GET=conversations.list_conversations,
+                POST=conversations.create_conversation,
+            ),
+        ),
+        at(
+            rf"{one}\Z",
+            door(
+                name,
+                GET=conversations.show_conversation,
+                POST=conversations.change_conversation,
+                DELETE=conversations.erase_conversation,
+            ),
+        ),
+        at(rf"{one}/items\Z", all_items),
+        at(rf"{one}/items/(?P<item>[^/\x00]+)\Z", one_item),
+    ]
+
+
+def socket_routes(gateway: Gateway) -> list[URLPattern]:
+    return [
+        at(r"^(?:ws/)?v1/responses\Z", ResponsesSocket.as_asgi(gateway=gateway)),
+        at(r"", refuse_socket),
+    ]

@@ -1,0 +1,62 @@
+"""Snapshots go down: a change tells every gateway worker which topic to read again.
+
+A revision is written in the transaction of the change itself, so there is no commit without its
+revision. After the commit the revision is pushed over Redis; workers also poll the table each
+second, so a lost push costs a second and nothing else (ADR 0003).
+"""
+
+import logging
+from functools import partial
+
+import redis
+from django.conf import settings
+from django.db import connection, transaction
+from django.db.models import Max
+
+from kernel.models import Publication
+from kernel.storage.redis import connect
+
+log = logging.getLogger(__name__)
+
+CHANNEL = "tenantry:published"
+LOCK = 7_234_001
+"""Our number among PostgreSQL's advisory locks."""
+
+
+def publish(*topics: str) -> int:
+    """Note, in the running transaction, that `topics` changed. Returns the last revision.
+
+    The lock is held until the commit, so revisions become visible in the order of their numbers
+    and a reader that has seen N never misses a smaller one.
+    """
+    with transaction.atomic():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        latest = Publication.objects.aggregate(Max("revision"))["revision__max"] or 0
+        for revision, topic in enumerate(topics, start=latest + 1):
+            Publication.objects.update_or_create(topic=topic, defaults={"revision": revision})
+        last = latest + len(topics)
+        transaction.on_commit(partial(push, last))
+    return last
+
+
+def push(revision: int) -> None:
+    """Wake the gateways now instead of at their next poll."""
+    try:
+        client = connect(settings.REDIS_URL, timeout=0.5)
+        with client:
+            client.publish(CHANNEL, str(revision))
+    except redis.RedisError:
+        # The change is committed and polled for; only the second that a push saves is lost.
+        log.warning("revision %d was not pushed: Redis does not answer", revision)
+
+
+def revisions_after(revision: int) -> list[tuple[int, str]]:
+    """What changed since `revision`, oldest first."""
+    rows = Publication.objects.filter(revision__gt=revision).order_by("revision")
+    return list(rows.values_list("revision", "topic"))
+
+
+def latest_revision() -> int:
+    """The revision of the newest change; 0 before the first."""
+    return Publication.objects.aggregate(Max("revision"))["revision__max"] or 0

@@ -1,0 +1,176 @@
+"""The spool in a folder, shared by all workers of a machine and inherited from those that died."""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tenants.admission.usage.records import UsageRecord
+from tenants.admission.usage.spool import SpooledBatch, SpoolUnwritable
+from tenants.admission.usage.spool_file import (
+    SUFFIX,
+    CorruptLine,
+    SpoolFile,
+    decode_line,
+    encode_line,
+)
+
+log = logging.getLogger(__name__)
+
+REFUSED = "events.refused"
+"""The file of what can never be replayed, for people."""
+
+
+class FolderSpool:
+    """A spool in a folder that all workers of this machine share. Safe to use from threads."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._lock = threading.Lock()
+        self._files: list[SpoolFile] = []
+        self._own: SpoolFile | None = None
+        self._told: set[tuple[Path, int]] = set()
+
+    @property
+    def events(self) -> int:
+        return sum(file.events for file in self._files)
+
+    def age(self) -> float:
+        begun = [file.begun for file in self._files]
+        return max(0.0, time.time() - min(begun)) if begun else 0.0
+
+    def prepare(self) -> None:
+        """Make the folder and write to it once. Raises SpoolUnwritable."""
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file = SpoolFile.create(self._folder)
+            file.path.unlink()
+            file.close()
+        except OSError as error:
+            raise self._unwritable(error) from error
+
+    def write(self, records: Sequence[UsageRecord]) -> None:
+        with self._lock:
+            try:
+                self._own_file().append(records)
+            except OSError as error:
+                self._leave_own_file()
+                raise self._unwritable(error) from error
+
+    def _own_file(self) -> SpoolFile:
+        if self._own is None:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._own = SpoolFile.create(self._folder)
+            self._files.append(self._own)
+        return self._own
+
+    def _leave_own_file(self) -> None:
+        """After a failed write its end is unknown: it is replayed, but not written to again."""
+        own, self._own = self._own, None
+        if own is not None and not own.events:
+            self._remove(own)
+
+    def _unwritable(self, error: OSError) -> SpoolUnwritable:
+        return SpoolUnwritable(f"{self._folder} cannot be written to ({error.strerror})")
+
+    def set_aside(self, record: UsageRecord) -> None:
+        with self._lock:
+            self._set_aside(encode_line(record))
+
+    def _set_aside(self, line: bytes) -> None:
+        try:
+            self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with (self._folder / REFUSED).open("ab") as file:
+                file.write(line)
+                file.flush()
+                os.fsync(file.fileno())
+        except OSError as error:
+            log.critical("set nothing aside (%s), so here it is: %r", error, line)
+
+    def claim(self) -> None:
+        with self._lock:
+            known = {file.path for file in self._files}
+            for path in sorted(self._folder.glob(f"*{SUFFIX}")):
+                if path not in known:
+                    self._claim(path)
+
+    def _claim(self, path: Path) -> None:
+        try:
+            file = SpoolFile.claim(path)
+        except OSError as error:
+            log.critical("the spool file %s cannot be read: %s", path, error)
+            return
+        if file is None:
+            return
+        if file.torn:
+            log.warning("%s ends in a record that a crash cut off; it was not counted", path)
+        log.info("replaying %d usage events of %s", file.events, path)
+        self._files.append(file)
+        self._files.sort(key=lambda each: each.begun)
+        if not file.events:
+            self._remove(file)
+
+    def oldest(self, most: int) -> SpooledBatch | None:
+        with self._lock:
+            if not self._files:
+                return None
+            file = self._files[0]
+            try:
+                lines = file.read(most)
+            except OSError as error:
+                log.critical("the spool file %s cannot be read: %s", file.path, error)
+                self._drop(file)
+                return None
+            return self._batch(file, lines)
+
+    def _batch(self, file: SpoolFile, lines: Sequence[bytes]) -> SpooledBatch:
+        records = []
+        position = file.offset
+        for line in lines:
+            try:
+                records.append(decode_line(line.rstrip(b"\n")))
+            except CorruptLine as error:
+                self._refuse(file.path, position, line, error)
+            position += len(line)
+        # Somebody may have cut the file: what is not there cannot be waited for.
+        end = position if lines else file.size
+        return SpooledBatch(records=tuple(records), file=file, end=end, lines=len(lines))
+
+    def _refuse(self, path: Path, position: int, line: bytes, error: CorruptLine) -> None:
+        # The same lines are read again after an outage.
+        if (path, position) not in self._told:
+            self._told.add((path, position))
+            log.critical("%s is corrupt at byte %d (%s): %r", path, position, error, line)
+            self._set_aside(line)
+
+    def forget(self, batch: SpooledBatch) -> None:
+        with self._lock:
+            file = batch.file
+            file.offset = batch.end
+            file.events -= batch.lines
+            if file.offset >= file.size:
+                self._remove(file)
+
+    def _remove(self, file: SpoolFile) -> None:
+        try:
+            file.path.unlink(missing_ok=True)
+        except OSError as error:
+            # It will be claimed and replayed again, which adds nothing.
+            log.critical("the spool file %s cannot be removed: %s", file.path, error)
+        self._drop(file)
+
+    def _drop(self, file: SpoolFile) -> None:
+        """Go on without a file."""
+        self._files.remove(file)
+        if file is self._own:
+            self._own = None
+        file.close()
+
+    def close(self) -> None:
+        with self._lock:
+            for file in self._files:
+                file.close()
+            self._files.clear()
+            self._own = None

@@ -1,0 +1,124 @@
+"""Reconciliation: the ledger is right, and everything that sums it up follows.
+
+Only upward: who was told that a quota is used up is not told otherwise by a repair.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+from django.db import connection
+
+from kernel import metrics
+from kernel.storage.stored_counts import add_count
+from tenants.admission.limits.rules import CounterState
+from tenants.models import QuotaUsage
+from tenants.scoping import tenant_scope
+
+log = logging.getLogger(__name__)
+
+HOURS_BACK = 26
+"""Hours that are compared with the ledger each time: a day, and what comes late."""
+
+OUTDO = """
+    UPDATE tenants_quotausage SET version = greatest(version, %s) + 1
+    WHERE tenant_id = %s AND counter = %s AND "window" = %s
+"""
+
+
+def reconcile_tenant(tenant_id: int, *, now: datetime) -> int:
+    """Repair a tenant's open counters in PostgreSQL, and then Redis. Returns how many drifted.
+
+    Raises OperationalError and RedisError; then the next call begins again.
+    """
+    from tenants.ledger import reconciliation
+
+    counters = reconciliation.raise_counters(now=now, tenant_id=tenant_id)
+    return note_drift(tenant_id, counter=len(counters)) + reconcile_copies(tenant_id, now=now)
+
+
+def reconcile_counters(*, now: datetime) -> int:
+    """Repair the open counters of all tenants in PostgreSQL. Returns how many drifted.
+
+    Reads what was written to the ledger since the last call, for all tenants together.
+    """
+    from tenants.ledger import reconciliation
+
+    drifts = Counter(each.key.tenant_id for each in reconciliation.raise_counters(now=now))
+    return sum(note_drift(tenant_id, counter=number) for tenant_id, number in drifts.items())
+
+
+def reconcile_copies(tenant_id: int, *, now: datetime) -> int:
+    """Bring Redis in step with a tenant's counters in PostgreSQL. Returns how many were wrong.
+
+    Raises OperationalError and RedisError; then the next call begins again.
+    """
+    from tenants.counters import commands as counter_commands
+    from tenants.counters.state import fetch_live
+
+    # Redis is read first: of two that are in step, it can only be the older one then.
+    copies = {key: (each.used, each.version) for key, each in fetch_live(tenant_id).windows.items()}
+    wrong = bump_stale_versions(copies, open_states(tenant_id, now=now))
+    counter_commands.push_states(open_states(tenant_id, now=now))
+    holds = counter_commands.recount(tenant_id)
+    return note_drift(tenant_id, copy=wrong, hold=len(holds))
+
+
+def reconcile_hours(*, now: datetime) -> int:
+    """Repair the hours of the last day, of all tenants. Returns how many drifted."""
+    from tenants.ledger import reconciliation
+
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    since, until = hour - timedelta(hours=HOURS_BACK), hour + timedelta(hours=1)
+    return note_drift(0, hour=len(reconciliation.rebuild_hours(since=since, until=until)))
+
+
+def open_states(tenant_id: int, *, now: datetime) -> list[CounterState]:
+    """A tenant's counters in windows that are not over."""
+    with tenant_scope(tenant_id):
+        return [
+            CounterState(
+                tenant_id=tenant_id,
+                counter=row.counter,
+                window=row.window,
+                used=row.used,
+                granted=row.granted,
+                version=row.version,
+            )
+            for row in QuotaUsage.objects.filter(ends_at__gt=now)
+        ]
+
+
+def bump_stale_versions(
+    copies: Mapping[tuple[str, str], tuple[int | None, int | None]],
+    states: Iterable[CounterState],
+) -> int:
+    """Give states newer versions than the copies in Redis that are wrong but not older.
+
+    Otherwise they would never be replaced. Returns how many.
+    """
+    wrong = 0
+    for state in states:
+        used, version = copies.get((state.counter, state.window), (None, None))
+        if is_wrong(state, used=used, version=version):
+            wrong += 1
+            with connection.cursor() as cursor:
+                cursor.execute(OUTDO, [version, state.tenant_id, state.counter, state.window])
+    return wrong
+
+
+def is_wrong(state: CounterState, *, used: int | None, version: int | None) -> bool:
+    """Whether a copy claims to be as new as the truth, and counts less. None: there is none."""
+    if used is None or version is None:
+        return False
+    return version >= state.version and used < state.used
+
+
+def note_drift(tenant_id: int, **drifts: int) -> int:
+    """Count and log what drifted, by kind. Tenant 0 stands for all."""
+    for kind, number in drifts.items():
+        if number:
+            add_count(metrics.ledger_drift, kind, number)
+            log.error("%d sums of tenant %d drifted and were repaired: %s", number, tenant_id, kind)
+    return sum(drifts.values())

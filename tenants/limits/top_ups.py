@@ -1,0 +1,50 @@
+"""Counters of quotas: what is granted on top of a limit. What is used comes with the ledger."""
+
+import logging
+from collections.abc import Sequence
+from functools import partial
+
+import redis
+from django.db import connection, transaction
+
+from tenants.admission.limits.rules import CounterState
+from tenants.counters import commands as counter_commands
+from tenants.windows import window_of_id
+
+log = logging.getLogger(__name__)
+
+GRANT = """
+    INSERT INTO tenants_quotausage (tenant_id, counter, "window", ends_at, used, granted, version)
+    VALUES (%s, %s, %s, %s, 0, %s, 1)
+    ON CONFLICT (tenant_id, counter, "window") DO UPDATE
+    SET granted = tenants_quotausage.granted + excluded.granted,
+        version = tenants_quotausage.version + 1
+    RETURNING used, granted, version
+"""
+
+
+def add_granted(*, tenant_id: int, counter: str, window: str, amount: int) -> CounterState:
+    """Let a counter reach `amount` more in a window, for gateways as soon as this is committed."""
+    ends_at = window_of_id(window).end
+    with connection.cursor() as cursor:
+        cursor.execute(GRANT, [tenant_id, counter, window, ends_at, amount])
+        used, granted, version = cursor.fetchone()
+    state = CounterState(
+        tenant_id=tenant_id,
+        counter=counter,
+        window=window,
+        used=used,
+        granted=granted,
+        version=version,
+    )
+    transaction.on_commit(partial(push_counters, [state]))
+    return state
+
+
+def push_counters(states: Sequence[CounterState]) -> None:
+    """Give Redis newer states now, instead of at the next reconciliation."""
+    try:
+        counter_commands.push_states(states)
+    except redis.RedisError as error:
+        # PostgreSQL has them; a Redis that comes back without them asks there.
+        log.warning("%d counters were not pushed: %s", len(states), error.__class__.__name__)
