@@ -41,7 +41,9 @@ def end_dead_runs(**_future: object) -> int:
         try:
             tell_ends(buried)
         except (redis.RedisError, OSError) as error:
-            log.warning("the end of runs is not told: %s", error.__class__.__name__)
+            log.warning(
+                "event log: end of dead runs not written (error=%s)", error.__class__.__name__
+            )
     return len(buried)
 
 
@@ -53,7 +55,9 @@ def expire_approvals(**_future: object) -> int:
         try:
             tell_ends(ended)
         except (redis.RedisError, OSError) as error:
-            log.warning("the end of runs is not told: %s", error.__class__.__name__)
+            log.warning(
+                "event log: end of dead runs not written (error=%s)", error.__class__.__name__
+            )
     return len(ended)
 
 

@@ -70,7 +70,7 @@ def usable(endpoints: Iterable[Any]) -> Iterator[Endpoint]:
         try:
             yield as_endpoint(endpoint, credential=decrypt(endpoint.sealed))
         except SecretUnreadable as error:
-            log.error("endpoint %s is left out: %s", endpoint.public_id, error)  # noqa: TRY400
+            log.error("fleet: endpoint left out (endpoint=%s): %s", endpoint.public_id, error)  # noqa: TRY400
 
 
 def as_endpoint(endpoint: ModelEndpoint, *, credential: str) -> Endpoint:

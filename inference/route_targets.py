@@ -91,14 +91,14 @@ def ensure_same_model(route: ModelRoute, shares: Sequence[Target]) -> None:
     """
     if not shares:
         return
-    told: dict[int, set[str]] = {}
+    models: dict[int, set[str]] = {}
     pools = [route.pool_id, *(target.pool.pk for target in shares)]
     engines = ModelEndpoint.objects.filter(pool__in=pools, registered=True)
     for pool_id, model in engines.values_list("pool_id", "model"):
-        told.setdefault(pool_id, set()).add(model)
-    own = {route.name} | told.get(route.pool_id, set())
+        models.setdefault(pool_id, set()).add(model)
+    own = {route.name} | models.get(route.pool_id, set())
     for target in shares:
-        served = told.get(target.pool.pk)
+        served = models.get(target.pool.pk)
         if served and not served & own:
             raise ModelMismatch(
                 f"The engines of {target.pool.name} serve {', '.join(sorted(served))}, not "

@@ -23,12 +23,12 @@ def end_tokens(user: Model) -> int:
     ended: int = rows.count()
     if ended:
         rows.delete()
-        note_use(user, act="API tokens", told=f"revoked: {ended}")
+        note_use(user, act="API tokens", detail=f"revoked: {ended}")
     return ended
 
 
 def end_token(token: Any) -> None:
     """Revoke one token, and note that."""
     with transaction.atomic():
-        note_use(token.user, act="API token", told=f"revoked: {token.token_key}")
+        note_use(token.user, act="API token", detail=f"revoked: {token.token_key}")
         token.delete()

@@ -133,7 +133,9 @@ def allow_at_once(tenant_id: int, name: str) -> None:
 
 def log_unreached(tenant_id: int, name: str) -> None:
     # The change is committed and published: gateways follow within a second all the same.
-    log.warning("tenant %d, %s: the counters were not told, Redis is away", tenant_id, name)
+    log.warning(
+        "counters: denial not written, Redis unavailable (tenant_id=%d, change=%s)", tenant_id, name
+    )
 
 
 def save_user(*, user: User) -> None:

@@ -12,5 +12,5 @@ def unlock_user(*, user: User) -> bool:
     """Let a person try again at once, from every address. Whether there was anything to forget."""
     forgotten: int = reset(username=user.get_username())
     if forgotten:
-        note_use(user, act="sign-in", told="unlocked")
+        note_use(user, act="sign-in", detail="unlocked")
     return forgotten > 0

@@ -32,12 +32,6 @@ def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]
     return (yield)
 
 
-@pytest.hookimpl(optionalhook=True, tryfirst=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are cores: tests often wait for engines, clocks and other processes."""
-    return len(os.sched_getaffinity(0)) + 1
-
-
 def start_run(config: pytest.Config) -> None:
     """Start what the caller does not bring; all of it ends with the run, even a killed one."""
     wanted = {"DATABASE_URL", "REDIS_URL"} - os.environ.keys()

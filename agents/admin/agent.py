@@ -72,8 +72,8 @@ class CompareForm(forms.Form):
     old = forms.ChoiceField(label="From", widget=UnfoldAdminSelectWidget)
     new = forms.ChoiceField(label="To", widget=UnfoldAdminSelectWidget)
 
-    def __init__(self, choices: list[tuple[str, str]], told: dict[str, str]) -> None:
-        super().__init__(told)
+    def __init__(self, choices: list[tuple[str, str]], data: dict[str, str]) -> None:
+        super().__init__(data)
         for name in ("old", "new"):
             field: Any = self.fields[name]
             field.choices = choices
@@ -91,7 +91,7 @@ SETS = (
         {"fields": (("max_steps", "max_tool_calls"), ("max_run_seconds", "max_run_tokens"))},
     ),
     ("Conversation", {"fields": (("busy_policy", "overflow"),)}),
-    ("Kept answers", {"fields": (("response_cache", "cache_seconds"),), "description": CACHE}),
+    ("Response cache", {"fields": (("response_cache", "cache_seconds"),), "description": CACHE}),
 )
 
 
@@ -200,20 +200,20 @@ class AgentAdmin(AgentRollouts):
         agent = self.find(request, object_id)
         revisions = {str(each.number): each for each in agent.revisions.select_related("route")}
         there = {**revisions, DRAFT: agent}
-        told = {"old": "", "new": DRAFT, **request.GET.dict()}
-        if told["old"] not in there:
-            told["old"] = str(agent.published.number) if agent.published else DRAFT
-        if told["new"] not in there:
-            told["new"] = DRAFT
+        data = {"old": "", "new": DRAFT, **request.GET.dict()}
+        if data["old"] not in there:
+            data["old"] = str(agent.published.number) if agent.published else DRAFT
+        if data["new"] not in there:
+            data["new"] = DRAFT
         choices = [(DRAFT, "the draft"), *((each, f"revision {each}") for each in revisions)]
-        lines = diff(served=there[told["old"]], draft=there[told["new"]])
+        lines = diff(served=there[data["old"]], draft=there[data["new"]])
         return self.page(
             request,
             agent,
             template="agents/compare.html",
             context={
                 "title": f"Revisions of {agent}",
-                "form": CompareForm(choices, told),
+                "form": CompareForm(choices, data),
                 "lines": lines,
             },
         )

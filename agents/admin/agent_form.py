@@ -1,4 +1,4 @@
-"""The form of a draft: what it says, its model, tools, limits, conversation and kept answers."""
+"""The form of a draft: what it says, its model, tools, limits, conversation and response cache."""
 
 from typing import Any
 

@@ -123,19 +123,19 @@ class AgentRollouts(ConsoleAdmin):
                 what: Any = self.fields["what"]
                 what.choices = choices
 
-        def act(agent: Agent, **told: Any) -> HttpResponse:
-            return self.start(request, agent, told)
+        def act(agent: Agent, **data: Any) -> HttpResponse:
+            return self.start(request, agent, data)
 
         return self.ask_first(request, object_id, question=START, act=act, form=Form)
 
-    def start(self, request: HttpRequest, agent: Agent, told: dict[str, Any]) -> HttpResponse:
-        what, share, note = told.pop("what"), told.pop("share"), told.pop("note")
+    def start(self, request: HttpRequest, agent: Agent, data: dict[str, Any]) -> HttpResponse:
+        what, share, note = data.pop("what"), data.pop("share"), data.pop("note")
         user: Any = request.user
         rollout = rollout_services.start_rollout(
             agent=agent,
             share=share,
             revision=None if what == DRAFT else agent.revisions.get(number=int(what)),
-            thresholds=Thresholds(**told),
+            thresholds=Thresholds(**data),
             user=user,
             note=note,
         )

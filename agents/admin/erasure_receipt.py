@@ -39,11 +39,11 @@ class TenantForm(forms.Form):
     )
 
     def clean(self) -> dict[str, Any]:
-        told: dict[str, Any] = super().clean() or {}
-        tenant = told.get("tenant")
-        if tenant is not None and told.get("short_name") != tenant.slug:
+        cleaned: dict[str, Any] = super().clean() or {}
+        tenant = cleaned.get("tenant")
+        if tenant is not None and cleaned.get("short_name") != tenant.slug:
             self.add_error("short_name", "This is not the tenant's short name.")
-        return told
+        return cleaned
 
 
 @admin.register(ErasureReceipt)

@@ -94,8 +94,8 @@ class RunAdmin(ReadOnlyAdmin):
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(run: Run) -> HttpResponse:
             asked = cancel_run(run.tenant_id, run.public_id)
-            told = "It is being cancelled." if asked else "It has ended, or is being cancelled."
-            return self.done(request, run, told)
+            message = "It is being cancelled." if asked else "It has ended, or is being cancelled."
+            return self.done(request, run, message)
 
         return self.ask_first(request, object_id, question=CANCEL, act=act)
 

@@ -99,13 +99,14 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, Rollout
     def create(self, request: Request) -> Response:
         """Make a draft; tenants see it when it is published."""
         tenant = self.tenant_meant()
-        return self.show_new(services.create_agent(tenant=tenant, **self.told(NewAgentSerializer)))
+        data = self.validated(NewAgentSerializer)
+        return self.show_new(services.create_agent(tenant=tenant, **data))
 
     @extend_schema(request=DraftSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change the draft. What tenants are served stays as it is."""
         agent = self.get_object()
-        for name, value in self.told(DraftSerializer).items():
+        for name, value in self.validated(DraftSerializer).items():
             setattr(agent, name, value)
         services.save_draft(agent=agent)
         return self.show(agent)
@@ -120,7 +121,7 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, Rollout
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
         """Freeze the draft as the next revision and serve it."""
-        note = self.told(PublicationSerializer).get("note", "")
+        note = self.validated(PublicationSerializer).get("note", "")
         revision = services.publish(agent=self.get_object(), user=acting_user(request), note=note)
         return Response(RevisionSerializer(revision).data, status=status.HTTP_201_CREATED)
 
@@ -129,7 +130,7 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, Rollout
     def rollback(self, request: Request, pk: str) -> Response:
         """Serve an earlier revision again. The draft stays as it is."""
         agent = self.get_object()
-        number = self.told(RollbackSerializer)["revision"]
+        number = self.validated(RollbackSerializer)["revision"]
         revision = get_object_or_404(AgentRevision.objects, agent=agent, number=number)
         services.rollback(agent=agent, revision=revision)
         return self.show(agent)

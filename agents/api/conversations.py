@@ -160,7 +160,7 @@ class ErasuresViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
     def create(self, request: Request) -> Response:
         """Erase everything that a tenant's conversations and runs hold, within a minute."""
         tenant = self.tenant_meant()
-        if self.told(TenantErasureSerializer)["everything_of"] != tenant.slug:
+        if self.validated(TenantErasureSerializer)["everything_of"] != tenant.slug:
             raise InvalidParameter("This is not the tenant's short name.", param="everything_of")
         receipt = erasure.begin_to_erase_tenant(tenant.pk, by=self.who())
         return Response(ReceiptSerializer(receipt).data, status=status.HTTP_202_ACCEPTED)

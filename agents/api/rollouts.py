@@ -103,16 +103,16 @@ class RolloutActions(TenantViewSet[Agent]):
     @rollout.mapping.post
     def start_rollout(self, request: Request, pk: str) -> Response:
         """Let a revision, or the draft, serve a share of conversations."""
-        agent, told = self.get_object(), self.told(NewRolloutSerializer)
-        number = told.pop("revision", None)
+        agent, data = self.get_object(), self.validated(NewRolloutSerializer)
+        number = data.pop("revision", None)
         rows = AgentRevision.objects.filter(agent=agent)
         rollout = rollout_services.start_rollout(
             agent=agent,
             revision=None if number is None else get_object_or_404(rows, number=number),
-            share=told.pop("share"),
-            note=told.pop("note", ""),
+            share=data.pop("share"),
+            note=data.pop("note", ""),
             user=acting_user(request),
-            thresholds=Thresholds(**told),
+            thresholds=Thresholds(**data),
         )
         return Response(RolloutSerializer(rollout).data, status=status.HTTP_201_CREATED)
 
@@ -120,7 +120,7 @@ class RolloutActions(TenantViewSet[Agent]):
     @action(detail=True, methods=["post"], url_path="rollout/stop")
     def stop_rollout(self, request: Request, pk: str) -> Response:
         """Serve the candidate to nobody any more."""
-        reason = self.told(StopSerializer).get("reason", "")
+        reason = self.validated(StopSerializer).get("reason", "")
         rollout_services.stop_rollout(agent=self.get_object(), reason=reason)
         return Response(status=status.HTTP_204_NO_CONTENT)
 

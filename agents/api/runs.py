@@ -142,7 +142,7 @@ class ApprovalsViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
     def resolve(self, request: Request, public_id: str) -> Response:
         """Allow or deny a call; its run goes on. 409 if somebody decided it before."""
         approval = self.get_object()
-        told = self.told(ApprovalDecisionSerializer)
-        if not approvals.resolve(approval=approval, by=self.who(), **told):
+        data = self.validated(ApprovalDecisionSerializer)
+        if not approvals.resolve(approval=approval, by=self.who(), **data):
             raise ApprovalResolved
         return self.show(self.get_object())

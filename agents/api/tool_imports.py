@@ -133,67 +133,67 @@ class ToolImportsViewSet(TenantViewSet[Tool]):
     @action(detail=False, methods=["post"], url_path="find-openapi")
     def find_openapi(self, request: Request) -> Response:
         """What an OpenAPI document offers. Nothing is stored."""
-        told = self.told(DocumentSerializer)
-        return self.show_offer(told, offered_by_document)
+        data = self.validated(DocumentSerializer)
+        return self.show_offer(data, offered_by_document)
 
     @extend_schema(request=ImportDocumentSerializer, responses={201: ToolSerializer(many=True)})
     @action(detail=False, methods=["post"], url_path="import-openapi")
     def import_openapi(self, request: Request) -> Response:
         """Make tools of operations of an OpenAPI document: all that are named, or none."""
-        told = self.told(ImportDocumentSerializer)
-        return self.make(told, offered_by_document)
+        data = self.validated(ImportDocumentSerializer)
+        return self.make(data, offered_by_document)
 
     @extend_schema(request=ServerSerializer, responses=OfferSerializer)
     @action(detail=False, methods=["post"], url_path="find-mcp")
     def find_mcp(self, request: Request) -> Response:
         """What an MCP server offers. Nothing is stored."""
-        told = self.told(ServerSerializer)
-        return self.show_offer(told, offered_by_server)
+        data = self.validated(ServerSerializer)
+        return self.show_offer(data, offered_by_server)
 
     @extend_schema(request=ImportServerSerializer, responses={201: ToolSerializer(many=True)})
     @action(detail=False, methods=["post"], url_path="import-mcp")
     def import_mcp(self, request: Request) -> Response:
         """Make tools of those that an MCP server lists: all that are named, or none."""
-        told = self.told(ImportServerSerializer)
-        return self.make(told, offered_by_server)
+        data = self.validated(ImportServerSerializer)
+        return self.make(data, offered_by_server)
 
-    def show_offer(self, told: dict[str, Any], find: Find) -> Response:
+    def show_offer(self, data: dict[str, Any], find: Find) -> Response:
         tenant = self.tenant_meant()
-        offer = find(told)
-        candidates = candidates_of(offer, tenant=tenant, prefix=told["prefix"])
+        offer = find(data)
+        candidates = candidates_of(offer, tenant=tenant, prefix=data["prefix"])
         return Response(OfferSerializer({"tools": candidates, "skipped": offer.skipped}).data)
 
-    def make(self, told: dict[str, Any], find: Find) -> Response:
+    def make(self, data: dict[str, Any], find: Find) -> Response:
         tenant = self.tenant_meant()
         terms = Terms(
-            prefix=told["prefix"],
-            secret=told["credential"],
-            credential_hosts=frozenset(told.get("credential_hosts", ())),
-            needs_approval=told["needs_approval"],
-            timeout_seconds=told["timeout_seconds"],
+            prefix=data["prefix"],
+            secret=data["credential"],
+            credential_hosts=frozenset(data.get("credential_hosts", ())),
+            needs_approval=data["needs_approval"],
+            timeout_seconds=data["timeout_seconds"],
         )
-        made = import_tools(tenant=tenant, offer=find(told), names=told["names"], terms=terms)
+        made = import_tools(tenant=tenant, offer=find(data), names=data["names"], terms=terms)
         rows = self.get_queryset().filter(pk__in=[tool.pk for tool in made])
         shown = ToolSerializer(rows, many=True).data
         return Response(shown, status=status.HTTP_201_CREATED)
 
 
-def credential_of(told: dict[str, Any]) -> Credential:
+def credential_of(data: dict[str, Any]) -> Credential:
     return Credential(
-        secret=told["credential"],
-        header=told["credential_header"],
-        prefix=told["credential_prefix"],
+        secret=data["credential"],
+        header=data["credential_header"],
+        prefix=data["credential_prefix"],
     )
 
 
-def offered_by_document(told: dict[str, Any]) -> Offer:
+def offered_by_document(data: dict[str, Any]) -> Offer:
     """Raises ValidationError."""
-    if not told["document"] and not told["url"]:
+    if not data["document"] and not data["url"]:
         raise ValidationError({"url": "Give an address or a text."})
-    text = told["document"].encode(errors="replace") or fetch_document(url=told["url"])
-    return find_operations(text=text, source=told["url"], credential=credential_of(told))
+    text = data["document"].encode(errors="replace") or fetch_document(url=data["url"])
+    return find_operations(text=text, source=data["url"], credential=credential_of(data))
 
 
-def offered_by_server(told: dict[str, Any]) -> Offer:
+def offered_by_server(data: dict[str, Any]) -> Offer:
     """Raises ValidationError."""
-    return find_on_server(url=told["url"], credential=credential_of(told))
+    return find_on_server(url=data["url"], credential=credential_of(data))

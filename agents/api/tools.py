@@ -56,7 +56,7 @@ class ToolsViewSet(ListModelMixin, RetrieveModelMixin, ToolImportsViewSet):
     @extend_schema(request=NewToolSerializer, responses={201: ToolSerializer})
     def create(self, request: Request) -> Response:
         """Make a tool. Agents call it once their tools name it and they are published."""
-        tool = Tool(tenant=self.tenant_meant(), **self.told(NewToolSerializer))
+        tool = Tool(tenant=self.tenant_meant(), **self.validated(NewToolSerializer))
         save_tool(tool=tool)
         return self.show(self.get_queryset().get(pk=tool.pk), code=status.HTTP_201_CREATED)
 
@@ -64,7 +64,7 @@ class ToolsViewSet(ListModelMixin, RetrieveModelMixin, ToolImportsViewSet):
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change what a tool does, for all agents that name it, from the next call on."""
         tool = self.get_object()
-        for name, value in self.told(ToolChangesSerializer).items():
+        for name, value in self.validated(ToolChangesSerializer).items():
             setattr(tool, name, value)
         save_tool(tool=tool)
         return self.show(self.get_queryset().get(pk=tool.pk))

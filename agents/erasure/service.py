@@ -185,7 +185,7 @@ def finish(receipt: ErasureReceipt) -> ErasureReceipt:
             everything=receipt.kind == ErasureKind.TENANT,
         )
     except redis.RedisError as error:
-        log.warning("an erasure is not finished: %s", error.__class__.__name__)
+        log.warning("erasure: not finished, tried again later (error=%s)", error.__class__.__name__)
         return receipt
     note(receipt.counts, **gone)
     if not rest.get("alive") or now - receipt.erased_at >= AFTERGLOW:

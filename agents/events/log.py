@@ -58,10 +58,10 @@ class EventLog:
         self._ours[run_id] = run_log
         return run_log
 
-    async def reopen(self, run_id: str, *, told: int) -> RunLog:
+    async def reopen(self, run_id: str, *, written: int) -> RunLog:
         """The log of a run that goes on in this worker, after `told` events.
 
-        If it is lost, nobody can follow the run until it has ended and is rebuilt.
+        If it is lost, the run cannot be followed until it has ended and its events are rebuilt.
         """
         run_log = self.writer.open(run_id, ttl=self._ttl)
         # Readers that are here already read on, now from memory.
@@ -74,8 +74,8 @@ class EventLog:
         if tail is not None:
             tail.cancel()
         with contextlib.suppress(redis.RedisError, OSError):
-            await self._recall(run_log, told)
-        if len(run_log.feed.events) == told:
+            await self._recall(run_log, written)
+        if len(run_log.feed.events) == written:
             run_log.feed.loaded()
         else:
             run_log.is_kept = False
@@ -83,9 +83,9 @@ class EventLog:
         run_log.release()
         return run_log
 
-    async def _recall(self, run_log: RunLog, told: int) -> None:
+    async def _recall(self, run_log: RunLog, written: int) -> None:
         feed = run_log.feed
-        while len(feed.events) < told:
+        while len(feed.events) < written:
             first = len(feed.events)
             feed.add(
                 read_entries(await self._entries(run_log.run_id, after=first - 1), first=first)
@@ -167,7 +167,7 @@ class EventLog:
         try:
             await self._read_on(run_id, feed)
         except (redis.RedisError, OSError) as error:
-            log.debug("a log cannot be read: %s", error.__class__.__name__)
+            log.debug("event log: read failed (error=%s)", error.__class__.__name__)
             if self._is_tail_of(run_id):
                 feed.fail(NotResumable())
         finally:

@@ -46,9 +46,9 @@ class OpenItem:
     def end(self, item: Item) -> list[Piece]:
         """What is still to be told when the item is `item`."""
         if isinstance(item, FunctionCall):
-            told = [] if self._texts else self.add_arguments(item.arguments)
+            deltas = [] if self._texts else self.add_arguments(item.arguments)
             fields = {"arguments": item.arguments, "name": item.name}
-            return [*told, ("response.function_call_arguments.done", fields)]
+            return [*deltas, ("response.function_call_arguments.done", fields)]
         pieces: list[Piece] = []
         for part in contents_of(item)[self._count :]:
             if not isinstance(part, InputImage | InputAudio):

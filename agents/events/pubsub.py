@@ -1,7 +1,7 @@
-"""Wakes up other workers: a run is to be cancelled, a conversation goes on.
+"""Messages between workers: a run is to be cancelled, a conversation has a new event.
 
-Redis' publish and subscribe, which may lose any message: who is woken up looks into the table, and
-looks there from time to time anyway.
+Redis' publish and subscribe, which may lose any message: a subscriber reads the table when one
+arrives, and polls it from time to time anyway.
 """
 
 import asyncio
@@ -43,12 +43,12 @@ class WorkerPubSub:
         self._pubsub: PubSub | None = None
         self._changes: set[asyncio.Task[None]] = set()
 
-    async def ring(self, name: str, text: str = "") -> None:
-        """Wake up whoever listens, as far as Redis can be reached."""
+    async def notify(self, name: str, text: str = "") -> None:
+        """Publish, as far as Redis can be reached."""
         try:
             await self._redis.publish(name, text)
         except (redis.RedisError, OSError) as error:
-            log.debug("nobody is woken up: %s", error.__class__.__name__)
+            log.debug("pubsub: publish failed (error=%s)", error.__class__.__name__)
 
     @contextlib.contextmanager
     def heard(self, name: str, hear: Hear) -> Iterator[None]:

@@ -24,7 +24,7 @@ class EventRecorder:
         self._waiting: list[str] = []
         self._last: Delta | None = None
         """Whose kind and item those texts are of."""
-        self._told_at = 0.0
+        self._reported_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def __call__(self, fact: LoopEvent) -> None:
@@ -32,7 +32,7 @@ class EventRecorder:
             self._collect(fact)
             return
         self.flush()
-        self.say(self.events.told(fact))
+        self.say(self.events.frames_of(fact))
 
     def say(self, frames: list[Frame]) -> None:
         """Tell frames of `events`, after what waits."""
@@ -49,7 +49,7 @@ class EventRecorder:
         self._last = delta
         now = self._loop.time()
         if self._timer is None:
-            due = self._told_at + PACE_SECONDS
+            due = self._reported_at + PACE_SECONDS
             if due <= now:
                 self.flush()
             else:
@@ -64,5 +64,5 @@ class EventRecorder:
             self._timer = None
         if self._waiting and self._last is not None:
             text, self._waiting = "".join(self._waiting), []
-            self._told_at = self._loop.time()
-            self.say(self.events.told(replace(self._last, text=text)))
+            self._reported_at = self._loop.time()
+            self.say(self.events.frames_of(replace(self._last, text=text)))

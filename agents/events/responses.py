@@ -81,8 +81,8 @@ class ResponseEvents:
     def in_progress(self) -> list[Frame]:
         return [self._frame("response.in_progress", response=self._response("in_progress"))]
 
-    def told(self, fact: LoopEvent) -> list[Frame]:
-        """What the runtime says, as far as clients hear of it."""
+    def frames_of(self, fact: LoopEvent) -> list[Frame]:
+        """The events of the runtime that clients are sent."""
         match fact:
             case ItemStarted():
                 return self._start(fact.item)

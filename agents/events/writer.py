@@ -53,7 +53,7 @@ class RunLog:
             self._writer.wake(self)
 
     def release(self) -> None:
-        """From now on write: the run is known, so that nobody hears of one that is not."""
+        """Start writing: the run is stored, so that no event precedes its row."""
         self._held = False
         if self._pending:
             self._writer.wake(self)
@@ -70,13 +70,13 @@ class RunLog:
         self._held = False
         self.append(events)
 
-    async def written_down(self) -> None:
+    async def flushed(self) -> None:
         """Return when Redis has answered about everything that was told, or has had the time."""
         try:
             async with asyncio.timeout(LAST_EVENT_SECONDS):
                 await self._quiet.wait()
         except TimeoutError:
-            log.warning("the log of a run is still unwritten")
+            log.warning("event log: still unwritten at the end of a run")
 
     def take(self) -> list[Event]:
         events = self._pending[self._taken :]
@@ -86,7 +86,7 @@ class RunLog:
     def written(self, events: Sequence[Event], *, kept: bool) -> None:
         """Show to readers what Redis has, or what it will never have."""
         if self.is_kept and not kept:
-            log.warning("the log of a run is not kept: it cannot be resumed elsewhere")
+            log.warning("event log: not kept, its run cannot be resumed elsewhere")
         self.is_kept = self.is_kept and kept
         self._forget(events)
         self.feed.add(events)
@@ -148,7 +148,7 @@ class LogWriter:
             try:
                 answers = await self._send(work)
             except AWAY as error:
-                log.warning("logs of runs are not kept: %s", error.__class__.__name__)
+                log.warning("event log: write failed (error=%s)", error.__class__.__name__)
                 self._away_until = now + AWAY_SECONDS
         for (run_log, events), answer in zip(work, answers, strict=True):
             if any(map(is_out_of_order, answer)):

@@ -92,14 +92,14 @@ def rollouts_in_trouble() -> list[tuple[Rollout, str]]:
 
 def record_of(rollout: Rollout, number: int) -> RevisionStats:
     """What one revision did since the rollout began."""
-    told = newest_runs(rollout.agent.slug, number, since=rollout.started_at).aggregate(
+    newest = newest_runs(rollout.agent.slug, number, since=rollout.started_at).aggregate(
         runs=Count("pk"),
         failed=Count("pk", filter=Q(status="failed")),
         streams=Count("ttft_ms", filter=Q(status="completed")),
         p95_ms=P95("duration_ms", filter=Q(status="completed")),
         p95_ttft_ms=P95("ttft_ms", filter=Q(status="completed")),
     )
-    return RevisionStats(**told)
+    return RevisionStats(**newest)
 
 
 def newest_runs(slug: str, number: int, *, since: datetime) -> Any:

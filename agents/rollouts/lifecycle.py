@@ -53,7 +53,7 @@ def roll_back_candidate(*, rollout: Rollout, reason: str) -> bool:
             return False
         create_notification(
             "rollout.rolled_back",
-            told={
+            facts={
                 "agent": rollout.agent.slug,
                 "revision": rollout.revision.number,
                 "reason": reason,

@@ -51,8 +51,8 @@ def start_rollout(
             raise RevisionServed
         rollout.full_clean(exclude=("tenant", "agent", "revision"), validate_constraints=False)
         rollout.save()
-        told = f"revision {rollout.revision.number} for {share} %"
-        note_transition(row, field="rollout", before=None, after=told)
+        summary = f"revision {rollout.revision.number} for {share} %"
+        note_transition(row, field="rollout", before=None, after=summary)
         publish_topics(agents_topic(row.tenant_id))
     return rollout
 

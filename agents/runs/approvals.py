@@ -39,8 +39,8 @@ def resolve(*, approval: Approval, by: str, decision: Decision, reason: str = ""
             resolved_at=timezone.now(),
         )
         if won:
-            told = f"{approval.run.public_id} {approval.public_id}"
-            transaction.on_commit(partial(tell, told))
+            ids = f"{approval.run.public_id} {approval.public_id}"
+            transaction.on_commit(partial(tell, ids))
     return won == 1
 
 
@@ -50,4 +50,4 @@ def tell(message: str) -> None:
         with connect(settings.REDIS_URL, timeout=0.5) as client:
             client.publish(APPROVALS, message)
     except redis.RedisError as error:
-        log.warning("nobody was told of an approval: %s", error.__class__.__name__)
+        log.warning("approvals: decision not published (error=%s)", error.__class__.__name__)

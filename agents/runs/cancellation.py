@@ -1,4 +1,4 @@
-"""Cancelling runs from the console: the row says it, and its worker is woken up to read it."""
+"""Cancelling runs from the console: the row is marked, and its worker is sent a message."""
 
 import logging
 from functools import partial
@@ -37,4 +37,4 @@ def end_log(run: RunRecord) -> None:
         with connect(settings.REDIS_URL, timeout=0.5) as client:
             client.eval(*end_arguments(run.id, end_frame(run), ttl=settings.RUN_LOG_SECONDS))
     except redis.RedisError as error:
-        log.warning("the log of a run was not ended: %s", error.__class__.__name__)
+        log.warning("event log: end not written (error=%s)", error.__class__.__name__)

@@ -19,4 +19,4 @@ def stop_on_worker(worker: str, run_id: str) -> None:
         with connect(settings.REDIS_URL, timeout=0.5) as client:
             client.publish(worker_channel(worker), f"{run_id} {WHY}")
     except redis.RedisError as error:
-        log.warning("a worker was not told to cancel: %s", error.__class__.__name__)
+        log.warning("runs: cancellation not published (error=%s)", error.__class__.__name__)

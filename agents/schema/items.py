@@ -292,10 +292,10 @@ def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
     us.
     """
     messages: list[ChatMessage] = []
-    told = tuple(items)
-    last_question = max((n for n, item in enumerate(told) if is_question(item)), default=-1)
+    ordered = tuple(items)
+    last_question = max((n for n, item in enumerate(ordered) if is_question(item)), default=-1)
     thought: Reasoning | None = None
-    for place, item in enumerate(told):
+    for place, item in enumerate(ordered):
         match item:
             case Message():
                 messages.append(ChatMessage(role=item.role, content=chat_content(item)))

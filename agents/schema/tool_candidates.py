@@ -17,9 +17,9 @@ class Credential:
     def settings(self) -> dict[str, str]:
         """What a tool's settings say about it, where it is not as usual."""
         usual = Credential()
-        told = {"credential_header": self.header, "credential_prefix": self.prefix}
+        chosen = {"credential_header": self.header, "credential_prefix": self.prefix}
         plain = {"credential_header": usual.header, "credential_prefix": usual.prefix}
-        return {name: value for name, value in told.items() if value != plain[name]}
+        return {name: value for name, value in chosen.items() if value != plain[name]}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -56,7 +56,7 @@ def find_operations(*, text: bytes, source: str, credential: Credential) -> Offe
         raise ValidationError({"document": str(error)}) from error
     return Offer(
         kind="http",
-        tools=told(found.tools, credential),
+        tools=redacted_tools(found.tools, credential),
         skipped=found.skipped,
         credential_host=own_host(found),
     )
@@ -122,7 +122,7 @@ def find_on_server(*, url: str, credential: Credential) -> Offer:
     tools = tuple(redacted(tool, credential.secret) for tool in unique(found.tools))
     return Offer(
         kind="mcp",
-        tools=told(tools, credential),
+        tools=redacted_tools(tools, credential),
         skipped=skipped,
         credential_host=host_of(url),
     )
@@ -159,5 +159,7 @@ def redacted_json(value: Any, secret: str) -> Any:
             return value
 
 
-def told(tools: tuple[ImportedTool, ...], credential: Credential) -> tuple[ImportedTool, ...]:
+def redacted_tools(
+    tools: tuple[ImportedTool, ...], credential: Credential
+) -> tuple[ImportedTool, ...]:
     return tuple(replace(tool, settings={**tool.settings, **credential.settings}) for tool in tools)

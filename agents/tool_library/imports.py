@@ -132,8 +132,10 @@ def parameters_of(schema: Any) -> tuple[Parameter, ...]:
     known = schema.get("properties") if isinstance(schema, dict) else None
     if not isinstance(known, dict):
         return ()
-    told = schema.get("required")
-    required = {each for each in told if isinstance(each, str)} if isinstance(told, list) else set()
+    listed = schema.get("required")
+    required = (
+        {each for each in listed if isinstance(each, str)} if isinstance(listed, list) else set()
+    )
     found = [
         Parameter(name=name, kind=kind_of(each), required=name in required)
         for name, each in known.items()

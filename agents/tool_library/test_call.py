@@ -64,11 +64,11 @@ def try_tool(*, tool: Tool, arguments: str) -> ToolTestCall:
     named = ", ".join(sorted(ready.arguments)) or "nothing"
     # Before it is made: it may have effects, whatever becomes of this process. Names only, for
     # what is said in a call can be erased elsewhere, and not here.
-    note_use(tool, act="test call", told=f"with {named}")
+    note_use(tool, act="test call", detail=f"with {named}")
     let_go_of_database()
     trial = asyncio.run(carry_out(ready))
     outcome = "failed" if trial.is_error else "answered"
-    note_use(tool, act="test call", told=f"{outcome} after {trial.took}")
+    note_use(tool, act="test call", detail=f"{outcome} after {trial.took}")
     return trial
 
 

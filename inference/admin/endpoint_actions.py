@@ -135,8 +135,8 @@ class EndpointActions(ConsoleAdmin):
         def act(endpoint: ModelEndpoint) -> HttpResponse:
             answer = ask_now(endpoint)
             level = messages.SUCCESS if answer.healthy else messages.ERROR
-            told = f"{endpoint.address}, {answer.milliseconds:,.0f} ms: {answer.detail}"
-            self.message_user(request, told, level)
+            outcome = f"{endpoint.address}, {answer.milliseconds:,.0f} ms: {answer.detail}"
+            self.message_user(request, outcome, level)
             return HttpResponseRedirect(self.way_back(request, endpoint))
 
         return self.ask(request, object_id, question=PROBE, act=act)

@@ -30,8 +30,8 @@ HELP = {
     "down_cooldown": "Seconds of rest after any change.",
 }
 LABELS = {
-    "min_replicas": "Least replicas",
-    "max_replicas": "Most replicas",
+    "min_replicas": "Min replicas",
+    "max_replicas": "Max replicas",
     "idle_seconds": "Rests at zero after, seconds",
     "replica_cost": "Cost of a replica",
     "step_replicas": "Step of thresholds, replicas",
@@ -139,8 +139,8 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> Any:
         answers = super().clean()
-        told = {name: self.cleaned_data.get(name) for name in SETTINGS}
-        self.instance.actuator_settings = {name: value for name, value in told.items() if value}
+        settings = {name: self.cleaned_data.get(name) for name in SETTINGS}
+        self.instance.actuator_settings = {name: value for name, value in settings.items() if value}
         return answers
 
     def validate_constraints(self) -> None:

@@ -47,13 +47,13 @@ def draw_load(samples: Sequence[Sample], *, now: float) -> Sparkline | None:
 
 def draw_tokens(samples: Sequence[Sample], *, now: float) -> Sparkline | None:
     """Generated tokens a second; None where no engine tells."""
-    told = [(s.at, s.tokens_per_second) for s in samples if s.tokens_per_second is not None]
-    if not told:
+    points = [(s.at, s.tokens_per_second) for s in samples if s.tokens_per_second is not None]
+    if not points:
         return None
-    most = max(1.0, *(value for _, value in told))
+    most = max(1.0, *(value for _, value in points))
     return Sparkline(
-        label=f"Last hour: at most {most_of(told)} tokens a second",
-        lines=(Line(css="tokens", pieces=pieces_of(told, most=most, now=now)),),
+        label=f"Last hour: at most {most_of(points)} tokens a second",
+        lines=(Line(css="tokens", pieces=pieces_of(points, most=most, now=now)),),
     )
 
 

@@ -112,14 +112,14 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
     def create(self, request: Request) -> Response:
         """Enter a server by hand."""
         return self.show_new(
-            static_endpoints.add_static_endpoint(**self.told(NewEndpointSerializer))
+            static_endpoints.add_static_endpoint(**self.validated(NewEndpointSerializer))
         )
 
     @extend_schema(request=EndpointChangesSerializer)
     def partial_update(self, request: Request, public_id: str) -> Response:
         """Change an endpoint; gateways follow within a second."""
         endpoint = self.get_object()
-        for name, value in self.told(EndpointChangesSerializer).items():
+        for name, value in self.validated(EndpointChangesSerializer).items():
             setattr(endpoint, name, value)
         static_endpoints.save_endpoint(endpoint=endpoint)
         return self.show(endpoint)
@@ -148,7 +148,7 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
     @action(detail=True, methods=["post"])
     def breaker(self, request: Request, public_id: str) -> Response:
         """Force the endpoint's breaker open or closed, or let it go by itself again."""
-        force_breaker(endpoint=self.get_object(), **self.told(BreakerSerializer))
+        force_breaker(endpoint=self.get_object(), **self.validated(BreakerSerializer))
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=ProbeSerializer)
@@ -201,7 +201,7 @@ class JoinTokensViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Join
     @extend_schema(request=NewJoinTokenSerializer, responses={201: IssuedJoinTokenSerializer})
     def create(self, request: Request) -> Response:
         """Make a join token. `token` is shown this one time."""
-        token, text = join_tokens.issue_join_token(**self.told(NewJoinTokenSerializer))
+        token, text = join_tokens.issue_join_token(**self.validated(NewJoinTokenSerializer))
         return self.show_new(token, token=text)
 
     @extend_schema(request=None, responses=JoinTokenSerializer)

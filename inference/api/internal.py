@@ -88,10 +88,10 @@ class Registrations(EngineView):
     )
     def post(self, request: Request) -> Response:
         """Join the pool of the token, or take the place of what was at the same address."""
-        told = AnnouncementSerializer(data=request.data)
-        told.is_valid(raise_exception=True)
+        serializer = AnnouncementSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         facts = {
-            name: told.validated_data[name] for name in told.validated_data if name != "engine"
+            name: value for name, value in serializer.validated_data.items() if name != "engine"
         }
         endpoint = registration.register_endpoint(
             pool=pool_of(request), announcement=Announcement(**facts), now=timezone.now()
@@ -121,12 +121,12 @@ class Heartbeats(EngineView):
     )
     def post(self, request: Request, public_id: str) -> Response:
         """Say that the engine is alive. 404 means: register again."""
-        told = LoadSerializer(data=request.data)
-        told.is_valid(raise_exception=True)
+        serializer = LoadSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         registration.beat(
             pool=pool_of(request),
             public_id=public_id,
-            load=Load(**told.validated_data),
+            load=Load(**serializer.validated_data),
             now=timezone.now(),
         )
         return Response({})

@@ -54,13 +54,13 @@ class PoolsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelPool
     @extend_schema(request=NewPoolSerializer, responses={201: PoolSerializer})
     def create(self, request: Request) -> Response:
         """Make a pool. Times are in seconds."""
-        return self.show_new(services.create_pool(**self.told(NewPoolSerializer)))
+        return self.show_new(services.create_pool(**self.validated(NewPoolSerializer)))
 
     @extend_schema(request=PoolChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a pool; gateways follow within a second."""
         pool = self.get_object()
-        for name, value in self.told(PoolChangesSerializer).items():
+        for name, value in self.validated(PoolChangesSerializer).items():
             setattr(pool, name, value)
         services.save_pool(pool=pool)
         return self.show(pool)

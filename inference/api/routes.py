@@ -90,11 +90,11 @@ class NewRouteSerializer(RouteChangesSerializer):
     )
 
 
-def with_targets(told: dict[str, Any]) -> dict[str, Any]:
+def with_targets(data: dict[str, Any]) -> dict[str, Any]:
     """The facts of a body, its targets as the services take them."""
-    if "targets" not in told:
-        return told
-    return {**told, "targets": [Target(**target) for target in told["targets"]]}
+    if "targets" not in data:
+        return data
+    return {**data, "targets": [Target(**target) for target in data["targets"]]}
 
 
 class RoutesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelRoute]):
@@ -104,16 +104,16 @@ class RoutesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelRou
     @extend_schema(request=NewRouteSerializer, responses={201: RouteSerializer})
     def create(self, request: Request) -> Response:
         """Make a route."""
-        told = with_targets(self.told(NewRouteSerializer))
-        return self.show_new(services.create_route(**told))
+        data = with_targets(self.validated(NewRouteSerializer))
+        return self.show_new(services.create_route(**data))
 
     @extend_schema(request=RouteChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a route; gateways follow within a second."""
         route = self.get_object()
-        told = with_targets(self.told(RouteChangesSerializer))
-        targets = told.pop("targets", None)
-        for name, value in told.items():
+        data = with_targets(self.validated(RouteChangesSerializer))
+        targets = data.pop("targets", None)
+        for name, value in data.items():
             setattr(route, name, value)
         services.save_route(route=route, targets=targets)
         return self.show(self.get_object())

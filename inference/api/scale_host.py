@@ -39,10 +39,10 @@ class Replicas(EngineView):
     )
     def post(self, request: Request) -> Response:
         """Say how many run, and hear how many there should be. 409 for a second machine."""
-        told = HostSerializer(data=request.data)
-        told.is_valid(raise_exception=True)
+        serializer = HostSerializer(data=request.data)
+        serializer.is_valid(raise_exception=True)
         pool = pool_of(request)
-        wanted = check_in(pool_id=pool.pk, host=Host(**told.validated_data))
+        wanted = check_in(pool_id=pool.pk, host=Host(**serializer.validated_data))
         state = ScalingState.objects.filter(pool=pool).first()
         idlest = state.shown.get("idlest", []) if state else []
         answer = {"replicas": wanted, "idlest": idlest, "ask_again_seconds": ASK_AGAIN_SECONDS}

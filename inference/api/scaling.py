@@ -18,9 +18,9 @@ from inference.api.scaling_fields import (
     PolicyChangesSerializer,
     PolicySerializer,
     RehearsalSerializer,
-    edits_told,
-    hours_told,
-    signals_told,
+    validated_edits,
+    validated_hours,
+    validated_signals,
 )
 from inference.models import ScalingDecision, ScalingPolicy
 from inference.scaling.policies import services as policy_services
@@ -37,19 +37,19 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
     @extend_schema(request=NewPolicySerializer, responses={201: PolicySerializer})
     def create(self, request: Request) -> Response:
         """Make the policy of a pool."""
-        told = self.told(NewPolicySerializer)
-        policy = self.save(ScalingPolicy(pool=told.pop("pool")), told)
+        data = self.validated(NewPolicySerializer)
+        policy = self.save(ScalingPolicy(pool=data.pop("pool")), data)
         return self.show_new(policy)
 
     @extend_schema(request=PolicyChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a policy; it is in force from the next quarter of a minute on."""
-        return self.show(self.save(self.get_object(), self.told(PolicyChangesSerializer)))
+        return self.show(self.save(self.get_object(), self.validated(PolicyChangesSerializer)))
 
-    def save(self, policy: ScalingPolicy, told: dict[str, object]) -> ScalingPolicy:
-        signals, schedules = signals_told(told), hours_told(told)
-        is_confirmed = bool(told.pop("is_confirmed", False))
-        for name, value in told.items():
+    def save(self, policy: ScalingPolicy, data: dict[str, object]) -> ScalingPolicy:
+        signals, schedules = validated_signals(data), validated_hours(data)
+        is_confirmed = bool(data.pop("is_confirmed", False))
+        for name, value in data.items():
             setattr(policy, name, value)
         policy_services.save_policy(
             policy=policy,
@@ -89,7 +89,7 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
             policy_services.end_override(policy=policy)
         else:
             policy_services.override(
-                policy=policy, now=timezone.now(), **self.told(OverrideSerializer)
+                policy=policy, now=timezone.now(), **self.validated(OverrideSerializer)
             )
         return self.show(self.get_object())
 
@@ -105,11 +105,11 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
     def rehearse(self, request: Request, pk: str) -> Response:
         """What one or two drafts would have done. Changes nothing."""
         pool, now = self.get_object().pool, timezone.now()
-        told = self.told(RehearsalSerializer)
-        load = find_load(pool, name=told["load"], ordinary=told.get("ordinary"), now=now)
+        data = self.validated(RehearsalSerializer)
+        load = find_load(pool, name=data["load"], ordinary=data.get("ordinary"), now=now)
         drafts = [
-            draft_of(pool, basis=each["basis"], edits=edits_told(each), now=now)
-            for each in told["drafts"]
+            draft_of(pool, basis=each["basis"], edits=validated_edits(each), now=now)
+            for each in data["drafts"]
         ]
         found = [
             {**asdict(try_out(draft, load)), "oracle_replica_hours": load.oracle_hours}

@@ -141,14 +141,14 @@ class OutcomeSerializer(serializers.Serializer[Any]):
     wait_most = serializers.FloatField()
 
 
-def signals_told(told: dict[str, Any]) -> list[Signal] | None:
+def validated_signals(data: dict[str, Any]) -> list[Signal] | None:
     """None: the body says nothing of them."""
-    found = told.pop("signals", None)
+    found = data.pop("signals", None)
     return None if found is None else [Signal(**each) for each in found]
 
 
-def hours_told(told: dict[str, Any]) -> list[Hours] | None:
-    found = told.pop("schedules", None)
+def validated_hours(data: dict[str, Any]) -> list[Hours] | None:
+    found = data.pop("schedules", None)
     if found is None:
         return None
     return [
@@ -167,5 +167,5 @@ def hours_told(told: dict[str, Any]) -> list[Hours] | None:
     ]
 
 
-def edits_told(told: dict[str, Any]) -> Edits:
-    return Edits(**{name: value for name, value in told.items() if name != "basis"})
+def validated_edits(data: dict[str, Any]) -> Edits:
+    return Edits(**{name: value for name, value in data.items() if name != "basis"})

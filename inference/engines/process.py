@@ -21,7 +21,7 @@ KEPT = frozenset({"TENANTRY_STACK_ID"})
 
 @dataclass(slots=True, kw_only=True)
 class EngineProcess:
-    """A running engine, on its leash."""
+    """A running engine, under its process guard."""
 
     child: asyncio.subprocess.Process
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
@@ -41,7 +41,7 @@ class EngineProcess:
         return await self.child.wait()
 
     async def end(self) -> None:
-        """Returns when all of its processes have ended; the leash sees to that."""
+        """Returns when all of its processes have ended; the process guard ends them."""
         assert self.child.stdin is not None
         self.child.stdin.close()
         await self.child.wait()

@@ -26,7 +26,7 @@ SIGNALLED = 128
 def main(command: Sequence[str]) -> int:
     """Returns the engine's exit code when all of its processes have ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        # Not SIG_IGN: the engine would inherit it, and be deaf.
+        # Not SIG_IGN: the engine would inherit it, and ignore the signal too.
         signal.signal(number, ignore_signal)
     try:
         engine = subprocess.Popen(command, stdin=subprocess.DEVNULL, process_group=0)

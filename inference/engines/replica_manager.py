@@ -196,9 +196,9 @@ class Console:
                 logger.warning("%s", message_of(await answer.text()))
                 return Wanted(replicas=None)
             answer.raise_for_status()
-            told = await answer.json()
+            order = await answer.json()
         return Wanted(
-            replicas=told["replicas"], idlest=told["idlest"], pause=told["ask_again_seconds"]
+            replicas=order["replicas"], idlest=order["idlest"], pause=order["ask_again_seconds"]
         )
 
 

@@ -49,8 +49,8 @@ def tensor_parallel(request: EngineRequest) -> tuple[str, ...]:
 def orders_by_priority(options: Sequence[str]) -> bool:
     """Whether `options`, of which the last one counts, leave the policy that we set."""
     flat = [part for option in options for part in option.split("=", 1)]
-    told = [after for option, after in pairwise(flat) if option == "--scheduling-policy"]
-    return not told or told[-1] == "priority"
+    policies = [after for option, after in pairwise(flat) if option == "--scheduling-policy"]
+    return not policies or policies[-1] == "priority"
 
 
 def find_python(request: EngineRequest) -> str:

@@ -112,10 +112,10 @@ class EndpointBalancer:
         now = self._clock()
         if known is None or known.pool is not pool or now >= known.until:
             turn = known.turn if known else 0
-            known = self._pools[pool.name] = self._survey(pool, now, turn)
+            known = self._pools[pool.name] = self._refresh_states(pool, now, turn)
         return known
 
-    def _survey(self, pool: Pool, now: float, turn: int) -> PoolState:
+    def _refresh_states(self, pool: Pool, now: float, turn: int) -> PoolState:
         able = [self._candidate(each) for each in pool.endpoints if each.is_able]
         usable = [each for each in able if may_be_used(each, now)]
         waits = [each.breaker.open_until for each in able if each.breaker.open_until]
@@ -142,10 +142,10 @@ class EndpointBalancer:
         known = self._candidates.get(endpoint.id)
         if known is None:
             known = self._candidates[endpoint.id] = EndpointState(endpoint)
-            known.weigh()
+            known.recompute_scores()
         elif known.endpoint is not endpoint:
             known.endpoint = endpoint
-            known.weigh()
+            known.recompute_scores()
         return known
 
     def begin(self, pool: Pool, candidate: EndpointState) -> Lease:
@@ -159,7 +159,7 @@ class EndpointBalancer:
 
     def answered(self, pool: Pool, candidate: EndpointState, *, seconds: float) -> None:
         """The first part of its answer has come, so long after it was asked."""
-        candidate.saw_first_token(seconds)
+        candidate.record_ttft(seconds)
         if candidate.breaker.open_until is not None:
             candidate.breaker.passed()
             self._changed(pool, candidate)
@@ -195,13 +195,13 @@ class EndpointBalancer:
             candidate.failing_until = now + min(pool.eject_seconds, longest)
             self._forget(pool)
 
-    def was_busy(self, pool: Pool, candidate: EndpointState) -> None:
+    def note_overloaded(self, pool: Pool, candidate: EndpointState) -> None:
         """It has too much to do: no illness, but others come first for a moment."""
         candidate.busy_until = self._clock() + BUSY_SECONDS
         candidate.breaker.gave_up()
         self._forget(pool)
 
-    def said_nothing(self, pool: Pool, candidate: EndpointState) -> None:
+    def note_neutral(self, pool: Pool, candidate: EndpointState) -> None:
         """A request ended by somebody else's doing: the client's, or for what it asked."""
         if candidate.breaker.trying:
             candidate.breaker.gave_up()
@@ -232,8 +232,8 @@ class EndpointBalancer:
                 warmth = warmth_of(candidate.endpoint, known.pool, now)
                 if warmth != candidate.warmth:
                     candidate.warmth = warmth
-                    candidate.weigh()
-                candidate.cool(COOLING)
+                    candidate.recompute_scores()
+                candidate.decay_ttft(COOLING)
 
     def report(self) -> dict[str, Any]:
         """What other workers and the console are told."""
@@ -270,19 +270,19 @@ class EndpointBalancer:
             elsewhere, until = running.get(name, 0), out.get(name, 0.0)
             if elsewhere != candidate.elsewhere:
                 candidate.elsewhere = elsewhere
-                candidate.weigh()
+                candidate.recompute_scores()
             if until != candidate.left_out_elsewhere_until:
                 candidate.left_out_elsewhere_until = until
                 for known in self._pools.values():
                     known.until = 0.0
 
-    def hear_loads(self, loads: Mapping[str, Load]) -> None:
+    def apply_engine_loads(self, loads: Mapping[str, Load]) -> None:
         """What the engines told of themselves lately, by endpoint."""
         for name, candidate in self._candidates.items():
-            told = loads.get(name, UNKNOWN_LOAD)
-            if told is not candidate.engine_load:
-                candidate.engine_load = told
-                candidate.weigh()
+            load = loads.get(name, UNKNOWN_LOAD)
+            if load is not candidate.engine_load:
+                candidate.engine_load = load
+                candidate.recompute_scores()
 
     def elsewhere(self, pool: str) -> int:
         """Requests that other workers run in the pool of this name."""

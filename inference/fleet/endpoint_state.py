@@ -16,7 +16,7 @@ SMOOTHING = 0.2
 TURN = 1e-10
 """What a second of rest counts for, in requests: next to nothing."""
 UNKNOWN_SECONDS = 1.0
-"""To a first token, where nobody has seen one yet."""
+"""To a first token, where none was measured yet."""
 SLIGHT = 1e-6
 """What the load counts for where something else is compared, and only equals differ by it."""
 RECENT = 200
@@ -100,11 +100,11 @@ class EndpointState:
         """So many requests more, or fewer, run there from here."""
         self.in_flight += change
         self._touched = monotonic()
-        self.weigh()
+        self.recompute_scores()
 
-    def weigh(self) -> None:
+    def recompute_scores(self) -> None:
         """Work out anew what is compared. Between equals it is the turn of who rested longest."""
-        endpoint, warmth, told = self.endpoint, self.warmth, self.engine_load
+        endpoint, warmth, load_report = self.endpoint, self.warmth, self.engine_load
         running = self.in_flight + self.elsewhere
         room = endpoint.max_concurrency or 1
         self.load = load = (running + self._touched * TURN) / (room * warmth)
@@ -113,23 +113,23 @@ class EndpointState:
         ttft = self.ttft
         alone = UNKNOWN_SECONDS * running if ttft is None else ttft * (running + 1)
         self.wait = alone / warmth + load * SLIGHT
-        self.pressure = told.waiting / room + told.kv + load
+        self.pressure = load_report.waiting / room + load_report.kv + load
 
     @property
     def is_full(self) -> bool:
         return self.in_flight + self.elsewhere >= self.endpoint.max_concurrency
 
-    def saw_first_token(self, seconds: float) -> None:
+    def record_ttft(self, seconds: float) -> None:
         self._recent.append(seconds)
         known = self.ttft
         self.ttft = seconds if known is None else known + SMOOTHING * (seconds - known)
-        self.weigh()
+        self.recompute_scores()
 
-    def cool(self, share: float) -> None:
-        """Believe its time to first token less, because nobody has looked."""
+    def decay_ttft(self, share: float) -> None:
+        """Weigh its time to first token less: it was not measured for a while."""
         if self.ttft is not None and not self.in_flight:
             self.ttft *= share
-            self.weigh()
+            self.recompute_scores()
 
     def quantile(self, share: float) -> float | None:
         """Of the last times to first token, in seconds."""

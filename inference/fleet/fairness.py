@@ -14,7 +14,7 @@ SLOWEST_PACE = 1.0
 """Virtual tokens a second."""
 SMOOTHING = 0.1
 NOBODY = inf
-"""The least counter where nobody waits."""
+"""The lowest counter where no request waits."""
 
 
 def cost_of(*, prompt_tokens: int, completion_tokens: int) -> int:
@@ -45,7 +45,7 @@ class TenantServiceCounter:
         """The same for requests that have ended."""
         return self._served
 
-    def lift(self, floor: float) -> None:
+    def raise_to(self, floor: float) -> None:
         """It becomes active where others are at `floor` already: idle time earns no credit."""
         self._base = floor
         self._keep_to_base()
@@ -96,15 +96,15 @@ class TenantServiceCounters:
     def activate(self, account: TenantServiceCounter, *, least: float) -> None:
         """It had nothing waiting. `least` is the smallest counter of those that wait, or NOBODY.
 
-        What nobody has been served yet is no reason to lift anybody: expectations can be wrong.
+        Service that is only expected raises no counter: expectations can be wrong.
         """
-        account.lift(min(self._furthest, least))
+        account.raise_to(min(self._furthest, least))
 
     def correct(self, account: TenantServiceCounter, share: float, cost: float) -> None:
         account.correct(share, cost)
         self._furthest = max(self._furthest, account.served)
 
-    def lead(self, account: TenantServiceCounter) -> float:
+    def lead_seconds(self, account: TenantServiceCounter) -> float:
         """Seconds by which others' turns come before the tenant's next, if they want theirs."""
         return (account.counter - self._furthest) / self._pace
 

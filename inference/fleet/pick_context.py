@@ -7,7 +7,7 @@ class PickContext(msgspec.Struct, frozen=True, gc=False):
     """By which requests differ when an endpoint is chosen."""
 
     turn: int = 0
-    """The how manieth of this worker and pool."""
+    """Number of this request among those of this worker and pool."""
     affinity: bytes = b""
     """What is to stay together: a conversation, else a key."""
     prefix: bytes = b""

@@ -54,14 +54,14 @@ class WorkerStateSync:
         while True:
             self._board.look()
             try:
-                await self.talk()
+                await self.exchange_state()
             except (redis.RedisError, OSError) as error:
                 # Everybody goes by what it sees itself.
                 self._board.hear(())
-                log.debug("workers do not hear each other: %s", error.__class__.__name__)
+                log.debug("worker sync: exchange failed (error=%s)", error.__class__.__name__)
             await asyncio.sleep(SECONDS)
 
-    async def talk(self) -> None:
+    async def exchange_state(self) -> None:
         """Tell and hear once. Raises RedisError."""
         report = {
             "endpoints": self._board.report(),
@@ -74,7 +74,7 @@ class WorkerStateSync:
             pipe.hgetall(LOADS)
             pipe.smembers(WORKERS)
             *_, loads, names = await pipe.execute()
-        self._board.hear_loads(fresh_loads(loads, now=time.time()))
+        self._board.apply_engine_loads(fresh_loads(loads, now=time.time()))
         others = sorted(names - {self._name.encode()})
         self._board.hear(await self._reports(others))
 
@@ -89,11 +89,11 @@ class WorkerStateSync:
         return [report.endpoints for report in reports if report is not None]
 
 
-def fresh_loads(told: Mapping[bytes, bytes], *, now: float) -> dict[str, Load]:
+def fresh_loads(packed_loads: Mapping[bytes, bytes], *, now: float) -> dict[str, Load]:
     """What engines said of their load, by endpoint, without what is too old to go by."""
     loads = {
         name.decode(errors="replace"): read_json(text, Load, reader="endpoint_load")
-        for name, text in told.items()
+        for name, text in packed_loads.items()
     }
     return {
         name: load

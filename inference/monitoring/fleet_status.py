@@ -21,7 +21,7 @@ HOUR_SECONDS = 3600
 WORST_FIRST = ("open", "half_open", "closed")
 
 
-class Told(msgspec.Struct, frozen=True):
+class ReportedEndpoint(msgspec.Struct, frozen=True):
     """What one worker tells of one endpoint."""
 
     in_flight: int = 0
@@ -46,7 +46,7 @@ class Demand(msgspec.Struct, frozen=True):
 class Report(msgspec.Struct, frozen=True):
     """What one worker tells."""
 
-    endpoints: dict[str, Told] = {}
+    endpoints: dict[str, ReportedEndpoint] = {}
     queues: dict[str, int] = {}
     demand: dict[str, Demand] = {}
 
@@ -97,54 +97,54 @@ def read_fleet() -> FleetLive:
     try:
         names: Any = limits().smembers(WORKERS)
         keys = [WORKER.encode() + name for name in islice(names, MAX_WORKERS)]
-        told: Sequence[Any] = limits().mget(keys) if keys else ()
+        found_reports: Sequence[Any] = limits().mget(keys) if keys else ()
     except redis.RedisError as error:
         raise FleetUnreadable from error
-    return merge([report for report in map(as_report, told) if report is not None])
+    return merge([report for report in map(as_report, found_reports) if report is not None])
 
 
-def as_report(told: bytes | None) -> Report | None:
+def as_report(found_reports: bytes | None) -> Report | None:
     """None for a worker that has just gone, or that speaks in a way that we do not know."""
-    return read_json(told, Report, reader="worker_report")
+    return read_json(found_reports, Report, reader="worker_report")
 
 
 def merge(reports: Sequence[Report]) -> FleetLive:
     """What several workers tell, as one. Pure."""
-    told: dict[str, list[Told]] = {}
+    found_reports: dict[str, list[ReportedEndpoint]] = {}
     queues: dict[str, int] = {}
     demand: dict[str, float] = {}
     for report in reports:
         for endpoint, each in report.endpoints.items():
-            told.setdefault(endpoint, []).append(each)
+            found_reports.setdefault(endpoint, []).append(each)
         for pool, length in report.queues.items():
             queues[pool] = queues.get(pool, 0) + length
         for pool, asked in report.demand.items():
             demand[pool] = max(demand.get(pool, 0.0), asked.at)
     return FleetLive(
         workers=len(reports),
-        endpoints={endpoint: merge_endpoint(each) for endpoint, each in told.items()},
+        endpoints={endpoint: merge_endpoint(each) for endpoint, each in found_reports.items()},
         queues=queues,
         demand=demand,
     )
 
 
-def merge_endpoint(told: Sequence[Told]) -> EndpointLive:
-    breakers = {each.breaker for each in told}
-    until = [each.ejected_until for each in told if each.ejected_until is not None]
-    highest = [each.ttft_p95_ms for each in told if each.ttft_p95_ms is not None]
+def merge_endpoint(found_reports: Sequence[ReportedEndpoint]) -> EndpointLive:
+    breakers = {each.breaker for each in found_reports}
+    until = [each.ejected_until for each in found_reports if each.ejected_until is not None]
+    highest = [each.ttft_p95_ms for each in found_reports if each.ttft_p95_ms is not None]
     return EndpointLive(
-        in_flight=sum(each.in_flight for each in told),
+        in_flight=sum(each.in_flight for each in found_reports),
         breaker=next((state for state in WORST_FIRST if state in breakers), "closed"),
         ejected_until=max(until, default=None),
-        ttft_p50_ms=weighed_median(told),
+        ttft_p50_ms=weighed_median(found_reports),
         ttft_p95_ms=max(highest, default=None),
-        requests=sum(each.requests for each in told),
-        failures=sum(each.failures for each in told),
+        requests=sum(each.requests for each in found_reports),
+        failures=sum(each.failures for each in found_reports),
     )
 
 
-def weighed_median(told: Sequence[Told]) -> float | None:
-    known = [(each.ttft_p50_ms, each.requests or 1) for each in told if each.ttft_p50_ms]
+def weighed_median(found_reports: Sequence[ReportedEndpoint]) -> float | None:
+    known = [(each.ttft_p50_ms, each.requests or 1) for each in found_reports if each.ttft_p50_ms]
     total = sum(weight for _, weight in known)
     return sum(median * weight for median, weight in known) / total if total else None
 
@@ -164,10 +164,10 @@ def read_history(ids: Sequence[str], *, now: float) -> Mapping[str, tuple[Sample
             asked.xrange(HISTORY + each, since, until - 1, count=1)
         asked.xrevrange(HISTORY + each, count=1, min=int(1000 * begins))
     try:
-        told = asked.execute() if ids else []
+        found_reports = asked.execute() if ids else []
     except redis.RedisError as error:
         raise FleetUnreadable from error
-    found = iter(told)
+    found = iter(found_reports)
     return {each: samples_of(islice(found, STEPS + 1)) for each in ids}
 
 

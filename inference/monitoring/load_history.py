@@ -47,7 +47,9 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
             pipeline.hset(LOADS, public_id, json.dumps(latest))
             pipeline.execute()
     except (redis.RedisError, OSError) as error:
-        log.warning("the load of endpoint %s is not kept (%s)", public_id, type(error).__name__)
+        log.warning(
+            "load history: write failed (endpoint=%s, error=%s)", public_id, type(error).__name__
+        )
 
 
 def forget_load(*, public_id: str) -> None:
@@ -56,7 +58,9 @@ def forget_load(*, public_id: str) -> None:
         limits().hdel(LOADS, public_id)
         limits().delete(history_key(public_id))
     except redis.RedisError as error:
-        log.warning("the load of endpoint %s stays (%s)", public_id, type(error).__name__)
+        log.warning(
+            "load history: not deleted (endpoint=%s, error=%s)", public_id, type(error).__name__
+        )
 
 
 def history_entry(load: Load, *, before: Mapping[str, str], at: float) -> dict[Any, Any]:

@@ -65,25 +65,25 @@ def read_decision(kept: Any) -> Decision:
 
     Rows of 0.1 kept `unreachable`, a list of endpoints, in place of `retries`.
     """
-    told: Mapping[str, Any] = kept if isinstance(kept, Mapping) else {}
-    old = [{"endpoint": each, "error": "unreachable"} for each in listed(told, "unreachable")]
+    data: Mapping[str, Any] = kept if isinstance(kept, Mapping) else {}
+    old = [{"endpoint": each, "error": "unreachable"} for each in listed(data, "unreachable")]
     return Decision(
-        strategy=text(told.get("strategy")),
-        candidates=tuple(as_candidate(each) for each in objects(told, "candidates")),
-        chosen=tuple(text(each) for each in listed(told, "chosen")),
-        retries=tuple(as_retry(each) for each in (*objects(told, "retries"), *old)),
-        waited_ms=number(told.get("waited_ms")),
-        hedged=bool(told.get("hedged")),
-        fallback=text(told.get("fallback")),
+        strategy=text(data.get("strategy")),
+        candidates=tuple(as_candidate(each) for each in objects(data, "candidates")),
+        chosen=tuple(text(each) for each in listed(data, "chosen")),
+        retries=tuple(as_retry(each) for each in (*objects(data, "retries"), *old)),
+        waited_ms=number(data.get("waited_ms")),
+        hedged=bool(data.get("hedged")),
+        fallback=text(data.get("fallback")),
     )
 
 
-def as_candidate(told: Mapping[str, Any]) -> Candidate:
-    count = number(told.get("in_flight"))
+def as_candidate(data: Mapping[str, Any]) -> Candidate:
+    count = number(data.get("in_flight"))
     return Candidate(
-        endpoint=text(told.get("endpoint")),
+        endpoint=text(data.get("endpoint")),
         in_flight=None if count is None else int(count),
-        why_not=why_not_words(text(told.get("why_not"))),
+        why_not=why_not_words(text(data.get("why_not"))),
     )
 
 
@@ -92,11 +92,11 @@ def why_not_words(reason: str) -> str:
     return WHY_NOT.get(reason, reason.replace("_", " "))
 
 
-def as_retry(told: Mapping[str, Any]) -> Retry:
+def as_retry(data: Mapping[str, Any]) -> Retry:
     return Retry(
-        endpoint=text(told.get("endpoint")),
-        error=text(told.get("error")),
-        after_ms=number(told.get("after_ms")),
+        endpoint=text(data.get("endpoint")),
+        error=text(data.get("error")),
+        after_ms=number(data.get("after_ms")),
     )
 
 
@@ -107,15 +107,15 @@ def endpoints_in(decision: Decision) -> set[str]:
     return {each for each in (*looked_at, *failed, *decision.chosen) if each}
 
 
-def listed(told: Mapping[str, Any], name: str) -> Sequence[Any]:
-    value = told.get(name)
+def listed(data: Mapping[str, Any], name: str) -> Sequence[Any]:
+    value = data.get(name)
     if isinstance(value, str):
         return (value,)
     return value if isinstance(value, list | tuple) else ()
 
 
-def objects(told: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
-    return [each for each in listed(told, name) if isinstance(each, Mapping)]
+def objects(data: Mapping[str, Any], name: str) -> Sequence[Mapping[str, Any]]:
+    return [each for each in listed(data, name) if isinstance(each, Mapping)]
 
 
 def text(value: Any) -> str:

@@ -135,7 +135,7 @@ def targets_of(rows: Iterable[Any]) -> list[Target]:
         try:
             credential = decrypt(row.sealed)
         except SecretUnreadable as error:
-            log.error("endpoint %s is not probed: %s", row.public_id, error)  # noqa: TRY400
+            log.error("probes: endpoint left out (endpoint=%s): %s", row.public_id, error)  # noqa: TRY400
             continue
         targets.append(as_target(row, credential=credential, embeds=row.pool_id in embedding))
     return targets

@@ -105,7 +105,7 @@ class Dispatcher:
 
 
 def prioritized(encode: Encode, route_trace: RouteTrace, turn: PoolSlot) -> Encode:
-    """`encode`, telling the engine whose turn it is where the pool's engines want to know."""
+    """`encode`, with a priority for the engine where the pool sends one."""
     if not route_trace.pool.sends_priority:
         return encode
 

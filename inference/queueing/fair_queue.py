@@ -86,9 +86,9 @@ class FairQueue(Generic[Ticket]):
         return True
 
     def next(self) -> Ticket:
-        """The request whose turn it is, which waits no more. Charge it, and say `moved`.
+        """The next request, removed from the queue. Charge it, and call `moved`.
 
-        Raises IndexError if nobody waits.
+        Raises IndexError if the queue is empty.
         """
         self._clean()
         line = self._heap[0][2]

@@ -69,7 +69,7 @@ class PoolQueue:
         return len(self._queue)
 
     def take(self, route_trace: RouteTrace) -> PoolSlot | None:
-        """A turn, if nobody waits for one and there is room."""
+        """A slot, if no request waits for one and there is capacity."""
         if self._queue or self.running >= self._limit():
             return None
         account = self._accounts.of(route_trace.tenant_id, weight=route_trace.weight)
@@ -137,7 +137,7 @@ class PoolQueue:
         return min(max(delay, 1.0), MAX_RETRY_SECONDS)
 
     def advance(self) -> None:
-        """Send those whose turn it is, as far as there is room."""
+        """Send the next requests, as far as there is capacity."""
         while self._queue and self.running < self._limit():
             waiting = self._queue.next()
             # One that is done was cancelled a moment ago, and leaves by itself.
@@ -163,7 +163,7 @@ class PoolQueue:
         """Milliseconds at which it is the tenant's turn: so old requests never starve."""
         if not self.pool.sends_priority:
             return 0
-        return int((time.time() - EPOCH + self._accounts.lead(account)) * 1000)
+        return int((time.time() - EPOCH + self._accounts.lead_seconds(account)) * 1000)
 
     def _take_back(self, turn: PoolSlot) -> None:
         self.running -= 1

@@ -15,7 +15,7 @@ from inference.errors import UpstreamBroken
 from kernel.errors import UpstreamError
 
 MAX_BUFFERED_BYTES = 64 * 1024
-"""Bytes of an answer that nobody has read, beyond which its engine has to wait."""
+"""Of an answer that were received and not read; beyond that its engine has to wait."""
 MAX_BYTES_WITHOUT_BODY = 32 * 1024
 """Bytes without any of the answer's body: heads, informational answers, chunk extensions."""
 HEADER_OVERHEAD = 32
@@ -210,7 +210,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:
-            self.close()  # nobody has asked
+            self.close()  # an answer without a request
             return
         self._unheard += len(data)
         self._has_heard = True

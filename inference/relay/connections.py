@@ -139,7 +139,7 @@ class Connections:
             idle.remove(connection)
 
     def _sweep(self) -> None:
-        """Close those that nobody has used for long."""
+        """Close those that were idle for too long."""
         self._sweeper = None
         old = self._loop.time() - KEEP_ALIVE_SECONDS
         for origin, idle in tuple(self._idle.items()):

@@ -156,7 +156,7 @@ def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint, *, engine:
 
 
 def with_priority(body: bytes, priority: int) -> bytes:
-    """`body`, an object with members, with vLLM's own word for whose turn it is: least first."""
+    """`body`, an object with members, with vLLM's `priority`: the lowest is served first."""
     return b'%b,"priority":%d}' % (body[:-1], priority)
 
 

@@ -30,14 +30,14 @@ class Fallbacks:
         A pool whose engines are all known to be out is not asked first.
         """
         while route_trace.fallbacks and self._board.is_out(route_trace.pool):
-            route_trace.fall_back()
+            route_trace.next_fallback()
         while True:
             try:
                 return await self._opener.open(route_trace, path, encode)
             except (UpstreamError, Overloaded) as error:
                 if not self._may_go_on(route_trace, error):
                     raise
-                route_trace.fall_back()
+                route_trace.next_fallback()
 
     def _may_go_on(self, route_trace: RouteTrace, error: PlatformError) -> bool:
         """Whoever has waited in vain for a first token has waited long enough."""

@@ -72,7 +72,7 @@ class Relay:
             route_trace.pool, route_trace.context, visited=route_trace.visited
         )
         pool = route_trace.pool
-        route_trace.chose(candidate, self._board.field(pool), self._board.left_out(pool))
+        route_trace.record_choice(candidate, self._board.field(pool), self._board.left_out(pool))
         return candidate
 
     def _may_retry(self, route_trace: RouteTrace, error: PlatformError) -> bool:
@@ -149,12 +149,12 @@ class Relay:
         """Whose fault it was: an engine that has too much to do is in good health."""
         if not isinstance(error, UpstreamError | Overloaded):
             # Cancelled: the client left, another endpoint was faster, or the worker stops.
-            self._board.said_nothing(pool, candidate)
+            self._board.note_neutral(pool, candidate)
             return
         name = candidate.endpoint.id
         metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
         if isinstance(error, Overloaded):
-            self._board.was_busy(pool, candidate)
+            self._board.note_overloaded(pool, candidate)
         elif isinstance(error, ConnectFailed) and error.was_refused:
             self._board.refused(pool, candidate)
         else:

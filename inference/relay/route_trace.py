@@ -74,7 +74,9 @@ class RouteTrace:
         self._candidates: list[dict[str, Any]] = []
         self._started = time.monotonic()
 
-    def chose(self, candidate: EndpointState, field: CandidateSet, left_out: LeftOut = ()) -> None:
+    def record_choice(
+        self, candidate: EndpointState, field: CandidateSet, left_out: LeftOut = ()
+    ) -> None:
         """The request is being sent there; these were the candidates, and those that were none."""
         if not self.attempts and len(field) + len(left_out) > 1:
             looked_at = [
@@ -110,7 +112,7 @@ class RouteTrace:
         """Of two that were asked this one answered."""
         self._visited.append(candidate.endpoint.id)
 
-    def fall_back(self) -> bool:
+    def next_fallback(self) -> bool:
         """Go on in the next pool. False if there is none."""
         if not self.fallbacks:
             return False

@@ -14,8 +14,8 @@ class PoolSlot:
     __slots__ = (
         "_correct",
         "_give_back",
+        "_is_corrected",
         "_is_held",
-        "_is_told",
         "account",
         "priority",
         "share",
@@ -41,7 +41,7 @@ class PoolSlot:
         self._give_back = give_back
         self._correct = correct
         self._is_held = True
-        self._is_told = False
+        self._is_corrected = False
 
     def give_back(self) -> None:
         """The engine does not work on it any more."""
@@ -50,9 +50,9 @@ class PoolSlot:
             self._give_back(self)
 
     def used(self, *, prompt_tokens: int, completion_tokens: int) -> None:
-        """What it has cost in the end. Gives it back, if nobody has."""
+        """Correct its cost. Gives the slot back, if that was not done."""
         self.give_back()
-        if not self._is_told:
-            self._is_told = True
+        if not self._is_corrected:
+            self._is_corrected = True
             cost = cost_of(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)
             self._correct(self, cost)

@@ -119,12 +119,12 @@ def note_failure(change: Change, rows: QuerySet[ScalingDecision], *, note: str) 
     """Once for each reason, and as a sample while it goes on: it is tried in every slot."""
     before = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, at__lt=change.at)
     last = before.order_by("-at").first()
-    is_told = last is not None and (last.outcome, last.note) == (Outcome.FAILED, note)
-    if is_told and not is_sampled(slot=change.slot, pool_id=change.policy.pool_id):
+    is_recorded = last is not None and (last.outcome, last.note) == (Outcome.FAILED, note)
+    if is_recorded and not is_sampled(slot=change.slot, pool_id=change.policy.pool_id):
         rows.delete()
         return
     rows.update(outcome=Outcome.FAILED, note=note)
-    log.warning("the pool %s was not scaled: %s", change.pool, note)
+    log.warning("scaling: pool not scaled (pool=%s): %s", change.pool, note)
 
 
 def is_sampled(*, slot: int, pool_id: int) -> bool:

@@ -281,10 +281,10 @@ def change_of(
 
 
 def memory_of(state: ScalingState) -> ScalingHistory:
-    told = state.memory
+    stored = state.memory
     return ScalingHistory(
-        proposals=tuple((at, count) for at, count in told.get("proposals", ())),
-        changes=tuple((at, by) for at, by in told.get("changes", ())),
+        proposals=tuple((at, count) for at, count in stored.get("proposals", ())),
+        changes=tuple((at, by) for at, by in stored.get("changes", ())),
     )
 
 

@@ -109,7 +109,7 @@ KEY = {
     "public_id": "lpad(to_hex(i), 12, 's')",
     "prefix": "'tnt_' || lpad(to_hex(i), 8, 's')",
     "digest": "decode(md5(i::text) || md5((i + 1)::text), 'hex')",
-    # No pepper has this name: nobody can sign in with such a key.
+    # No pepper has this name: such a key is never valid.
     "pepper": "'scale'",
     "expires_at": "CASE WHEN i %% 20 = 0 THEN %(now)s - interval '1 day'"
     " WHEN i %% 33 = 0 THEN %(now)s + interval '200 days' END",

@@ -30,7 +30,7 @@ Report = Callable[[str], object]
 
 
 def is_empty() -> bool:
-    """Whether nobody has used this database yet."""
+    """Whether this database has no tenants yet."""
     with every_tenant():
         used = (Tenant.objects.all(), UsageEvent.objects.all())
         return not any(rows.exists() for rows in used)

@@ -1,4 +1,4 @@
-"""The supervisor's eyes: says when the stack is ready, and ends if a database server has died.
+"""Watches the stack: reports when it is ready, and ends if a database server has died.
 
 A process of its own under the supervisor, because the servers are not the supervisor's children:
 they run before the others, for the migrations, and stop after them.
@@ -41,19 +41,19 @@ class Watched:
         gone = not self.process.is_running()
         return gone or self.process.status() == psutil.STATUS_ZOMBIE
 
-    def obituary(self) -> str:
+    def exit_report(self) -> str:
         said = f" The end of {self.log}:\n{last_lines(self.log)}" if self.log else ""
         return f"{self.name} (process {self.process.pid}) has died.{said}"
 
 
 def watch(watched: Sequence[Watched], *, demo: Path, started: float) -> str:
-    """Returns the obituary of the first that dies; until then announces what becomes ready."""
+    """Returns the exit report of the first that dies; until then prints what becomes ready."""
     addresses = read_env_file(demo)
     start = Start(addresses=addresses, began=started, shown=started)
     while True:
         for one in watched:
             if one.is_dead():
-                return one.obituary()
+                return one.exit_report()
         if not start.is_complete:
             start.look()
         time.sleep(POLL_SECONDS)

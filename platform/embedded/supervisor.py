@@ -39,7 +39,7 @@ class Program:
     name: str
     command: tuple[str, ...]
     after_ready: bool = False
-    """Started when the others answer: nobody waits for it, and it shall not slow them down."""
+    """Started when the others answer, so that it does not slow their start down."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -39,8 +39,8 @@ def note_transitions(
     )
 
 
-def note_use(row: models.Model, *, act: str, told: str) -> None:
+def note_use(row: models.Model, *, act: str, detail: str) -> None:
     """Note that somebody used `row`, which changed nothing of it: what for, in a few words."""
     from auditlog.models import LogEntry
 
-    LogEntry.objects.log_create(row, action=LogEntry.Action.ACCESS, changes={act: ["", told]})
+    LogEntry.objects.log_create(row, action=LogEntry.Action.ACCESS, changes={act: ["", detail]})

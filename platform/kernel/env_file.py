@@ -1,4 +1,4 @@
-"""Files of NAME=value lines: read as they stand, written for their owner's eyes only."""
+"""Files of NAME=value lines: read as they stand, written readable by their owner only."""
 
 import os
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The tables behind publishing, and behind counters of processes that nobody can scrape."""
+"""The tables behind publishing, and behind counters of processes that cannot be scraped."""
 
 from django.db import models
 

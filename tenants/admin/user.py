@@ -88,8 +88,8 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     @action(description="Let sign in again")
     def unlock(self, request: HttpRequest, users: QuerySet[User]) -> None:
         unlocked = [user.username for user in users if unlock_user(user=user)]
-        told = f"{', '.join(unlocked)}: may try again." if unlocked else "Nobody was locked out."
-        self.message_user(request, told)
+        message = f"{', '.join(unlocked)}: may try again." if unlocked else "Nobody was locked out."
+        self.message_user(request, message)
 
     @action(description="Revoke all their API tokens")
     def revoke_tokens(self, request: HttpRequest, users: QuerySet[User]) -> None:

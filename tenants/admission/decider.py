@@ -68,7 +68,7 @@ class Decider:
         try:
             verdict = await self._counters.admit(ask)
         except CountersAway as error:
-            log.debug("Redis does not decide: %s", error)
+            log.debug("admission: Redis unavailable, decided locally (error=%s)", error)
             return self._decide_alone(ask)
         if isinstance(verdict, Refused) and is_only_held(verdict.breach):
             verdict = await self._ask_again(ask, verdict)

@@ -162,7 +162,7 @@ class Gate:
         if isinstance(decision, Refused):
             raise error_of(decision, now=self._counters.now())
         granted = decision.granted.completion_tokens
-        hold = Hold(ask, completion=granted, told=not decision.without_redis)
+        hold = Hold(ask, completion=granted, reported=not decision.without_redis)
         self._holds.add(hold)
         return Admission(
             subject=subject,

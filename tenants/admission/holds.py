@@ -29,16 +29,16 @@ Seen = Callable[[], Usage]
 class Hold:
     """One admitted request."""
 
-    __slots__ = ("ask", "completion", "ended", "seen", "told")
+    __slots__ = ("ask", "completion", "ended", "reported", "seen")
 
-    def __init__(self, ask: AdmitRequest, *, completion: int, told: bool) -> None:
+    def __init__(self, ask: AdmitRequest, *, completion: int, reported: bool) -> None:
         self.ask = ask
         self.completion = completion
         """The longest answer that was granted."""
         self.seen: Seen = Usage
         """What it has used so far, if anybody knows."""
         self.ended = False
-        self.told = told
+        self.reported = reported
         """Whether Redis may know of it. Only then does it have to be settled there."""
 
     def progress(self) -> Progress:
@@ -80,7 +80,7 @@ class Holds:
         for record in records:
             hold = self._holds.get(record.request_id)
             # What was spooled by another process, or lies here twice, has no hold of ours.
-            if hold is not None and not hold.told:
+            if hold is not None and not hold.reported:
                 del self._holds[record.request_id]
             else:
                 self._settlements[record.request_id] = settlement_of(record)
@@ -113,10 +113,10 @@ class Holds:
         for batch in batched(holds, MAX_HOLDS_PER_CALL):
             try:
                 for hold in batch:
-                    hold.told = True
+                    hold.reported = True
                 await self._counters.renew([hold.progress() for hold in batch])
             except CountersAway as error:
-                log.warning("%d holds were not renewed: %s", len(holds), error)
+                log.warning("holds: not renewed (holds=%d, error=%s)", len(holds), error)
                 return
 
     async def _settle(self) -> None:
@@ -129,7 +129,11 @@ class Holds:
             try:
                 await self._counters.settle(settlements, states)
             except CountersAway as error:
-                log.warning("%d settlements wait for Redis: %s", len(self._settlements), error)
+                log.warning(
+                    "holds: Redis unavailable (waiting_settlements=%d, error=%s)",
+                    len(self._settlements),
+                    error,
+                )
                 return
             self._forget(settlements, states)
 

@@ -67,10 +67,10 @@ class ApiViewSet(GenericViewSet[M]):
                 raise InvalidParameter("Null characters are not allowed.", param=name)
         auditing.name_actor(acting_user(request))
 
-    def told(
+    def validated(
         self, serializer: type[serializers.BaseSerializer[Any]], *, partial: bool = False
     ) -> dict[str, Any]:
-        """The facts in the body; `partial` leaves out those that it does not tell.
+        """The validated body; with `partial`, without the members that it does not have.
 
         Raises what `config.api.conventions` renders as `invalid_parameter`.
         """
@@ -78,10 +78,10 @@ class ApiViewSet(GenericViewSet[M]):
         body = serializer(data=self.request.data, context=context, partial=partial)
         require_visible(body)
         body.is_valid(raise_exception=True)
-        told = dict(body.validated_data)
+        data = dict(body.validated_data)
         # Fields of numbers also take texts, such as "NaN".
-        check_storable(told)
-        return told
+        check_storable(data)
+        return data
 
     def show(self, row: M, *, code: int = status.HTTP_200_OK) -> Response:
         return Response(self.get_serializer(row).data, status=code)

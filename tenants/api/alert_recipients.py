@@ -64,8 +64,8 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
     @extend_schema(request=NewRecipientSerializer, responses={201: NewSecretSerializer})
     def create(self, request: Request) -> Response:
         """Add an e-mail address or a webhook. A webhook's `secret` is shown this one time."""
-        told = self.told(NewRecipientSerializer)
-        recipient = AlertRecipient(tenant=self.tenant_meant(), **told)
+        data = self.validated(NewRecipientSerializer)
+        recipient = AlertRecipient(tenant=self.tenant_meant(), **data)
         secret = recipients.save_recipient(recipient=recipient)
         return self.show_new(recipient, secret=secret)
 
@@ -73,7 +73,7 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a recipient. A webhook that moves to another address gets a new `secret`."""
         recipient = self.get_object()
-        for name, value in self.told(RecipientChangesSerializer).items():
+        for name, value in self.validated(RecipientChangesSerializer).items():
             setattr(recipient, name, value)
         secret = recipients.save_recipient(recipient=recipient)
         body = {**self.get_serializer(recipient).data, "secret": secret}

@@ -123,7 +123,7 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
         developer.
         """
         tenant = self.tenant_meant()
-        facts = self.told(NewKeySerializer)
+        facts = self.validated(NewKeySerializer)
         member = self.ensure_own(facts.pop("member", self.holder()))
         issued = services.issue_key(tenant=tenant, member=member, by=self.rank, **facts)
         return self.show_new(issued.key, secret=issued.secret)
@@ -136,7 +136,7 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
         operators take a key from a member.
         """
         key = self.get_object()
-        changes = self.told(KeyChangesSerializer)
+        changes = self.validated(KeyChangesSerializer)
         if changes.get("member", key.member) != key.member:
             self.ensure_may_give(key, changes["member"])
         for name, value in changes.items():
@@ -182,7 +182,7 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
         Both have the same limits and are counted together. A key that a developer rotates is
         counted for that developer from then on.
         """
-        overlap = timedelta(seconds=self.told(RotationSerializer)["overlap_seconds"])
+        overlap = timedelta(seconds=self.validated(RotationSerializer)["overlap_seconds"])
         issued = services.rotate_key(
             key=self.get_object(),
             now=timezone.now(),

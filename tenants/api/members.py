@@ -80,15 +80,15 @@ class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membershi
         tenant = self.tenant_meant()
         if is_operator(request):
             return self.show_new(
-                services.add_member(tenant=tenant, **self.told(NewMemberSerializer))
+                services.add_member(tenant=tenant, **self.validated(NewMemberSerializer))
             )
-        told = self.told(NewInvitationSerializer)
-        member = self.get_queryset().filter(user__username=told["user"]).first()
+        data = self.validated(NewInvitationSerializer)
+        member = self.get_queryset().filter(user__username=data["user"]).first()
         if member is not None:
-            services.change_role(membership=member, role=told["role"])
+            services.change_role(membership=member, role=data["role"])
             return self.show_new(member)
         invitation = invitations.invite(
-            tenant=tenant, username=told["user"], role=told["role"], now=timezone.now()
+            tenant=tenant, username=data["user"], role=data["role"], now=timezone.now()
         )
         body = InvitationSerializer(invitation).data
         return Response(body, status=status.HTTP_201_CREATED)
@@ -97,7 +97,7 @@ class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membershi
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a member's role."""
         member = self.get_object()
-        services.change_role(membership=member, role=self.told(RoleSerializer)["role"])
+        services.change_role(membership=member, role=self.validated(RoleSerializer)["role"])
         return self.show(member)
 
     @extend_schema(responses={204: None})
@@ -109,7 +109,7 @@ class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membershi
 
 @extend_schema(parameters=[WHICH_TENANT])
 class InvitationsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Invitation]):
-    """What a tenant has offered and nobody has accepted yet."""
+    """Memberships that a tenant has offered and that were not accepted yet."""
 
     serializer_class = InvitationSerializer
     least_role_to_read = Role.ADMIN

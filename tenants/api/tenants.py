@@ -79,9 +79,9 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
     @transaction.atomic
     def create(self, request: Request) -> Response:
         """Make a tenant."""
-        told = self.told(NewTenantSerializer)
-        plan = told.pop("plan", None)
-        tenant = services.create_tenant(**told)
+        data = self.validated(NewTenantSerializer)
+        plan = data.pop("plan", None)
+        tenant = services.create_tenant(**data)
         if plan is not None:
             limit_services.set_plan(tenant=tenant, plan=plan, now=timezone.now())
         return self.show_new(tenant)
@@ -91,10 +91,10 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
     def partial_update(self, request: Request, slug: str) -> Response:
         """Change a tenant's name, time zone, plan or retention."""
         tenant = self.get_object()
-        told = self.told(TenantChangesSerializer)
-        if "plan" in told:
-            limit_services.set_plan(tenant=tenant, plan=told.pop("plan"), now=timezone.now())
-        for name, value in told.items():
+        data = self.validated(TenantChangesSerializer)
+        if "plan" in data:
+            limit_services.set_plan(tenant=tenant, plan=data.pop("plan"), now=timezone.now())
+        for name, value in data.items():
             setattr(tenant, name, value)
         services.save_tenant(tenant=tenant)
         return self.show(tenant)

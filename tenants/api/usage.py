@@ -131,8 +131,8 @@ class UsageViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[UsageEvent]
 
         A refused request leaves no row.
         """
-        told = UsageRoutedSerializer if is_operator(request) else UsageExplainedSerializer
-        return Response(told(self.get_object()).data)
+        serializer = UsageRoutedSerializer if is_operator(request) else UsageExplainedSerializer
+        return Response(serializer(self.get_object()).data)
 
     @extend_schema(parameters=[WHICH_TENANT, *SUMMARY], responses=OpenApiTypes.OBJECT)
     @action(detail=False, filter_backends=[], pagination_class=None)

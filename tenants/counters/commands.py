@@ -143,13 +143,13 @@ def orphan_entries(tenant_id: int, most: int) -> list[tuple[bytes, str]]:
 
 
 def read_hold(request_id: str, blob: bytes | None) -> Hold | None:
-    """None if it is gone, or cannot be read: then nobody can bill it."""
+    """None if it is gone, or cannot be read and so not be billed."""
     if blob is None:
         return None
     hold = decode(blob, HOLDS, reader="hold")
     if hold is None:
         log.critical(
-            "orphans: hold unreadable, cannot be billed (request=%s): %r",
+            "abandoned requests: hold unreadable, not billable (request=%s): %r",
             request_id,
             blob[:MAX_LOGGED_BYTES],
         )
@@ -204,7 +204,7 @@ def recount(tenant_id: int) -> list[Difference]:
     for portion in portions(sorted(scopes), SCOPES_AT_ONCE):
         reply = run(RECOUNT, keys, MAX_COUNTED_HOLDS, *portion)
         if reply[1] == GONE:
-            log.warning("tenant %d has too many holds to be recounted now", tenant_id)
+            log.warning("counters: too many holds to recount now (tenant_id=%d)", tenant_id)
             return differences
         differences += map(difference, *(reply[3 + n :: 4] for n in range(4)))
     return differences

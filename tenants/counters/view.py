@@ -52,11 +52,11 @@ def read_live_view(tenant_id: int) -> LiveView | None:
 def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
     """The last refusals by reason, limit and key, the newest first; none if Redis is away."""
     try:
-        told = counter_state.read_refusals(tenant_id=tenant_id)
+        counts = counter_state.read_refusals(tenant_id=tenant_id)
     except CountersUnreadable:
         return ()
     kinds: dict[tuple[str, str, int, bool], list[counter_state.Refusal]] = {}
-    for each in told:
+    for each in counts:
         kinds.setdefault((each.reason, each.scope, each.key_id, each.shadow), []).append(each)
     return tuple(
         Refusal(

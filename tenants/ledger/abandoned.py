@@ -42,10 +42,14 @@ def bill_every_orphan() -> int:
         try:
             billed += bill_orphans(tenant_id)
         except LedgerUnavailable as error:
-            log.warning("orphans of tenant %d wait for the ledger: %s", tenant_id, error)
+            log.warning(
+                "abandoned requests: ledger unavailable (tenant_id=%d, error=%s)", tenant_id, error
+            )
         except redis.ResponseError as error:
             # What lies under its keys is not ours; the others' are billed all the same.
-            log.critical("orphans: not readable (tenant=%d): %s", tenant_id, error)
+            log.critical(
+                "abandoned requests: holds unreadable (tenant_id=%d): %s", tenant_id, error
+            )
     return billed
 
 
@@ -62,7 +66,7 @@ def bill_orphans(tenant_id: int) -> int:
         counter_commands.acknowledge(tenant_id, [orphan.request_id for orphan in found], states)
         billed += len(found)
     if billed:
-        log.warning("%d requests of tenant %d were billed as abandoned", billed, tenant_id)
+        log.warning("abandoned requests: billed (requests=%d, tenant_id=%d)", billed, tenant_id)
     return billed
 
 
@@ -71,7 +75,7 @@ def bill(orphan: Orphan) -> Sequence[CounterState]:
     try:
         return bill_abandoned([record_of(orphan)]).states
     except (RecordRefused, *UNREADABLE) as error:
-        log.critical("an abandoned request could not be billed (%s): %r", error, orphan)
+        log.critical("abandoned requests: not billable (error=%s): %r", error, orphan)
         return ()
 
 

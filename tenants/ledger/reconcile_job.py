@@ -120,5 +120,10 @@ def note_drift(tenant_id: int, **drifts: int) -> int:
     for kind, number in drifts.items():
         if number:
             add_count(metrics.ledger_drift, kind, number)
-            log.error("%d sums of tenant %d drifted and were repaired: %s", number, tenant_id, kind)
+            log.error(
+                "reconciliation: drift repaired (sums=%d, tenant_id=%d, kind=%s)",
+                number,
+                tenant_id,
+                kind,
+            )
     return sum(drifts.values())

@@ -21,8 +21,8 @@ Seen = Mapping[tuple[str, str], QuotaUsage]
 def tenants_to_alert(*, now: datetime) -> list[int]:
     """Tenants with somebody to tell, and with usage in a window that runs."""
     with every_tenant():
-        told = AlertRecipient.objects.filter(enabled=True).values("tenant_id")
-        rows = QuotaUsage.objects.filter(ends_at__gt=now, used__gt=0, tenant_id__in=told)
+        facts = AlertRecipient.objects.filter(enabled=True).values("tenant_id")
+        rows = QuotaUsage.objects.filter(ends_at__gt=now, used__gt=0, tenant_id__in=facts)
         return list(rows.order_by("tenant_id").values_list("tenant_id", flat=True).distinct())
 
 
@@ -62,7 +62,7 @@ def alert(quota: QuotaRule, row: QuotaUsage, *, now: datetime) -> bool:
     fresh = [each for each in crossed_thresholds(quota, row) if guard(quota, row, each)]
     if not fresh:
         return False
-    told = {
+    facts = {
         "percent": max(fresh),
         "counter": row.counter,
         "window": row.window,
@@ -72,7 +72,7 @@ def alert(quota: QuotaRule, row: QuotaUsage, *, now: datetime) -> bool:
         "source": quota.source,
         "resets_at": row.ends_at.isoformat(),
     }
-    create_notification("quota.threshold", told=told, tenant_id=row.tenant_id, now=now)
+    create_notification("quota.threshold", facts=facts, tenant_id=row.tenant_id, now=now)
     return True
 
 

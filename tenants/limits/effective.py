@@ -52,7 +52,7 @@ def limits_topic(tenant_id: int = EVERY_TENANT) -> str:
 def load_limits(tenant_id: int, *, now: datetime) -> TenantLimits:
     """The limits in force, each quota with its running window, which it keeps to its end.
 
-    Six queries. A window that nobody has opened yet is opened. Raises LimitsUnknown if there is
+    Six queries. A window that is missing is opened. Raises LimitsUnknown if there is
     no such tenant or PostgreSQL does not answer.
     """
     try:

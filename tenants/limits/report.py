@@ -80,7 +80,7 @@ class LimitsReport:
 def report_limits(tenant: Tenant, *, now: datetime, live: LiveView | None) -> LimitsReport:
     """Every limit of a tenant and of its plan, and how it stands.
 
-    `live` is what Redis knows, None if it is away. Windows that nobody has opened are opened.
+    `live` is what Redis has, None if it is unavailable. Windows that are missing are opened.
     """
     with tenant_scope(tenant.pk):
         origins = limits_with_origin(tenant)

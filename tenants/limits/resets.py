@@ -71,9 +71,15 @@ def close_window(row: QuotaWindow, rules: Rules, *, now: datetime) -> bool:
     row.rolled_over_at = None if rule and rule.roll_over else now
     row.save(update_fields=["used", "limit", "rolled_over_at"])
     create_notification(
-        "quota.reset", told=reset_facts(row, rules), tenant_id=row.tenant_id, now=now
+        "quota.reset", facts=reset_facts(row, rules), tenant_id=row.tenant_id, now=now
     )
-    log.info("window %s of %s closed at %d of %d", row.window.id, row.slot, row.used, row.limit)
+    log.info(
+        "quotas: window closed (window=%s, slot=%s, used=%d, limit=%d)",
+        row.window.id,
+        row.slot,
+        row.used,
+        row.limit,
+    )
     return True
 
 
@@ -107,7 +113,11 @@ def roll_over(row: QuotaWindow, rules: Rules, *, now: datetime) -> bool:
     try:
         held = held_by(row, counters)
     except redis.RedisError as error:
-        log.warning("roll-over of %s waits for Redis: %s", row.slot, error.__class__.__name__)
+        log.warning(
+            "quotas: roll-over waits for Redis (slot=%s, error=%s)",
+            row.slot,
+            error.__class__.__name__,
+        )
         return False
     with transaction.atomic():
         claimed = QuotaWindow.objects.filter(pk=row.pk, rolled_over_at=None)

@@ -47,4 +47,6 @@ def push_counters(states: Sequence[CounterState]) -> None:
         counter_commands.push_states(states)
     except redis.RedisError as error:
         # PostgreSQL has them; a Redis that comes back without them asks there.
-        log.warning("%d counters were not pushed: %s", len(states), error.__class__.__name__)
+        log.warning(
+            "counters: push failed (counters=%d, error=%s)", len(states), error.__class__.__name__
+        )

@@ -32,13 +32,13 @@ MAX_OF_ONE_RECIPIENT = 20
 
 
 def create_notification(
-    kind: str, *, told: Mapping[str, object], tenant_id: int, now: datetime
+    kind: str, *, facts: Mapping[str, object], tenant_id: int, now: datetime
 ) -> list[Notice]:
     """Note, in the running transaction, that a tenant's recipients are to be told of an event.
 
     Asks inside a tenant scope. Beat delivers what is due, so nothing is lost by a crash.
     """
-    return create_notifications(kind, events=[told], tenant_id=tenant_id, now=now)
+    return create_notifications(kind, events=[facts], tenant_id=tenant_id, now=now)
 
 
 def create_notifications(
@@ -57,20 +57,20 @@ def create_notifications(
             body=body,
             next_try_at=now,
         )
-        for body in (body_of(kind, told, tenant_id=tenant_id, now=now) for told in events)
+        for body in (body_of(kind, facts, tenant_id=tenant_id, now=now) for facts in events)
         for recipient in everybody
     )
 
 
 def body_of(
-    kind: str, told: Mapping[str, object], *, tenant_id: int, now: datetime
+    kind: str, facts: Mapping[str, object], *, tenant_id: int, now: datetime
 ) -> dict[str, Any]:
     return {
         "id": new_id("evt"),
         "type": kind,
         "created_at": now.isoformat(),
         "tenant_id": tenant_id,
-        "data": dict(told),
+        "data": dict(facts),
     }
 
 
@@ -184,8 +184,8 @@ def note_delivery(notice: Notice, *, now: datetime) -> None:
 def note_failure(notice: Notice, error: Exception, *, now: datetime) -> None:
     """After the last try it is given up. What went wrong stands at the recipient."""
     reason = error.message if isinstance(error, PlatformError) else error.__class__.__name__
-    log.warning("%s, try %d: %s", notice, notice.tries, reason)
+    log.warning("notices: delivery failed (notice=%s, try=%d): %s", notice, notice.tries, reason)
     AlertRecipient.objects.filter(pk=notice.recipient_id).update(last_error=reason[:300])
     if notice.tries >= MAX_TRIES:
         Notice.objects.end(notice_id=notice.pk, now=now)
-        log.error("%s was given up after %d tries", notice, notice.tries)
+        log.error("notices: delivery given up (notice=%s, tries=%d)", notice, notice.tries)

@@ -13,6 +13,8 @@ from tests.fixtures.cast import serve
 from tests.fixtures.client_cases import ENGINES, client_cases, is_within, resolved
 from tests.fixtures.gateway import in_database
 
+pytestmark = pytest.mark.slow
+
 PATHS = {
     "chat_completions": "/v1/chat/completions",
     "responses": "/v1/responses",

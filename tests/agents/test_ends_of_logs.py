@@ -67,7 +67,7 @@ async def test_readers_here_do_not_wait_for_redis_at_the_end(run_id):
         assert await read(run_log) == [0, 1, 2]
         assert await numbers_in(client, run_id) == ["1-0"]
         await log.writer.flush()
-        await run_log.written_down()
+        await run_log.flushed()
         assert await numbers_in(client, run_id) == ["1-0", "1-1", "2-0"]
         assert await read(run_log) == [0, 1, 2], "nothing twice"
 
@@ -121,13 +121,13 @@ async def test_a_log_that_somebody_ended_from_the_table_holds_up_nobody(run_id):
         run_log.on_taken = lambda: taken.append(run_id)
         run_log.append([frame(0)])
         run_log.release()
-        await run_log.written_down()
+        await run_log.flushed()
         await log.end(run_id, {"type": "response.completed"})
 
         run_log.end([frame(1), end(2)])
 
         async with asyncio.timeout(2):
-            await run_log.written_down()
+            await run_log.flushed()
         assert await read(run_log) == [0, 1, 2]
         assert await numbers_in(client, run_id) == ["1-0", "2-0"], "one end"
         assert not taken
@@ -140,11 +140,11 @@ async def test_a_run_whose_log_was_ended_before_its_time_is_told_so(run_id):
         run_log.on_taken = lambda: taken.append(run_id)
         run_log.append([frame(0)])
         run_log.release()
-        await run_log.written_down()
+        await run_log.flushed()
         await log.end(run_id, {"type": "response.failed"})
 
         run_log.append([frame(1)])
-        await run_log.written_down()
+        await run_log.flushed()
 
         assert taken == [run_id]
         assert [event.number for event in run_log.feed.events] == [0]

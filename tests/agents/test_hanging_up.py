@@ -23,6 +23,7 @@ async def leave_after(gateway, member, *, seconds):
             await client.post(url, json=asked, headers=member.bearer)
 
 
+@pytest.mark.slow
 async def test_what_the_engine_has_made_by_then_is_estimated_by_its_pace(gateway, acme, engine):
     engine.behave(Behaviour(tokens=20, token_seconds=SECONDS_PER_TOKEN))
     await gateway.chat(acme)

@@ -59,7 +59,7 @@ async def meter(running):
 
 def send(meter):
     candidate = EndpointState(Endpoint(id="e", address="http://e", model="m"))
-    meter._route_trace.chose(candidate, CandidateSet([candidate]))
+    meter._route_trace.record_choice(candidate, CandidateSet([candidate]))
 
 
 def end(meter, error=None):

@@ -59,14 +59,14 @@ def run(texts=("a", "b"), *, end="completed", **settings):
     events = ResponseEvents(RunSettings(response_id="resp_1", model="m", created_at=10, **settings))
     frames = events.created()
     if texts:
-        frames += events.told(ItemStarted(item=MESSAGE))
+        frames += events.frames_of(ItemStarted(item=MESSAGE))
     for text in texts:
-        frames += events.told(TextDelta(item_id="msg_1", text=text))
+        frames += events.frames_of(TextDelta(item_id="msg_1", text=text))
     if texts and end in {"completed", "incomplete"}:
         status = {"completed": "completed"}.get(end, "incomplete")
         content = (OutputText(text="".join(texts)),)
         item = Message(id="msg_1", role="assistant", content=content, status=status)
-        frames += events.told(ItemDone(item=item))
+        frames += events.frames_of(ItemDone(item=item))
     return frames + ENDS[end](events)
 
 
@@ -74,9 +74,9 @@ def test_a_call_is_told_like_a_message():
     events = ResponseEvents(RunSettings(response_id="resp_1", model="m", created_at=10))
     call = FunctionCall(id="fc_1", call_id="c", name="f", arguments="{}")
 
-    frames = events.told(ItemStarted(item=call))
-    frames += events.told(ArgumentsDelta(item_id="fc_1", arguments="{}"))
-    frames += events.told(ItemDone(item=call))
+    frames = events.frames_of(ItemStarted(item=call))
+    frames += events.frames_of(ArgumentsDelta(item_id="fc_1", arguments="{}"))
+    frames += events.frames_of(ItemDone(item=call))
 
     assert kinds(frames) == [
         "output_item.added",
@@ -223,7 +223,7 @@ def events_of(**settings):
 
 
 def told(events, *facts):
-    return [frame for fact in facts for frame in events.told(fact)]
+    return [frame for fact in facts for frame in events.frames_of(fact)]
 
 
 def call(name, *, label="desk"):

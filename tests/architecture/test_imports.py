@@ -11,6 +11,8 @@ import pytest
 
 from tests.architecture.source import PACKAGES, ROOT, product
 
+pytestmark = pytest.mark.slow
+
 MAX_DEPTH = 10
 OURS = tuple(Path(package).name for package in PACKAGES)
 

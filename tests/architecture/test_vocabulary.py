@@ -18,6 +18,7 @@ RETIRED = {
     "leash": "process_guard",
     "machinery": "dependencies",
     "narrator": "recorder",
+    "told": "what it is: data, facts, report, message",
     "wish": "context",
     "workshop": "tool_dependencies",
 }

@@ -81,7 +81,7 @@ def test_a_change_is_committed_although_redis_is_away(settings, caplog):
         revision = publish("a")
 
     assert latest_revision() == revision
-    assert "not pushed" in caplog.text
+    assert "push failed" in caplog.text
 
 
 def test_a_redis_that_hangs_does_not_hold_up_an_operator(settings):
@@ -91,7 +91,7 @@ def test_a_redis_that_hangs_does_not_hold_up_an_operator(settings):
         started = time.monotonic()
         push(7)
 
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 10
 
 
 @pytest.mark.django_db(transaction=True)

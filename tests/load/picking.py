@@ -93,7 +93,7 @@ def occupy(board: EndpointBalancer, pool: Pool) -> None:
             board.begin(pool, candidate)
         board.answered(pool, candidate, seconds=0.1 + number % 7 / 100)
         loads[candidate.endpoint.id] = Load(waiting=number % 4, kv=number % 10 / 10)
-    board.hear_loads(loads)
+    board.apply_engine_loads(loads)
 
 
 def pool_of(strategy: str, *, endpoints: int) -> Pool:

@@ -97,16 +97,16 @@ class OpenApiForm(OfferForm):
     field_order = ("tenant", "url", "file", "document")
 
     def clean(self) -> dict[str, Any]:
-        told: dict[str, Any] = super().clean() or {}
-        given = [name for name in ("file", "document") if told.get(name)]
+        cleaned: dict[str, Any] = super().clean() or {}
+        given = [name for name in ("file", "document") if cleaned.get(name)]
         if len(given) > 1:
             self.add_error("document", "Give a file or a text, not both.")
-        elif not given and not told.get("url") and not self.errors:
+        elif not given and not cleaned.get("url") and not self.errors:
             self.add_error("url", "Give an address, a file or a text.")
-        file = told.get("file")
+        file = cleaned.get("file")
         if file is not None and file.size > MAX_DOCUMENT_BYTES:
             self.add_error("file", f"It is longer than {MAX_DOCUMENT_BYTES // 2**20} MiB.")
-        return told
+        return cleaned
 
 
 class McpForm(OfferForm):

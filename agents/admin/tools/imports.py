@@ -66,13 +66,13 @@ class ToolImports(ConsoleAdmin):
         kept: list[str] = []
 
         def keep(tenant: Any) -> None:
-            told = form.cleaned_data
+            cleaned = form.cleaned_data
             offer = ImportCandidates(
                 user=person_of(request),
                 tenant=tenant.pk,
                 offer=find(form),
-                prefix=told["beginning"],
-                secret=told["new_credential"],
+                prefix=cleaned["beginning"],
+                secret=cleaned["new_credential"],
             )
             kept.append(keep_offer(offer))
 
@@ -116,16 +116,18 @@ class ToolImports(ConsoleAdmin):
         self, request: HttpRequest, tenant: Tenant, kept: ImportCandidates, form: ChooseForm
     ) -> bool:
         """Whether the tools were made; if not, the form says why."""
-        told = form.cleaned_data
+        cleaned = form.cleaned_data
         terms = Terms(
             prefix=kept.prefix,
             secret=kept.secret,
-            credential_hosts=frozenset(told["credential_hosts"]),
-            needs_approval=told["needs_approval"],
-            timeout_seconds=told["timeout_seconds"],
+            credential_hosts=frozenset(cleaned["credential_hosts"]),
+            needs_approval=cleaned["needs_approval"],
+            timeout_seconds=cleaned["timeout_seconds"],
         )
         try:
-            made = import_tools(tenant=tenant, offer=kept.offer, names=told["names"], terms=terms)
+            made = import_tools(
+                tenant=tenant, offer=kept.offer, names=cleaned["names"], terms=terms
+            )
         except ValidationError as error:
             form.add_error(None, error.messages)
             return False
@@ -162,10 +164,10 @@ def person_of(request: HttpRequest) -> int:
 
 def find_in_document(form: OpenApiForm) -> Offer:
     """Raises ValidationError."""
-    told = form.cleaned_data
-    url, text = told["url"], told["document"].encode(errors="replace")
-    if told["file"] is not None:
-        text = told["file"].read()
+    cleaned = form.cleaned_data
+    url, text = cleaned["url"], cleaned["document"].encode(errors="replace")
+    if cleaned["file"] is not None:
+        text = cleaned["file"].read()
     if not text:
         text = fetch_document(url=url)
     return find_operations(text=text, source=url, credential=form.credential)

@@ -58,15 +58,15 @@ class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
             self.fields["description"].required = False
 
     def clean(self) -> Any:
-        told = super().clean() or {}
-        if told.get("new_credential"):
-            self.instance.credential = told["new_credential"]
-        elif told.get("forget_credential"):
+        cleaned = super().clean() or {}
+        if cleaned.get("new_credential"):
+            self.instance.credential = cleaned["new_credential"]
+        elif cleaned.get("forget_credential"):
             self.instance.credential = ""
         for name in ("schema", "settings"):
-            if name in told:
-                told[name] = told[name] or {}
-        return told
+            if name in cleaned:
+                cleaned[name] = cleaned[name] or {}
+        return cleaned
 
     def _post_clean(self) -> None:  # Django calls it last, with the row filled in
         """Also what the service would refuse, so that the sentence stands at its field."""

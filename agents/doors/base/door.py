@@ -39,7 +39,7 @@ class Door:
             status = STATUS_OF_CLIENT_LEFT
         except Exception:
             # A bug: the caller learns nothing of it, the log everything.
-            log.exception("%s failed", self._name)
+            log.exception("door: unexpected failure (door=%s)", self._name)
             status = await self._refuse(call, PlatformError())
         self._measure(call, status)
 

@@ -49,7 +49,7 @@ class EventSink:
         self._watch = call.watch
         self._client = client
         self._quiet_since = asyncio.get_running_loop().time()
-        """As of the last look: nobody asks for the time with each token."""
+        """As of the last check: reading the clock with each token would cost too much."""
         self._has_moved = False
         self._comment: asyncio.Task[None] | None = None
         self._is_sending = False

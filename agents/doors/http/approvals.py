@@ -27,13 +27,13 @@ async def resolve_approval(call: Call) -> None:
     match = ADDRESS.match(call.scope["path"])
     if match is None:
         raise NotFound("There is no such approval here.", param="approval_id")
-    told = parse(await call.body(), Decision)
+    decision = parse(await call.body(), Decision)
     answer = await decide(
         call.gateway.runs,
         principal,
         run_id=match["run"],
         approval_id=match["approval"],
-        approve=told.approve,
-        reason=told.reason,
+        approve=decision.approve,
+        reason=decision.reason,
     )
     await call.respond_json({"object": "response.approval", **answer})

@@ -180,8 +180,8 @@ async def stream_answer(call: Call, opened: OpenRun, session: Session, body: Cha
 def ending(answer: ChatAnswer, session: Session, body: ChatBody) -> bytes:
     if answer.error is not None:
         param = own_name(answer.error.get("param"), body.parameters)
-        told = msgspec.json.encode({"error": {**answer.error, "param": param}})
-        return b"event: error\ndata: %b\n\n" % told + DONE
+        payload = msgspec.json.encode({"error": {**answer.error, "param": param}})
+        return b"event: error\ndata: %b\n\n" % payload + DONE
     return as_event(answer_of(answer, session.id)) + DONE
 
 

@@ -175,7 +175,7 @@ async def relay_events(
             await exchange.finish()
             return
         await sink.send(block)
-        if meter.cramped and not await meter.make_room():
+        if meter.near_hold_limit and not await meter.extend_hold():
             await sink.end(cut_short(block, request, usage=meter.usage()))
             return
 

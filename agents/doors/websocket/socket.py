@@ -137,7 +137,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
                 elif loop.time() - born > AUTHENTICATION_SECONDS:
                     raise AuthenticationTimeout
             except Overloaded:
-                continue  # nobody can say now; known keys go on, as they do for requests
+                continue  # the key cannot be checked now; known keys stay valid, as for requests
             except PlatformError as error:
                 await self.refuse(error)
                 return
@@ -233,9 +233,9 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             case SubscribeConversation():
                 self.runs.subscribe(tenant_id, frame)
             case ResolveApproval():
-                told = msgspec.structs.asdict(frame)
-                run_id = told.pop("response_id")
-                await decide(self.gateway.runs, principal, run_id=run_id, **told)
+                fields = msgspec.structs.asdict(frame)
+                run_id = fields.pop("response_id")
+                await decide(self.gateway.runs, principal, run_id=run_id, **fields)
                 await self.tell([{"type": "ack", "approval_id": frame.approval_id}])
 
     async def tell(self, frames: list[dict[str, Any]]) -> None:

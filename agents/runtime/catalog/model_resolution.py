@@ -52,7 +52,7 @@ def resolve(
 def share_of_rollout(
     agent: PublishedAgent, sticky: Sticky | None, *, fleet: Fleet, purpose: str
 ) -> PublishedAgent:
-    """The revision whose turn it is; never a candidate whose route could not serve it."""
+    """The revision that serves this caller; never a candidate whose route could not serve it."""
     chosen = choose_revision(agent, sticky) if sticky else agent
     route = fleet.routes.get(chosen.route)
     return chosen if route is not None and route.purpose == purpose else agent

@@ -51,5 +51,5 @@ def choose_revision(agent: PublishedAgent, sticky: Sticky) -> PublishedAgent:
 
 def bucket_of(candidate: PublishedAgent, key: str) -> int:
     """Who is among the first 5 per cent is also among the first 10. Each candidate draws anew."""
-    told = f"{candidate.slug}@{candidate.revision}|{key}".encode()
-    return int.from_bytes(blake2b(told, digest_size=8).digest()) % BUCKETS
+    text = f"{candidate.slug}@{candidate.revision}|{key}".encode()
+    return int.from_bytes(blake2b(text, digest_size=8).digest()) % BUCKETS

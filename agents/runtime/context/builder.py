@@ -114,4 +114,4 @@ async def store_summary(context: Context, history: History, keep_summary: KeepSu
             conversation=history.conversation, summary=context.summary, through=context.through
         )
     except Overloaded as error:
-        log.warning("a summary was not kept: %s", error.code)
+        log.warning("context: summary not saved (error=%s)", error.code)

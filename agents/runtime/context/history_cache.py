@@ -73,7 +73,7 @@ class ContextCache:
         try:
             packed = await self._redis.get(context_key(tenant_id, conversation))
         except (redis.RedisError, OSError) as error:
-            log.debug("a context was not read: %s", error.__class__.__name__)
+            log.debug("context cache: read failed (error=%s)", error.__class__.__name__)
             return None
         return decode(packed, decoder, reader="context") if packed else None
 
@@ -85,4 +85,4 @@ class ContextCache:
         try:
             await self._redis.eval(KEEP, 1, key, packed, str(SECONDS))
         except (redis.RedisError, OSError) as error:
-            log.debug("a context was not kept: %s", error.__class__.__name__)
+            log.debug("context cache: write failed (error=%s)", error.__class__.__name__)

@@ -61,7 +61,9 @@ async def fit_context(
     try:
         text = await summarise(summary_request(old, room=room, size=size))
     except (UpstreamError, Overloaded) as error:
-        log.warning("a conversation was cut, not summed up: %s", error.code)
+        log.warning(
+            "context: summary failed, conversation truncated instead (error=%s)", error.code
+        )
         return Context(items=fitted.items)
     return with_summary(items, old=old, text=text, room=room, size=size) or Context(
         items=fitted.items
@@ -85,8 +87,8 @@ def summary_request(old: Sequence[Item], *, room: int, size: Size) -> list[ChatM
     """What the model is asked: an earlier summary first, and of the rest the newest that fits."""
     earlier = [item for item in old[:1] if isinstance(item, Summary)]
     left = room - sum(map(size, earlier))
-    told = [*earlier, *newest(old[len(earlier) :], room=left, size=size)]
-    return [*chat_messages(answered_items(told)), ChatMessage(role="user", content=ASKS)]
+    summed_up = [*earlier, *newest(old[len(earlier) :], room=left, size=size)]
+    return [*chat_messages(answered_items(summed_up)), ChatMessage(role="user", content=ASKS)]
 
 
 def with_summary(

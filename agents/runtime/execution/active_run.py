@@ -60,7 +60,7 @@ class LiveRun:
     ) -> None:
         """`again`: it has waited for a person, and goes on."""
         self._dependencies = dependencies
-        self._run = run = self._take_in_hand(create, principal, target, again)
+        self._run = run = self._build_context(create, principal, target, again)
         run.log.on_taken = lambda: self.stop(Stop.LOST)
         self.id = run.id
         self.create = create
@@ -68,7 +68,7 @@ class LiveRun:
         self.target = target
         self.started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
         # Nobody may be left who asks how it began.
-        self.started.add_done_callback(lambda told: told.cancelled() or told.exception())
+        self.started.add_done_callback(lambda started: started.cancelled() or started.exception())
         self.over = asyncio.Event()
         self.has_row = again is not None
         self.task: asyncio.Task[None] | None = None
@@ -83,7 +83,7 @@ class LiveRun:
         if again:
             self.started.set_result(Started(run_id=self.id))
 
-    def _take_in_hand(
+    def _build_context(
         self, create: RunRequest, principal: Principal, target: Target, again: Resumption | None
     ) -> RunContext:
         dependencies, paused = self._dependencies, again.paused if again else None
@@ -239,7 +239,7 @@ class LiveRun:
             return await self._stopped(self._why or Stop.INTERRUPTED)
         except Exception:
             # A bug: it must end this run, and nothing else.
-            log.exception("a run failed")
+            log.exception("runs: unexpected failure")
             return await self._failed(PlatformError())
         finally:
             self._is_ending = True
@@ -305,4 +305,4 @@ class LiveRun:
         if not await self._end.tell(has_row=self.has_row):
             await self._dependencies.log.take_over(self._run.log)
         elif self.create.conversation:
-            await self._dependencies.pubsub.ring(conversation_channel(self.create.conversation))
+            await self._dependencies.pubsub.notify(conversation_channel(self.create.conversation))

@@ -1,4 +1,4 @@
-"""Whose turn it is: one run of a conversation at a time, and no run twice."""
+"""The queue of a conversation: one run at a time, and no run twice."""
 
 import asyncio
 import contextlib
@@ -66,7 +66,7 @@ async def acquire(
     if waits:
         await wait_until_claimed(run, dependencies, behind=behind)
     if run.create.conversation:
-        await dependencies.pubsub.ring(conversation_channel(run.create.conversation))
+        await dependencies.pubsub.notify(conversation_channel(run.create.conversation))
     return True
 
 

@@ -15,7 +15,7 @@ from kernel.errors import Overloaded, PlatformError
 
 
 class RunFinisher:
-    """Ends a run in the table, and then in its log: nobody is told of an end that is not kept."""
+    """Ends a run in the table first, then in its log: an end is published once it is stored."""
 
     def __init__(
         self, run: RunContext, outcome: Outcome, *, is_cut: bool, tool_calls: int, is_hit: bool
@@ -37,12 +37,12 @@ class RunFinisher:
         if has_row:
             ended = self._as_ended()
             try:
-                if not await run.patiently(lambda: run.store.finish(ended)):
+                if not await run.retry_while_unavailable(lambda: run.store.finish(ended)):
                     return False
             except Overloaded:
-                frames = self._unless_unkept(frames)
+                frames = self._fail_if_unsaved(frames)
         run.recorder.end(frames)
-        await run.log.written_down()
+        await run.log.flushed()
         return True
 
     def _last_frames(self) -> list[Frame]:
@@ -55,7 +55,7 @@ class RunFinisher:
         reason = "cancelled" if outcome.state == "cancelled" else outcome.reason
         return events.incomplete(used, reason=reason, now=now)
 
-    def _unless_unkept(self, frames: list[Frame]) -> list[Frame]:
+    def _fail_if_unsaved(self, frames: list[Frame]) -> list[Frame]:
         """What was to be stored and could not be must not be told as done."""
         if not self._run.create.store:
             return frames

@@ -35,7 +35,7 @@ class ModelClient:
         admitted: Callable[[Admission], None],
         why_stopped: WhyStopped,
     ) -> None:
-        """`admitted` hears of every admission; `why_stopped` names a cancellation's reason."""
+        """`admitted` gets every admission; `why_stopped` names a cancellation's reason."""
         self._dependencies = dependencies
         self._run_id, self._door = run_id, door
         self._route = target.route

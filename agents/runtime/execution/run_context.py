@@ -1,4 +1,4 @@
-"""A run as its worker has it in hand: what is wanted, by whom, and where its story is told."""
+"""The facts of a run in the worker that executes it: request, principal, target, events."""
 
 import asyncio
 import time
@@ -122,7 +122,7 @@ class RunContext:
             number=self.recorder.events.number,
         )
 
-    async def patiently(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def retry_while_unavailable(self, ask: Callable[[], Awaitable[T]]) -> T:
         """Ask the table again for a while, should it be away. Raises Overloaded."""
         deadline = time.monotonic() + (RETRY_TIMEOUT_SECONDS if self.create.store else 0)
         while True:

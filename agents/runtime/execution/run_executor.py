@@ -97,8 +97,8 @@ class RunExecutor:
         history = await self._history()
         if history.is_whole and not any(isinstance(item, Summary) for item in history.items):
             ensure_calls(history.items, create.input)
-        told = await self._told(history)
-        return chat_of(msgspec.structs.replace(create, input=()), tuple(told))
+        context_items = await self._context_items(history)
+        return chat_of(msgspec.structs.replace(create, input=()), tuple(context_items))
 
     async def _history(self) -> History:
         run, create = self._run, self._run.create
@@ -112,7 +112,7 @@ class RunExecutor:
             previous_response=create.previous_response,
         )
 
-    async def _told(self, history: History) -> Sequence[Item]:
+    async def _context_items(self, history: History) -> Sequence[Item]:
         """What of the history and the input the route's context takes."""
         run, dependencies = self._run, self._dependencies
         return await build_context(

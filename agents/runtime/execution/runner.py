@@ -99,7 +99,7 @@ class Runner:
         if known.is_over:
             await self._tell_end(known)
         elif not self.stop(run_id, why):
-            await self._dependencies.pubsub.ring(
+            await self._dependencies.pubsub.notify(
                 worker_channel(known.worker), f"{run_id} {why.value}"
             )
         return known
@@ -118,7 +118,7 @@ class Runner:
             if found is not None:
                 await self._take_up(run_id, *found)
         except Overloaded as error:
-            log.warning("a run that waited goes on later: %s", error.code)
+            log.warning("runs: resume failed, tried again later (error=%s)", error.code)
 
     async def _take_up(self, run_id: str, tenant_id: int, checkpoint: str) -> None:
         """Raises Overloaded, with nothing taken up."""
@@ -137,7 +137,7 @@ class Runner:
         if not await dependencies.store.claim_decided(run_id, dependencies.worker):
             return
         again = Resumption(
-            paused=paused, log=await dependencies.log.reopen(run_id, told=paused.number + 1)
+            paused=paused, log=await dependencies.log.reopen(run_id, written=paused.number + 1)
         )
         run = LiveRun(dependencies, paused.create, principal, target, again=again)
         self._begin(run, run.is_begun)
@@ -168,7 +168,7 @@ class Runner:
         """Of a run that no worker runs."""
         await self._dependencies.log.end(known.id, end_frame(known))
         if known.conversation:
-            await self._dependencies.pubsub.ring(conversation_channel(known.conversation))
+            await self._dependencies.pubsub.notify(conversation_channel(known.conversation))
 
     def stop(self, run_id: str, why: Stop) -> bool:
         """Stop a run of this worker. False if it is not here."""
@@ -219,7 +219,7 @@ class Runner:
                 try:
                     await self._renew()
                 except Overloaded as error:
-                    log.warning("the leases of %d runs are not renewed: %s", len(self), error)
+                    log.warning("runs: leases not renewed (runs=%d, error=%s)", len(self), error)
                     await asyncio.sleep(RETRY_SECONDS)
                 else:
                     await asyncio.sleep(RENEW_SECONDS)
@@ -234,7 +234,9 @@ class Runner:
                     for run_id in await self._dependencies.store.find_decided():
                         await self.go_on(run_id)
                 except Overloaded as error:
-                    log.warning("runs that waited go on later: %s", error.code)
+                    log.warning(
+                        "runs: decided runs not read, tried again later (error=%s)", error.code
+                    )
                 await asyncio.sleep(LOOK_SECONDS)
 
     def _hear_decision(self, message: str) -> None:

@@ -56,12 +56,12 @@ class Meter:
         self._tokens = tokens
 
     @property
-    def cramped(self) -> bool:
+    def near_hold_limit(self) -> bool:
         """Whether the answer nearly fills its hold, which has to grow first."""
         stream = self._stream
         return self._admission.extends and stream is not None and stream.events >= self._room
 
-    async def make_room(self) -> bool:
+    async def extend_hold(self) -> bool:
         """Extend the hold. False if the answer fills it and nothing is left."""
         grown = await self._gate.extend(self._admission)
         completion = self._admission.hold.completion

@@ -50,7 +50,7 @@ def prefix_of(asked: ChatRequest) -> bytes:
 
 
 def pick_pool(route: Route) -> Pool:
-    """The pool whose turn it is, by lot and weight, where several share a route."""
+    """One of the pools that share a route, drawn at random by weight."""
     if not route.shares:
         return route.pool
     pools = [route.pool, *(pool for pool, _ in route.shares)]

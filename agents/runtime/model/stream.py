@@ -42,7 +42,7 @@ async def stream_completion(
                 yield reader.rest()
                 yield ModelDelta(usage=meter.usage())
                 return
-            if meter.cramped and not await meter.make_room():
+            if meter.near_hold_limit and not await meter.extend_hold():
                 yield reader.rest()
                 # Leaving the exchange unfinished makes the engine stop.
                 yield ModelDelta(finish_reason="length", usage=meter.usage())

@@ -61,7 +61,7 @@ class CheckpointWriter:
                 text = self.text(progress, self._items)
                 await run.store.save(run.id, run.worker, text)
         except Overloaded as error:
-            log.warning("a step of a run was not kept: %s", error.code)
+            log.warning("runs: checkpoint not saved (error=%s)", error.code)
 
     async def create_approvals(
         self, requests: Sequence[ApprovalRequest]

@@ -20,7 +20,7 @@ async def pause(run: RunContext, ended: LoopResult, *, checkpoint: Checkpoint) -
     recorder.flush()
     recorder.say(recorder.events.paused(run.calls.used))
     # Nobody may go on with it before this log is written.
-    await run.log.written_down()
+    await run.log.flushed()
     paused = PausedState(
         id=run.id,
         worker=run.worker,
@@ -29,7 +29,7 @@ async def pause(run: RunContext, ended: LoopResult, *, checkpoint: Checkpoint) -
         steps=run.calls.count,
         tool_calls=ended.progress.tool_calls,
     )
-    why = await run.patiently(lambda: run.store.pause(paused))
+    why = await run.retry_while_unavailable(lambda: run.store.pause(paused))
     if why is None:
         return None
     return Stop.LOST if why == "lost" else stop_named(why)

@@ -68,5 +68,8 @@ class RedisCacheStore:
             return await ask()
         except (redis.RedisError, OSError, TimeoutError) as error:
             self._away_until = self._clock() + PAUSE_SECONDS
-            log.warning("answers are not kept for a while: %s", error.__class__.__name__)
+            log.warning(
+                "response cache: Redis unavailable, not used for a while (error=%s)",
+                error.__class__.__name__,
+            )
             return None

@@ -132,8 +132,8 @@ def in_flight_of(endpoints: Sequence[ModelEndpoint], seen: Seen) -> str:
     """Of all endpoints of a pool together."""
     if seen.live is None or not seen.live.workers:
         return UNKNOWN
-    told = (seen.live.endpoints.get(endpoint.public_id) for endpoint in endpoints)
-    return separated(sum(each.in_flight for each in told if each))
+    report = (seen.live.endpoints.get(endpoint.public_id) for endpoint in endpoints)
+    return separated(sum(each.in_flight for each in report if each))
 
 
 def queue_of(pool: ModelPool, seen: Seen) -> str:
@@ -143,9 +143,9 @@ def queue_of(pool: ModelPool, seen: Seen) -> str:
 
 
 def view_endpoint(endpoint: ModelEndpoint, seen: Seen, *, place: str) -> EndpointRow:
-    told = EndpointLive()
+    report = EndpointLive()
     if seen.live is not None:
-        told = seen.live.endpoints.get(endpoint.public_id, told)
+        report = seen.live.endpoints.get(endpoint.public_id, report)
     history = seen.histories.get(endpoint.public_id, ())
     heard = seen.hears_gateways
     now = seen.now.timestamp()
@@ -156,13 +156,13 @@ def view_endpoint(endpoint: ModelEndpoint, seen: Seen, *, place: str) -> Endpoin
         page=reverse("admin:inference_modelendpoint_change", args=(endpoint.pk,)),
         model=endpoint.model,
         facts=facts_of(endpoint),
-        badges=badges_of(endpoint, told, heard=heard),
-        note=note_of(endpoint, told, seen),
-        in_flight=separated(told.in_flight) if heard else UNKNOWN,
-        full=per_cent(told.in_flight / endpoint.max_concurrency) if heard else None,
+        badges=badges_of(endpoint, report, heard=heard),
+        note=note_of(endpoint, report, seen),
+        in_flight=separated(report.in_flight) if heard else UNKNOWN,
+        full=per_cent(report.in_flight / endpoint.max_concurrency) if heard else None,
         waiting=separated(endpoint.waiting),
         kv=None if kv is None else per_cent(kv),
-        ttft=ttft_words(told),
+        ttft=ttft_words(report),
         tokens=tokens_of(history),
         load_chart=draw_load(history, now=now),
         token_chart=draw_tokens(history, now=now),
@@ -180,23 +180,23 @@ def facts_of(endpoint: ModelEndpoint) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def badges_of(endpoint: ModelEndpoint, told: EndpointLive, *, heard: bool) -> tuple[Badge, ...]:
+def badges_of(endpoint: ModelEndpoint, report: EndpointLive, *, heard: bool) -> tuple[Badge, ...]:
     """Its state, and its breaker where that says something of its own."""
     state = Badge(endpoint.state, BADGES.get(endpoint.state, ""))
     if endpoint.forced == "open":
         return state, Badge("forced open", "danger")
     if endpoint.forced == "closed":
         return state, Badge("forced closed", "warning")
-    if heard and told.breaker == "open":
+    if heard and report.breaker == "open":
         return state, Badge("breaker open", "danger")
-    if heard and told.breaker == "half_open":
+    if heard and report.breaker == "half_open":
         return state, Badge("on trial", "warning")
     return (state,)
 
 
-def note_of(endpoint: ModelEndpoint, told: EndpointLive, seen: Seen) -> str:
+def note_of(endpoint: ModelEndpoint, report: EndpointLive, seen: Seen) -> str:
     """One line about what is out of the ordinary."""
-    left_out = (told.ejected_until or 0) - seen.now.timestamp()
+    left_out = (report.ejected_until or 0) - seen.now.timestamp()
     if left_out > 0 and not endpoint.forced:
         return f"left out for {left_out:,.0f} s"
     silent = (seen.now - endpoint.heartbeat_at).total_seconds() if endpoint.heartbeat_at else 0
@@ -204,8 +204,10 @@ def note_of(endpoint: ModelEndpoint, told: EndpointLive, seen: Seen) -> str:
         return f"silent for {silent:,.0f} s"
     if endpoint.state == State.UNHEALTHY:
         return endpoint.probe_note
-    if told.failures:
-        return f"{separated(told.failures)} of {separated(told.requests)} requests failed lately"
+    if report.failures:
+        return (
+            f"{separated(report.failures)} of {separated(report.requests)} requests failed lately"
+        )
     return ""
 
 
@@ -213,8 +215,8 @@ def per_cent(share: float) -> int:
     return min(100, max(0, round(100 * share)))
 
 
-def ttft_words(told: EndpointLive) -> str:
-    values = (told.ttft_p50_ms, told.ttft_p95_ms)
+def ttft_words(report: EndpointLive) -> str:
+    values = (report.ttft_p50_ms, report.ttft_p95_ms)
     if values == (None, None):
         return UNKNOWN
     return " / ".join(UNKNOWN if value is None else f"{value:,.0f}" for value in values)

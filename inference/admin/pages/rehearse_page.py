@@ -58,10 +58,10 @@ class LoadForm(forms.Form):
 
 class DraftForm(forms.Form):
     basis = forms.ChoiceField(choices=BASES, initial=STORED, widget=UnfoldAdminSelectWidget)
-    min_replicas = whole(least=1, most=MAX_REPLICAS, label="Least replicas")
-    max_replicas = whole(least=1, most=MAX_REPLICAS, label="Most replicas")
+    min_replicas = whole(least=1, most=MAX_REPLICAS, label="Min replicas")
+    max_replicas = whole(least=1, most=MAX_REPLICAS, label="Max replicas")
     down_window = whole(most=MAX_WINDOW_SECONDS, label="Window before shrinking, s")
-    idle_seconds = whole(least=60, most=604_800, label="Rests after, s")
+    idle_seconds = whole(least=60, most=604_800, label="Scale to zero after, s")
     targets_percent = forms.FloatField(
         required=False,
         min_value=1,
@@ -72,9 +72,9 @@ class DraftForm(forms.Form):
 
     def edits(self) -> Edits:
         """Of the valid form."""
-        told = {name: value for name, value in self.cleaned_data.items() if value is not None}
-        told.pop("basis")
-        return Edits(**told)
+        filled = {name: value for name, value in self.cleaned_data.items() if value is not None}
+        filled.pop("basis")
+        return Edits(**filled)
 
 
 def rehearse_pool(request: HttpRequest, pool: str) -> HttpResponse:
@@ -141,11 +141,11 @@ def compared(found: list[Rehearsal], load: Load) -> list[tuple[str, str, list[st
             [f"{each.replica_hours:,.1f}" for each in found],
         ),
         (
-            "Beside one who knew the load",
+            "Compared with an oracle",
             "",
             [f"{each.replica_hours / max(load.oracle_hours, 1e-9):,.2f} times" for each in found],
         ),
-        ("Most replicas", "", [f"{each.most:,}" for each in found]),
+        ("Peak replicas", "", [f"{each.most:,}" for each in found]),
         ("Changes", "", [f"{each.changes:,}" for each in found]),
     ]
     if costs:

@@ -64,7 +64,7 @@ def scaling(request: HttpRequest) -> HttpResponse:
 
 
 def replicas_by_pool() -> dict[int, int]:
-    """Endpoints that are there: for pools at which nobody has looked yet."""
+    """Endpoints that are there: for pools that were not evaluated yet."""
     state = ModelEndpoint.State
     rows = ModelEndpoint.objects.filter(state__in=(state.READY, state.UNHEALTHY))
     counted = rows.order_by().values_list("pool_id").annotate(count=Count("pk"))
@@ -135,17 +135,17 @@ def find_policy(pool: ModelPool) -> Any:
 def signals_of(shown: dict[str, Any], policy: ScalingPolicy | None) -> list[dict[str, Any]]:
     """Every signal as it was last seen, those of the policy first."""
     wanted = {row.kind: row for row in policy.signals.all()} if policy else {}
-    told, notes = shown.get("signals", {}), shown.get("notes", {})
+    signals, notes = shown.get("signals", {}), shown.get("notes", {})
     kinds = sorted(MEASURES, key=lambda kind: (kind not in wanted, list(MEASURES).index(kind)))
     return [
         {
             "measure": MEASURES[kind],
-            "value": told.get(kind),
+            "value": signals.get(kind),
             "note": notes.get(kind, ""),
             "wanted": wanted.get(kind),
         }
         for kind in kinds
-        if kind in told or kind in wanted
+        if kind in signals or kind in wanted
     ]
 
 

@@ -36,4 +36,4 @@ class Kubernetes:
             prefer(order.settings, selector=selector, idlest=tuple(order.idlest))
         except ActuatorFailed as failure:
             # Only Deployments heed it, and it is no reason to keep a replica that costs money.
-            log.warning("the idlest pods of %s are not preferred: %s", order.pool, failure)
+            log.warning("kubernetes: pod deletion cost not set (pool=%s): %s", order.pool, failure)

@@ -11,7 +11,7 @@ class NullActuator:
     """Changes nothing."""
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Whatever the settings are, nobody reads them."""
+        """Any settings are valid: they are not used."""
 
     def read(self, order: Order) -> int | None:
         return None

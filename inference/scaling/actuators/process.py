@@ -52,8 +52,8 @@ class Processes:
         Counting what runs instead would take a machine that just began for a pool at zero.
         """
         host = find_host(order.pool_id)
-        told = find_order(order.pool_id)
-        return host.running if told is None else min(told, host.slots)
+        stored = find_order(order.pool_id)
+        return host.running if stored is None else min(stored, host.slots)
 
     def scale(self, order: Order, *, before: int, after: int) -> str:
         host = find_host(order.pool_id)
@@ -72,10 +72,10 @@ class Processes:
 def find_host(pool_id: int) -> Host:
     """Raises ActuatorFailed."""
     try:
-        told: bytes | None = limits().get(f"{SCALE_HOST}{pool_id}")  # type: ignore[assignment]
+        stored: bytes | None = limits().get(f"{SCALE_HOST}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
         raise ActuatorFailed(NO_REDIS) from error
-    host = read_json(told, Host, reader="scale_host")
+    host = read_json(stored, Host, reader="scale_host")
     if host is None:
         raise ActuatorFailed(NO_HOST)
     return host
@@ -84,10 +84,10 @@ def find_host(pool_id: int) -> Host:
 def find_order(pool_id: int) -> int | None:
     """How many its machine is to keep; None: nobody said yet. Raises ActuatorFailed."""
     try:
-        told: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
+        stored: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
         raise ActuatorFailed(NO_REDIS) from error
-    return None if told is None else decode(told, REPLICAS, reader="scale_order")
+    return None if stored is None else decode(stored, REPLICAS, reader="scale_order")
 
 
 def check_in(*, pool_id: int, host: Host) -> int | None:

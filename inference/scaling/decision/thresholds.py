@@ -34,14 +34,20 @@ def judged(rules: Rules, seen: Observation, *, more: int, fewer: int) -> Proposa
     )
     above = [each for each in formulas if each.replicas == more]
     if above:
-        return Proposal(replicas=more, reason=told(above, more), formulas=formulas)
+        return Proposal(replicas=more, reason=describe_results(above, more), formulas=formulas)
     if formulas and all(each.replicas == max(0, fewer) != seen.replicas for each in formulas):
         return Proposal(
-            replicas=max(0, fewer), reason=told(formulas, max(0, fewer)), formulas=formulas
+            replicas=max(0, fewer),
+            reason=describe_results(formulas, max(0, fewer)),
+            formulas=formulas,
         )
     stay = f"{formatting.replicas(seen.replicas)} stay."
     between = [each for each in formulas if each.replicas != max(0, fewer)]
-    reason = f"{told(between or formulas, None)} {stay}" if formulas else f"No signal: {stay}"
+    reason = (
+        f"{describe_results(between or formulas, None)} {stay}"
+        if formulas
+        else f"No signal: {stay}"
+    )
     return Proposal(replicas=seen.replicas, reason=reason, formulas=formulas)
 
 
@@ -77,7 +83,7 @@ def formula(
     return SignalResult(kind=target.kind, value=value, wanted=wanted, replicas=replicas, words=said)
 
 
-def told(formulas: Sequence[SignalResult], wanted: int | None) -> str:
+def describe_results(formulas: Sequence[SignalResult], wanted: int | None) -> str:
     """The sentences of the signals that decided."""
     said = "; ".join(each.words for each in formulas)
     return f"{said}." if wanted is None else f"{said}: {formatting.replicas(wanted)}."

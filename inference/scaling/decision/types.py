@@ -36,7 +36,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """The manners of growing, or of shrinking."""
+    """The behavior of growing, or of shrinking (as in Kubernetes' HPA)."""
 
     window: float = 0.0
     """Seconds over which the most cautious proposal counts."""

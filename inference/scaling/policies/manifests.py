@@ -92,11 +92,11 @@ def ensure_manners(way: str, direction: Behavior) -> None:
 
 def ensure_quantity(target: Target) -> None:
     """Raises PolicyRefused for a target that Kubernetes, which counts thousandths, would change."""
-    told = round(target.target * 1000) / 1000
-    if abs(told - target.target) > MAX_ROUNDING * target.target or not told:
+    rounded = round(target.target * 1000) / 1000
+    if abs(rounded - target.target) > MAX_ROUNDING * target.target or not rounded:
         raise PolicyRefused(
             f"Kubernetes counts targets in thousandths, so {target.target:g} of {target.kind} "
-            f"would become {told:g}: choose a larger target, or another actuator.",
+            f"would become {rounded:g}: choose a larger target, or another actuator.",
             param="signals",
         )
 
@@ -190,7 +190,7 @@ def trigger(pool: str, target: Target, prometheus_url: str) -> dict[str, Any]:
 
 
 def wake_up(pool: str, prometheus_url: str) -> dict[str, Any]:
-    """Somebody asked a pool in which nobody is."""
+    """A request came to a pool without replicas."""
     demand = asked(prometheus_url, query(pool, "demand"))
     return {"type": "prometheus", "metadata": {**demand, "threshold": "1"}}
 

@@ -1,4 +1,4 @@
-"""Loads that nobody has had yet: a sale, a daily wave, a spike, a slow leak. Pure.
+"""Synthetic loads: a sale, a daily wave, a spike, a ramp. Pure.
 
 Each is in requests a second, a step of the rehearsal apart, around an ordinary load.
 """
@@ -52,7 +52,7 @@ SHAPES: Mapping[str, Shape] = {
     "sale": Shape("Tenfold sale", "Ten times as much for four hours of a day.", DAY, sale),
     "wave": Shape("Daily wave", "Three days, quiet at night and busy in the day.", 3 * DAY, wave),
     "spike": Shape("Spikes", "Twelve times as much for five minutes, now and then.", DAY, spike),
-    "leak": Shape("Slow leak", "Two days in which the load grows sixfold.", 2 * DAY, ramp),
+    "leak": Shape("Ramp", "Two days in which the load grows sixfold.", 2 * DAY, ramp),
 }
 
 

@@ -216,8 +216,8 @@ def see(pool: Pool, moment: Moment, capacity: Capacity) -> Observation:
     """What the signals would have said."""
     is_quiet = not pool.backlog and not pool.in_flight
     pool.idle_since = (pool.idle_since or moment.at) if is_quiet else None
-    told = max(1, pool.ready)
-    full = 100 * pool.in_flight / (told * capacity.slots)
+    reporting = max(1, pool.ready)
+    full = 100 * pool.in_flight / (reporting * capacity.slots)
     values = {
         "waiting": pool.backlog,
         "in_flight": pool.in_flight,
@@ -225,11 +225,11 @@ def see(pool: Pool, moment: Moment, capacity: Capacity) -> Observation:
         "ttft_p95": 1000 * pool.wait + capacity.first_token_ms if pool.in_flight else 0.0,
         "kv_cache": full,
     }
-    readings = {kind: Reading(value=value, telling=told) for kind, value in values.items()}
+    readings = {kind: Reading(value=value, telling=reporting) for kind, value in values.items()}
     for kind, share in moment.shares.items():
         # The same work on fewer replicas keeps each of them busier; memory is not work.
-        work = 1.0 if kind == "memory" else (moment.replicas or told) / told
-        readings[kind] = Reading(value=min(100.0, share * work), telling=told)
+        work = 1.0 if kind == "memory" else (moment.replicas or reporting) / reporting
+        readings[kind] = Reading(value=min(100.0, share * work), telling=reporting)
     return Observation(
         now=moment.at,
         replicas=pool.replicas,

@@ -37,7 +37,7 @@ class EndpointFacts:
     waiting: int = 0
     kv_cache: float | None = None
     """Per cent."""
-    told_at: float | None = None
+    reported_at: float | None = None
     """Seconds since 1970; None: never."""
     is_talkative: bool = True
     """Its engine tells its load; of another one nothing is missing."""
@@ -93,7 +93,7 @@ def collect_pools() -> list[PoolFacts]:
 
 
 def endpoint_facts(row: Mapping[str, Any], *, is_talkative: bool) -> EndpointFacts:
-    told: datetime | None = row["heartbeat_at"] if row["registered"] else row["probed_at"]
+    reports: datetime | None = row["heartbeat_at"] if row["registered"] else row["probed_at"]
     cache = row["kv_cache_used"]
     return EndpointFacts(
         public_id=row["public_id"],
@@ -102,7 +102,7 @@ def endpoint_facts(row: Mapping[str, Any], *, is_talkative: bool) -> EndpointFac
         running=row["running"],
         waiting=row["waiting"],
         kv_cache=None if cache is None else 100 * cache,
-        told_at=told.timestamp() if told else None,
+        reported_at=reports.timestamp() if reports else None,
         is_talkative=is_talkative,
     )
 
@@ -203,10 +203,10 @@ def gateway_readings(
     if silence:
         missing = Reading(value=None, note=silence)
         return {"in_flight": missing, "request_rate": missing, "ttft_p95": missing}
-    told = [live_endpoint(each, live) for each in ready]
-    in_flight = sum(each.in_flight for each in told)
+    reports = [live_endpoint(each, live) for each in ready]
+    in_flight = sum(each.in_flight for each in reports)
     rate = None if arrived is None or seconds <= 0 else arrived / seconds
-    times = [each.ttft_p95_ms for each in told if each.ttft_p95_ms is not None]
+    times = [each.ttft_p95_ms for each in reports if each.ttft_p95_ms is not None]
     # What was measured before the last request left is no sign of trouble now.
     slow = 0.0 if not in_flight and arrived == 0 else sum(times) / len(times) if times else None
     note = "no request was measured lately"
@@ -232,14 +232,14 @@ def waiting_of(
 
 
 def cache_of(ready: Sequence[EndpointFacts], *, now: float) -> Reading:
-    told = [e.kv_cache for e in ready if e.kv_cache is not None and is_fresh(e, now=now)]
-    if not told:
+    reports = [e.kv_cache for e in ready if e.kv_cache is not None and is_fresh(e, now=now)]
+    if not reports:
         return Reading(value=None, note="no engine has told it lately")
-    return Reading(value=sum(told) / len(told), telling=len(told))
+    return Reading(value=sum(reports) / len(reports), telling=len(reports))
 
 
 def is_fresh(endpoint: EndpointFacts, *, now: float) -> bool:
-    return endpoint.told_at is not None and now - endpoint.told_at <= FRESH_SECONDS
+    return endpoint.reported_at is not None and now - endpoint.reported_at <= FRESH_SECONDS
 
 
 def is_wanted(facts: PoolFacts, live: FleetLive | None, *, now: float) -> bool:

@@ -32,7 +32,7 @@ class Data(msgspec.Struct, frozen=True):
     result: list[Series]
 
 
-class Told(msgspec.Struct, frozen=True):
+class QueryResponse(msgspec.Struct, frozen=True):
     """An instant query's answer with a vector, which aggregations have."""
 
     status: str
@@ -86,14 +86,14 @@ async def ask(client: Egress, query: str) -> Reading:
     if answer.status != OK:
         return Reading(value=None, note=f"Prometheus answered with status {answer.status}")
     try:
-        return reading_of(msgspec.json.decode(answer.body, type=Told))
+        return reading_of(msgspec.json.decode(answer.body, type=QueryResponse))
     except (msgspec.MsgspecError, ValueError):
         return Reading(value=None, note="Prometheus answered something else than numbers")
 
 
-def reading_of(told: Told) -> Reading:
+def reading_of(response: QueryResponse) -> Reading:
     """Raises ValueError for what is no number."""
-    values = [float(each.value[1]) for each in told.data.result]
+    values = [float(each.value[1]) for each in response.data.result]
     values = [value for value in values if math.isfinite(value) and value >= 0]
     if not values:
         return Reading(value=None, note="Prometheus has nothing for this query")

@@ -1,4 +1,4 @@
-"""From where somebody uses the console: nobody can choose that, and our own proxies tell it."""
+"""The client's address in the console: taken from trusted proxies only."""
 
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
@@ -21,16 +21,16 @@ class AuditMiddleware(AuditlogMiddleware):  # type: ignore[misc]
 
     def get_extra_data(self, request: HttpRequest) -> dict[str, Any]:
         address = client_address(request)
-        told: dict[str, Any] = super().get_extra_data(request)
+        value: dict[str, Any] = super().get_extra_data(request)
         return {
-            **told,
+            **value,
             "remote_addr": None if address is None else str(address),
             "remote_port": None,
         }
 
 
 def client_address(request: HttpRequest) -> Address | None:
-    """Who asks, by the word of TENANTRY_TRUSTED_PROXIES alone. None where nobody knows."""
+    """The client's address, trusting TENANTRY_TRUSTED_PROXIES alone. None if it is unknown."""
     return address_behind(
         request.META.get("REMOTE_ADDR") or "",
         forwarded=request.headers.get("x-forwarded-for", ""),
@@ -45,10 +45,10 @@ def address_behind(peer: str, *, forwarded: str, trusted: Networks) -> Address |
     peer without address is a local socket, behind which only a proxy of ours can be.
     """
     address = address_of(peer)
-    for told in reversed(forwarded.split(",")):
+    for value in reversed(forwarded.split(",")):
         if address is not None and not any(address in network for network in trusted):
             break
-        seen = address_of(told)
+        seen = address_of(value)
         if seen is None:
             break  # it told nothing legible: that it asked is all that is known
         address = seen

@@ -106,5 +106,5 @@ def worker_state() -> dict[str, str]:
     if age is None:
         return {"colour": "warning", "text": "no task was consumed yet: start a worker and beat"}
     if age > DEAF_SECONDS:
-        return {"colour": "danger", "text": f"deaf: last task {age:,.0f} s ago"}
+        return {"colour": "danger", "text": f"no task for {age:,.0f} s"}
     return {"colour": "success", "text": f"last task {age:.0f} s ago"}

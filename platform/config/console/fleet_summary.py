@@ -65,5 +65,5 @@ def ready_in(endpoints: Endpoints) -> int:
 def in_flight(endpoints: Endpoints, live: FleetLive | None) -> str:
     if live is None:
         return UNKNOWN
-    told = (live.endpoints.get(endpoint) for endpoint, _ in endpoints)
-    return separated(sum(each.in_flight for each in told if each))
+    reports = (live.endpoints.get(endpoint) for endpoint, _ in endpoints)
+    return separated(sum(each.in_flight for each in reports if each))

@@ -1,4 +1,4 @@
-"""The cache in front of the table of sessions: nobody is kept out because Redis is away or full."""
+"""The cache in front of the table of sessions: sign-in works while Redis is away or full."""
 
 import logging
 from typing import Any

@@ -28,7 +28,11 @@ class Background:
         if task.cancelled():
             return
         # A worker without its ledger or its snapshots must not go on serving.
-        log.critical("%s ended; this worker stops", task.get_name(), exc_info=task.exception())
+        log.critical(
+            "gateway: background task ended, the worker stops (task=%s)",
+            task.get_name(),
+            exc_info=task.exception(),
+        )
         self._end_worker()
 
     async def stop(self) -> None:

@@ -99,7 +99,7 @@ DATABASE_TIMEOUT_SECONDS = 1.7
 REPORT_TIMEOUT_SECONDS = 3.0
 """For reports of usage, which sum up many rows."""
 LEDGER_APPEND_SECONDS = 3.0
-"""For a batch of usage: nobody waits for it, and it may wait for the locks of others."""
+"""For a batch of usage: no client waits for it, and it may wait for locks."""
 EVENTS_TIMEOUT_SECONDS = 1.0
 RESPONSE_CACHE_TIMEOUT_SECONDS = 0.25
 """For kept answers: after that a model is asked."""
@@ -122,7 +122,7 @@ class GatewayWorker:
         )
         self._watch = Watchdog()
         self.shutdown = GracefulShutdown(seconds=settings.LEAVE_SECONDS)
-        self._background = Background(end_worker=self.shutdown.at_once)
+        self._background = Background(end_worker=self.shutdown.shutdown_now)
         self.in_flight = InFlight()
         self.redis = connect_async(settings.REDIS_LIMITS_URL)
         self._subscriber = connect_async(settings.REDIS_URL, timeout=None)
@@ -288,13 +288,15 @@ class GatewayWorker:
         try:
             await self._workers.leave()
         except (redis.RedisError, OSError) as error:
-            log.debug("this worker stays counted for a while: %s", error.__class__.__name__)
+            log.debug(
+                "worker registry: not removed at shutdown (error=%s)", error.__class__.__name__
+            )
 
     async def _prepare_spool(self) -> None:
         try:
             await asyncio.to_thread(self._spool.prepare)
         except SpoolUnwritable as error:
-            log.critical("without PostgreSQL this worker will serve nothing: %s", error)
+            log.critical("spool: unwritable, nothing is served without PostgreSQL: %s", error)
 
     async def _ask(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run a query on a thread. Raises DatabaseAway if it fails or takes too long."""

@@ -57,7 +57,7 @@ class GracefulShutdown:
         """From now on this worker is not ready."""
         self.has_begun = True
         self._stops_at = time.monotonic() + self._seconds
-        log.info("leaving; serving for %g s more", self._seconds)
+        log.info("gateway: shutting down (drain_seconds=%g)", self._seconds)
 
     def patience_left(self, seconds: float) -> float:
         """How much is left of `seconds` that began when the server stopped listening."""
@@ -65,7 +65,7 @@ class GracefulShutdown:
             return seconds
         return max(0.0, seconds - max(0.0, time.monotonic() - self._stops_at))
 
-    def at_once(self) -> None:
+    def shutdown_now(self) -> None:
         """End this worker without serving any longer: something that it needs is broken."""
         self.has_begun = True
         os.kill(os.getpid(), signal.SIGTERM)

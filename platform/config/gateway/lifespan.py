@@ -22,7 +22,7 @@ class Lifespan:
         try:
             await self._resources.__aenter__()
         except Exception as error:
-            log.exception("the start failed")
+            log.exception("gateway: start failed")
             await send({"type": "lifespan.startup.failed", "message": str(error)})
             return
         await send({"type": "lifespan.startup.complete"})

@@ -93,7 +93,7 @@ def ensure_database(uri: str) -> None:
 
 
 def disable_durability(uri: str) -> None:
-    """For tests only: a crash of the machine may lose the database, which nobody will miss."""
+    """For tests only: a crash of the machine may lose the database."""
     with psycopg.connect(uri, autocommit=True) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(f"ALTER SYSTEM SET {setting} = off")

@@ -1,4 +1,4 @@
-"""The gateways' end of publishing: hear of each new revision once, within a second."""
+"""The gateways' end of publishing: reads each new revision once, within a second."""
 
 import asyncio
 import contextlib
@@ -34,12 +34,12 @@ class Follower:
         self.seen = 0
 
     async def follow(self) -> None:
-        """Read what was published, each second and when woken up, until cancelled."""
+        """Read what was published, each second and after each push, until cancelled."""
         while True:
             try:
                 await self.catch_up()
             except PlatformError as error:
-                log.warning("cannot read what was published: %s", error)
+                log.warning("publishing: poll failed (error=%s)", error)
             await self._sleep()
 
     async def _sleep(self) -> None:
@@ -66,7 +66,7 @@ class Follower:
             try:
                 await self._hear()
             except (redis.RedisError, OSError) as error:
-                log.warning("pushes are not heard: %s", error.__class__.__name__)
+                log.warning("publishing: subscription failed (error=%s)", error.__class__.__name__)
             # Also after a subscription that ended by itself: it may do so again at once.
             await asyncio.sleep(POLL_SECONDS)
 

@@ -48,7 +48,7 @@ def push(revision: int) -> None:
             client.publish(CHANNEL, str(revision))
     except redis.RedisError:
         # The change is committed and polled for; only the second that a push saves is lost.
-        log.warning("revision %d was not pushed: Redis does not answer", revision)
+        log.warning("publishing: push failed, Redis unavailable (revision=%d)", revision)
 
 
 def revisions_after(revision: int) -> list[tuple[int, str]]:

@@ -13,7 +13,7 @@ OUTDATED_TIMEOUT_SECONDS = 1.0
 """The same for a value of which it is known that a newer one is there."""
 MAX_FAILURES = 10_000
 RETRY_SECONDS = 2.0
-"""How long nobody waits after somebody has waited in vain."""
+"""A load that timed out is not tried again for this long."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")

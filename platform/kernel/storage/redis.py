@@ -1,4 +1,4 @@
-"""The one place where Redis (or Valkey) clients are made, so that all have the same manners.
+"""The one place where Redis (or Valkey) clients are made, so that all behave alike.
 
 A server that answers that it cannot serve (it was demoted, is full, loads its data) is as good as
 away, and after a failover behind one address only a new connection leads to the new server. So the

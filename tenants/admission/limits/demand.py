@@ -43,7 +43,7 @@ class Measure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             return None
         tokens = granted.completion_tokens
         if self.extends and not granted.quotas:
-            return None  # Redis is away: nobody knows what is left
+            return None  # Redis is unavailable: what is left is unknown
         if self.extends:
             # It may grow, but not beyond all that is left now: one burst of tokens could be more
             # than a quota, before anybody here has counted it.

@@ -47,10 +47,10 @@ class AdmitCall:
 
     def call(self, request_id: bytes, numbers: bytes, facts: bytes) -> Call:
         """The call for one request; `numbers` packed as the script wants them."""
-        told = packed_text(facts)
+        packed_facts = packed_text(facts)
         packed = b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
             *(self._head, len(request_id), request_id, len(numbers), numbers),
-            *(len(told), told),
+            *(len(packed_facts), packed_facts),
         )
         return Call(ADMIT, request_id, packed)
 

@@ -134,7 +134,7 @@ class Pipelines:
 
     def _fail(self, batch: list[Waiting], error: Exception) -> None:
         self._breaker.note_failure()
-        log.warning("the counters do not answer: %s", error.__class__.__name__)
+        log.warning("counters: no answer from Redis (error=%s)", error.__class__.__name__)
         if self._breaker.is_open:
             # Those behind them would only wait as long, one after the other.
             batch, self._waiting = batch + self._waiting, []
@@ -195,7 +195,7 @@ class Pipelines:
         for _ in scripts:
             reply = await read(connection)
             if isinstance(reply, ResponseError):
-                log.warning("the counters do not take a script: %s", reply)
+                log.warning("counters: script not loaded: %s", reply)
 
     async def _talk(
         self, connection: AbstractConnection, batch: list[Waiting]
@@ -214,7 +214,7 @@ class Pipelines:
             if is_unknown(reply):
                 unknown.append((call, future))
             elif isinstance(reply, ResponseError):
-                log.warning("the counters answer with an error: %s", reply)
+                log.warning("counters: Redis answered with an error: %s", reply)
                 healthy = healthy and str(reply).startswith(OUR_FAULT)
                 if not future.done():
                     future.set_exception(CountersAway())
@@ -253,7 +253,7 @@ class Pipelines:
         if self._connecting is task:
             self._connecting = None
         if not task.cancelled() and task.exception():
-            log.debug("cannot connect to the counters: %s", task.exception())
+            log.debug("counters: connection failed (error=%s)", task.exception())
 
 
 class Patience:

@@ -65,7 +65,7 @@ class Refusals:
         try:
             await writing.execute()
         except (RedisError, OSError) as error:
-            log.warning("refusals are not told to the console: %s", error.__class__.__name__)
+            log.warning("refusal log: write failed (error=%s)", error.__class__.__name__)
 
 
 def fields_of(kind: Kind, count: int) -> dict[FieldT, EncodableT]:

@@ -44,7 +44,7 @@ class Seeder:
         places = [(tenant_id, *counter) for counter in counters]
         missing = [place for place in places if place not in self._flights]
         if missing:
-            self._take_off(tenant_id, missing)
+            self._start_load(tenant_id, missing)
         flights = {self._flights[place] for place in places}
         try:
             async with asyncio.timeout(LOAD_SECONDS):
@@ -52,7 +52,7 @@ class Seeder:
         except TimeoutError:
             raise CountersAway from None
 
-    def _take_off(self, tenant_id: int, places: Sequence[Place]) -> None:
+    def _start_load(self, tenant_id: int, places: Sequence[Place]) -> None:
         flight = asyncio.create_task(self._seed(tenant_id, [place[1:] for place in places]))
         self._flights.update(dict.fromkeys(places, flight))
 

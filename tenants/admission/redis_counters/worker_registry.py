@@ -30,7 +30,7 @@ class LiveWorkers:
             try:
                 await self.beat()
             except (redis.RedisError, OSError) as error:
-                log.debug("workers are not counted: %s", error.__class__.__name__)
+                log.debug("worker registry: write failed (error=%s)", error.__class__.__name__)
             await asyncio.sleep(BEAT_SECONDS)
 
     async def beat(self) -> None:

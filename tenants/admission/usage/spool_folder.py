@@ -31,7 +31,7 @@ class FolderSpool:
         self._lock = threading.Lock()
         self._files: list[SpoolFile] = []
         self._own: SpoolFile | None = None
-        self._told: set[tuple[Path, int]] = set()
+        self._logged: set[tuple[Path, int]] = set()
 
     @property
     def events(self) -> int:
@@ -87,7 +87,7 @@ class FolderSpool:
                 file.flush()
                 os.fsync(file.fileno())
         except OSError as error:
-            log.critical("set nothing aside (%s), so here it is: %r", error, line)
+            log.critical("spool: record not set aside (error=%s): %r", error, line)
 
     def claim(self) -> None:
         with self._lock:
@@ -100,13 +100,13 @@ class FolderSpool:
         try:
             file = SpoolFile.claim(path)
         except OSError as error:
-            log.critical("the spool file %s cannot be read: %s", path, error)
+            log.critical("spool: file unreadable (path=%s): %s", path, error)
             return
         if file is None:
             return
         if file.torn:
-            log.warning("%s ends in a record that a crash cut off; it was not counted", path)
-        log.info("replaying %d usage events of %s", file.events, path)
+            log.warning("spool: last record torn by a crash, not counted (path=%s)", path)
+        log.info("spool: replaying (records=%d, path=%s)", file.events, path)
         self._files.append(file)
         self._files.sort(key=lambda each: each.begun)
         if not file.events:
@@ -120,7 +120,7 @@ class FolderSpool:
             try:
                 lines = file.read(most)
             except OSError as error:
-                log.critical("the spool file %s cannot be read: %s", file.path, error)
+                log.critical("spool: file unreadable (path=%s): %s", file.path, error)
                 self._drop(file)
                 return None
             return self._batch(file, lines)
@@ -140,9 +140,15 @@ class FolderSpool:
 
     def _refuse(self, path: Path, position: int, line: bytes, error: CorruptLine) -> None:
         # The same lines are read again after an outage.
-        if (path, position) not in self._told:
-            self._told.add((path, position))
-            log.critical("%s is corrupt at byte %d (%s): %r", path, position, error, line)
+        if (path, position) not in self._logged:
+            self._logged.add((path, position))
+            log.critical(
+                "spool: corrupt record (path=%s, byte=%d, error=%s): %r",
+                path,
+                position,
+                error,
+                line,
+            )
             self._set_aside(line)
 
     def forget(self, batch: SpooledBatch) -> None:
@@ -158,7 +164,7 @@ class FolderSpool:
             file.path.unlink(missing_ok=True)
         except OSError as error:
             # It will be claimed and replayed again, which adds nothing.
-            log.critical("the spool file %s cannot be removed: %s", file.path, error)
+            log.critical("spool: file not removed (path=%s): %s", file.path, error)
         self._drop(file)
 
     def _drop(self, file: SpoolFile) -> None:

@@ -136,7 +136,11 @@ class LedgerWriter:
             try:
                 await self._move_batch()
             except LedgerUnavailable as error:
-                log.warning("%d usage events wait for PostgreSQL: %s", len(self._pending), error)
+                log.warning(
+                    "ledger: PostgreSQL unavailable (waiting_records=%d, error=%s)",
+                    len(self._pending),
+                    error,
+                )
                 await asyncio.sleep(RETRY_SECONDS)
 
     async def _gather(self) -> None:
@@ -171,7 +175,7 @@ class LedgerWriter:
                 await self.flush()
 
     async def close(self, *, patience: float) -> None:
-        """Write all there is within `patience` seconds, and let go of the spool.
+        """Write all there is within `patience` seconds, and close the spool.
 
         What is left then goes to the spool; what that does not take is logged whole.
         """
@@ -179,7 +183,7 @@ class LedgerWriter:
             async with asyncio.timeout(patience):
                 await self.flush()
         except (LedgerUnavailable, TimeoutError) as error:
-            log.warning("PostgreSQL is away at the stop: %s", error)
+            log.warning("ledger: PostgreSQL unavailable at shutdown (error=%s)", error)
             await self._spool_the_rest()
         await asyncio.to_thread(self._spool.close)
 
@@ -187,7 +191,7 @@ class LedgerWriter:
         rest = [record for _, record in self._pending]
         if rest and not await self._spool_batch(rest):
             for record in rest:
-                log.critical("a usage event was lost at the stop: %r", record)
+                log.critical("ledger: record lost at shutdown: %r", record)
 
     async def _move_batch(self) -> None:
         async with self._moving:
@@ -225,7 +229,7 @@ class LedgerWriter:
         try:
             await asyncio.to_thread(self._spool.write, batch)
         except SpoolUnwritable as error:
-            log.error("usage events cannot be spooled: %s", error)  # noqa: TRY400 - no bug
+            log.error("ledger: spool unwritable (error=%s)", error)  # noqa: TRY400 - no bug
             return False
         await self._spooled(batch)
         return True
@@ -236,7 +240,7 @@ class LedgerWriter:
             appended = await self._append(batch)
         except RecordRefused as error:
             if len(batch) == 1:
-                log.critical("a usage event was refused (%s): %r", error, batch[0])
+                log.critical("ledger: record refused (error=%s): %r", error, batch[0])
                 await asyncio.to_thread(self._spool.set_aside, batch[0])
                 return
             middle = len(batch) // 2
@@ -268,7 +272,11 @@ class LedgerWriter:
             if batch.records:
                 await self._append_or_halve(batch.records)
         except LedgerUnavailable as error:
-            log.warning("%d spooled events wait for PostgreSQL: %s", self._spool.events, error)
+            log.warning(
+                "ledger: PostgreSQL unavailable (spooled_records=%d, error=%s)",
+                self._spool.events,
+                error,
+            )
             return False
         await asyncio.to_thread(self._spool.forget, batch)
         self._away = False

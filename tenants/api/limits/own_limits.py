@@ -69,7 +69,7 @@ class RateLimitsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[RateLi
     def create(self, request: Request) -> Response:
         """Limit how fast a tenant, its keys or its members may ask."""
         limit = RateLimit(tenant=self.tenant_meant())
-        change(limit, self.told(RateLimitChangesSerializer))
+        change(limit, self.validated(RateLimitChangesSerializer))
         limit_services.save_rate_limit(rule=limit)
         return self.show_new(limit)
 
@@ -77,7 +77,7 @@ class RateLimitsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[RateLi
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a rate limit; gateways follow within a second."""
         limit = self.get_object()
-        change(limit, self.told(RateLimitChangesSerializer, partial=True))
+        change(limit, self.validated(RateLimitChangesSerializer, partial=True))
         limit_services.save_rate_limit(rule=limit)
         return self.show(limit)
 
@@ -99,7 +99,7 @@ class QuotasViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[Quota]):
     def create(self, request: Request) -> Response:
         """Cap what a tenant, its keys or its members may use in each window."""
         quota = Quota(tenant=self.tenant_meant())
-        change(quota, self.told(NewQuotaSerializer))
+        change(quota, self.validated(NewQuotaSerializer))
         limit_services.save_quota(rule=quota, now=timezone.now())
         return self.show_new(quota)
 
@@ -109,7 +109,7 @@ class QuotasViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[Quota]):
         window on.
         """
         quota = self.get_object()
-        change(quota, self.told(QuotaChangesSerializer, partial=True))
+        change(quota, self.validated(QuotaChangesSerializer, partial=True))
         limit_services.save_quota(rule=quota, now=timezone.now())
         return self.show(quota)
 

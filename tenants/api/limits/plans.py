@@ -65,13 +65,13 @@ class PlansViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Plan]):
     @extend_schema(request=NewPlanSerializer, responses={201: PlanSerializer})
     def create(self, request: Request) -> Response:
         """Make a plan with its rules."""
-        plan = self.store(Plan(), self.told(NewPlanSerializer))
+        plan = self.store(Plan(), self.validated(NewPlanSerializer))
         return self.show_new(self.get_queryset().get(pk=plan.pk))
 
     @extend_schema(request=PlanChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
         """Change a plan. `rate_limits` and `quotas` replace all rules of their kind."""
-        self.store(self.get_object(), self.told(PlanChangesSerializer))
+        self.store(self.get_object(), self.validated(PlanChangesSerializer))
         return self.show(self.get_object())
 
     @extend_schema(responses={204: None})
@@ -81,9 +81,9 @@ class PlansViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Plan]):
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @transaction.atomic
-    def store(self, plan: Plan, told: dict[str, Any]) -> Plan:
-        rates, quotas = told.pop("rate_limits", None), told.pop("quotas", None)
-        for name, value in told.items():
+    def store(self, plan: Plan, data: dict[str, Any]) -> Plan:
+        rates, quotas = data.pop("rate_limits", None), data.pop("quotas", None)
+        for name, value in data.items():
             setattr(plan, name, value)
         limit_services.save_plan(plan=plan)
         if rates is not None:
@@ -95,7 +95,7 @@ class PlansViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Plan]):
 
 def put(
     kind: type[PlanRateLimit | PlanQuota],
-    told: Sequence[dict[str, Any]],
+    data: Sequence[dict[str, Any]],
     *,
     plan: Plan,
     slot: Sequence[str],
@@ -104,7 +104,7 @@ def put(
     now = timezone.now()
     known = {place(values_of(row), slot): row for row in kind.objects.filter(plan=plan)}
     usual = values_of(kind())
-    wanted = [{**usual, **each} for each in told]
+    wanted = [{**usual, **each} for each in data]
     rules = [(known.pop(place(each, slot), kind(plan=plan)), each) for each in wanted]
     for gone in known.values():
         limit_services.delete_plan_limit(rule=gone, now=now)

@@ -52,9 +52,9 @@ class QuotaSerializer(serializers.ModelSerializer[Quota]):
         read_only_fields = fields
 
 
-def change(row: Any, told: dict[str, Any]) -> None:
-    """Put what was told into `row`. Raises ValidationError for a route that does not exist."""
+def change(row: Any, data: dict[str, Any]) -> None:
+    """Set the attributes of `row`. Raises ValidationError for a route that does not exist."""
     known = row.route if row.pk else ""
-    for name, value in told.items():
+    for name, value in data.items():
         setattr(row, name, value)
     check_route(row.route, known=known)

@@ -60,9 +60,9 @@ class TopUpsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[QuotaTopUp
     def create(self, request: Request) -> Response:
         """Add to what a counter may reach until its window ends. 404 if no quota counts so."""
         tenant, now = self.tenant_meant(), timezone.now()
-        told = self.told(NewTopUpSerializer)
-        find_quota_line(tenant, counter=told["counter"], window=told["window"], now=now)
+        data = self.validated(NewTopUpSerializer)
+        find_quota_line(tenant, counter=data["counter"], window=data["window"], now=now)
         granted = limit_services.grant_top_up(
-            tenant_id=tenant.pk, by=acting_user(request), now=now, **told
+            tenant_id=tenant.pk, by=acting_user(request), now=now, **data
         )
         return self.show_new(granted)

@@ -91,7 +91,7 @@ def test_a_server_that_hangs_is_an_error_within_the_tools_limit(console, orders,
     trial = try_it(console, orders).context["trial"]
 
     assert trial.is_error
-    assert 0.9 < trial.seconds < 2.5
+    assert 0.9 < trial.seconds < 10
     assert "took" in trial.output
 
 

@@ -107,20 +107,20 @@ async def test_a_gateway_that_leaves_says_so_at_once_and_finishes_what_runs(tmp_
             async with session.post(url, json=BODY, headers=acme.bearer) as stream:
                 await first_token(stream)
                 gateway.leave()
-                told_at = time.monotonic()
+                reported_at = time.monotonic()
 
-                assert await unready_since(session, gateway) - told_at < 1
+                assert await unready_since(session, gateway) - reported_at < 1
                 async with session.post(url, json=BODY, headers=acme.bearer) as late:
                     assert late.status == 200
                     assert late.headers["connection"] == "close"
                     late.close()
-                refused_after = await refuses_since(gateway) - told_at
+                refused_after = await refuses_since(gateway) - reported_at
                 rest = await stream.read()
 
             assert 1 <= refused_after < 2.5
             assert rest.rstrip().endswith(b"data: [DONE]")
             assert gateway.process.wait(timeout=10) in {0, -15}
-            assert time.monotonic() - told_at < 10
+            assert time.monotonic() - reported_at < 10
         events = await ledger(rows=2)
 
     assert ("completed", 60) in {(event.status, event.completion_tokens) for event in events}

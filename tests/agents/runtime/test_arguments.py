@@ -93,12 +93,12 @@ LABORIOUS = {
 
 @pytest.mark.parametrize(("schema", "text"), LABORIOUS.values(), ids=LABORIOUS)
 def test_no_schema_holds_up_the_others(schema, text):
-    started = time.monotonic()
+    started = time.thread_time()
 
     with suppress(WrongArguments):
         read_arguments(text, schema)
 
-    assert time.monotonic() - started < 1
+    assert time.thread_time() - started < 1
 
 
 def test_nothing_is_fetched_for_a_schema():

@@ -78,12 +78,12 @@ BAD = [
 
 @pytest.mark.parametrize("expression", BAD)
 def test_what_is_no_arithmetic_or_too_much_is_refused(expression):
-    started = time.monotonic()
+    started = time.thread_time()
 
     with pytest.raises(WrongExpression, match=r"\w"):
         calculate(expression)
 
-    assert time.monotonic() - started < 0.5
+    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("expression", ["(" * 200 + "1" + ")" * 200, "-" * 498 + "1"])

@@ -178,5 +178,5 @@ async def test_cancelling_reaches_the_agent_that_works():
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     assert slow.closed == 1

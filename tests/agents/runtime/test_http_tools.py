@@ -349,7 +349,7 @@ def staged(server, *turns, seconds=5.0):
 
 
 async def slow(request):
-    await asyncio.sleep(0.3)
+    await asyncio.sleep(1)
     return web.Response(text="slow")
 
 
@@ -360,7 +360,7 @@ async def test_three_slow_requests_take_as_long_as_one(server):
 
     ended = await play.run()
 
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < 2.5
     assert outputs(ended) == ["slow"] * 3
 
 
@@ -390,7 +390,7 @@ async def test_cancelling_hangs_up_on_the_server(server):
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     while not server.left:
         await asyncio.sleep(0.01)
     assert play.told(ToolStarted)

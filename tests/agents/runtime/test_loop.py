@@ -98,13 +98,13 @@ async def test_an_answer_without_a_word_is_an_empty_message():
 
 
 async def test_parallel_calls_run_side_by_side_and_answer_in_order():
-    three = [("slow", {"seconds": seconds}) for seconds in (0.3, 0.2, 0.3)]
+    three = [("slow", {"seconds": seconds}) for seconds in (1.0, 0.7, 1.0)]
     play = stage(calls(*three), says("Done"))
     started = time.monotonic()
 
     ended = await play.run()
 
-    assert time.monotonic() - started < 0.6
+    assert time.monotonic() - started < 2.5
     asked = [item.call_id for item in ended.items if hasattr(item, "name")]
     answered = [item.call_id for item in ended.items if isinstance(item, FunctionCallOutput)]
     assert asked == answered == ["slow-0", "slow-1", "slow-2"]
@@ -303,7 +303,7 @@ async def test_time_ends_a_run_while_the_model_speaks():
 
     ended = await play.run(limits=RunLimits(seconds=1), done=Progress(seconds=0.7))
 
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
     assert (ended.state, ended.reason, play.model.closed) == ("incomplete", "max_run_seconds", 1)
     assert (ended.items[0].status, ended.items[0].text) == ("incomplete", play.text)
 

@@ -159,6 +159,7 @@ def test_bodies_with_nasty_values_are_refused_in_the_apis_form(client, ids):
         send(client, method, address, body)
 
 
+@pytest.mark.slow
 def test_bodies_that_are_no_objects_are_refused_in_the_apis_form(client, ids):
     for number, (method, path) in enumerate(writes()):
         body = WHOLE_BODIES[number % len(WHOLE_BODIES)]
@@ -199,6 +200,7 @@ def test_every_query_value_is_taken_or_refused_in_the_apis_form(client, ids):
             assert answer.status_code in {400, 404}
 
 
+@pytest.mark.slow
 def test_every_path_value_is_not_found_in_the_apis_form(client):
     for number, (method, path) in enumerate(operations()):
         if "{" not in path:

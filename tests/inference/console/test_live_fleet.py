@@ -13,8 +13,8 @@ from inference.monitoring.fleet_status import (
     STEPS,
     EndpointLive,
     Report,
+    ReportedEndpoint,
     Sample,
-    Told,
     merge,
     read_fleet,
     read_history,
@@ -53,12 +53,12 @@ def test_a_report_in_an_unknown_form_does_not_hide_the_others(redis, report):
     ],
 )
 def test_the_worst_breaker_is_shown(breakers, shown):
-    reports = [Report(endpoints={"e1": Told(breaker=breaker)}) for breaker in breakers]
+    reports = [Report(endpoints={"e1": ReportedEndpoint(breaker=breaker)}) for breaker in breakers]
     assert merge(reports).endpoints["e1"].breaker == shown
 
 
 def test_an_endpoint_without_requests_has_no_times():
-    assert merge([Report(endpoints={"e1": Told()})]).endpoints["e1"] == EndpointLive()
+    assert merge([Report(endpoints={"e1": ReportedEndpoint()})]).endpoints["e1"] == EndpointLive()
 
 
 def test_a_redis_that_is_away_is_one_error(settings):

@@ -52,6 +52,7 @@ def test_a_recommendation_is_written_down_once_while_it_stays_the_same(pool, loa
     assert len(decisions(pool)) == 1
 
 
+@pytest.mark.slow
 def test_of_what_changes_nothing_a_sample_is_kept(pool, load):
     make_policy(pool)
     one = engine(pool)

@@ -216,7 +216,7 @@ def test_two_drafts_are_compared_over_a_load_that_nobody_has_had(console, pool):
     make_policy(pool, max_replicas=5, replica_cost=2.5)
     text = text_of(rehearse(console))
     assert "Replica-hours" in text
-    assert "Beside one who knew the load" in text
+    assert "Compared with an oracle" in text
     assert "Cost" in text
     assert "assumed: none was seen yet" in text
 
@@ -236,7 +236,7 @@ def test_what_was_recorded_is_rehearsed_beside_what_there_was(console, pool):
 def test_an_edit_changes_the_outcome(console, pool):
     make_policy(pool, max_replicas=50)
     tight = rehearse(console, **{"b-basis": "stored", "b-max_replicas": "2"})
-    most = next(row for row in tight.context["rows"] if row[0] == "Most replicas")
+    most = next(row for row in tight.context["rows"] if row[0] == "Peak replicas")
     assert most[2][1] == "2"
     assert int(most[2][0]) > 2
     assert ScalingPolicy.objects.get().max_replicas == 50

@@ -103,6 +103,7 @@ def test_a_machine_that_comes_back_without_engines_is_no_pool_at_zero(policy, po
     assert machine(pool, running=0)[1]["replicas"] == 3
 
 
+@pytest.mark.slow
 def test_what_fails_again_and_again_is_written_down_once_and_as_a_sample(
     policy, pool, machine, load
 ):

@@ -168,10 +168,10 @@ def test_a_new_endpoint_warms_up(board, clock):
 def test_what_is_compared_follows_what_is_heard(board):
     asked = pool("a", "b", strategy="queue_aware")
     a, b = board.field(asked).candidates
-    board.hear_loads({"a": Load(kv=0.9)})
+    board.apply_engine_loads({"a": Load(kv=0.9)})
     assert board.choose(asked, PickContext(), visited=()) is b
 
-    board.hear_loads({"b": Load(kv=0.5)})
+    board.apply_engine_loads({"b": Load(kv=0.5)})
     assert board.choose(asked, PickContext(), visited=()) is a
 
 
@@ -193,7 +193,7 @@ def test_a_pool_is_out_when_nobody_in_it_is_believed_to_work(board, clock):
 def test_a_pool_that_has_too_much_to_do_is_out_for_a_moment(board, clock):
     asked = pool("a")
     (only,) = board.field(asked).candidates
-    board.was_busy(asked, only)
+    board.note_overloaded(asked, only)
     assert board.is_out(asked)
 
     clock.now += 1

@@ -160,7 +160,7 @@ async def test_a_hedge_answers_where_the_first_is_silent(gateway, acme):
         started = time.monotonic()
         answer = await asked
 
-        assert (answer.status, time.monotonic() - started < 2) == (200, True)
+        assert (answer.status, time.monotonic() - started < 5) == (200, True)
         await eventually(lambda: gateway.worker.in_flight.total() == 0)
         (event,) = await ledger()
     assert event.decision["hedged"] is True

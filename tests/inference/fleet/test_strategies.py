@@ -16,7 +16,7 @@ def candidate(name, *, running=0, ttft=None, warmth=1.0, told=None, **facts) -> 
     made = EndpointState(Endpoint(id=name, address=f"http://{name}", model="m", **facts))
     made.in_flight, made.ttft, made.warmth = running, ttft, warmth
     made.engine_load = told or Load()
-    made.weigh()
+    made.recompute_scores()
     return made
 
 
@@ -92,7 +92,7 @@ def test_the_fastest_first_token_wins_until_it_has_more_to_do():
     assert picks("lowest_latency", [fast, slow], times=1) == {"fast": 1}
 
     fast.in_flight = 10
-    fast.weigh()
+    fast.recompute_scores()
     assert picks("lowest_latency", [fast, slow], times=1) == {"slow": 1}
 
 
@@ -104,7 +104,7 @@ def test_a_new_endpoint_gets_no_more_until_it_has_answered():
     known, new = candidate("known", ttft=0.1, running=4), candidate("new", running=1)
     assert picks("lowest_latency", [known, new]) == {"known": 1000}
 
-    new.saw_first_token(0.05)
+    new.record_ttft(0.05)
     assert picks("lowest_latency", [known, new]) == {"new": 1000}
 
 
@@ -172,7 +172,7 @@ def test_an_overloaded_place_loses_its_prefixes():
     (home,) = picks("prefix_affinity", three, context=PickContext(prefix=b"x" * 300), times=1)
     busy = next(each for each in three if each.endpoint.id == home)
     busy.in_flight = 9
-    busy.weigh()
+    busy.recompute_scores()
 
     assert home not in picks("prefix_affinity", three, context=PickContext(prefix=b"x" * 300))
 

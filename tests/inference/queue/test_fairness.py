@@ -156,7 +156,7 @@ def test_whoever_was_served_less_leads_in_the_engines_own_queue():
         acme.charge(100)
     accounts.activate(rival, least=NOBODY)
 
-    assert accounts.lead(rival) < accounts.lead(acme)
+    assert accounts.lead_seconds(rival) < accounts.lead_seconds(acme)
 
 
 def test_a_pick_among_a_thousand_tenants_is_quick():

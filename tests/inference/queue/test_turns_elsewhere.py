@@ -235,11 +235,11 @@ async def test_who_has_waited_in_vain_for_a_first_token_does_not_wait_again(two)
     started = time.monotonic()
 
     ends = await running.ask_many(
-        pool("first", one.url, first_token_timeout=0.3), pool("second", other.url), times=1
+        pool("first", one.url, first_token_timeout=2.0), pool("second", other.url), times=1
     )
 
     assert ends == ["upstream_timeout"]
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 3.9
     assert len(other.records) == 0
 
 

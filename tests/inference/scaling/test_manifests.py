@@ -1,5 +1,6 @@
 """The YAML that operators see is YAML, and says what was meant."""
 
+import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
@@ -21,6 +22,7 @@ trees = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(trees)
 def test_what_is_written_is_read_back_the_same(tree):
     assert yaml.safe_load(as_yaml(tree)) == tree

@@ -110,6 +110,7 @@ def test_an_empty_span_is_nothing():
     assert rehearse(policy(), [], capacity=CAPACITY).changes == 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SHAPES)
 def test_every_shape_can_be_rehearsed(name):
     load = moments_of(SHAPES[name], ordinary=8, begins=NOW)

@@ -165,4 +165,4 @@ def test_without_redis_a_key_is_blocked_all_the_same(
     key = services.issue_key(tenant=acme, name="k").key
     with django_capture_on_commit_callbacks(execute=True):
         assert services.block_key(key=key, now=timezone.now())
-    assert "the counters were not told" in caplog.text
+    assert "denial not written" in caplog.text

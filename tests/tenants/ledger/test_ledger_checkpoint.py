@@ -182,5 +182,5 @@ def test_one_tenants_drift_is_not_anothers(caplog):
     lower(1, tenant_id=2)
     with every_tenant():
         assert reconcile_job.reconcile_counters(now=NOW) == 1
-    assert "of tenant 2 drifted" in caplog.text
+    assert "drift repaired (sums=1, tenant_id=2" in caplog.text
     assert WINDOW in str(QuotaUsage.objects.get(tenant_id=2))

@@ -126,7 +126,7 @@ async def test_a_record_that_is_refused_takes_no_other_with_it(table, writer, po
         await until(lambda: not writer._pending)
 
     assert len(table.rows) == 20 - len(poison)
-    assert sum("was refused" in line for line in caplog.messages) == len(poison)
+    assert sum("record refused" in line for line in caplog.messages) == len(poison)
 
 
 async def test_a_refusal_and_an_outage_at_once_lose_nothing(table, writer):

@@ -292,7 +292,7 @@ async def test_what_nothing_takes_at_a_stop_is_in_the_log_whole(table, full, cap
 
     await writer.close(patience=1)
 
-    assert "lost at the stop: UsageRecord(request_id='req_7'" in caplog.text
+    assert "lost at shutdown: UsageRecord(request_id='req_7'" in caplog.text
 
 
 async def test_a_stop_in_the_middle_of_spooling_loses_nothing(table, spool, tmp_path):

@@ -68,7 +68,7 @@ def recipient(tenant, address, kind="webhook", **facts):
 def tell(tenant, kind="quota.threshold"):
     with tenant_scope(tenant.pk):
         return delivery.create_notification(
-            kind, told={"percent": 80}, tenant_id=tenant.pk, now=NOON
+            kind, facts={"percent": 80}, tenant_id=tenant.pk, now=NOON
         )
 
 

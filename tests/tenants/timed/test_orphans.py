@@ -77,4 +77,4 @@ def test_tenants_with_holds_are_found_and_others_are_not(redis):
 def test_an_orphan_that_nobody_can_bill_is_logged_and_does_not_stop_the_others(wrong, caplog):
     assert bill(Orphan(facts=wrong)) == ()
 
-    assert "could not be billed" in caplog.text
+    assert "not billable" in caplog.text

@@ -30,7 +30,7 @@ class ReadParameter:
 
 
 def is_ignored(parameter: Mapping[str, Any]) -> bool:
-    """Whether the request has it anyway, so that nobody is asked for it."""
+    """Whether the request has it anyway, so that it is no argument of the tool."""
     name = str(parameter.get("name", "")).lower()
     return parameter.get("in") == "header" and name in NOT_ARGUMENTS | OURS
 

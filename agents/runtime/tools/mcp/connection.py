@@ -24,7 +24,7 @@ from kernel.errors import PlatformError
 
 MAX_MESSAGE_CHARS: Final = 1000
 CANCELLATION_TIMEOUT_SECONDS: Final = 2.0
-"""For which a connection stays open so that the server hears of a cancelled call."""
+"""Seconds for which a connection stays open to tell the server that a call was cancelled."""
 REQUEST_TIMEOUT_SECONDS: Final = 600.0
 """The longest that a tool may take: each call has a limit of its own."""
 FAILURES = (
