@@ -4,7 +4,7 @@ import base64
 
 import pytest
 
-from agents.schema.input_items import ItemReference, ensure_calls, read_input, read_items
+from agents.runtime.context.input_items import ItemReference, ensure_calls, read_input, read_items
 from agents.schema.items import (
     FunctionCall,
     FunctionCallOutput,

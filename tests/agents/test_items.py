@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from agents.models.choices import ItemKind
-from agents.schema.input_items import read_input
+from agents.runtime.context.input_items import read_input
 from agents.schema.items import (
     PREFIXES,
     FunctionCall,

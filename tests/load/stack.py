@@ -22,8 +22,6 @@ def gateway(
 
     The third value is how many milliseconds a blocked key still worked there, at p99.
     """
-    if not (ROOT / "platform" / "config" / "gateway.py").exists():
-        raise StartError("platform/config/gateway/asgi.py does not exist")
     with ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="tenantry-bench-")))
         env = stack.enter_context(databases(home))

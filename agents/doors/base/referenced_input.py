@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from agents.schema.input_items import ItemReference, read_input, under_new_id
+from agents.runtime.context.input_items import ItemReference, read_input, under_new_id
 from agents.schema.items import Item
 from agents.schema.json_types import Json
 from agents.schema.run_records import RunStore

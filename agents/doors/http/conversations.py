@@ -8,8 +8,8 @@ from msgspec import Meta
 from agents.doors.base.call import Call
 from agents.doors.base.paging import read_page, render_page
 from agents.doors.http.create_response import Metadata
+from agents.runtime.context.input_items import read_items
 from agents.schema.history import ConversationFacts
-from agents.schema.input_items import read_items
 from agents.schema.items import Item, StoredItem, shown_json
 from inference.relay.schema import parse
 

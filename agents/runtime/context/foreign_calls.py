@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from agents.schema.input_parts import full_output
+from agents.runtime.context.input_parts import full_output
 from agents.schema.json_types import Json
 
 NO_RESULT = "[The result is not in this history.]"

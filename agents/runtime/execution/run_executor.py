@@ -8,6 +8,7 @@ import msgspec
 from agents.runtime.catalog.prompt import apply_agent
 from agents.runtime.context.builder import build_context
 from agents.runtime.context.chat_request import chat_of
+from agents.runtime.context.input_items import ensure_calls
 from agents.runtime.execution.dependencies import RunDependencies
 from agents.runtime.execution.handoffs import HandoffResolver
 from agents.runtime.execution.run_context import RunContext
@@ -20,7 +21,6 @@ from agents.runtime.response_cache.cached_model import CachedModel, may_be_kept
 from agents.runtime.tools.tool_choice import offer_tools
 from agents.runtime.tools.toolbox import KindToolbox
 from agents.schema.history import History
-from agents.schema.input_items import ensure_calls
 from agents.schema.items import Item, Summary
 from inference.relay.schema import ChatRequest
 

@@ -21,7 +21,6 @@ from inference.relay.schema import ensure_shallow
 from kernel.errors import InvalidJson
 
 MAX_ARGUMENTS_CHARS = 256 * 1024
-"""Characters."""
 MAX_VALIDATION_STEPS = 10_000
 """Keywords that one check may look at, about 100 ms at worst."""
 MAX_REASON_CHARS = 300

@@ -7,7 +7,6 @@ from collections.abc import Callable
 from typing import Any
 
 MAX_EXPRESSION_CHARS = 500
-"""Characters."""
 MAX_INTEGER_BITS = 4096
 """Of a whole number, about 1,200 digits."""
 

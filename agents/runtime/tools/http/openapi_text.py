@@ -14,7 +14,6 @@ from inference.relay.schema import ensure_shallow
 from kernel.errors import InvalidJson
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-"""Bytes."""
 DEEPEST = 100
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 """libyaml's, where the wheel has it: ten times as fast."""

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from agents.runtime.context.foreign_calls import FOREIGN_CALLS, as_own_call
-from agents.schema.input_parts import full_content, full_output
+from agents.runtime.context.input_parts import full_content, full_output
 from agents.schema.items import (
     FunctionCall,
     FunctionCallOutput,
