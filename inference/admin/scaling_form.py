@@ -32,7 +32,7 @@ HELP = {
 LABELS = {
     "min_replicas": "Min replicas",
     "max_replicas": "Max replicas",
-    "idle_seconds": "Rests at zero after, seconds",
+    "idle_seconds": "Scale to zero after, seconds",
     "replica_cost": "Cost of a replica",
     "step_replicas": "Step of thresholds, replicas",
     "window": "Window, seconds",
@@ -185,8 +185,8 @@ class ScheduleForm(PartForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.fields["min_replicas"].label = "Least"
-        self.fields["max_replicas"].label = "Most"
+        self.fields["min_replicas"].label = "Min"
+        self.fields["max_replicas"].label = "Max"
 
 
 class Part(TabularInline):
