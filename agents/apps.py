@@ -1,4 +1,4 @@
-"""What runs: agents and their revisions."""
+"""The Django app of agents, their runs and conversations."""
 
 from django.apps import AppConfig
 

@@ -1,26 +1,34 @@
-"""What can go wrong in this context.
+"""The errors of this context.
 
 * Conflict
   x AgentSlugTaken, NothingToPublish, ApprovalResolved
   x RunIsActive, ConversationBusy, IdempotencyMismatch
-  x NotResumable        the event log is gone, and a run is never made twice
+  x NotResumable        the event log has expired, and a run is never executed twice
   x NotPublished, RolloutRunning, NoRollout, RevisionServed
+  x NodeNameTaken, NodeVersionMismatch, NodeIsAlive, GatewayNotDrainable
+  x AgentPaused, ScheduleNameTaken
+  x ToolOutcomeUnknown  a call that must not be repeated was lost with its worker
 * Rejected
   x UnknownTools
   x UnknownFrame, FrameTooLarge, BinaryFrame
   x SocketTooOld
+  x InvalidNode
+  x InvalidCron, CronNeverFires, TooManySchedules
 * Denied
   x OriginNotAllowed
+  x NodeTokenUsedUp
 * Unauthenticated
-  x InvalidTicket, AuthenticationTimeout
+  x InvalidTicket, AuthenticationTimeout, InvalidNodeToken
 * NotFound
   x PreviousResponseNotFound
+  x NoCapableAgent      no agent of the tenant can do a task
 * RateLimited
   x TooManyRuns, TooManySockets
+  x QueueFull           the tenant has as many runs in the run queue as it may have
 * Overloaded
-  x AgentsUnavailable   PostgreSQL is away and the tenant's agents are not known here yet
+  x AgentsUnavailable   PostgreSQL is unavailable and the tenant's agents are not cached
   x Interrupted         the worker stops, and the run did not end in time
-  x RunNotKept          PostgreSQL went away in the middle of a run that was to be stored
+  x RunNotStored        PostgreSQL became unavailable during a run that was to be stored
 """
 
 from kernel.errors import (
@@ -47,13 +55,13 @@ class NothingToPublish(Conflict):
 
 
 class ApprovalResolved(Conflict):
-    """Somebody has decided this already, or its run has ended. Read it again."""
+    """This approval has been resolved already, or its run has ended. Read it again."""
 
     code = "approval_resolved"
 
 
 class NotPublished(Conflict):
-    """This agent serves nothing yet. Publish it first."""
+    """This agent has no published revision. Publish it first."""
 
     code = "agent_not_published"
 
@@ -71,9 +79,84 @@ class NoRollout(Conflict):
 
 
 class RevisionServed(Conflict):
-    """This revision serves everybody already. Choose another one to roll out."""
+    """This revision is published already. Choose another one to roll out."""
 
     code = "revision_served"
+
+
+class InvalidNodeToken(Unauthenticated):
+    """This node token is not valid, or is blocked. Create one on the console's page Node tokens."""
+
+    code = "invalid_node_token"
+
+
+class NodeTokenUsedUp(Denied):
+    """This node token has had its maximum number of registrations. Create another one."""
+
+    code = "node_token_used_up"
+
+
+class InvalidNode(Rejected):
+    """A fact that this node announced is not allowed. Correct the option, and start it again."""
+
+    code = "invalid_node"
+
+
+class NodeNameTaken(Conflict):
+    """Another process is registered under this name and alive. Choose another name."""
+
+    code = "node_name_taken"
+
+
+class NodeVersionMismatch(Conflict):
+    """This node is of another version than the database. Start it from the console's version."""
+
+    code = "node_version_mismatch"
+
+
+class NodeIsAlive(Conflict):
+    """Only a node that is down can be removed. Drain this one and stop its process first."""
+
+    code = "node_is_alive"
+
+
+class GatewayNotDrainable(Conflict):
+    """Gateways are not drained from here. Stop the process: it finishes its requests first."""
+
+    code = "gateway_not_drainable"
+
+
+class AgentPaused(Conflict):
+    """This agent is paused. Send the request to another one, or wait until it is resumed."""
+
+    code = "agent_paused"
+
+
+class ScheduleNameTaken(Conflict):
+    """This tenant has a schedule of that name already. Choose another one."""
+
+    code = "schedule_name_taken"
+
+
+class InvalidCron(Rejected):
+    """This is not a cron expression. Write five fields: minute, hour, day, month, day of the week.
+
+    A schedule runs once a minute at most: there is no field for seconds.
+    """
+
+    code = "invalid_cron"
+
+
+class CronNeverFires(Rejected):
+    """There is no such day, so the schedule would never run. Check day of the month and month."""
+
+    code = "cron_never_fires"
+
+
+class TooManySchedules(Rejected):
+    """This tenant has the maximum number of schedules. Delete one that is not used any more."""
+
+    code = "too_many_schedules"
 
 
 class UnknownTools(Rejected):
@@ -83,7 +166,7 @@ class UnknownTools(Rejected):
 
 
 class UnknownFrame(Rejected):
-    """This frame's type is not known. See the socket protocol for those that are."""
+    """This type of frame is not supported. See the socket protocol for the supported types."""
 
     code = "unknown_frame"
 
@@ -96,21 +179,27 @@ class FrameTooLarge(Rejected):
 
 
 class BinaryFrame(Rejected):
-    """Binary frames are not understood here. Send JSON as text."""
+    """Binary frames are not supported. Send JSON as text."""
 
     code = "binary_frame"
 
 
 class SocketTooOld(Rejected):
-    """This socket is an hour old and ends. Open a new one; responses go on, and can be resumed."""
+    """This socket is an hour old and closes. Open a new one and resume its responses."""
 
     code = "websocket_connection_limit_reached"
 
 
 class PreviousResponseNotFound(NotFound):
-    """There is no such previous response here. Send what was said before as input."""
+    """There is no such previous response here. Send the earlier items as input."""
 
     code = "previous_response_not_found"
+
+
+class NoCapableAgent(NotFound):
+    """No agent can do this task. Require fewer capabilities, or give an agent the missing ones."""
+
+    code = "no_capable_agent"
 
 
 class OriginNotAllowed(Denied):
@@ -120,27 +209,33 @@ class OriginNotAllowed(Denied):
 
 
 class InvalidTicket(Unauthenticated):
-    """This ticket is not valid, or was used already. Get a new one for every socket."""
+    """This ticket is not valid or has been used. Get a new one for every socket."""
 
     code = "invalid_ticket"
 
 
 class AuthenticationTimeout(Unauthenticated):
-    """No authentication came in time. Send it in the first frame."""
+    """Authentication timed out. Send the `auth` frame first."""
 
     code = "authentication_timeout"
 
 
 class TooManySockets(RateLimited):
-    """Too many sockets of this tenant are open here. Close one, or send more over each."""
+    """Too many sockets of this tenant are open. Close one, or send more requests over each."""
 
     code = "too_many_sockets"
 
 
 class TooManyRuns(RateLimited):
-    """Too many responses wait on this socket. Let one finish first."""
+    """Too many responses are queued on this socket. Wait until one has finished."""
 
     code = "too_many_runs"
+
+
+class QueueFull(RateLimited):
+    """Too many background responses of this tenant are queued. Wait until some have finished."""
+
+    code = "queue_full"
 
 
 class AgentsUnavailable(Overloaded):
@@ -150,13 +245,13 @@ class AgentsUnavailable(Overloaded):
 
 
 class RunIsActive(Conflict):
-    """This response is still being made. Cancel it first, or wait for its end."""
+    """This response is in progress. Cancel it first, or wait for its end."""
 
     code = "run_is_active"
 
 
 class ConversationBusy(Conflict):
-    """Another response of this conversation is being made. Join it, or wait for its end."""
+    """Another response of this conversation is in progress. Join it, or wait for its end."""
 
     code = "conversation_busy"
 
@@ -168,18 +263,26 @@ class IdempotencyMismatch(Conflict):
 
 
 class NotResumable(Conflict):
-    """The events of this response are not kept any more, and it is never made a second time."""
+    """The events of this response have expired, and a response is never executed twice."""
 
     code = "not_resumable"
 
 
 class Interrupted(Overloaded):
-    """The gateway had to stop before this response was done. Ask again."""
+    """The gateway stopped before this response was complete. Send the request again."""
 
     code = "interrupted"
 
 
-class RunNotKept(Overloaded):
-    """The response was to be stored and could not be. Ask again."""
+class ToolOutcomeUnknown(Conflict):
+    """The node that executed an approved tool call has failed, and whether the call took effect is
+    unknown. It was not repeated. Check its effect, and send the request again.
+    """
+
+    code = "tool_outcome_unknown"
+
+
+class RunNotStored(Overloaded):
+    """The response could not be stored. Send the request again."""
 
     code = "run_not_kept"

@@ -1,13 +1,15 @@
-"""Where Redis holds something that was said: one function for each kind of key.
+"""The names of Redis keys with content of conversations, one function per kind.
 
-Whoever erases deletes what these name; a key that no function here names is never found again.
+Erasure deletes the keys that these functions name, so every key with content must have one.
 """
 
 
 def context_key(tenant_id: int, conversation: str) -> str:
-    """The history of a conversation, kept for its next run."""
+    """Return the cached history of a conversation."""
     return f"tenantry:{tenant_id}:context:{conversation}"
 
 
+RUN_QUEUE = "tenantry:run-queue"
+"""The channel for new runs in the run queue."""
 APPROVALS = "tenantry:approvals"
-"""The channel on which it is told that a person has resolved one: the ids of its run and itself."""
+"""The channel for resolved approvals. A message has the ids of the run and the approval."""

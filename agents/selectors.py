@@ -1,22 +1,25 @@
-"""What the gateway reads of agents, as plain values."""
+"""The gateway's queries of agents. They return plain values."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 
+import msgspec
 from django.db.models import Max
 
 from agents.errors import AgentsUnavailable
 from agents.models import Agent, AgentRevision, Rollout
 from agents.models.choices import RolloutState
 from agents.runtime.catalog.agents import Pin, PublishedAgent, RunLimits
+from agents.schema.routing.capabilities import NO_SCHEMAS, CapabilitySchemas
+from agents.schema.routing.placement import Placement
 from kernel.storage.database import UNAVAILABLE
 from tenants.scoping import tenant_scope
 
 
 @contextmanager
 def reading_agents(tenant_id: int) -> Iterator[None]:
-    """In the scope of a tenant. Raises AgentsUnavailable in an outage."""
+    """Enter the scope of a tenant. Raises AgentsUnavailable if PostgreSQL is unavailable."""
     try:
         with tenant_scope(tenant_id):
             yield
@@ -25,7 +28,10 @@ def reading_agents(tenant_id: int) -> Iterator[None]:
 
 
 def load_published_agents(tenant_id: int) -> Mapping[str, PublishedAgent]:
-    """The published agents of a tenant by slug, with their rollouts. Raises AgentsUnavailable."""
+    """Return the published agents of a tenant by slug, with their rollouts.
+
+    Raises AgentsUnavailable.
+    """
     with reading_agents(tenant_id):
         agents = Agent.objects.exclude(published=None).select_related("published__route")
         rollouts = Rollout.objects.filter(state=RolloutState.RUNNING)
@@ -37,7 +43,7 @@ def load_published_agents(tenant_id: int) -> Mapping[str, PublishedAgent]:
 
 
 def load_revision(pin: Pin) -> PublishedAgent | None:
-    """One revision of one agent of a tenant. Raises AgentsUnavailable."""
+    """Return one revision of an agent, or None. Raises AgentsUnavailable."""
     with reading_agents(pin.tenant_id):
         rows = AgentRevision.objects.filter(agent__slug=pin.slug, number=pin.number)
         revision = rows.select_related("agent", "route").first()
@@ -75,4 +81,12 @@ def as_published(agent: Agent, revision: AgentRevision, *, latest: int = 0) -> P
         overflow=revision.overflow,
         created=int(revision.published_at.timestamp()),
         latest=latest,
+        is_paused=agent.is_paused,
+        capabilities=capabilities_of(agent),
+        placement=msgspec.convert(agent.placement, Placement),
     )
+
+
+def capabilities_of(agent: Agent) -> Mapping[str, CapabilitySchemas]:
+    schemas = msgspec.convert(agent.capability_schemas, dict[str, CapabilitySchemas])
+    return {word: schemas.get(word, NO_SCHEMAS) for word in agent.capabilities}

@@ -1,4 +1,4 @@
-"""Everything that changes agents. Edges call these; nothing else writes."""
+"""The services that change agents. Nothing else writes agents."""
 
 from typing import Any
 
@@ -10,16 +10,21 @@ from agents.models.agent import FROZEN
 from agents.revisions.publishing import create_revision, lock, set_published
 from agents.revisions.validation import validate_draft
 from agents.rollouts.lifecycle import end_rollout, ensure_no_rollout
-from agents.tool_library.store import ensure_no_circle
+from agents.schema.routing.placement import placement_json, read_placement
+from agents.tool_library.store import ensure_no_cycle
 from agents.topics import agents_topic
 from inference.models import ModelRoute
+from kernel.audit import note_transition
 from kernel.errors import NotFound
 from kernel.publishing.publish import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
 
-DRAFT_FIELDS = ("slug", "name", "description", *FROZEN, "changed_at")
-"""What a form changes. What is published has services of its own: a late form must not undo it."""
+AGENT_FIELDS = ("capabilities", "capability_schemas", "placement")
+"""Fields of the agent itself, which are not part of revisions and take effect at once."""
+DRAFT_FIELDS = ("slug", "name", "description", *AGENT_FIELDS, *FROZEN, "changed_at")
+"""The fields that a form changes. It must not change `published` and `is_paused`, which have their
+own services."""
 
 
 def create_agent(
@@ -33,9 +38,9 @@ def create_agent(
     description: str = "",
     **settings: Any,
 ) -> Agent:
-    """Make a draft; tenants see it when it is published. `settings` are further fields of FROZEN.
+    """Create an agent that is not published. `settings` are further fields of a draft.
 
-    Raises AgentSlugTaken, UnknownTools, and ValidationError for values that no form would accept.
+    Raises AgentSlugTaken, UnknownTools, and ValidationError for invalid values.
     """
     agent = Agent(
         tenant=tenant,
@@ -49,7 +54,7 @@ def create_agent(
     )
     with tenant_scope(tenant.pk):
         validate_draft(agent)
-        ensure_no_circle(agent)
+        ensure_no_cycle(agent)
         try:
             with transaction.atomic():
                 agent.save()
@@ -60,23 +65,23 @@ def create_agent(
 
 @transaction.atomic
 def save_draft(*, agent: Agent) -> None:
-    """Store a changed draft. What tenants are served stays as it is, but for the agent's name.
+    """Save a draft. The published revision does not change, except for the agent's name.
 
-    Raises UnknownTools, and ValidationError for values that no form would accept.
+    Raises UnknownTools, and ValidationError for invalid values.
     """
     with tenant_scope(agent.tenant_id):
         validate_draft(agent)
-        ensure_no_circle(agent)
+        ensure_no_cycle(agent)
         agent.save(update_fields=DRAFT_FIELDS)
         publish_topics(agents_topic(agent.tenant_id))
 
 
 @transaction.atomic
 def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentRevision:
-    """Freeze the draft as the next revision and serve it from now on.
+    """Publish the draft as the next revision.
 
-    Raises NothingToPublish, RolloutRunning (two new revisions at once could not be compared), and
-    UnknownTools for a tool that was deleted since.
+    Raises NothingToPublish, RolloutRunning, because a rollout compares only two revisions, and
+    UnknownTools for a deleted tool.
     """
     with tenant_scope(agent.tenant_id):
         draft = lock(agent)
@@ -91,10 +96,10 @@ def publish(*, agent: Agent, user: User | None = None, note: str = "") -> AgentR
 
 @transaction.atomic
 def rollback(*, agent: Agent, revision: AgentRevision) -> None:
-    """Serve an earlier revision again, now. The draft stays as it is.
+    """Publish an earlier revision again. The draft does not change.
 
-    It is never refused for a rollout, which ends with it: promoted if it was this revision's.
-    Raises NotFound for a revision of another agent, which may be another tenant's.
+    A running rollout ends: promoted if `revision` is its candidate, stopped otherwise. Raises
+    NotFound for a revision of another agent.
     """
     if revision.agent_id != agent.pk:
         raise NotFound("This agent has no such revision.")
@@ -105,8 +110,53 @@ def rollback(*, agent: Agent, revision: AgentRevision) -> None:
 
 
 @transaction.atomic
+def pause_agent(*, agent: Agent) -> bool:
+    """Make an agent refuse new requests; what it has accepted is executed.
+
+    False if it was paused already.
+    """
+    return set_paused(agent, paused=True)
+
+
+@transaction.atomic
+def resume_agent(*, agent: Agent) -> bool:
+    """Make a paused agent accept requests again. False if it is not paused."""
+    return set_paused(agent, paused=False)
+
+
+def set_paused(agent: Agent, *, paused: bool) -> bool:
+    with tenant_scope(agent.tenant_id):
+        rows = Agent.objects.filter(pk=agent.pk, is_paused=not paused)
+        if not rows.update(is_paused=paused):
+            return False
+        note_transition(agent, field="is_paused", before=not paused, after=paused)
+        publish_topics(agents_topic(agent.tenant_id))
+    agent.is_paused = paused
+    return True
+
+
+@transaction.atomic
+def deploy_agent(*, agent: Agent, placement: object) -> None:
+    """Set the agent nodes that execute the background runs of an agent. Raises InvalidParameter."""
+    wanted = placement_json(read_placement(placement))
+    with tenant_scope(agent.tenant_id):
+        row = lock(agent)
+        row.placement = wanted
+        row.save(update_fields=("placement", "changed_at"))
+        publish_topics(agents_topic(agent.tenant_id))
+    agent.placement = wanted
+
+
+@transaction.atomic
+def undeploy_agent(*, agent: Agent) -> None:
+    """Remove an agent from all nodes. Its labels and zone are kept; its queued runs wait."""
+    with tenant_scope(agent.tenant_id):
+        deploy_agent(agent=agent, placement={**lock(agent).placement, "replicas": 0})
+
+
+@transaction.atomic
 def delete_agent(*, agent: Agent) -> None:
-    """Delete an agent and its revisions. The ledger keeps what it used."""
+    """Delete an agent and its revisions. Its usage stays in the ledger."""
     with tenant_scope(agent.tenant_id):
         agent.delete()
         publish_topics(agents_topic(agent.tenant_id))

@@ -1,4 +1,4 @@
-"""The timed work of this context. Rows say what is due: a task may come twice, or late."""
+"""The periodic tasks of agents. Rows determine what is due, so tasks may run twice or late."""
 
 import logging
 from collections.abc import Sequence
@@ -14,55 +14,93 @@ from agents.erasure import service as erasure
 from agents.events.pubsub import conversation_channel
 from agents.events.replay import end_frame
 from agents.events.stream import end_arguments
+from agents.nodes import registration as nodes
+from agents.nodes.selectors import has_agent_nodes
 from agents.rollouts import evaluation as rollout_evaluation
 from agents.runs.paused_runs import expire_waiting
+from agents.runs.queue import expire_queued, fail_unresumable_runs
 from agents.runs.store import fail_dead_runs
+from agents.schedules.firing import delete_old_firings, fire_due
 from agents.schema.run_records import RunRecord
+from agents.tenant_tasks.callbacks import create_callbacks
+from agents.tenant_tasks.store import adopt_unlinked
 from kernel.storage.redis import connect
 from tenants.walks import walk_tenants
 
 log = logging.getLogger(__name__)
 
-MAX_TIME_TO_DECIDE = timedelta(days=7)
+APPROVAL_TIMEOUT = timedelta(days=7)
 MAX_ERASE_SECONDS = 200
-"""Below Celery's limit for a task; a tenant in the middle is finished."""
-MAX_JUDGE_SECONDS = 40
+"""Below Celery's time limit of a task, because the current tenant is finished first."""
+MAX_EVALUATION_SECONDS = 40
 
 
 @shared_task(ignore_result=True)
 def end_dead_runs(**_future: object) -> int:
-    """End the runs whose worker died, and tell those that follow them.
+    """End the runs whose worker died, and write the end to their event logs.
 
-    What they used is billed with their holds, by `tenants.tasks.bill_orphans`. Should Redis be
-    away, whoever reads the log of such a run writes its end.
+    If there are agent nodes, they return background runs to the run queue.
+    `tenants.tasks.bill_orphans` bills their usage with their holds. If Redis is unavailable, the
+    next reader of the log writes the end.
     """
-    buried = fail_dead_runs(now=timezone.now())
-    if buried:
-        try:
-            tell_ends(buried)
-        except (redis.RedisError, OSError) as error:
-            log.warning(
-                "event log: end of dead runs not written (error=%s)", error.__class__.__name__
-            )
-    return len(buried)
+    now = timezone.now()
+    failed = fail_unresumable_runs(now=now) if has_agent_nodes() else fail_dead_runs(now=now)
+    publish_if_possible(failed, what="dead runs")
+    return len(failed)
+
+
+@shared_task(ignore_result=True)
+def expire_queued_runs(**_future: object) -> int:
+    """End the queued runs whose deadline has passed, and write the end to their event logs."""
+    ended = expire_queued()
+    publish_if_possible(ended, what="expired runs")
+    return len(ended)
+
+
+@shared_task(ignore_result=True)
+def expire_silent_nodes(**_future: object) -> int:
+    """Mark nodes without heartbeats as down, and delete old ones. Safe to deliver twice."""
+    return nodes.expire_silent_nodes()
+
+
+@shared_task(ignore_result=True)
+def start_due_schedules(**_future: object) -> int:
+    """Start the runs of due schedules. Safe to deliver twice."""
+    return fire_due(now=timezone.now())
 
 
 @shared_task(ignore_result=True)
 def expire_approvals(**_future: object) -> int:
-    """End the runs that have waited too long for a person, and tell those that follow them."""
-    ended = expire_waiting(now=timezone.now(), after=MAX_TIME_TO_DECIDE)
-    if ended:
-        try:
-            tell_ends(ended)
-        except (redis.RedisError, OSError) as error:
-            log.warning(
-                "event log: end of dead runs not written (error=%s)", error.__class__.__name__
-            )
+    """End the runs whose approvals have timed out, and write the end to their event logs."""
+    ended = expire_waiting(now=timezone.now(), after=APPROVAL_TIMEOUT)
+    publish_if_possible(ended, what="runs with expired approvals")
     return len(ended)
 
 
-def tell_ends(runs: Sequence[RunRecord]) -> None:
-    """Raises RedisError."""
+def publish_if_possible(runs: Sequence[RunRecord], *, what: str) -> None:
+    """Write the ends of runs to their event logs. A failure of Redis is logged only."""
+    if not runs:
+        return
+    try:
+        publish_ends(runs)
+    except (redis.RedisError, OSError) as error:
+        log.warning("event log: end of %s not written (error=%s)", what, error.__class__.__name__)
+
+
+@shared_task(ignore_result=True)
+def adopt_tasks(**_future: object) -> int:
+    """Link tasks with runs that their gateway could not link, and delete those without a run."""
+    return adopt_unlinked(now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def send_task_callbacks(**_future: object) -> int:
+    """Create the notices of tasks that have ended; `tenants.tasks.deliver_notices` sends them."""
+    return create_callbacks(now=timezone.now())
+
+
+def publish_ends(runs: Sequence[RunRecord]) -> None:
+    """Write the ends of runs to their event logs, and notify subscribers. Raises RedisError."""
     with connect(settings.REDIS_URL) as client:
         for run in runs:
             arguments = end_arguments(run.id, end_frame(run), ttl=settings.RUN_LOG_SECONDS)
@@ -73,27 +111,30 @@ def tell_ends(runs: Sequence[RunRecord]) -> None:
 
 @shared_task(ignore_result=True)
 def erase_what_expired(**_future: object) -> None:
-    """Keep to the retention of every tenant that has one."""
-    look = partial(erasure.erase_expired, now=timezone.now())
+    """Erase the data past the retention period of every tenant that has one, and the history of
+    schedules that is older than 90 days.
+    """
+    delete_old_firings(now=timezone.now())
+    erase = partial(erasure.erase_expired, now=timezone.now())
     tenants = erasure.tenants_with_retention()
-    walk_tenants("erase_what_expired", tenants, look, max_seconds=MAX_ERASE_SECONDS)
+    walk_tenants("erase_what_expired", tenants, erase, max_seconds=MAX_ERASE_SECONDS)
 
 
 @shared_task(ignore_result=True)
 def finish_erasures(**_future: object) -> int:
-    """Go on with erasures of whole tenants, and with what Redis could not delete at once."""
-    return erasure.carry_out_open()
+    """Continue unfinished erasures, of tenants or in Redis."""
+    return erasure.resume_open_erasures()
 
 
 @shared_task(ignore_result=True)
 def judge_rollouts(**_future: object) -> None:
-    """Compare every candidate with what is served."""
+    """Compare every candidate with the published revision, and roll back regressions."""
     running = rollout_evaluation.running_rollouts()
     tenants = {tenant_id for tenant_id, _ in running}
 
-    def judge(tenant_id: int) -> None:
+    def evaluate(tenant_id: int) -> None:
         for owner_id, rollout_id in running:
             if owner_id == tenant_id:
                 rollout_evaluation.evaluate_rollout(tenant_id=tenant_id, rollout_id=rollout_id)
 
-    walk_tenants("judge_rollouts", tenants, judge, max_seconds=MAX_JUDGE_SECONDS)
+    walk_tenants("judge_rollouts", tenants, evaluate, max_seconds=MAX_EVALUATION_SECONDS)

@@ -1,6 +1,6 @@
-"""Under which names changes are published."""
+"""The topics under which changes are published."""
 
 
 def agents_topic(tenant_id: int) -> str:
-    """What gateways follow to forget the agents and tools of a tenant."""
+    """Return the topic for changes of the agents and tools of a tenant, which gateways follow."""
     return f"agents:{tenant_id}"

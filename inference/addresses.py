@@ -1,4 +1,4 @@
-"""Which addresses may be a model endpoint. Pure."""
+"""Validation of the addresses of model endpoints. Pure."""
 
 import re
 import socket
@@ -11,16 +11,15 @@ from kernel.egress.rules import METADATA, METADATA_NAMES, embedded_ipv4, is_publ
 
 NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*")
 NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
-"""A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
-MAX_ADDRESS_CHARS = 300
+"""A host whose last label is a number is an IPv4 address (WHATWG URL, 3.5)."""
 LOOPBACK = IPv4Address("127.0.0.1")
 
 
 def normalised_address(text: str, *, allow_loopback: bool) -> str:
-    """The base URL of an engine in one spelling. Raises AddressNotAllowed with the reason.
+    """Return the normalised base URL of an engine. Raises AddressNotAllowed with the reason.
 
-    Private networks are where engines belong. Loopback is this machine, which is right only in the
-    embedded stack; link-local addresses are where clouds keep the metadata of their machines.
+    Private networks are allowed. Loopback is only valid in the embedded stack; link-local
+    addresses serve the metadata of cloud machines.
     """
     try:
         parts = urlsplit(text.strip())
@@ -28,12 +27,12 @@ def normalised_address(text: str, *, allow_loopback: bool) -> str:
     except ValueError:
         raise AddressNotAllowed("This is not a URL. It looks like http://10.0.0.5:8000.") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
-        raise AddressNotAllowed("An address begins with http:// or https:// and names a host.")
+        raise AddressNotAllowed("An address begins with http:// or https:// and has a host.")
     if "@" in parts.netloc or parts.query or parts.fragment:
-        raise AddressNotAllowed("An address holds no user, password, query or fragment.")
+        raise AddressNotAllowed("An address has no user, password, query or fragment.")
     name = parts.hostname.removesuffix(".")
     if name in METADATA_NAMES:
-        raise AddressNotAllowed("This is where a cloud keeps the metadata of its machines.")
+        raise AddressNotAllowed("This is the metadata service of a cloud.")
     address = ip_of(name)
     ensure_reachable(LOOPBACK if is_localhost(name) else address, allow_loopback=allow_loopback)
     host = f"[{address}]" if isinstance(address, IPv6Address) else str(address or name)
@@ -47,20 +46,20 @@ def is_localhost(name: str) -> bool:
 
 
 def ip_of(host: str) -> IPv4Address | IPv6Address | None:
-    """The IP address that a host spells, or None for a name. Raises AddressNotAllowed."""
+    """Return the IP address of a host, or None for a name. Raises AddressNotAllowed."""
     try:
         if ":" in host:
             return ip_address(host)
         if NAME.fullmatch(host) is None:
             raise AddressNotAllowed("The host is neither a name in ASCII nor an IP address.")
-        # As the resolver reads it: 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1.
+        # As the resolver parses it: 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1.
         return ip_address(socket.inet_aton(host)) if NUMBER.fullmatch(host) else None
     except (ValueError, OSError):
         raise AddressNotAllowed("The host is not an IP address.") from None
 
 
 def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopback: bool) -> None:
-    """Raises AddressNotAllowed. A name is not known to be anything here."""
+    """Raise AddressNotAllowed for addresses that may not be an endpoint. None is a name."""
     if isinstance(address, IPv6Address):
         address = embedded_ipv4(address) or address
     if address is None:
@@ -83,20 +82,20 @@ def ensure_reachable(address: IPv4Address | IPv6Address | None, *, allow_loopbac
             "Link-local, multicast, reserved and unspecified addresses are not allowed."
         )
     if address in METADATA:
-        raise AddressNotAllowed("This is where a cloud keeps the metadata of its machines.")
+        raise AddressNotAllowed("This is the metadata service of a cloud.")
 
 
 def ensure_within(address: str, *, networks: Sequence[str]) -> None:
-    """Raises AddressNotAllowed unless an engine may register itself at a normalised address.
+    """Raise AddressNotAllowed unless an engine may register at a normalised address.
 
-    Whoever has a join token gets a pool's requests, so a public address is only for a pool that
-    names it. Where networks are named, a host name is refused: it may lead anywhere.
+    An engine with a join token receives the requests of a pool, so a public address must be in the
+    `networks` of the pool. With networks a host name is rejected, as it may resolve to any address.
     """
     ip = ip_of(urlsplit(address).hostname or "")
     if not networks:
         if ip is not None and is_public(ip):
             raise AddressNotAllowed(
-                "Engines do not register at public addresses, unless their pool names the network."
+                "Engines may register at a public address only if the pool lists its network."
             )
     elif ip is None or not any(ip in ip_network(each, strict=False) for each in networks):
-        raise AddressNotAllowed("This address is not in the networks that the pool names.")
+        raise AddressNotAllowed("This address is not in the networks that the pool lists.")

@@ -1,4 +1,4 @@
-"""Where models are served: routes, pools, endpoints."""
+"""The inference context: routes, pools and endpoints of models."""
 
 from django.apps import AppConfig
 

@@ -1,4 +1,4 @@
-"""Which tables leave a trace when a person changes them."""
+"""Registration of the models whose changes are audited."""
 
 from auditlog.registry import auditlog
 
@@ -17,11 +17,11 @@ MEASURED = (
     *("heartbeat_at", "running", "waiting", "kv_cache_used", "ready_since", "machine"),
     *("probed_at", "probe_note", "probe_streak", "next_probe_at", "next_completion_at"),
 )
-"""What changes all the time, by nobody's hand."""
+"""Fields with frequent automatic updates, which are not audited."""
 
 
 def register() -> None:
-    """Called once, when the console starts; the gateway changes nothing that is audited."""
+    """Register the models at the start of the console. The gateway changes none of them."""
     auditlog.register(ModelRoute)
     auditlog.register(RouteTarget)
     auditlog.register(ModelPool)

@@ -1,4 +1,4 @@
-"""What can go wrong in this context.
+"""The error tree of this context.
 
 * NotFound
   x ModelNotFound
@@ -10,13 +10,13 @@
   x NameTaken, AddressTaken, HostTaken, ConfirmationNeeded, PoolFull
 * UpstreamError              502
   x UpstreamTimeout          504
-  x UpstreamBroken           502  the stream ended before its end
-  x ActuatorFailed           502  a pool's replicas could not be read or changed
+  x UpstreamBroken           502  the stream or body was incomplete or invalid
+  x ActuatorFailed           502  the replicas of a pool could not be read or changed
 * Overloaded
   x NoEndpointAvailable
-  x Starting                   the pool is scaled to zero, or just begins
-  x UpstreamRateLimited    429  the engine itself has a rate limit, and it is reached
-  x FleetUnreadable          Redis is away, so a page cannot see the gateways' live state
+  x Starting                   the pool is scaled to zero or starting
+  x UpstreamRateLimited    429  the rate limit of the engine itself is reached
+  x FleetUnreadable          Redis is unavailable, so the live state cannot be read
 """
 
 from kernel.errors import (
@@ -48,7 +48,7 @@ class AddressNotAllowed(Rejected):
 
 
 class ModelMismatch(Rejected):
-    """The engine serves another model than the route promises."""
+    """The engine serves another model than the route."""
 
     code = "model_mismatch"
 
@@ -66,13 +66,13 @@ class ContextLengthExceeded(Rejected):
 
 
 class PolicyRefused(Rejected):
-    """This scaling policy cannot work."""
+    """This scaling policy is invalid."""
 
     code = "scaling_policy_refused"
 
 
 class ConfirmationNeeded(Conflict):
-    """This takes replicas away at once. Confirm that it is meant."""
+    """This removes replicas at once. Confirm the change."""
 
     code = "confirmation_needed"
 
@@ -90,20 +90,20 @@ class AddressTaken(Conflict):
 
 
 class HostTaken(Conflict):
-    """Another machine keeps this pool's replicas. Give this one a pool of its own."""
+    """Another machine runs the replicas of this pool. Use another pool for this machine."""
 
     code = "scale_host_taken"
 
 
 class UpstreamTimeout(UpstreamError):
-    """The model did not answer in time. Try again, or ask for less at once."""
+    """The model did not respond in time. Try again, or send a smaller request."""
 
     code = "upstream_timeout"
     status = 504
 
 
 class UpstreamBroken(UpstreamError):
-    """The model stopped in the middle of its answer. Try again."""
+    """The model stopped before the end of its response. Try again."""
 
     code = "upstream_broken"
 
@@ -121,7 +121,7 @@ class NoEndpointAvailable(Overloaded):
 
 
 class UpstreamRateLimited(Overloaded):
-    """The model's own server takes no more requests right now. Wait as long as Retry-After says."""
+    """The rate limit of the model's server is reached. Try again when Retry-After says."""
 
     code = "upstream_rate_limited"
     status = 429
@@ -135,12 +135,12 @@ class Starting(Overloaded):
 
 
 class FleetUnreadable(Overloaded):
-    """What the gateways tell of the fleet cannot be read right now. Try again shortly."""
+    """The state of the fleet cannot be read right now. Try again shortly."""
 
     code = "fleet_unreadable"
 
 
 class PoolFull(Conflict):
-    """As many engines are registered in this pool as its settings allow. Raise the number there."""
+    """This pool has its maximum number of registered engines. Raise the limit in its settings."""
 
     code = "pool_full"

@@ -1,4 +1,4 @@
-"""The fleet as gateways see it, read from the tables."""
+"""Loads the fleet snapshot of the gateways from the database."""
 
 import logging
 from collections.abc import Iterable, Iterator
@@ -17,9 +17,9 @@ log = logging.getLogger(__name__)
 
 
 def load_fleet() -> Fleet:
-    """Every enabled route with its pool and the endpoints that can be used."""
+    """Return every enabled route with its pools and their usable endpoints."""
     alive = ModelEndpoint.objects.exclude(state=ModelEndpoint.State.EXPIRED).defer("credential")
-    # As it is stored: one credential that cannot be read must not hide the whole fleet.
+    # Still encrypted: one credential that cannot be decrypted must not fail the whole fleet.
     sealed = alive.annotate(sealed=Cast("credential", TextField()))
     rows = ModelPool.objects.prefetch_related(Prefetch("endpoints", sealed, to_attr="alive"))
     pools = {pool.pk: as_pool(pool) for pool in rows}
@@ -54,23 +54,23 @@ def load_fleet() -> Fleet:
     )
 
 
-OF_THE_ROW = tuple(field.name for field in fields(Pool) if field.name != "endpoints")
-"""What a pool's value has in common with its row."""
+COPIED_FIELDS = tuple(field.name for field in fields(Pool) if field.name != "endpoints")
+"""Fields that a pool's snapshot copies from its row."""
 
 
 def as_pool(pool: Any) -> Pool:
-    """`pool` as `load_fleet` reads it: with its `alive` endpoints."""
-    values = {name: getattr(pool, name) for name in OF_THE_ROW}
+    """Return the snapshot of a row that was loaded with its `alive` endpoints."""
+    values = {name: getattr(pool, name) for name in COPIED_FIELDS}
     return Pool(**values, endpoints=tuple(usable(pool.alive)))
 
 
 def usable(endpoints: Iterable[Any]) -> Iterator[Endpoint]:
-    """The endpoints whose credential can be read. The others are logged until it is mended."""
+    """Yield the endpoints whose credential can be decrypted, and log the others."""
     for endpoint in endpoints:
         try:
             yield as_endpoint(endpoint, credential=decrypt(endpoint.sealed))
         except SecretUnreadable as error:
-            log.error("fleet: endpoint left out (endpoint=%s): %s", endpoint.public_id, error)  # noqa: TRY400
+            log.error("fleet: endpoint skipped (endpoint=%s): %s", endpoint.public_id, error)  # noqa: TRY400
 
 
 def as_endpoint(endpoint: ModelEndpoint, *, credential: str) -> Endpoint:
@@ -85,5 +85,5 @@ def as_endpoint(endpoint: ModelEndpoint, *, credential: str) -> Endpoint:
         zone=endpoint.zone,
         version=endpoint.engine_version,
         ready_since=endpoint.ready_since.timestamp() if endpoint.ready_since else 0.0,
-        forced=endpoint.forced,
+        breaker_override=endpoint.breaker_override,
     )

@@ -1,4 +1,4 @@
-"""The further pools of a route: which may be there, and how they are stored."""
+"""Validation and storage of the further pools of a route."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -12,29 +12,30 @@ SHARE = RouteTarget.Role.SHARE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A further pool as somebody wants it."""
+class WantedTarget:
+    """A requested further pool of a route."""
 
     pool: ModelPool
     role: str = RouteTarget.Role.FALLBACK
     weight: int = 1
-    """Of a share, from 1 to 1000, beside the route's `pool_weight`."""
+    """Weight of a share, 1 to 1000, relative to the route's `pool_weight`."""
     order: int = 0
-    """Of a fallback: the lowest is tried first."""
+    """Order of a fallback; the lowest is tried first."""
 
 
-def stored_targets(route: ModelRoute) -> tuple[Target, ...]:
-    """As they are in the table; none for a route that is not stored yet."""
+def stored_targets(route: ModelRoute) -> tuple[WantedTarget, ...]:
+    """Return the targets in the database; none for a route that is not saved yet."""
     rows = route.targets.select_related("pool") if route.pk else ()
     return tuple(
-        Target(pool=row.pool, role=row.role, weight=row.weight, order=row.order) for row in rows
+        WantedTarget(pool=row.pool, role=row.role, weight=row.weight, order=row.order)
+        for row in rows
     )
 
 
-def ensure_targets(*, route: ModelRoute, targets: Sequence[Target]) -> None:
-    """Raises TargetNotAllowed or ModelMismatch with a sentence about the first that does not fit.
+def ensure_targets(*, route: ModelRoute, targets: Sequence[WantedTarget]) -> None:
+    """Raise TargetNotAllowed or ModelMismatch for the first invalid target.
 
-    Two queries at most, and none for a route without targets.
+    At most two queries; none for a route without targets.
     """
     if not targets:
         return
@@ -46,31 +47,30 @@ def ensure_targets(*, route: ModelRoute, targets: Sequence[Target]) -> None:
     ensure_same_model(route, [target for target in targets if target.role == SHARE])
 
 
-def ensure_fits(route: ModelRoute, target: Target, *, seen: set[int]) -> None:
-    """What can be told of a target by itself."""
+def ensure_fits(route: ModelRoute, target: WantedTarget, *, seen: set[int]) -> None:
+    """Raise TargetNotAllowed for what can be checked without a query."""
     name = target.pool.name
     if target.role not in RouteTarget.Role.values:
-        raise TargetNotAllowed(f"{target.role!r} is no role: choose share or fallback.")
+        raise TargetNotAllowed(f"{target.role!r} is not a role. Choose share or fallback.")
     if target.pool.pk == route.pool_id:
         raise TargetNotAllowed(
-            f"{name} is the route's own pool, whose part is the weight of its own pool."
+            f"{name} is the route's own pool, whose share is set by its own weight."
             if target.role == SHARE
-            else f"The fallback {name} is the route's own pool: requests would go round in a "
-            "circle. Choose another pool."
+            else f"The fallback {name} is the route's own pool. Choose another pool."
         )
     if target.pool.pk in seen:
-        raise TargetNotAllowed(f"The pool {name} is there twice. Remove one of the two.")
+        raise TargetNotAllowed(f"The pool {name} is listed twice. Remove one of the two.")
     if not 1 <= target.weight <= MAX_WEIGHT:
         raise TargetNotAllowed(
-            f"The weight of {name} lies between 1 and {MAX_WEIGHT:,}. "
-            "A pool that is to get nothing is removed."
+            f"The weight of {name} must be between 1 and {MAX_WEIGHT:,}. "
+            "Remove a pool that is to get no requests."
         )
     if not 0 <= target.order <= MAX_ORDER:
-        raise TargetNotAllowed(f"The order of {name} lies between 0 and {MAX_ORDER:,}.")
+        raise TargetNotAllowed(f"The order of {name} must be between 0 and {MAX_ORDER:,}.")
 
 
-def ensure_same_purpose(route: ModelRoute, targets: Iterable[Target]) -> None:
-    """A pool whose own routes are all for something else cannot answer this one's requests."""
+def ensure_same_purpose(route: ModelRoute, targets: Iterable[WantedTarget]) -> None:
+    """Raise TargetNotAllowed for a pool whose other routes all have another purpose."""
     purposes: dict[int, set[str]] = {}
     others = ModelRoute.objects.filter(pool__in=[target.pool.pk for target in targets])
     for pool_id, purpose in others.exclude(pk=route.pk).values_list("pool_id", "purpose"):
@@ -84,10 +84,10 @@ def ensure_same_purpose(route: ModelRoute, targets: Iterable[Target]) -> None:
             )
 
 
-def ensure_same_model(route: ModelRoute, shares: Sequence[Target]) -> None:
-    """Whoever asks for a model gets it from each pool that shares the requests.
+def ensure_same_model(route: ModelRoute, shares: Sequence[WantedTarget]) -> None:
+    """Raise ModelMismatch for a share whose engines serve another model than the route.
 
-    Only engines that registered are held to that: what the others call the model is their affair.
+    Only registered engines are checked: static endpoints may have any name for the model.
     """
     if not shares:
         return
@@ -102,12 +102,12 @@ def ensure_same_model(route: ModelRoute, shares: Sequence[Target]) -> None:
         if served and not served & own:
             raise ModelMismatch(
                 f"The engines of {target.pool.name} serve {', '.join(sorted(served))}, not "
-                f"{route.name}. Make the pool a fallback if another model may step in."
+                f"{route.name}. Make the pool a fallback to allow another model."
             )
 
 
-def store_targets(*, route: ModelRoute, targets: Sequence[Target]) -> None:
-    """Make the table say `targets`, row by row, so that the audit log tells what changed."""
+def store_targets(*, route: ModelRoute, targets: Sequence[WantedTarget]) -> None:
+    """Save `targets` row by row, so that the audit log records each change."""
     wanted = {target.pool.pk: target for target in targets}
     for row in route.targets.all():
         target = wanted.pop(row.pool_id, None)
@@ -127,12 +127,12 @@ def store_targets(*, route: ModelRoute, targets: Sequence[Target]) -> None:
 
 
 def parts_of(*, own: int, shares: Sequence[int]) -> tuple[int, ...]:
-    """Weights in whole per cent that add up to 100, the own pool's first. Weights are above 0."""
+    """Return the weights as integer percentages that add up to 100, the own pool's first."""
     weights = (own, *shares)
     total = sum(weights)
     exact = [100 * weight / total for weight in weights]
     floors = [int(part) for part in exact]
-    # What rounding down took goes to those that it took most from.
+    # The remainders of rounding down go to the largest losses.
     by_loss = sorted(range(len(exact)), key=lambda i: (floors[i] - exact[i], i))
     for place in by_loss[: 100 - sum(floors)]:
         floors[place] += 1

@@ -1,4 +1,4 @@
-"""Everything that changes routes and pools. Edges call these; nothing else writes."""
+"""Services that change routes and pools. Only they write these tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,13 +8,13 @@ from django.db import IntegrityError, transaction
 
 from inference.errors import NameTaken
 from inference.models import ModelPool, ModelRoute
-from inference.route_targets import Target, ensure_targets, store_targets, stored_targets
+from inference.route_targets import WantedTarget, ensure_targets, store_targets, stored_targets
 from inference.topics import FLEET
 from kernel.publishing.publish import publish
 
 
 def create_pool(*, name: str, engine: str, **settings: Any) -> ModelPool:
-    """`settings` are further fields of the table: timeouts, strategy, queue, probes, ejection.
+    """Create a pool. `settings` are further fields: timeouts, strategy, queue, probes, ejection.
 
     Raises NameTaken, and ValidationError for values that no form would accept.
     """
@@ -29,8 +29,9 @@ def create_pool(*, name: str, engine: str, **settings: Any) -> ModelPool:
 
 @transaction.atomic
 def save_pool(*, pool: ModelPool) -> None:
-    """Store a pool, which keeps its name, and tell the gateways. Raises ValidationError as
-    `create_pool` does.
+    """Save a pool, whose name must be unchanged, and publish it to the gateways.
+
+    Raises ValidationError.
     """
     pool.full_clean(validate_unique=False)
     ensure_name_stays(pool)
@@ -50,10 +51,10 @@ def create_route(
     name: str,
     pool: ModelPool,
     purpose: str = ModelRoute.Purpose.CHAT,
-    targets: Sequence[Target] = (),
+    targets: Sequence[WantedTarget] = (),
     **settings: Any,
 ) -> ModelRoute:
-    """`settings` are further fields of the table: context length, own weight, prices, enabled.
+    """Create a route. `settings` are further fields: context length, weight, prices, enabled.
 
     Raises NameTaken, ValidationError for values that no form would accept, and what
     `ensure_targets` raises.
@@ -68,11 +69,11 @@ def create_route(
 
 
 @transaction.atomic
-def save_route(*, route: ModelRoute, targets: Sequence[Target] | None = None) -> None:
-    """Store a route, which keeps its name, and tell the gateways. `targets` take the place of all
-    it has; None keeps them.
+def save_route(*, route: ModelRoute, targets: Sequence[WantedTarget] | None = None) -> None:
+    """Save a route, whose name must be unchanged, and publish it to the gateways. `targets`
+    replace the stored ones; None keeps them.
 
-    Raises ValidationError for values that do not fit, TargetNotAllowed and ModelMismatch.
+    Raises ValidationError, TargetNotAllowed and ModelMismatch.
     """
     route.full_clean(validate_unique=False)
     ensure_name_stays(route)
@@ -85,10 +86,10 @@ def save_route(*, route: ModelRoute, targets: Sequence[Target] | None = None) ->
 
 
 def ensure_name_stays(row: ModelRoute | ModelPool) -> None:
-    """Limits, prices, keys, manifests, metrics and the ledger know it by its name."""
+    """Raise ValidationError for a changed name: limits, keys and the ledger refer to it."""
     names = list(type(row).objects.filter(pk=row.pk).values_list("name", flat=True))
     if names not in ([], [row.name]):
-        raise ValidationError({"name": "This name cannot be changed. Make another one instead."})
+        raise ValidationError({"name": "This name cannot be changed. Create another one instead."})
 
 
 @transaction.atomic

@@ -1,4 +1,4 @@
-"""The timed work of this context."""
+"""The periodic tasks of this context."""
 
 from datetime import timedelta
 
@@ -14,31 +14,31 @@ from inference.scaling.signals import rollup
 
 @shared_task(ignore_result=True)
 def expire_silent_endpoints(**_future: object) -> int:
-    """Take endpoints out whose heartbeat stopped. Safe to deliver twice."""
+    """Expire endpoints without heartbeats. Safe to deliver twice."""
     after = timedelta(seconds=settings.ENDPOINT_EXPIRY_SECONDS)
     return registration.expire_silent_endpoints(now=timezone.now(), after=after)
 
 
 @shared_task(ignore_result=True)
 def probe_due_endpoints(**_future: object) -> int:
-    """Ask endpoints that are due whether they live. Safe to deliver twice."""
+    """Probe due endpoints. Safe to deliver twice."""
     return probes.probe_due(now=timezone.now())
 
 
 @shared_task(ignore_result=True)
 def probe_completions(**_future: object) -> int:
-    """Ask endpoints that are due for one token. Safe to deliver twice."""
+    """Send due completion probes. Safe to deliver twice."""
     return probes.probe_completions(now=timezone.now())
 
 
 @shared_task(ignore_result=True)
 def evaluate_pools(**_future: object) -> int:
-    """Look at every pool, and scale those whose policy wants that. Safe to deliver twice."""
+    """Evaluate the scaling of every pool. Safe to deliver twice."""
     return evaluation.evaluate_pools(now=timezone.now())
 
 
 @shared_task(ignore_result=True)
 def sum_up_samples(**_future: object) -> None:
-    """Sum up what pools did, and forget what is old. Safe to deliver twice."""
-    rollup.sum_up(now=timezone.now())
-    rollup.forget(now=timezone.now())
+    """Aggregate the samples of pools, and delete old ones. Safe to deliver twice."""
+    rollup.roll_up(now=timezone.now())
+    rollup.delete_expired(now=timezone.now())

@@ -1,4 +1,4 @@
-"""Under which names changes are published."""
+"""Topics of published changes."""
 
 FLEET = "fleet"
-"""Routes, pools and endpoints: what gateways serve from."""
+"""Routes, pools and endpoints, which gateways load."""

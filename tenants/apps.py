@@ -1,4 +1,4 @@
-"""Who may do how much: tenants, members, API keys, the ledger."""
+"""Tenants, members, API keys, limits and the usage ledger."""
 
 from django.apps import AppConfig
 

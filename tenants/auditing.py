@@ -1,4 +1,4 @@
-"""Which tables leave a trace when a person changes them, and which of their fields never do."""
+"""The tables whose changes are recorded in the audit log, and their excluded fields."""
 
 from auditlog.context import auditlog_value
 from auditlog.registry import auditlog
@@ -20,7 +20,7 @@ from tenants.models import (
 
 
 def register() -> None:
-    """Called once, when the console starts; the gateway changes nothing that is audited."""
+    """Register the tables. Called once, when the console starts."""
     auditlog.register(Tenant)
     auditlog.register(Membership)
     auditlog.register(Invitation, exclude_fields=["user", "declined_at"])
@@ -41,9 +41,9 @@ def register() -> None:
         auditlog.register(model)
 
 
-def name_actor(user: User) -> None:
-    """Say who acts in the running request, when that is known later than auditlog asks.
+def set_actor(user: User) -> None:
+    """Set the actor of the running request.
 
-    Its middleware asks before the management API has read the token.
+    Auditlog's middleware runs before the management API has authenticated the user.
     """
     auditlog_value.get({})["actor"] = user

@@ -1,4 +1,4 @@
-"""What can go wrong in this context.
+"""The errors of this context.
 
 * Unauthenticated
   x InvalidApiKey, ExpiredApiKey, RevokedApiKey
@@ -10,10 +10,10 @@
 * RateLimited
   x RequestsPerMinute, TokensPerMinute, TooManyAtOnce, QuotaExhausted, LockedOut
 * Overloaded
-  x KeysUnavailable    PostgreSQL is away and the key is not known here yet
-  x LimitsUnknown      PostgreSQL is away and the tenant's limits are not known here yet
-  x LimitsUnavailable  Redis is away and a quota says that nothing runs without it
-  x CountersUnreadable Redis is away, so a page or a job cannot see or set the live counters
+  x KeysUnavailable    PostgreSQL is unavailable, and the key is not cached
+  x LimitsUnknown      PostgreSQL is unavailable and the tenant's limits are not cached
+  x LimitsUnavailable  Redis is unavailable and a quota is closed during an outage
+  x CountersUnreadable Redis is unavailable, so the live counters cannot be read or set
 """
 
 from kernel.errors import Conflict, Denied, Overloaded, RateLimited, Unauthenticated
@@ -44,7 +44,7 @@ class TenantSuspended(Denied):
 
 
 class ScopeNotGranted(Denied):
-    """This API key may not be used for that. Use a key with the scope, or have it added."""
+    """This API key lacks the required scope. Add the scope, or use another key."""
 
     code = "scope_missing"
 
@@ -62,7 +62,7 @@ class RoleTooLow(Denied):
 
 
 class KeyRestricted(Denied):
-    """Somebody with a higher role has blocked or limited this API key. Ask them to change it."""
+    """A user with a higher role has blocked or restricted this API key. Ask them to change it."""
 
     code = "key_restricted"
 
@@ -74,13 +74,13 @@ class SlugTaken(Conflict):
 
 
 class KeyNotActive(Conflict):
-    """This API key is blocked or has expired, so nothing can take its place. Make a new key."""
+    """This API key is blocked or has expired, so it cannot be rotated. Create a new key."""
 
     code = "api_key_not_active"
 
 
 class PlanInUse(Conflict):
-    """Tenants are on this plan. Give them another one first."""
+    """Tenants are on this plan. Assign another plan to them first."""
 
     code = "plan_in_use"
 
@@ -92,13 +92,13 @@ class LimitExists(Conflict):
 
 
 class TopUpDiffers(Conflict):
-    """Under this key something else was granted before. Use a new key for a new top-up."""
+    """This key was used for another top-up. Use a new key for a new top-up."""
 
     code = "top_up_differs"
 
 
 class WindowOver(Conflict):
-    """This window is over. Grant the top-up in the one that runs now."""
+    """This window has ended. Grant the top-up in the current window."""
 
     code = "window_over"
 
@@ -137,7 +137,7 @@ class TooManyAtOnce(RateLimited):
 
 
 class QuotaExhausted(RateLimited):
-    """The quota is used up. It resets when Retry-After says; or have it raised."""
+    """The quota is used up. Wait as long as Retry-After says, or request a higher quota."""
 
     code = "quota_exhausted"
     sdk_code = "insufficient_quota"
@@ -148,7 +148,7 @@ class QuotaExhausted(RateLimited):
 
 
 class LockedOut(RateLimited):
-    """Too many wrong passwords for this name from your address. Wait until Retry-After."""
+    """Too many wrong passwords for this name from your address. Wait until Retry-After ends."""
 
     code = "locked_out"
 
@@ -166,6 +166,6 @@ class LimitsUnavailable(Overloaded):
 
 
 class CountersUnreadable(Overloaded):
-    """The live counters cannot be read right now. What is in the ledger is not affected."""
+    """The live counters cannot be read right now. The ledger is not affected."""
 
     code = "counters_unreadable"

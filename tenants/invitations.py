@@ -1,7 +1,7 @@
-"""How people join tenants, choose which one they mean by default, and leave.
+"""Invitations, the default tenant of a user, and leaving a tenant.
 
-A tenant's admin cannot see who has an account: an invitation for a name that nobody has looks,
-and takes as long to make, as any other.
+A tenant's admin cannot find out whether a user exists: an invitation for an unknown name has the
+same response and takes the same time.
 """
 
 from datetime import datetime, timedelta
@@ -16,17 +16,17 @@ from tenants.models import Invitation, Membership, Tenant, User
 from tenants.scoping import every_tenant, tenant_scope
 
 MAX_OPEN_INVITATIONS = 200
-"""Of one tenant."""
+"""Maximum number of open invitations of one tenant."""
 MAX_INVITATION_AGE = timedelta(days=14)
 
 
 @transaction.atomic
 def invite(*, tenant: Tenant, username: str, role: str, now: datetime) -> Invitation:
-    """Offer a role to whoever has a name; a second call renews the offer.
+    """Offer a role to the user with a name; a second call renews the offer.
 
     Raises TooManyInvitations.
     """
-    # Whether somebody has the name decides about no statement: all are sent either way.
+    # All statements run whether or not the user exists, so that the timing is the same.
     user = User.objects.filter(username=username).only("pk").first()
     with tenant_scope(tenant.pk):
         others = Invitation.objects.filter(is_open(now)).exclude(username=username)
@@ -47,12 +47,12 @@ def invite(*, tenant: Tenant, username: str, role: str, now: datetime) -> Invita
 
 
 def is_open(now: datetime) -> Q:
-    """Which invitations have not expired."""
+    """Return the condition of invitations that have not expired."""
     return Q(expires_at__gt=now)
 
 
 def open_invitations(*, user: User, now: datetime) -> QuerySet[Invitation]:
-    """What a person may accept or decline, of every tenant. Asked outside any scope."""
+    """Return the open invitations of a user in all tenants. Opens its own scope."""
     with every_tenant():
         mine = Invitation.objects.filter(services.invitation_for(user), is_open(now))
         return mine.filter(declined_at=None).select_related("tenant")
@@ -60,7 +60,7 @@ def open_invitations(*, user: User, now: datetime) -> QuerySet[Invitation]:
 
 @transaction.atomic
 def accept_invitation(*, invitation: Invitation, user: User, now: datetime) -> Membership:
-    """Take the offered role. Raises NotFound if the offer was withdrawn meanwhile."""
+    """Accept an invitation. Raises NotFound if it was withdrawn."""
     locked = open_invitations(user=user, now=now).select_for_update(of=("self",))
     offer = locked.filter(pk=invitation.pk).first()
     if offer is None:
@@ -70,7 +70,7 @@ def accept_invitation(*, invitation: Invitation, user: User, now: datetime) -> M
 
 @transaction.atomic
 def decline_invitation(*, invitation: Invitation, now: datetime) -> None:
-    """Refuse the offer. The tenant is not told: to it, the invitation stays open."""
+    """Decline an invitation. The tenant still sees it as open until it expires."""
     with tenant_scope(invitation.tenant_id):
         Invitation.objects.filter(pk=invitation.pk).update(declined_at=now)
 
@@ -83,7 +83,7 @@ def withdraw_invitation(*, invitation: Invitation) -> None:
 
 @transaction.atomic
 def choose_default_tenant(*, membership: Membership) -> None:
-    """Let a person's calls without `?tenant=` mean the tenant of one of their memberships."""
+    """Make a tenant the default of the user's API calls."""
     user = membership.user
     user.default_tenant_id = membership.tenant_id
     user.save(update_fields=["default_tenant"])
@@ -91,7 +91,7 @@ def choose_default_tenant(*, membership: Membership) -> None:
 
 @transaction.atomic
 def leave_tenant(*, membership: Membership) -> None:
-    """Give up one's own role. If one other is left and the default goes, that becomes it."""
+    """Delete a user's own membership. A single remaining tenant becomes the default."""
     user = membership.user
     services.remove_member(membership=membership)
     if user.default_tenant_id not in {None, membership.tenant_id}:

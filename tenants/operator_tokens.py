@@ -1,4 +1,4 @@
-"""Tokens of the management API: they end with their owner's password, or when somebody says so."""
+"""Revocation of tokens of the management API, for example after a change of password."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from kernel.audit import note_use
 
 
 def tokens_of(user: Model) -> "QuerySet[Any]":
-    # The gateway, which also loads the tables of users, has no such tokens.
+    # The gateway loads the user table without the app of these tokens.
     from knox.models import get_token_model
 
     rows: QuerySet[Any] = get_token_model().objects.filter(user=user)
@@ -18,7 +18,7 @@ def tokens_of(user: Model) -> "QuerySet[Any]":
 
 @transaction.atomic
 def end_tokens(user: Model) -> int:
-    """Revoke all tokens of a person, and note that. Returns how many there were."""
+    """Revoke all tokens of a user, and audit it. Return their number."""
     rows = tokens_of(user)
     ended: int = rows.count()
     if ended:
@@ -28,7 +28,7 @@ def end_tokens(user: Model) -> int:
 
 
 def end_token(token: Any) -> None:
-    """Revoke one token, and note that."""
+    """Revoke one token, and audit it."""
     with transaction.atomic():
         note_use(token.user, act="API token", detail=f"revoked: {token.token_key}")
         token.delete()

@@ -1,4 +1,4 @@
-"""What people call the owners of scopes: keys and members."""
+"""Displayed names of the owners of scopes: keys and members."""
 
 from collections.abc import Iterable, Mapping
 
@@ -9,17 +9,19 @@ from tenants.scoping import tenant_scope
 
 
 def owner_names(tenant_id: int, owners: Iterable[str]) -> Mapping[str, str]:
-    """Of whom limits count: `key:12` -> `Laptop (tnt_…)`. Two queries at most; who is gone has no
-    name. Keys that replaced each other are counted as the first one and called as the newest.
+    """Return names of owners of counters: `key:12` -> `Laptop (tnt_…)`. Runs at most two queries.
+
+    Deleted owners are left out. A chain of rotated keys has the id of the first key and the name of
+    the newest.
     """
     with tenant_scope(tenant_id):
         return owner_names_in_scope(owners)
 
 
 def owner_names_in_scope(owners: Iterable[str]) -> Mapping[str, str]:
-    """The same for owners of whichever tenants the caller may see."""
-    asked = list(owners)
-    keys, members = numbers_of("key", asked), numbers_of("member", asked)
+    """Return names of owners, see `owner_names`, for the tenants in scope."""
+    listed = list(owners)
+    keys, members = numbers_of("key", listed), numbers_of("member", listed)
     rows = ApiKey.objects.filter(Q(pk__in=keys) | Q(lineage__in=keys)) if keys else ()
     people = Membership.objects.select_related("user").filter(pk__in=members) if members else ()
     return {
@@ -30,7 +32,7 @@ def owner_names_in_scope(owners: Iterable[str]) -> Mapping[str, str]:
 
 
 def key_names(tenant_id: int, owners: Iterable[str]) -> Mapping[str, str]:
-    """Of keys themselves: `key:12` -> `Laptop (tnt_…)`."""
+    """Return names of single keys: `key:12` -> `Laptop (tnt_…)`."""
     keys = numbers_of("key", owners)
     with tenant_scope(tenant_id):
         rows = ApiKey.objects.filter(pk__in=keys) if keys else ()

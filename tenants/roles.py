@@ -1,4 +1,4 @@
-"""Which tenant somebody means, and what they may do there."""
+"""The tenant of a call, and the role of the user in it."""
 
 import re
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ SLUG = re.compile(r"[-a-zA-Z0-9_]+", re.ASCII)
 
 
 def find_tenant(*, slug: str) -> Tenant:
-    """Raises NotFound."""
-    # A slug holds no NUL, which PostgreSQL would refuse to compare.
+    """Return the tenant with a slug. Raises NotFound."""
+    # PostgreSQL raises an error for a NUL character in a text.
     tenant = Tenant.objects.filter(slug=slug).first() if SLUG.fullmatch(slug) else None
     if tenant is None:
         raise NotFound
@@ -20,15 +20,15 @@ def find_tenant(*, slug: str) -> Tenant:
 
 
 def membership_of(*, user: User, tenant: str | None) -> Membership:
-    """A user's role in the tenant of that slug, or in their default tenant.
+    """Return a user's membership in the tenant with this slug, or in their default tenant.
 
-    Raises NotFound for a tenant that is not theirs, as for one that does not exist; Denied without
-    any role; InvalidParameter if no tenant was named and the user has no default one.
+    Raises NotFound for a tenant of others or an unknown one; Denied for a user without any role;
+    InvalidParameter if `tenant` is None and the user has no default tenant.
     """
     with every_tenant():
         theirs = list(Membership.objects.filter(user=user).select_related("tenant").order_by("pk"))
     if not theirs:
-        raise Denied("You have no role in any tenant. Ask an operator or an admin for one.")
+        raise Denied("You have no role in any tenant. Ask an operator or an admin for a role.")
     if tenant is None:
         return default_membership(theirs, default_tenant_id=user.default_tenant_id)
     for membership in theirs:
@@ -40,10 +40,10 @@ def membership_of(*, user: User, tenant: str | None) -> Membership:
 def default_membership(
     theirs: Sequence[Membership], *, default_tenant_id: int | None
 ) -> Membership:
-    """The membership that a call without `?tenant=` means. Raises InvalidParameter.
+    """Return the membership for a call without `?tenant=`. Raises InvalidParameter.
 
-    Nobody else changes it: a further membership does not, and when the default tenant takes the
-    person's role away, their calls are refused rather than done for another tenant.
+    The default does not change with further memberships. If the user loses the role in the default
+    tenant, calls are refused and not done for another tenant.
     """
     for membership in theirs:
         if membership.tenant_id == default_tenant_id:
@@ -52,7 +52,7 @@ def default_membership(
         return theirs[0]
     names = ", ".join(membership.tenant.slug for membership in theirs[:10])
     raise InvalidParameter(
-        f"Say which tenant is meant: add ?tenant= with one of {names}, or choose one of "
-        "/api/v1/my-memberships as your default.",
+        f"Select a tenant: add ?tenant= with one of {names}, or make one of "
+        "/api/v1/my-memberships your default.",
         param="tenant",
     )

@@ -1,4 +1,4 @@
-"""The tenant fence: a tenant-owned table refuses to be queried until somebody said for whom."""
+"""The tenant fence: tenant-owned tables can be queried only inside a tenant scope."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from django.db import models
 from kernel.errors import PlatformError
 
 EVERY_TENANT = 0
-"""Primary keys begin at 1."""
+"""The scope of all tenants; primary keys begin at 1."""
 
 _scope: ContextVar[int | None] = ContextVar("tenant_scope", default=None)
 
@@ -18,14 +18,14 @@ M_co = TypeVar("M_co", bound=models.Model, covariant=True)
 
 
 class ScopeMissing(PlatformError):
-    """A tenant's data was asked for outside a tenant scope."""
+    """A tenant-owned table was queried outside a tenant scope."""
 
     code = "tenant_scope_missing"
 
 
 @contextmanager
 def tenant_scope(tenant_id: int) -> Iterator[None]:
-    """Limit every tenant-owned query that begins inside the block to one tenant."""
+    """Restrict every tenant-owned query inside the block to one tenant."""
     token = _scope.set(tenant_id)
     try:
         yield
@@ -35,13 +35,13 @@ def tenant_scope(tenant_id: int) -> Iterator[None]:
 
 @contextmanager
 def every_tenant() -> Iterator[None]:
-    """Lift the limit. Grep for this name: each use is a claim to be reviewed."""
+    """Query all tenants inside the block. Each use must be reviewed."""
     with tenant_scope(EVERY_TENANT):
         yield
 
 
 def current_scope() -> int:
-    """The tenant in scope, or EVERY_TENANT. Raises ScopeMissing outside any scope."""
+    """Return the tenant in scope, or EVERY_TENANT. Raises ScopeMissing outside any scope."""
     scope = _scope.get()
     if scope is None:
         raise ScopeMissing
@@ -49,7 +49,7 @@ def current_scope() -> int:
 
 
 class TenantManager(models.Manager[M_co]):
-    """Answers only for the tenant in scope, and refuses when there is none."""
+    """Queries only the tenant in scope. Raises ScopeMissing without a scope."""
 
     def get_queryset(self) -> models.QuerySet[M_co]:
         rows = super().get_queryset()
@@ -58,7 +58,7 @@ class TenantManager(models.Manager[M_co]):
 
 
 class TenantOwned(models.Model):
-    """A row that belongs to one tenant. A test holds every subclass to a TenantManager."""
+    """A row that belongs to one tenant. A test requires that every subclass has a TenantManager."""
 
     tenant = models.ForeignKey(
         "tenants.Tenant", on_delete=models.CASCADE, related_name="+", verbose_name="tenant"
@@ -69,7 +69,7 @@ class TenantOwned(models.Model):
 
 
 class CountedOwned(TenantOwned):
-    """A row about a tenant's counter that outlives the tenant, as the ledger does."""
+    """A row about usage of a tenant, which is kept if the tenant is deleted, like the ledger."""
 
     tenant = models.ForeignKey(
         "tenants.Tenant", on_delete=models.DO_NOTHING, db_constraint=False, related_name="+"
@@ -80,7 +80,7 @@ class CountedOwned(TenantOwned):
 
 
 class CountedOwnedWithoutIndex(CountedOwned):
-    """One of millions of such rows, whose other indexes begin with the tenant."""
+    """A CountedOwned for large tables, whose other indexes begin with the tenant."""
 
     tenant = models.ForeignKey(
         "tenants.Tenant",

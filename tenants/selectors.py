@@ -1,4 +1,4 @@
-"""What others read of tenants: plain values for the gateway, query sets for the console."""
+"""Queries of tenants: plain values for the gateway, query sets for the console."""
 
 from kernel.storage.database import UNAVAILABLE
 from tenants.admission.principal import Principal
@@ -8,9 +8,9 @@ from tenants.scoping import every_tenant
 
 
 def load_principal(public_id: str) -> Principal | None:
-    """The principal behind a key's public id, or None. Raises KeysUnavailable in an outage.
+    """Return the principal of a key by its public id, or None. Raises KeysUnavailable in an outage.
 
-    Looks across tenants, because the key is what says which tenant is meant.
+    Queries all tenants, because the key determines the tenant.
     """
     try:
         with every_tenant():
@@ -44,6 +44,6 @@ def as_principal(key: ApiKey) -> Principal:
 
 
 def tenant_ids_of(*, user: User) -> list[int]:
-    """The tenants in which a user has any role."""
+    """Return the tenants in which a user has any role."""
     with every_tenant():
         return list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True))

@@ -1,6 +1,6 @@
-"""Everything that changes tenants, members and keys. Edges call these; nothing else writes.
+"""Services that change tenants, members and keys, for the console and the management API.
 
-Each service opens the scope it works in, and tells the gateways in the transaction of the change.
+Each service opens the scope that it needs, and publishes changes to gateways on commit.
 """
 
 import logging
@@ -22,7 +22,7 @@ from tenants.api_keys.bounds import IS_WITHIN, Bounds, Rank, bounds_of, changed_
 from tenants.api_keys.keys import digest_key, new_key, pepper_name
 from tenants.counters import commands as counter_commands
 from tenants.errors import KeyNotActive, KeyRestricted, SlugTaken
-from tenants.limits.effective import keep_windows, limits_topic
+from tenants.limits.effective import ensure_window_rows, limits_topic
 from tenants.models import ApiKey, Invitation, Membership, Quota, RateLimit, Tenant, User
 from tenants.models.api_key import every_scope
 from tenants.scoping import every_tenant, tenant_scope
@@ -31,14 +31,14 @@ log = logging.getLogger(__name__)
 
 TENANT_FIELDS = ("slug", "name", "time_zone", "retention_days")
 KEY_FIELDS = ("name", "member", "scopes", "allowed_models", "allowed_networks", "expires_at")
-"""What a form changes. The rest has services of its own, whose work a late form must not undo."""
+"""Fields of forms. Others are changed only by services, so that a stale form cannot undo them."""
 
 ROTATION_OVERLAP = timedelta(hours=24)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedKey:
-    """A new key and, this one time, its text."""
+    """A new key with its secret text, which is not stored."""
 
     key: ApiKey
     secret: str
@@ -48,24 +48,24 @@ class IssuedKey:
 
 
 def principals_topic(tenant_id: int) -> str:
-    """What gateways follow to forget the principals of a tenant."""
+    """Return the topic that makes gateways reload the principals of a tenant."""
     return f"principals:{tenant_id}"
 
 
 def key_topic(public_id: str) -> str:
-    """What gateways follow to use a key no more as they knew it, not even in an outage."""
+    """Return the topic that makes gateways drop a cached key, even in an outage."""
     return f"key:{public_id}"
 
 
 def suspension_topic(tenant_id: int) -> str:
-    """The same for all keys of a tenant."""
+    """Return the topic that makes gateways drop all cached keys of a tenant, even in an outage."""
     return f"suspended:{tenant_id}"
 
 
 def create_tenant(
     *, slug: str, name: str, time_zone: str = "UTC", retention_days: int | None = None
 ) -> Tenant:
-    """Raises SlugTaken, and ValidationError for values that no form would accept."""
+    """Create a tenant. Raises SlugTaken or ValidationError."""
     tenant = Tenant(slug=slug, name=name, time_zone=time_zone, retention_days=retention_days)
     tenant.full_clean(validate_unique=False)
     try:
@@ -80,18 +80,18 @@ def create_tenant(
 
 @transaction.atomic
 def save_tenant(*, tenant: Tenant) -> None:
-    """Store changed fields of an existing tenant and tell the gateways.
+    """Store changed fields of a tenant and publish the change.
 
-    In a new time zone quotas reset from their next windows on.
+    A new time zone applies to quotas from their next windows.
     """
-    keep_windows([tenant.pk], now=timezone.now())
+    ensure_window_rows([tenant.pk], now=timezone.now())
     tenant.save(update_fields=TENANT_FIELDS)
     publish(principals_topic(tenant.pk), limits_topic(tenant.pk))
 
 
 @transaction.atomic
 def suspend_tenant(*, tenant_id: int) -> bool:
-    """Refuse all requests of a tenant, on every worker, within a second. False if it was so."""
+    """Refuse all requests of a tenant within a second. Return False if it was suspended already."""
     changed = Tenant.objects.suspend(tenant_id=tenant_id)
     if changed:
         note_status(tenant_id, before=Tenant.Status.ACTIVE, after=Tenant.Status.SUSPENDED)
@@ -102,7 +102,7 @@ def suspend_tenant(*, tenant_id: int) -> bool:
 
 @transaction.atomic
 def resume_tenant(*, tenant_id: int) -> bool:
-    """Serve a suspended tenant again. False if it was active."""
+    """Accept requests of a suspended tenant again. Return False if it was active."""
     changed = Tenant.objects.resume(tenant_id=tenant_id)
     if changed:
         note_status(tenant_id, before=Tenant.Status.SUSPENDED, after=Tenant.Status.ACTIVE)
@@ -117,29 +117,29 @@ def note_status(tenant_id: int, *, before: str, after: str) -> None:
 
 
 def deny_at_once(tenant_id: int, name: str, why: str) -> None:
-    """Tell the counters, which every admission asks, what nothing is admitted for any more."""
+    """Write a denial to the live counters, which every admission reads."""
     try:
         counter_commands.deny(tenant_id=tenant_id, names=[name], why=why)
     except RedisError:
-        log_unreached(tenant_id, name)
+        log_denial_failure(tenant_id, name)
 
 
 def allow_at_once(tenant_id: int, name: str) -> None:
     try:
         counter_commands.allow(tenant_id=tenant_id, names=[name])
     except RedisError:
-        log_unreached(tenant_id, name)
+        log_denial_failure(tenant_id, name)
 
 
-def log_unreached(tenant_id: int, name: str) -> None:
-    # The change is committed and published: gateways follow within a second all the same.
+def log_denial_failure(tenant_id: int, name: str) -> None:
+    # The change is also published, so gateways apply it within a second.
     log.warning(
         "counters: denial not written, Redis unavailable (tenant_id=%d, change=%s)", tenant_id, name
     )
 
 
 def save_user(*, user: User) -> None:
-    """Store a new or changed user. Operators, and only they, may sign in to the console."""
+    """Store a new or changed user. Only operators may sign in to the console."""
     user.is_staff = user.is_superuser
     user.save()
 
@@ -148,10 +148,10 @@ def save_user(*, user: User) -> None:
 def add_member(*, tenant: Tenant, user: User, role: str = Membership.Role.VIEWER) -> Membership:
     """Give a user a role in a tenant; a second call changes the role.
 
-    Only for operators, who ask nobody, and for invitations that were accepted. What the user's
-    calls without `?tenant=` mean stays as it was.
+    Only for operators, who need no consent of the user, and for accepted invitations. A default
+    tenant of the user stays the same.
     """
-    keep_default_tenant(user=user, joins=tenant)
+    set_default_tenant(user=user, joins=tenant)
     with tenant_scope(tenant.pk):
         membership, _ = Membership.objects.update_or_create(
             tenant=tenant, user=user, defaults={"role": role}
@@ -160,12 +160,12 @@ def add_member(*, tenant: Tenant, user: User, role: str = Membership.Role.VIEWER
     return membership
 
 
-def keep_default_tenant(*, user: User, joins: Tenant) -> None:
-    """Store which tenant a user means by default, before they get a role in a further one.
+def set_default_tenant(*, user: User, joins: Tenant) -> None:
+    """Fix a user's default tenant before they get a role in another tenant.
 
-    Who has no role yet means the tenant that they join.
+    For a user without a role it is the tenant that they join.
     """
-    # Two tenants that add the same person at once must not both be the first one.
+    # The lock serializes tenants that add the same user at the same time.
     locked = User.objects.select_for_update(no_key=True).get(pk=user.pk)
     with every_tenant():
         theirs = list(Membership.objects.filter(user=user).values_list("tenant_id", flat=True)[:2])
@@ -180,7 +180,7 @@ def keep_default_tenant(*, user: User, joins: Tenant) -> None:
 
 
 def invitation_for(user: User) -> Q:
-    """Which invitations are a user's: made for them, or for their name before they had it."""
+    """Return the condition of a user's invitations, also of those older than the user."""
     return Q(user=user) | Q(user=None, username=user.get_username())
 
 
@@ -194,7 +194,7 @@ def change_role(*, membership: Membership, role: str) -> None:
 
 @transaction.atomic
 def remove_member(*, membership: Membership) -> None:
-    """Take a user's role away. The member's keys stay with the tenant and lose the member."""
+    """Delete a membership. The member's keys stay with the tenant, without a member."""
     with tenant_scope(membership.tenant_id):
         membership.delete()
         publish(principals_topic(membership.tenant_id), limits_topic(membership.tenant_id))
@@ -213,10 +213,9 @@ def issue_key(
     replaces: ApiKey | None = None,
     by: Rank = Rank.OPERATOR,
 ) -> IssuedKey:
-    """Make a key. Its text exists only in the answer: the database keeps a digest.
+    """Create a key. Only the result has its text, because the database stores a digest.
 
-    People of a lower rank than `by` cannot widen what it is limited to. Raises ValidationError for
-    values that no form would accept.
+    Users of a lower rank than `by` cannot widen its restrictions. Raises ValidationError.
     """
     text = new_key()
     pepper = settings.KEY_PEPPERS[0]
@@ -247,9 +246,9 @@ def issue_key(
 def save_key(
     *, key: ApiKey, fields: Collection[str] = KEY_FIELDS, by: Rank = Rank.OPERATOR
 ) -> None:
-    """Store changed `fields` of an existing key and tell the gateways.
+    """Store changed `fields` of a key and publish the change.
 
-    Raises KeyRestricted if one of them is wider than somebody of a higher rank than `by` allows.
+    Raises KeyRestricted if one of them exceeds a restriction by a user of a higher rank than `by`.
     """
     with tenant_scope(key.tenant_id):
         stored = ApiKey.objects.select_for_update().get(pk=key.pk)
@@ -266,16 +265,16 @@ def ensure_within(values: Mapping[str, Any], bounds: Bounds, *, by: Rank) -> Non
     too_wide = widened(values, bounds, rank=by)
     if too_wide:
         raise KeyRestricted(
-            f"Somebody with a higher role has limited {', '.join(too_wide)} of this API key. "
-            "Choose what lies within that, or ask them to change it."
+            f"A user with a higher role has restricted {', '.join(too_wide)} of this API key. "
+            "Stay within the restriction, or ask them to change it."
         )
 
 
 @transaction.atomic
 def block_key(*, key: ApiKey, now: datetime, by: Rank = Rank.OPERATOR) -> bool:
-    """Refuse a key on every worker within a second. False if it was blocked already.
+    """Refuse a key within a second. Return False if it was blocked already.
 
-    From then on only somebody of that rank or a higher one can unblock it.
+    After that, only users of this rank or a higher one can unblock the key.
     """
     with tenant_scope(key.tenant_id):
         changed = ApiKey.objects.block(key_id=key.pk, now=now, by=by)
@@ -289,9 +288,9 @@ def block_key(*, key: ApiKey, now: datetime, by: Rank = Rank.OPERATOR) -> bool:
 
 @transaction.atomic
 def unblock_key(*, key: ApiKey, by: Rank = Rank.OPERATOR) -> bool:
-    """Accept a blocked key again. False if it was not blocked.
+    """Accept a blocked key again. Return False if it was not blocked.
 
-    Raises KeyRestricted if somebody of a higher rank than `by` has blocked it.
+    Raises KeyRestricted if a user of a higher rank than `by` has blocked it.
     """
     with tenant_scope(key.tenant_id):
         changed = ApiKey.objects.unblock(key_id=key.pk, by=by)
@@ -313,11 +312,11 @@ def rotate_key(
     holder: Membership | None = None,
     by: Rank = Rank.OPERATOR,
 ) -> IssuedKey:
-    """Replace a key: the new one works at once, the old one until `overlap` has passed.
+    """Replace a key: the new key is valid at once, the old one until `overlap` has passed.
 
-    The new one is limited as the old one, and both are counted together; it is counted for
-    `holder`, or for whom the old one was. It lives as long as the old one was made for, but no
-    longer than somebody of a higher rank than `by` allows. Raises KeyNotActive.
+    The new key has the restrictions and limits of the old one, and limits count both together. It
+    belongs to the member `holder`, by default to that of the old key. Its lifetime is that of the
+    old key, within the restriction by users of a higher rank than `by`. Raises KeyNotActive.
     """
     if key.status(now=now) != "active":
         raise KeyNotActive
@@ -333,8 +332,8 @@ def rotate_key(
             replaces=key,
             by=by,
         )
-        hand_on(key, issued.key)
-        end_by(key, now + overlap, by=by)
+        transfer_restrictions(key, issued.key)
+        limit_expiry(key, now + overlap, by=by)
         publish(
             principals_topic(key.tenant_id),
             key_topic(key.public_id),
@@ -343,8 +342,8 @@ def rotate_key(
     return issued
 
 
-def end_by(key: ApiKey, at: datetime, *, by: Rank) -> None:
-    """Let a key end at `at`, or earlier if it would have; people of a lower rank cannot undo it."""
+def limit_expiry(key: ApiKey, at: datetime, *, by: Rank) -> None:
+    """Let a key expire at `at` at the latest. Users of a lower rank cannot undo it."""
     end = min(at, key.expires_at) if key.expires_at else at
     bounds = changed_bounds(
         {"expires_at": end}, key.bounds_in_force, every_scope=every_scope(), rank=by
@@ -354,20 +353,20 @@ def end_by(key: ApiKey, at: datetime, *, by: Rank) -> None:
 
 
 def expiry_of_next(key: ApiKey, *, now: datetime, by: Rank) -> datetime | None:
-    """When the key ends that replaces this one."""
+    """Return the expiry of the key that replaces this one."""
     if key.expires_at is None:
         return None
-    wished = now + (key.expires_at - key.created_at)
+    expiry = now + (key.expires_at - key.created_at)
     bound = key.bounds_in_force.get("expires_at")
     if bound is None or bound["rank"] <= by:
-        return wished
-    return min(wished, datetime.fromisoformat(bound["value"]))
+        return expiry
+    return min(expiry, datetime.fromisoformat(bound["value"]))
 
 
-def hand_on(old: ApiKey, new: ApiKey) -> None:
-    """Give the new key what was said about the old one: its bounds and its own limits.
+def transfer_restrictions(old: ApiKey, new: ApiKey) -> None:
+    """Copy the restrictions of the old key to the new one, and move its limits there.
 
-    What was used needs no handing on, because both are counted as the same key.
+    Usage needs no change, because limits count both as the same key.
     """
     bounds = {name: dict(bound) for name, bound in old.bounds_in_force.items()}
     if "expires_at" in bounds and new.expires_at is not None:

@@ -1,4 +1,4 @@
-"""Who was locked out for guessing passwords, and may try again."""
+"""Unlocking of users who are locked out after wrong passwords."""
 
 from axes.utils import reset
 from django.db import transaction
@@ -9,7 +9,7 @@ from tenants.models import User
 
 @transaction.atomic
 def unlock_user(*, user: User) -> bool:
-    """Let a person try again at once, from every address. Whether there was anything to forget."""
+    """Unlock a user for all client addresses. Return whether there was a lock."""
     forgotten: int = reset(username=user.get_username())
     if forgotten:
         note_use(user, act="sign-in", detail="unlocked")

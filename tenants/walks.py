@@ -1,8 +1,8 @@
-"""How timed jobs reach every tenant: one after the other, for a bounded time.
+"""Walks of periodic jobs over all tenants, one after the other, for a limited time.
 
-A task for each tenant would fill the queue with thousands, which other work waits behind and which
-expire before anybody takes them. A walk looks at those first that were not looked at for longest;
-whoever is left is first the next time.
+One task per tenant would fill the queue with thousands of tasks, which delay other work and expire
+before a worker takes them. A walk visits the least recently visited tenants first, so that the next
+walk begins with those that it did not reach.
 """
 
 import logging
@@ -22,21 +22,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Walk:
-    """How far a walk came."""
+    """The result of a walk."""
 
-    looked_at: int
+    visited: int
     failed: int
     left: int
-    """Tenants that were not reached in time."""
+    """Number of tenants that were not reached in time."""
 
 
 def walk_tenants(
-    job: str, tenant_ids: Iterable[int], look: Callable[[int], object], *, max_seconds: float
+    job: str, tenant_ids: Iterable[int], visit: Callable[[int], object], *, max_seconds: float
 ) -> Walk:
-    """Call `look` for each tenant, those first that `job` has not looked at for longest.
+    """Call `visit` for each tenant, the least recently visited by `job` first.
 
-    Begins no further tenant after `max_seconds`. A failure is logged and counted, and the walk
-    goes on with the next tenant.
+    Visits no further tenant after `max_seconds`. A failure is logged and counted, and the walk
+    continues with the next tenant.
     """
     waiting = in_order(job, tenant_ids)
     ends = time.monotonic() + max_seconds
@@ -44,28 +44,28 @@ def walk_tenants(
     for tenant_id in waiting:
         if time.monotonic() >= ends:
             break
-        # Before the look: a tenant that ends the process is not the first of the next walk.
-        note_look(job, tenant_id)
+        # Before the visit, so that a tenant that crashes the process is last in the next walk.
+        record_visit(job, tenant_id)
         done += 1
         try:
-            look(tenant_id)
+            visit(tenant_id)
         except Exception:
             failed += 1
             log.exception("%s: tenant failed (tenant_id=%d)", job, tenant_id)
-    walk = Walk(looked_at=done, failed=failed, left=len(waiting) - done)
+    walk = Walk(visited=done, failed=failed, left=len(waiting) - done)
     report(job, walk)
     return walk
 
 
 def in_order(job: str, tenant_ids: Iterable[int]) -> list[int]:
-    """Tenants never looked at, then those looked at longest ago."""
+    """Return the tenants never visited, then the others, the least recently visited first."""
     with every_tenant():
-        looks = dict(TenantLook.objects.filter(job=job).values_list("tenant_id", "looked_at"))
-    ever = {tenant_id: looks[tenant_id].timestamp() for tenant_id in looks}
+        visits = dict(TenantLook.objects.filter(job=job).values_list("tenant_id", "looked_at"))
+    ever = {tenant_id: visits[tenant_id].timestamp() for tenant_id in visits}
     return sorted(set(tenant_ids), key=lambda tenant_id: (ever.get(tenant_id, 0.0), tenant_id))
 
 
-def note_look(job: str, tenant_id: int) -> None:
+def record_visit(job: str, tenant_id: int) -> None:
     with every_tenant():
         TenantLook.objects.bulk_create(
             [TenantLook(job=job, tenant_id=tenant_id, looked_at=timezone.now())],
@@ -77,7 +77,7 @@ def note_look(job: str, tenant_id: int) -> None:
 
 def report(job: str, walk: Walk) -> None:
     if walk.left:
-        log.warning("%s: tenants left for the next time (left=%d)", job, walk.left)
+        log.warning("%s: tenants not reached in time (left=%d)", job, walk.left)
         add_count(metrics.tenants_left, job, walk.left)
     if walk.failed:
         add_count(metrics.tenants_failed, job, walk.failed)

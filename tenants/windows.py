@@ -1,8 +1,9 @@
-"""Quota windows: pure calendar arithmetic. A reset is a new window, not a job that zeroes.
+"""Quota windows: pure calendar arithmetic. A reset is a new window; no job sets counters to 0.
 
-Promises (ADMISSION, "Windows"): the windows of a calendar tile the line; a local boundary that does
-not exist moves to the first instant after the gap, a double one is taken the first time; anchors on
-the 29th, 30th and 31st clamp to the month's end and never drift.
+Guarantees (admission.md, "Windows"): windows have no gaps and do not overlap; a boundary at a local
+time that does not exist moves to the first instant after the gap, and one at a repeated local time
+is at its first occurrence; anchors on the 29th, 30th and 31st are clamped to the month's end and
+do not drift.
 """
 
 from calendar import monthrange
@@ -13,40 +14,40 @@ from typing import Literal
 from zoneinfo import ZoneInfo
 
 Period = Literal["hour", "day", "week", "month", "quarter", "days", "months"]
-"""`days` and `months` are every so many from an anchor; the others are the calendar's own."""
+"""`days` and `months` are periods of N days or months from an anchor; the others have none."""
 
 HOUR = 3600
 SECOND = timedelta(seconds=1)
 
 DAYS = {"day": 1, "week": 7}
 MONTHS = {"month": 1, "quarter": 3}
-"""How long the calendar's own periods are; `days` and `months` are `every` long."""
+"""Lengths of calendar periods in months; the length of `days` and `months` is `every`."""
 
 ORIGIN = date(1969, 12, 29)
-"""A Monday; from it the calendar's own days and weeks are counted."""
+"""The origin of calendar days and weeks, a Monday."""
 FIRST_MONTH = date(1970, 1, 1)
-"""It begins a quarter; from it the calendar's own months and quarters are counted."""
+"""The origin of calendar months and quarters, the first day of a quarter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calendar:
-    """When windows begin: at `start_hour` o'clock in `zone` (IANA name).
+    """The calendar of windows, which begin at `start_hour` o'clock in `zone` (IANA name).
 
-    Hours begin with the clock's full hours in `zone`.
+    Windows of an hour begin at full hours in `zone`.
     """
 
     period: Period
     zone: str = "UTC"
     start_hour: int = 0
     every: int = 1
-    """How many days or months an anchored window is long; 1 for the others."""
+    """Length of an anchored window in days or months; 1 for calendar periods."""
     anchor: date | None = None
-    """The first day of an anchored calendar; windows before it are found just the same."""
+    """The first day of an anchored calendar. Earlier windows are computed too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Window:
-    """A stretch of time, its end excluded. Both ends are in UTC and on a full second."""
+    """A period with an exclusive end. Start and end are in UTC, in whole seconds."""
 
     start: datetime
     end: datetime
@@ -61,16 +62,16 @@ class Window:
 
 
 def window_of_id(window: str) -> Window:
-    """The window whose `id` this is. Raises ValueError if it is none."""
+    """Return the window with this `id`. Raises ValueError for an invalid id."""
     start, end = map(int, window.rsplit("-", 1))
     return Window(start=datetime.fromtimestamp(start, UTC), end=datetime.fromtimestamp(end, UTC))
 
 
 def window_at(moment: datetime, calendar: Calendar, *, pinned: Window | None = None) -> Window:
-    """The window in which `moment` lies.
+    """Return the window that contains `moment`.
 
-    `pinned` is a window that has begun under an older rule: it ends as it was to end, and the
-    first window of `calendar` begins there, however long it then is.
+    `pinned` is a window that began under an earlier calendar. It keeps its end, where the first
+    window of `calendar` begins, which may therefore be shorter.
     """
     if pinned is not None and moment in pinned:
         return pinned
@@ -84,17 +85,17 @@ def window_at(moment: datetime, calendar: Calendar, *, pinned: Window | None = N
 
 
 def windows_after(last: Window, calendar: Calendar, *, until: datetime) -> Iterator[Window]:
-    """The windows that follow `last`, up to the one in which `until` lies."""
+    """Yield the windows after `last`, up to the one that contains `until`."""
     while last.end <= until:
         last = window_at(last.end, calendar, pinned=last)
         yield last
 
 
 def period_at(moment: datetime, calendar: Calendar) -> Window:
-    """The window of a calendar of days or months."""
+    """Return the window of a calendar of days or months."""
     zone = ZoneInfo(calendar.zone)
     number = number_of(moment.astimezone(zone).date(), calendar)
-    # The guess is by the date alone; the hour and the zone's jumps make it one off, at most a few.
+    # The number ignores the hour and offsets of the zone, so it may be off by a few windows.
     while boundary(calendar, number, zone) > moment:
         number -= 1
     while boundary(calendar, number + 1, zone) <= moment:
@@ -103,13 +104,13 @@ def period_at(moment: datetime, calendar: Calendar) -> Window:
 
 
 def boundary(calendar: Calendar, number: int, zone: ZoneInfo) -> datetime:
-    """When window `number` begins, in UTC."""
+    """Return the start of window `number` in UTC."""
     day = first_day(calendar, number)
     return first_instant(datetime.combine(day, time(calendar.start_hour)), zone)
 
 
 def number_of(day: date, calendar: Calendar) -> int:
-    """The number of the window that begins last, by the date, on `day` or before."""
+    """Return the number of the last window that begins on or before `day`."""
     origin = origin_of(calendar)
     if length := days_long(calendar):
         return (day - origin).days // length
@@ -117,7 +118,7 @@ def number_of(day: date, calendar: Calendar) -> int:
 
 
 def first_day(calendar: Calendar, number: int) -> date:
-    """The first day of window `number`, computed from the origin so that nothing drifts."""
+    """Return the first day of window `number`, computed from the origin."""
     origin = origin_of(calendar)
     if length := days_long(calendar):
         return origin + timedelta(days=number * length)
@@ -126,7 +127,7 @@ def first_day(calendar: Calendar, number: int) -> date:
 
 
 def origin_of(calendar: Calendar) -> date:
-    """The first day of window 0. Raises ValueError for an anchored calendar without anchor."""
+    """Return the first day of window 0. Raises ValueError if an anchored calendar has no anchor."""
     if calendar.period in {"days", "months"}:
         if calendar.anchor is None:
             raise ValueError("an anchored calendar needs an anchor")
@@ -135,7 +136,7 @@ def origin_of(calendar: Calendar) -> date:
 
 
 def days_long(calendar: Calendar) -> int:
-    """How many days a window is long; 0 for windows of months."""
+    """Return the length of a window in days; 0 for windows of months."""
     return calendar.every if calendar.period == "days" else DAYS.get(calendar.period, 0)
 
 
@@ -144,37 +145,37 @@ def months_long(calendar: Calendar) -> int:
 
 
 def months_of(day: date) -> int:
-    """Months since the year 0."""
+    """Return the number of months since the year 0."""
     return day.year * 12 + day.month - 1
 
 
 def first_instant(wall: datetime, zone: ZoneInfo) -> datetime:
-    """When clocks in `zone` first show `wall` (without a zone) or more, in UTC."""
-    # Of a double time, the fold 0 is the first; in a gap, it counts on with the offset before.
+    """Return the first UTC time at which the local time in `zone` is `wall` or later."""
+    # Fold 0 is the first occurrence of a repeated time. In a gap it uses the offset before it.
     instant = wall.replace(tzinfo=zone).astimezone(UTC)
-    if shown(instant, zone) == wall:
+    if local_time(instant, zone) == wall:
         return instant
     before = wall.replace(tzinfo=zone, fold=1).astimezone(UTC)
-    return first_second(lambda second: shown(second, zone) >= wall, after=before, by=instant)
+    return first_second(lambda second: local_time(second, zone) >= wall, after=before, by=instant)
 
 
 def first_second(holds: Callable[[datetime], bool], *, after: datetime, by: datetime) -> datetime:
-    """The first full second in which `holds`: it does not `after`, does `by`, and stays so."""
+    """Return the first whole second after `after`, and at most `by`, for which `holds` is true."""
     while by - after > SECOND:
         middle = after + timedelta(seconds=(by - after) // SECOND // 2)
         after, by = (after, middle) if holds(middle) else (middle, by)
     return by
 
 
-def shown(instant: datetime, zone: ZoneInfo) -> datetime:
-    """What clocks in `zone` show, without the zone."""
+def local_time(instant: datetime, zone: ZoneInfo) -> datetime:
+    """Return the local time in `zone`, without the zone."""
     return instant.astimezone(zone).replace(tzinfo=None, fold=0)
 
 
 def hour_at(moment: datetime, calendar: Calendar) -> Window:
-    """A real hour that begins with a full one on the clock: past a shift of hours, on they go.
+    """Return the window of the local hour, also an hour long if clocks shift by full hours.
 
-    A shift by part of an hour cuts one short, because full hours then begin at other minutes.
+    A shift by part of an hour shortens it, because full hours then begin at other minutes.
     """
     zone = ZoneInfo(calendar.zone)
     second = moment.replace(microsecond=0)
@@ -192,6 +193,6 @@ def hour_at(moment: datetime, calendar: Calendar) -> Window:
 
 
 def past_the_hour(moment: datetime, zone: ZoneInfo) -> int:
-    """By how many seconds full hours in `zone` differ from those of UTC."""
+    """Return the offset of full hours in `zone` from full hours in UTC, in seconds."""
     offset = moment.astimezone(zone).utcoffset() or timedelta()
     return offset // SECOND % HOUR

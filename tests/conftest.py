@@ -4,12 +4,20 @@ import gc
 
 pytest_plugins = [
     "tests.fixtures.cast",
-    "tests.fixtures.database",
-    "tests.fixtures.emptying",
+    "tests.fixtures.database.template",
+    "tests.fixtures.database.emptying",
     "tests.fixtures.examples",
     "tests.fixtures.gateway",
-    "tests.fixtures.sessions",
+    "tests.fixtures.database.sessions",
 ]
+
+
+def pytest_collection_modifyitems(items):
+    """Start the gateway of a test last: it knows every agent and route that fixtures create."""
+    for item in items:
+        names = item.fixturenames
+        if "gateway" in names:
+            names.append(names.pop(names.index("gateway")))
 
 
 def pytest_collection_finish():

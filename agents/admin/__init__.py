@@ -1,21 +1,29 @@
-"""The console's pages of this context. Django imports this module to find them."""
+"""The console's pages for agents, runs and tools. Django imports this module to register them."""
 
 from agents.admin.agent import AgentAdmin
 from agents.admin.approval import ApprovalAdmin
 from agents.admin.conversation import ConversationAdmin
 from agents.admin.erasure_receipt import ErasureReceiptAdmin
+from agents.admin.nodes.node import AgentNodeAdmin
+from agents.admin.nodes.node_token import NodeTokenAdmin
 from agents.admin.revision import AgentRevisionAdmin
 from agents.admin.rollout import RolloutAdmin
 from agents.admin.run import RunAdmin
+from agents.admin.schedule import ScheduleAdmin
+from agents.admin.task import TaskAdmin
 from agents.admin.tools.tool import ToolAdmin
 
 __all__ = [
     "AgentAdmin",
+    "AgentNodeAdmin",
     "AgentRevisionAdmin",
     "ApprovalAdmin",
     "ConversationAdmin",
     "ErasureReceiptAdmin",
+    "NodeTokenAdmin",
     "RolloutAdmin",
     "RunAdmin",
+    "ScheduleAdmin",
+    "TaskAdmin",
     "ToolAdmin",
 ]

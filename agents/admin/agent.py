@@ -1,4 +1,4 @@
-"""Agents: drafts that are changed here, compared, and published as revisions."""
+"""Agents: a draft is edited here, compared with revisions, and published as the next one."""
 
 from typing import Any
 
@@ -13,6 +13,7 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from agents import services
 from agents.admin.agent_form import AgentForm
+from agents.admin.agent_operations import PAUSE, RESUME, UNDEPLOY, AgentOperations
 from agents.admin.agent_rollout import AgentRollouts
 from agents.errors import NothingToPublish
 from agents.models import Agent, AgentRevision, Rollout
@@ -24,11 +25,12 @@ from kernel.admin.formatting import BADGES
 
 PUBLISH = Question(
     title="Publish this draft?",
-    explains="It becomes the next revision, and tenants are served it within a second. "
-    "You can go back to any earlier revision.",
+    explains="The draft becomes the next revision and serves all requests within a second. You "
+    "can serve any earlier revision again.",
     verb="Publish",
 )
 NEWEST = 20
+MAX_CAPABILITIES_SHOWN = 3
 DRAFT = "draft"
 
 
@@ -37,12 +39,12 @@ class NoteForm(forms.Form):
         max_length=200,
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="What changed, and why. People see it in the list of revisions.",
+        help_text="What changed, and why. The list of revisions shows it.",
     )
 
 
 class RevisionsInline(TabularInline):
-    """The newest revisions; each has a page of its own, where it can be served again."""
+    """The newest revisions. Each has its own page with an action that serves it again."""
 
     model = AgentRevision
     fk_name = "agent"
@@ -79,58 +81,79 @@ class CompareForm(forms.Form):
             field.choices = choices
 
 
-CACHE = """An equal request gets an equal answer without asking the model. Declare an agent safe for
-“always” only if answers may be shared by everybody of its tenant."""
+CACHE = (
+    "An equal request gets the stored response, and the model is not called. Choose “all "
+    "requests” only if all users of the tenant may share responses."
+)
+CAPABILITIES = (
+    "Tasks (POST /v1/tasks) name what they require, and an agent that has it is chosen. These "
+    "fields are of the agent, not of its revisions: a change takes effect within a second."
+)
 SETS = (
     (None, {"fields": ("tenant", "slug", "name", "description")}),
-    ("What it says", {"fields": ("instructions", "variables")}),
+    ("Instructions", {"fields": ("instructions", "variables")}),
     ("Model", {"fields": ("route", "parameters")}),
     ("Tools", {"fields": ("tools",)}),
     (
-        "Limits of a run",
+        "Run limits",
         {"fields": (("max_steps", "max_tool_calls"), ("max_run_seconds", "max_run_tokens"))},
     ),
     ("Conversation", {"fields": (("busy_policy", "overflow"),)}),
     ("Response cache", {"fields": (("response_cache", "cache_seconds"),), "description": CACHE}),
+    (
+        "Capabilities and placement",
+        {
+            "fields": ("capabilities", "capability_schemas", "placement"),
+            "description": CAPABILITIES,
+        },
+    ),
 )
 
 
 @admin.register(Agent)
-class AgentAdmin(AgentRollouts):
+class AgentAdmin(AgentOperations, AgentRollouts):
     form = AgentForm
-    list_display = ("slug", "name", "tenant", "route", "serves", "draft", "changed_at")
-    list_filter = (("tenant", AutocompleteSelectFilter), "route")
+    list_display = (
+        *("slug", "name", "tenant", "route", "serves", "draft", "status", "able_to"),
+        "changed_at",
+    )
+    list_filter = (("tenant", AutocompleteSelectFilter), "route", "is_paused")
     list_select_related = ("tenant", "route", "published")
     search_fields = ("slug", "name", "tenant__slug")
     autocomplete_fields = ("tenant", "route")
-    # Labels above the fields: there are several in a row.
+    # Labels stand above the fields, because a row has several fields.
     compressed_fields = False
     inlines = (RevisionsInline,)
-    actions_detail = ("publish", "differences", "compare", "rollout")
-    goes_along = frozenset({"revision", "rollout"})
-    when_empty = "Make an agent: instructions and a route under a name. Then publish it."
+    change_form_after_template = "agents/agent_nodes.html"
+    actions_detail = (
+        *("publish", "differences", "compare", "rollout", "pause", "resume", "undeploy"),
+    )
+    questions = {"pause": PAUSE, "resume": RESUME, "undeploy": UNDEPLOY}
+    deleted_together = frozenset({"revision", "rollout"})
+    when_empty = "Create an agent with a name, instructions and a model route. Then publish it."
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         if obj is None:
-            # Tools are a tenant's: they can be chosen once it is known.
+            # Tools belong to a tenant, so they can be chosen only after the agent has one.
             return [each for each in SETS if each[0] != "Tools"]
-        state = ("State", {"fields": (("serves", "draft", "tries"),)})
+        state = ("State", {"fields": (("serves", "draft", "running_rollout", "status"),)})
         return [SETS[0], state, *SETS[1:]]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        # Programs call an agent by its slug: it stays what it was.
-        return ("tenant", "slug", "serves", "draft", "tries") if obj else ()
+        # Clients call an agent by its slug, so the slug never changes.
+        shown = ("tenant", "slug", "serves", "draft", "running_rollout", "status")
+        return shown if obj else ()
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
-        if db_field.name in {"parameters", "variables"}:
+        if db_field.name in {"parameters", "variables", "capability_schemas", "placement"}:
             field.widget.attrs["rows"] = 4
         return field
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
 
-    @display(description="Serves", empty_value="nothing yet")
+    @display(description="Serves", empty_value="not published")
     def serves(self, agent: Agent) -> str | None:
         return f"revision {agent.published.number}" if agent.published else None
 
@@ -138,25 +161,36 @@ class AgentAdmin(AgentRollouts):
     def draft(self, agent: Agent) -> str:
         return "unpublished changes" if agent.has_unpublished_changes() else "published"
 
+    @display(description="Status", label={"paused": "warning", "active": "success"})
+    def status(self, agent: Agent) -> str:
+        return "paused" if agent.is_paused else "active"
+
+    @display(description="Capabilities", empty_value="-")
+    def able_to(self, agent: Agent) -> str | None:
+        rest = len(agent.capabilities) - MAX_CAPABILITIES_SHOWN
+        shown = ", ".join(agent.capabilities[:MAX_CAPABILITIES_SHOWN])
+        return f"{shown} and {rest} more" if rest > 0 else shown or None
+
     @display(description="Rollout", empty_value="none")
-    def tries(self, agent: Agent) -> str | None:
+    def running_rollout(self, agent: Agent) -> str | None:
         rows = Rollout.objects.filter(agent=agent, state=RolloutState.RUNNING)
         running = rows.select_related("revision").first()
         return f"revision {running.revision.number}, {running.share} %" if running else None
 
-    def store(self, *, row: Any, form: Any) -> Agent:
+    def create_row(self, *, row: Any, form: Any) -> Agent:
         return services.create_agent(
             tenant=row.tenant,
             slug=row.slug,
             name=row.name,
             description=row.description,
             **{name.removesuffix("_id"): getattr(row, name.removesuffix("_id")) for name in FROZEN},
+            **{name: getattr(row, name) for name in services.AGENT_FIELDS},
         )
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         services.save_draft(agent=row)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         services.delete_agent(agent=row)
 
     @action(description="Publish", icon="publish")
@@ -164,12 +198,12 @@ class AgentAdmin(AgentRollouts):
         def act(agent: Agent, *, note: str) -> HttpResponse:
             user: Any = request.user
             revision = services.publish(agent=agent, user=user, note=note)
-            return self.done(request, agent, f"Tenants are served {revision} now.")
+            return self.redirect_with_message(request, agent, f"Tenants are served {revision} now.")
 
         agent = self.find(request, object_id)
         if request.method == "GET" and not agent.has_unpublished_changes():
             return self.refuse(request, NothingToPublish(), row=agent)
-        return self.ask_first(
+        return self.confirm(
             request,
             object_id,
             question=PUBLISH,

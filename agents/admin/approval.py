@@ -1,9 +1,8 @@
-"""Approvals: the tool calls that wait for a person, decided here."""
+"""Approvals: tool calls that need a person's decision."""
 
 import json
 from typing import Any
 
-from django import forms
 from django.contrib import admin
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -11,7 +10,6 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
-from unfold.widgets import UnfoldAdminTextInputWidget
 
 from agents.admin.transcript_items import items_of_run
 from agents.errors import ApprovalResolved
@@ -19,34 +17,32 @@ from agents.models import Approval
 from agents.models.choices import ApprovalState
 from agents.models.conversation import PENDING_FIRST
 from agents.runs import approvals
-from agents.tasks import MAX_TIME_TO_DECIDE
+from agents.tasks import APPROVAL_TIMEOUT
 from kernel.admin.base import Question, ReadOnlyAdmin
 from kernel.admin.bounded_lists import UncountedPaginator
 from kernel.admin.formatting import BADGES
+from kernel.admin.forms import reason_form
 from tenants.models import ApiKey, Membership
 
 SHORT = 80
 APPROVE = Question(
-    title="Allow this call?",
-    explains="The tool is called with these arguments, and the run goes on.",
-    verb="Allow it",
+    title="Approve this call?",
+    explains="The tool is called with these arguments, and the run continues.",
+    verb="Approve",
     applies=lambda approval: approval.state == ApprovalState.PENDING,
-    otherwise="Somebody has decided this already.",
+    otherwise="This call has been decided already.",
 )
 DENY = Question(
     title="Deny this call?",
-    explains="The tool is not called. The model is told so, with your reason, and goes on.",
-    verb="Deny it",
+    explains="The tool is not called. The model gets your reason, and the run continues.",
+    verb="Deny",
     dangerous=True,
     applies=APPROVE.applies,
     otherwise=APPROVE.otherwise,
 )
 
 
-class ReasonForm(forms.Form):
-    reason = forms.CharField(
-        max_length=approvals.MAX_REASON_CHARS, required=False, widget=UnfoldAdminTextInputWidget
-    )
+ReasonForm = reason_form(max_chars=approvals.MAX_REASON_CHARS)
 
 
 @admin.register(Approval)
@@ -62,7 +58,7 @@ class ApprovalAdmin(ReadOnlyAdmin):
     paginator = UncountedPaginator
     fields = (
         *("public_id", "tenant", "run", "agent", "caller"),
-        *("tool", "whole_call", "status", "resolved_by", "reason"),
+        *("tool", "whole_call", "note", "status", "resolved_by", "reason"),
         *("created_at", "resolved_at"),
     )
     actions_detail = ("approve", "deny")
@@ -70,10 +66,10 @@ class ApprovalAdmin(ReadOnlyAdmin):
     change_form_before_template = "agents/approval.html"
     change_form_after_template = "agents/transcript.html"
     actions_row = ("approve", "deny")
-    when_empty = "Nothing waits for you. Tools that need an approval ask for it here."
+    when_empty = "No approvals. Calls of tools that need approval appear here."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Approval]:
-        # What a run has come to may be large, and no page shows it.
+        # Checkpoints may be large, and no page shows them.
         rows: QuerySet[Approval] = super().get_queryset(request).defer("run__checkpoint")
         return rows
 
@@ -107,17 +103,17 @@ class ApprovalAdmin(ReadOnlyAdmin):
         return format_html('<pre class="console-code console-result">{}</pre>', text)
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
-        """As Django's, with what can be decided, and until when."""
+        """Extend Django's view with the decision and its deadline."""
         approval = self.get_object(request, object_id)
         waits = approval is not None and approval.state == ApprovalState.PENDING
-        until = approval.created_at + MAX_TIME_TO_DECIDE if waits else None
-        said = items_of_run(approval.run, request) if approval is not None else {}
-        shown = {"approval": approval, "until": until, **said}
-        context = {**(kwargs.get("extra_context") or {}), **shown}
+        until = approval.created_at + APPROVAL_TIMEOUT if waits else None
+        transcript = items_of_run(approval.run, request) if approval is not None else {}
+        extra = {"approval": approval, "until": until, **transcript}
+        context = {**(kwargs.get("extra_context") or {}), **extra}
         kwargs["extra_context"] = context
         return super().change_view(request, object_id, *args, **kwargs)
 
-    @action(description="Allow", icon="check_circle", url_path="approve")
+    @action(description="Approve", icon="check_circle", url_path="approve")
     def approve(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self.decide(request, object_id, question=APPROVE, decision="approved")
 
@@ -137,9 +133,11 @@ class ApprovalAdmin(ReadOnlyAdmin):
             by = request.user.get_username()
             if not approvals.resolve(approval=approval, by=by, decision=decision, reason=reason):
                 raise ApprovalResolved
-            return self.done(request, approval, f"The call of {approval.tool} is {decision}.")
+            return self.redirect_with_message(
+                request, approval, f"The call of {approval.tool} is {decision}."
+            )
 
         context: dict[str, Any] = {"approval": self.find(request, object_id)}
-        return self.ask_first(
+        return self.confirm(
             request, object_id, question=question, act=act, form=ReasonForm, context=context
         )

@@ -1,4 +1,4 @@
-"""Receipts of what was erased, and the way to erase everything of a tenant."""
+"""Receipts of erasures, and the action that erases all data of a tenant."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from agents.erasure.service import begin_to_erase_tenant
+from agents.erasure.service import request_tenant_erasure
 from agents.models import ErasureReceipt
 from agents.tasks import finish_erasures
 from kernel.admin.base import Question, ReadOnlyAdmin
@@ -20,11 +20,11 @@ from kernel.admin.formatting import BADGES
 from tenants.models import Tenant
 
 ERASE = Question(
-    title="Erase everything that a tenant's conversations hold?",
-    explains="All of its conversations, responses, runs and approvals up to now, and what Redis "
-    "holds of them. Keys, agents and limits stay, and the ledger keeps its counts. "
-    "Nobody can undo this.",
-    verb="Erase all of it",
+    title="Erase all conversations of a tenant?",
+    explains="Deletes all of its conversations, responses, runs and approvals from the database "
+    "and from Redis. Keys, agents and limits stay, and the ledger keeps its counts. "
+    "This cannot be undone.",
+    verb="Erase all",
     dangerous=True,
 )
 
@@ -35,7 +35,7 @@ class TenantForm(forms.Form):
     )
     short_name = forms.CharField(
         widget=UnfoldAdminTextInputWidget,
-        help_text="The tenant's short name once more, so that nobody erases by mistake.",
+        help_text="Repeat the tenant's short name to confirm the erasure.",
     )
 
     def clean(self) -> dict[str, Any]:
@@ -48,23 +48,25 @@ class TenantForm(forms.Form):
 
 @admin.register(ErasureReceipt)
 class ErasureReceiptAdmin(ReadOnlyAdmin):
-    list_display = ("erased_at", "status", "kind", "target", "tenant", "gone", "requested_by")
+    list_display = ("erased_at", "status", "kind", "target", "tenant", "erased", "requested_by")
     list_filter = ("kind", ("tenant", AutocompleteSelectFilter))
     list_select_related = ("tenant",)
     search_fields = ("public_id__exact", "target__exact", "requested_by__exact")
-    search_help_text = "A whole id, of the receipt or of what was erased, or who asked."
+    search_help_text = (
+        "The whole id of a receipt or of the erased object, or the name of the requester."
+    )
     fields = (
-        *("public_id", "status", "kind", "target", "tenant_name", "gone", "requested_by"),
+        *("public_id", "status", "kind", "target", "tenant_name", "erased", "requested_by"),
         *("erased_at", "finished_at"),
     )
     paginator = UncountedPaginator
     list_fullwidth = True
     actions_list = ("erase_tenant",)
-    when_empty = "Nothing was erased yet. Receipts hold counts, and nothing of what was said."
+    when_empty = "No erasures yet. Receipts have counts, but no content."
 
     @display(description="Status", label=BADGES)
     def status(self, receipt: ErasureReceipt) -> str:
-        return "completed" if receipt.finished_at else "under way"
+        return "completed" if receipt.finished_at else "in progress"
 
     @display(description="Tenant", empty_value="deleted")
     def tenant_name(self, receipt: ErasureReceipt) -> str | None:
@@ -72,24 +74,24 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
         return tenant.name if tenant else None
 
     @display(description="Erased")
-    def gone(self, receipt: ErasureReceipt) -> str:
+    def erased(self, receipt: ErasureReceipt) -> str:
         counts = sorted(receipt.counts.items())
         words = [counted(kind.replace("_", " "), count) for kind, count in counts if count]
-        return ", ".join(words) or "nothing was there"
+        return ", ".join(words) or "nothing"
 
     @action(description="Erase a tenant's data", icon="delete_forever")
     def erase_tenant(self, request: HttpRequest) -> HttpResponse:
         form = TenantForm(request.POST if request.method == "POST" else None)
         if form.is_bound and form.is_valid():
-            receipt = begin_to_erase_tenant(
+            receipt = request_tenant_erasure(
                 form.cleaned_data["tenant"].pk, by=request.user.get_username()
             )
             finish_erasures.apply_async(expires=60)
-            self.message_user(request, "It is being erased. This is the receipt.")
+            self.message_user(request, "The erasure has started. This is its receipt.")
             return HttpResponseRedirect(self.address_of(receipt))
         return TemplateResponse(
             request,
-            "console/ask_first.html",
+            "console/confirm.html",
             {
                 **self.admin_site.each_context(request),
                 "opts": self.opts,
@@ -102,5 +104,5 @@ class ErasureReceiptAdmin(ReadOnlyAdmin):
 
 
 def counted(kind: str, count: int) -> str:
-    """1 run, 1,200 runs."""
+    """Format a count with its unit: `1 run`, `1,200 runs`."""
     return f"{count:,} {kind.removesuffix('s') if count == 1 else kind}"

@@ -1,12 +1,12 @@
-"""A filter by the agents that a table had lately."""
+"""A filter by the agents of a table's newest rows."""
 
 from typing import Any
 
 from django.http import HttpRequest
 from unfold.contrib.filters.admin import DropdownFilter
 
-LATELY = 5_000
-"""Rows that are looked at: a filter must not read millions to offer a choice."""
+MAX_ROWS = 5_000
+"""The number of newest rows that are read: a filter must not scan a large table for its choices."""
 
 
 class AgentFilter(DropdownFilter):
@@ -14,11 +14,11 @@ class AgentFilter(DropdownFilter):
     parameter_name = "agent"
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
-        rows = model_admin.model.objects.order_by("-pk")[:LATELY]
+        rows = model_admin.model.objects.order_by("-pk")[:MAX_ROWS]
         return [(slug, slug) for slug in sorted(set(rows.values_list("agent", flat=True))) if slug]
 
     def has_output(self) -> bool:
-        # Also when nothing is there: an address with this filter must stay valid.
+        # Even without choices: a URL with this filter must stay valid.
         return True
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:

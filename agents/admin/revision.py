@@ -1,4 +1,4 @@
-"""Revisions: what was published when, and the way back to one of them."""
+"""Revisions: the history of an agent, and the rollback to an earlier revision."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -12,7 +12,7 @@ from kernel.admin.formatting import BADGES
 
 ROLL_BACK = Question(
     title="Serve this revision?",
-    explains="Tenants are served it within a second. The draft stays as it is.",
+    explains="The revision serves all requests within a second. The draft does not change.",
     verb="Serve this revision",
 )
 
@@ -30,7 +30,7 @@ class AgentRevisionAdmin(ReadOnlyAdmin):
         *("busy_policy", "overflow", "response_cache", "cache_seconds"),
     )
     actions_detail = ("roll_back",)
-    when_empty = "Publish an agent, and its first revision appears here."
+    when_empty = "No revisions yet. Publish an agent, and its first revision appears here."
 
     @display(description="Status", label={"served": "success", **BADGES})
     def state(self, revision: AgentRevision) -> str:
@@ -40,6 +40,8 @@ class AgentRevisionAdmin(ReadOnlyAdmin):
     def roll_back(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(revision: AgentRevision) -> HttpResponse:
             services.rollback(agent=revision.agent, revision=revision)
-            return self.done(request, revision, f"Tenants are served {revision} now.")
+            return self.redirect_with_message(
+                request, revision, f"Tenants are served {revision} now."
+            )
 
-        return self.ask_first(request, object_id, question=ROLL_BACK, act=act)
+        return self.confirm(request, object_id, question=ROLL_BACK, act=act)

@@ -1,4 +1,4 @@
-"""Rollouts: what was tried with whom, how it ended, and why."""
+"""Rollouts: the candidate, its share, and how and why each ended."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
@@ -14,7 +14,15 @@ STATES = {"running": "info", "promoted": "success", "stopped": "warning", "rolle
 
 @admin.register(Rollout)
 class RolloutAdmin(ReadOnlyAdmin):
-    list_display = ("agent", "tenant", "tried", "part", "status", "reason", "started_at")
+    list_display = (
+        "agent",
+        "tenant",
+        "candidate",
+        "share_percent",
+        "status",
+        "reason",
+        "started_at",
+    )
     list_filter = (
         "state",
         ("tenant", AutocompleteSelectFilter),
@@ -23,18 +31,24 @@ class RolloutAdmin(ReadOnlyAdmin):
     list_select_related = ("agent", "tenant", "revision")
     search_fields = ("agent__slug", "reason")
     fields = (
-        *("agent", "tenant", "tried", "part", "status", "reason"),
-        *("least_runs", "most_errors", "most_latency", "started_at", "ended_at"),
+        *("agent", "tenant", "candidate", "share_percent", "status", "reason"),
+        *(
+            "min_runs",
+            "max_error_rate_increase_points",
+            "max_latency_increase_percent",
+            "started_at",
+            "ended_at",
+        ),
     )
     actions_detail = ("compare",)
-    when_empty = "Try a revision with a share of conversations on its agent's page."
+    when_empty = "No rollouts yet. Start one on the page of an agent."
 
     @display(description="Revision", ordering="revision__number")
-    def tried(self, rollout: Rollout) -> int:
+    def candidate(self, rollout: Rollout) -> int:
         return rollout.revision.number
 
     @display(description="Share", ordering="share")
-    def part(self, rollout: Rollout) -> str:
+    def share_percent(self, rollout: Rollout) -> str:
         return f"{rollout.share} %"
 
     @display(description="Status", label=STATES, ordering="state")
@@ -43,6 +57,6 @@ class RolloutAdmin(ReadOnlyAdmin):
 
     @action(description="Compare on the agent's page", icon="percent", url_path="compare")
     def compare(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """To the page that compares both revisions, live while the rollout runs."""
+        """Redirect to the page that compares both revisions."""
         rollout = self.find(request, object_id)
         return HttpResponseRedirect(reverse("admin:agents_agent_rollout", args=(rollout.agent_id,)))

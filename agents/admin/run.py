@@ -1,4 +1,4 @@
-"""Runs: how each stands, what it said and used, and where to read more about it."""
+"""Runs: state, output and usage of each, with links to the ledger."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -13,11 +13,12 @@ from django.utils import timezone
 from unfold.contrib.filters.admin import AutocompleteSelectFilter
 from unfold.decorators import action, display
 
-from agents.admin.conversation import as_key
+from agents.admin.conversation import primary_key_of
 from agents.admin.recent_agents import AgentFilter
 from agents.admin.transcript_items import items_of_run
 from agents.models import Approval, Run
 from agents.models.choices import TERMINAL, ApprovalState, RunState
+from agents.nodes.selectors import names_of_workers
 from agents.runs.cancellation import cancel_run
 from kernel.admin.base import Question, ReadOnlyAdmin
 from kernel.admin.bounded_lists import UncountedPaginator
@@ -25,17 +26,18 @@ from kernel.admin.formatting import BADGES, separated
 
 CANCEL = Question(
     title="Cancel this run?",
-    explains="The model is stopped within a second, wherever it runs. What it said so far is kept.",
+    explains="The run stops within a second, on whichever worker it is. Its output so far is "
+    "stored.",
     verb="Cancel the run",
     applies=lambda run: run.state not in TERMINAL and run.cancel_requested_at is None,
-    otherwise="This run has ended, or is being cancelled.",
+    otherwise="This run has ended or is being cancelled already.",
 )
 
 
 @admin.register(Run)
 class RunAdmin(ReadOnlyAdmin):
     list_display = (
-        *("public_id", "status", "tenant", "asked", "tokens", "duration"),
+        *("public_id", "status", "tenant", "agent_or_model", "tokens", "duration"),
         *("problem", "created_at"),
     )
     list_filter = ("state", ("tenant", AutocompleteSelectFilter), AgentFilter)
@@ -44,7 +46,7 @@ class RunAdmin(ReadOnlyAdmin):
     related_search = {"conversation": ("public_id__exact",)}
     search_help_text = "The beginning of a run's id, or the whole id of a conversation."
     paginator = UncountedPaginator
-    # As they were made, which is the order of their ids; times have no index over all tenants.
+    # By id, which is the order of creation; no index over all tenants orders by time.
     ordering = ("-pk",)
     sortable_by = ()
     list_fullwidth = True
@@ -56,14 +58,14 @@ class RunAdmin(ReadOnlyAdmin):
     questions = {"cancel": CANCEL}
     change_form_before_template = "agents/run.html"
     change_form_after_template = "agents/transcript.html"
-    when_empty = "No run yet. Send `POST /v1/responses` or `POST /v1/chat`, and it appears here."
+    when_empty = "No runs yet. Send `POST /v1/responses` or `POST /v1/chat`, and one appears here."
 
     @display(description="Status", label=BADGES, ordering="state")
     def status(self, run: Run) -> str:
         return str(run.get_state_display())
 
     @display(description="Agent or model", ordering="agent")
-    def asked(self, run: Run) -> str:
+    def agent_or_model(self, run: Run) -> str:
         if not run.agent:
             return run.model
         return f"{run.agent}@{run.agent_revision}" if run.agent_revision else run.agent
@@ -81,23 +83,27 @@ class RunAdmin(ReadOnlyAdmin):
         return (run.error or {}).get("code") or run.incomplete_reason or None
 
     def change_view(self, request: HttpRequest, object_id: str, *args: Any, **kwargs: Any) -> Any:
-        """As Django's, with the run's facts, which a page in view asks for again."""
+        """Extend Django's view with the run's facts. HTMX polls the facts alone."""
         if request.headers.get("HX-Request"):
-            shown = facts_of(self.find(request, object_id))
-            return TemplateResponse(request, "agents/run_facts.html", shown)
-        run = Run.objects.filter(pk=as_key(object_id)).first()
-        shown = {} if run is None else {**facts_of(run), **items_of_run(run, request)}
-        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **shown}
+            extra = facts_of(self.find(request, object_id))
+            return TemplateResponse(request, "agents/run_facts.html", extra)
+        run = Run.objects.filter(pk=primary_key_of(object_id)).first()
+        extra = {} if run is None else {**facts_of(run), **items_of_run(run, request)}
+        kwargs["extra_context"] = {**(kwargs.get("extra_context") or {}), **extra}
         return super().change_view(request, object_id, *args, **kwargs)
 
     @action(description="Cancel", icon="cancel")
     def cancel(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(run: Run) -> HttpResponse:
-            asked = cancel_run(run.tenant_id, run.public_id)
-            message = "It is being cancelled." if asked else "It has ended, or is being cancelled."
-            return self.done(request, run, message)
+            is_requested = cancel_run(run.tenant_id, run.public_id)
+            message = (
+                "The run is being cancelled."
+                if is_requested
+                else "The run has ended or is being cancelled already."
+            )
+            return self.redirect_with_message(request, run, message)
 
-        return self.ask_first(request, object_id, question=CANCEL, act=act)
+        return self.confirm(request, object_id, question=CANCEL, act=act)
 
     @action(description="Usage events", icon="receipt_long")
     def usage(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -114,22 +120,24 @@ class RunAdmin(ReadOnlyAdmin):
 
 
 def facts_of(run: Run) -> dict[str, Any]:
-    """What changes while a run is under way."""
+    """Return the facts of a run that change while it is active."""
     approvals = list(Approval.objects.filter(run=run))
+    names = names_of_workers([run.worker]) if run.worker else {}
     return {
         "run": run,
+        "node": names.get(run.worker, run.worker),
         "state": str(run.get_state_display()),
         "is_over": run.state in TERMINAL,
         "waited": seconds_between(run.created_at, run.started_at),
         "took": duration_of(run),
         "waits": run.state == RunState.REQUIRES_APPROVAL,
-        "decided_after": waited_for_people(approvals),
+        "decided_after": approval_seconds(approvals),
         "waiting": [each for each in approvals if each.state == ApprovalState.PENDING],
     }
 
 
-def waited_for_people(approvals: Sequence[Approval]) -> str | None:
-    """How long calls of a run waited for decisions, those that waited together once."""
+def approval_seconds(approvals: Sequence[Approval]) -> str | None:
+    """Return the time in which at least one call of a run waited for a decision."""
     waited, until = timedelta(), None
     for each in sorted(approvals, key=lambda approval: approval.created_at):
         end = each.resolved_at or timezone.now()

@@ -1,4 +1,4 @@
-"""`/agents`: drafts, published as revisions that tenants are served."""
+"""`/agents`: agents with a draft each, and its publication as a revision."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ from agents.api.revisions import CONFIGURATION, RevisionActions, RevisionSeriali
 from agents.api.rollouts import MAX_INTEGER, RolloutActions
 from agents.models import Agent, AgentRevision
 from agents.models.agent import MAX_INSTRUCTIONS_CHARS, validate_parameters
-from agents.models.choices import BusyPolicy, Overflow, ResponseCache
+from agents.models.choices import BusyPolicy, Overflow, ResponseCacheMode
 from inference.models import ModelRoute
 from tenants.api.access import WHICH_TENANT, acting_user
 
@@ -33,12 +33,13 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         model = Agent
         fields = (
             *("id", "tenant", "slug", "name", "description", *CONFIGURATION),
+            *("is_paused", "capabilities", "capability_schemas", "placement"),
             *("published_revision", "has_unpublished_changes", "created_at", "changed_at"),
         )
         read_only_fields = fields
 
 
-class DraftSerializer(serializers.Serializer[Agent]):
+class AgentDraftSerializer(serializers.Serializer[Agent]):
     name = serializers.CharField(max_length=200, required=False)
     description = serializers.CharField(max_length=500, required=False, allow_blank=True)
     route = serializers.SlugRelatedField[ModelRoute](
@@ -49,7 +50,8 @@ class DraftSerializer(serializers.Serializer[Agent]):
     )
     parameters = serializers.JSONField(validators=[validate_parameters], required=False)
     variables = serializers.DictField(
-        required=False, help_text="Names used as {{name}} in the instructions, with their defaults."
+        required=False,
+        help_text="Variables of the instructions, written as {{name}}, and the default of each.",
     )
     tools = serializers.ListField(
         child=serializers.CharField(max_length=64), max_length=128, required=False
@@ -64,11 +66,25 @@ class DraftSerializer(serializers.Serializer[Agent]):
         choices=BusyPolicy.choices, required=False, allow_blank=True
     )
     overflow = serializers.ChoiceField(choices=Overflow.choices, required=False)
-    response_cache = serializers.ChoiceField(choices=ResponseCache.choices, required=False)
+    response_cache = serializers.ChoiceField(choices=ResponseCacheMode.choices, required=False)
     cache_seconds = serializers.IntegerField(min_value=1, max_value=30 * 86_400, required=False)
+    capabilities = serializers.ListField(
+        child=serializers.CharField(max_length=63),
+        required=False,
+        help_text="What tasks may require of the agent, for example translate.de-en.",
+    )
+    capability_schemas = serializers.DictField(
+        required=False,
+        help_text="JSON schemas by capability: `{word: {input: schema, output: schema}}`.",
+    )
+    placement = serializers.DictField(
+        required=False,
+        help_text="The agent nodes of its background runs: `labels`, `zone`, `capabilities`, "
+        "`replicas` and `weight`. Empty: all nodes.",
+    )
 
 
-class NewAgentSerializer(DraftSerializer):
+class NewAgentSerializer(AgentDraftSerializer):
     slug = serializers.SlugField(max_length=50)
     name = serializers.CharField(max_length=200)
     route = serializers.SlugRelatedField[ModelRoute](
@@ -82,9 +98,15 @@ class PublicationSerializer(serializers.Serializer[Any]):
     )
 
 
+class DeploymentSerializer(serializers.Serializer[Any]):
+    placement = serializers.DictField(
+        default=dict, help_text="As the field of the agent. Empty: all nodes."
+    )
+
+
 class RollbackSerializer(serializers.Serializer[Any]):
     revision = serializers.IntegerField(
-        min_value=1, max_value=MAX_INTEGER, help_text="The number to serve again."
+        min_value=1, max_value=MAX_INTEGER, help_text="Number of the revision to serve again."
     )
 
 
@@ -97,16 +119,16 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, Rollout
 
     @extend_schema(request=NewAgentSerializer, responses={201: AgentSerializer})
     def create(self, request: Request) -> Response:
-        """Make a draft; tenants see it when it is published."""
-        tenant = self.tenant_meant()
+        """Create an agent with a draft. It is not served until it is published."""
+        tenant = self.target_tenant()
         data = self.validated(NewAgentSerializer)
         return self.show_new(services.create_agent(tenant=tenant, **data))
 
-    @extend_schema(request=DraftSerializer)
+    @extend_schema(request=AgentDraftSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change the draft. What tenants are served stays as it is."""
+        """Change the draft. The published revision does not change."""
         agent = self.get_object()
-        for name, value in self.validated(DraftSerializer).items():
+        for name, value in self.validated(AgentDraftSerializer).items():
             setattr(agent, name, value)
         services.save_draft(agent=agent)
         return self.show(agent)
@@ -117,10 +139,39 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, Rollout
         services.delete_agent(agent=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
+    @extend_schema(request=None, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, pk: str) -> Response:
+        """Refuse new requests. What the agent has accepted is executed."""
+        services.pause_agent(agent=self.get_object())
+        return self.show(self.get_object())
+
+    @extend_schema(request=None, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, pk: str) -> Response:
+        """Accept requests again."""
+        services.resume_agent(agent=self.get_object())
+        return self.show(self.get_object())
+
+    @extend_schema(request=DeploymentSerializer, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def deploy(self, request: Request, pk: str) -> Response:
+        """Set the agent nodes that execute the background runs of the agent."""
+        data = self.validated(DeploymentSerializer)
+        services.deploy_agent(agent=self.get_object(), **data)
+        return self.show(self.get_object())
+
+    @extend_schema(request=None, responses=AgentSerializer)
+    @action(detail=True, methods=["post"])
+    def undeploy(self, request: Request, pk: str) -> Response:
+        """Remove the agent from all agent nodes. Its queued runs wait until it is deployed."""
+        services.undeploy_agent(agent=self.get_object())
+        return self.show(self.get_object())
+
     @extend_schema(request=PublicationSerializer, responses={201: RevisionSerializer})
     @action(detail=True, methods=["post"])
     def publish(self, request: Request, pk: str) -> Response:
-        """Freeze the draft as the next revision and serve it."""
+        """Publish the draft as the next revision."""
         note = self.validated(PublicationSerializer).get("note", "")
         revision = services.publish(agent=self.get_object(), user=acting_user(request), note=note)
         return Response(RevisionSerializer(revision).data, status=status.HTTP_201_CREATED)
@@ -128,7 +179,7 @@ class AgentsViewSet(ListModelMixin, RetrieveModelMixin, RevisionActions, Rollout
     @extend_schema(request=RollbackSerializer, responses=AgentSerializer)
     @action(detail=True, methods=["post"])
     def rollback(self, request: Request, pk: str) -> Response:
-        """Serve an earlier revision again. The draft stays as it is."""
+        """Serve an earlier revision again. The draft does not change."""
         agent = self.get_object()
         number = self.validated(RollbackSerializer)["revision"]
         revision = get_object_or_404(AgentRevision.objects, agent=agent, number=number)

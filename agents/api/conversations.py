@@ -1,4 +1,4 @@
-"""`/conversations` and `/erasures`: what was said, and that it is gone."""
+"""`/conversations` and `/erasures`: transcripts, and receipts of erasures."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ class ConversationSerializer(serializers.ModelSerializer[Conversation]):
 
 
 class CountedConversationSerializer(ConversationSerializer):
-    """One conversation, with how much is in it."""
+    """A conversation with the number of its items and runs."""
 
     items = serializers.IntegerField(source="item_count", read_only=True)
     runs = serializers.IntegerField(source="run_count", read_only=True)
@@ -40,7 +40,7 @@ class CountedConversationSerializer(ConversationSerializer):
 
 
 class ItemSerializer(serializers.ModelSerializer[Item]):
-    """One item; `body` is what Open Responses writes."""
+    """An item. `body` is the item in the format of Open Responses."""
 
     id = serializers.CharField(source="public_id", read_only=True)
     run = serializers.SlugRelatedField[Item](
@@ -54,7 +54,7 @@ class ItemSerializer(serializers.ModelSerializer[Item]):
 
 
 class ReceiptSerializer(serializers.ModelSerializer[ErasureReceipt]):
-    """Of an erasure: counts, and no text."""
+    """The receipt of an erasure. It has counts, but no content."""
 
     id = serializers.CharField(source="public_id", read_only=True)
     tenant = serializers.SlugRelatedField[ErasureReceipt](slug_field="slug", read_only=True)
@@ -69,16 +69,20 @@ class ReceiptSerializer(serializers.ModelSerializer[ErasureReceipt]):
 
 
 class ConversationFilter(serializers.Serializer[Any]):
-    """What `/conversations` can be narrowed to."""
+    """The query parameters of `/conversations`."""
 
     agent = serializers.CharField(max_length=50, required=False)
-    since = serializers.DateTimeField(required=False, help_text="Changed at that moment or later.")
-    until = serializers.DateTimeField(required=False, help_text="Changed before that moment.")
+    since = serializers.DateTimeField(
+        required=False, help_text="Only conversations changed at this time or later."
+    )
+    until = serializers.DateTimeField(
+        required=False, help_text="Only conversations changed before this time."
+    )
 
 
 class TenantErasureSerializer(serializers.Serializer[Any]):
     everything_of = serializers.SlugField(
-        help_text="The tenant's short name once more, so that nobody erases by mistake."
+        help_text="Repeat the tenant's short name to confirm the erasure."
     )
 
 
@@ -86,23 +90,23 @@ LOOKUPS = {"since": "changed_at__gte", "until": "changed_at__lt"}
 
 
 class PrivateViewSet(TenantViewSet[Any]):
-    """What people say is read by operators and by their own tenant's admins."""
+    """Conversations and runs: only operators and the tenant's own admins have access."""
 
-    least_role_to_read = Role.ADMIN
-    least_role_to_write = Role.ADMIN
+    min_role_to_read = Role.ADMIN
+    min_role_to_write = Role.ADMIN
     lookup_field = "public_id"
     lookup_value_regex = "[A-Za-z0-9_]+"
 
-    def narrowed(
+    def filters_of(
         self, form: type[serializers.Serializer[Any]], lookups: dict[str, str]
     ) -> dict[str, Any]:
-        """What the address narrows a list to."""
-        asked = form(data=self.request.query_params)
-        asked.is_valid(raise_exception=True)
-        return {lookups.get(name, name): value for name, value in asked.validated_data.items()}
+        """The filters of the query string."""
+        filters = form(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        return {lookups.get(name, name): value for name, value in filters.validated_data.items()}
 
-    def who(self) -> str:
-        """Who asks, as receipts and approvals remember it."""
+    def requester(self) -> str:
+        """The requester's name, as receipts and approvals store it."""
         return acting_user(self.request).get_username()
 
 
@@ -115,17 +119,17 @@ class ConversationsViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
 
     @extend_schema(parameters=[WHICH_TENANT, ConversationFilter])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Conversations by when they were begun, the newest first."""
+        """List conversations by creation time, newest first."""
         return super().list(request, *args, **kwargs)
 
     def filter_queryset(self, queryset: Any) -> Any:
         if self.action != "list":
             return queryset
-        return queryset.filter(**self.narrowed(ConversationFilter, LOOKUPS))
+        return queryset.filter(**self.filters_of(ConversationFilter, LOOKUPS))
 
     @extend_schema(responses=CountedConversationSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """One conversation, with how much is in it."""
+        """A conversation with the number of its items and runs."""
         row = self.get_object()
         row.item_count = Item.objects.filter(conversation=row).count()
         row.run_count = row.runs.count()
@@ -134,17 +138,17 @@ class ConversationsViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
     @extend_schema(responses=ItemSerializer(many=True))
     @action(detail=True, methods=["get"])
     def items(self, request: Request, public_id: str) -> Response:
-        """What was said, the newest first."""
+        """List the items of a conversation, newest first."""
         rows: Any = Item.objects.filter(conversation=self.get_object()).select_related("run")
         page: Any = self.paginate_queryset(rows)
         return self.get_paginated_response(ItemSerializer(page, many=True).data)
 
     @extend_schema(responses={200: ReceiptSerializer})
     def destroy(self, request: Request, public_id: str) -> Response:
-        """Erase a conversation with all that belongs to it. Answers the receipt."""
+        """Erase a conversation with its items and runs. Returns the receipt."""
         row = self.get_object()
         receipt = erasure.erase_conversation(
-            row.tenant_id, conversation=row.public_id, by=self.who()
+            row.tenant_id, conversation=row.public_id, by=self.requester()
         )
         return Response(ReceiptSerializer(receipt).data)
 
@@ -158,9 +162,9 @@ class ErasuresViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
 
     @extend_schema(request=TenantErasureSerializer, responses={202: ReceiptSerializer})
     def create(self, request: Request) -> Response:
-        """Erase everything that a tenant's conversations and runs hold, within a minute."""
-        tenant = self.tenant_meant()
+        """Erase all conversations and runs of a tenant within a minute. Returns the receipt."""
+        tenant = self.target_tenant()
         if self.validated(TenantErasureSerializer)["everything_of"] != tenant.slug:
             raise InvalidParameter("This is not the tenant's short name.", param="everything_of")
-        receipt = erasure.begin_to_erase_tenant(tenant.pk, by=self.who())
+        receipt = erasure.request_tenant_erasure(tenant.pk, by=self.requester())
         return Response(ReceiptSerializer(receipt).data, status=status.HTTP_202_ACCEPTED)

@@ -1,4 +1,4 @@
-"""What was published of an agent, and how two configurations of it differ."""
+"""The revisions of an agent, and the differences between two configurations."""
 
 from typing import Any
 
@@ -33,23 +33,23 @@ class RevisionSerializer(serializers.ModelSerializer[AgentRevision]):
 
 
 class LineSerializer(serializers.Serializer[Any]):
-    kind = serializers.CharField(help_text="added, removed, place or same")
+    kind = serializers.CharField(help_text="`added`, `removed`, `place` or `same`")
     text = serializers.CharField()
 
 
 class DifferencesSerializer(serializers.Serializer[Any]):
-    lines = LineSerializer(many=True, help_text="Empty if both are the same.")
+    lines = LineSerializer(many=True, help_text="Empty if both configurations are equal.")
 
 
 class RevisionActions(TenantViewSet[Agent]):
-    """The parts of `/agents/{pk}` about what was published."""
+    """The actions of `/agents/{pk}` on revisions."""
 
     @extend_schema(responses=RevisionSerializer(many=True))
     @action(detail=True, methods=["get"])
     def revisions(self, request: Request, pk: str) -> Response:
-        """The agent's revisions, newest first."""
+        """List the revisions of the agent, newest first."""
         revisions = AgentRevision.objects.filter(agent=self.get_object())
-        # The pages are typed for agents, but page anything.
+        # The paginator is typed for agents, but paginates any rows.
         rows: Any = revisions.select_related("route", "published_by")
         page: Any = self.paginate_queryset(rows)
         return self.get_paginated_response(RevisionSerializer(page, many=True).data)
@@ -57,21 +57,21 @@ class RevisionActions(TenantViewSet[Agent]):
     @extend_schema(responses=RevisionSerializer)
     @action(detail=True, methods=["get"], url_path=r"revisions/(?P<number>\d{1,9})")
     def revision(self, request: Request, pk: str, number: str) -> Response:
-        """One revision, as it is served to `model: "<slug>@<number>"`."""
+        """Show one revision. Clients address it as `model: "<slug>@<number>"`."""
         rows = AgentRevision.objects.select_related("route", "published_by")
         row = get_object_or_404(rows, agent=self.get_object(), number=int(number))
         return Response(RevisionSerializer(row).data)
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("old", str, description=SIDE + " Default: what is served."),
+            OpenApiParameter("old", str, description=SIDE + " Default: the published revision."),
             OpenApiParameter("new", str, description=SIDE + " Default: `draft`."),
         ],
         responses=DifferencesSerializer,
     )
     @action(detail=True, methods=["get"])
     def differences(self, request: Request, pk: str) -> Response:
-        """What `new` takes away from `old` and adds, line by line."""
+        """Compare two configurations line by line: what `new` removes from `old` and adds."""
         agent = self.get_object()
         old, new = (request.query_params.get(name, "") for name in ("old", "new"))
         served = side_of(agent, old) if old else agent.published

@@ -1,7 +1,7 @@
-"""Rollouts of an agent: begun, watched, promoted and stopped."""
+"""Rollouts of an agent: start, compare, promote, stop."""
 
 from dataclasses import asdict
-from typing import Any
+from typing import Any, ClassVar
 
 from django.shortcuts import get_object_or_404
 from drf_spectacular.utils import extend_schema
@@ -12,16 +12,17 @@ from rest_framework.response import Response
 
 from agents.models import Agent, AgentRevision, Rollout
 from agents.rollouts import services as rollout_services
-from agents.rollouts.evaluation import Comparison, compare_records
+from agents.rollouts.evaluation import Comparison, compare_revisions
 from agents.rollouts.lifecycle import ensure_rollout
-from agents.rollouts.thresholds import USUAL, Thresholds
+from agents.rollouts.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from tenants.api.access import TenantViewSet, acting_user
+from tenants.api.renamed_fields import RenamedFields
 
 MAX_INTEGER = 2_147_483_647
 
 
-class RecordSerializer(serializers.Serializer[Any]):
-    """What one revision did since the rollout began."""
+class RevisionStatsSerializer(serializers.Serializer[Any]):
+    """The metrics of one revision since the rollout started."""
 
     runs = serializers.IntegerField()
     failed = serializers.IntegerField()
@@ -36,17 +37,25 @@ class RolloutSerializer(serializers.ModelSerializer[Rollout]):
     class Meta:
         model = Rollout
         fields = (
-            *("id", "revision", "share", "state", "least_runs", "most_errors", "most_latency"),
+            *(
+                "id",
+                "revision",
+                "share",
+                "state",
+                "min_runs",
+                "max_error_rate_increase_points",
+                "max_latency_increase_percent",
+            ),
             *("reason", "started_at", "ended_at"),
         )
         read_only_fields = fields
 
 
-class WatchedRolloutSerializer(RolloutSerializer):
-    """A rollout with what both revisions did."""
+class ComparedRolloutSerializer(RolloutSerializer):
+    """A rollout with the metrics of both revisions."""
 
-    served = RecordSerializer()
-    candidate = RecordSerializer()
+    served = RevisionStatsSerializer()
+    candidate = RevisionStatsSerializer()
 
     class Meta:
         model = Rollout
@@ -54,23 +63,41 @@ class WatchedRolloutSerializer(RolloutSerializer):
         read_only_fields = fields
 
 
-class NewRolloutSerializer(serializers.Serializer[Any]):
+class NewRolloutSerializer(RenamedFields):
+    renamed_fields: ClassVar = {
+        "least_runs": "min_runs",
+        "most_errors": "max_error_rate_increase_points",
+        "most_latency": "max_latency_increase_percent",
+    }
     share = serializers.IntegerField(
-        min_value=1, max_value=99, help_text="Per cent of conversations."
+        min_value=1, max_value=99, help_text="Percentage of conversations."
     )
     revision = serializers.IntegerField(
         min_value=1,
         max_value=MAX_INTEGER,
         required=False,
-        help_text="The number to try; none: the draft, as the next revision.",
+        help_text="Number of the candidate. Default: the draft becomes the next revision and the"
+        " candidate.",
     )
     note = serializers.CharField(max_length=200, required=False, allow_blank=True)
-    least_runs = serializers.IntegerField(
-        min_value=0, max_value=1_000_000, default=USUAL.least_runs
+    min_runs = serializers.IntegerField(
+        min_value=0,
+        max_value=1_000_000,
+        default=DEFAULT_THRESHOLDS.min_runs,
+        help_text="Runs that each revision needs before the two are compared.",
     )
-    most_errors = serializers.IntegerField(min_value=0, max_value=100, default=USUAL.most_errors)
-    most_latency = serializers.IntegerField(
-        min_value=0, max_value=10_000, default=USUAL.most_latency
+    max_error_rate_increase_points = serializers.IntegerField(
+        min_value=0,
+        max_value=100,
+        default=DEFAULT_THRESHOLDS.max_error_rate_increase_points,
+        help_text="Percentage points by which the candidate's error rate may be higher.",
+    )
+    max_latency_increase_percent = serializers.IntegerField(
+        min_value=0,
+        max_value=10_000,
+        default=DEFAULT_THRESHOLDS.max_latency_increase_percent,
+        help_text="Percentage by which the 95th percentile of the candidate's latency, or of its "
+        "time to first token, may be higher.",
     )
 
 
@@ -79,30 +106,30 @@ class StopSerializer(serializers.Serializer[Any]):
 
 
 class RolloutActions(TenantViewSet[Agent]):
-    """The parts of `/agents/{pk}` about its rollout."""
+    """The actions of `/agents/{pk}` on its rollout."""
 
     @extend_schema(responses=RolloutSerializer(many=True))
     @action(detail=True, methods=["get"])
     def rollouts(self, request: Request, pk: str) -> Response:
-        """The agent's rollouts, newest first: how each ended, and why."""
+        """List the agent's rollouts, newest first, with state and reason."""
         rollouts = Rollout.objects.filter(agent=self.get_object())
         rows: Any = rollouts.select_related("revision")
         page: Any = self.paginate_queryset(rows)
         return self.get_paginated_response(RolloutSerializer(page, many=True).data)
 
-    @extend_schema(responses=WatchedRolloutSerializer)
+    @extend_schema(responses=ComparedRolloutSerializer)
     @action(detail=True, methods=["get"])
     def rollout(self, request: Request, pk: str) -> Response:
-        """The rollout that is running, with what both revisions did. 409 if none is."""
+        """Show the running rollout with the metrics of both revisions. 409 if there is none."""
         agent = self.get_object()
         running = ensure_rollout(agent)
         running.agent = agent
-        return Response(watched(running, compare_records(running)))
+        return Response(compared_rollout(running, compare_revisions(running)))
 
     @extend_schema(request=NewRolloutSerializer, responses={201: RolloutSerializer})
     @rollout.mapping.post
     def start_rollout(self, request: Request, pk: str) -> Response:
-        """Let a revision, or the draft, serve a share of conversations."""
+        """Start a rollout: a revision, or the draft, serves a share of conversations."""
         agent, data = self.get_object(), self.validated(NewRolloutSerializer)
         number = data.pop("revision", None)
         rows = AgentRevision.objects.filter(agent=agent)
@@ -119,7 +146,7 @@ class RolloutActions(TenantViewSet[Agent]):
     @extend_schema(request=StopSerializer, responses={204: None})
     @action(detail=True, methods=["post"], url_path="rollout/stop")
     def stop_rollout(self, request: Request, pk: str) -> Response:
-        """Serve the candidate to nobody any more."""
+        """Stop the rollout. The candidate serves no more conversations."""
         reason = self.validated(StopSerializer).get("reason", "")
         rollout_services.stop_rollout(agent=self.get_object(), reason=reason)
         return Response(status=status.HTTP_204_NO_CONTENT)
@@ -127,12 +154,12 @@ class RolloutActions(TenantViewSet[Agent]):
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"], url_path="rollout/promote")
     def promote_rollout(self, request: Request, pk: str) -> Response:
-        """Serve the candidate to everybody."""
+        """Promote the candidate. It serves all conversations."""
         rollout_services.promote_rollout(agent=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
-def watched(rollout: Rollout, compared: Comparison) -> dict[str, Any]:
+def compared_rollout(rollout: Rollout, compared: Comparison) -> dict[str, Any]:
     return {
         **RolloutSerializer(rollout).data,
         "served": asdict(compared.base),

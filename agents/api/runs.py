@@ -1,4 +1,4 @@
-"""`/runs` and `/approvals`: how requests went, and what waits for a person."""
+"""`/runs` and `/approvals`: executions, and tool calls that need approval."""
 
 from typing import Any
 
@@ -14,13 +14,14 @@ from agents.api.conversations import PrivateViewSet
 from agents.errors import ApprovalResolved
 from agents.models import Approval, Run
 from agents.models.choices import ApprovalState, RunState
+from agents.nodes.selectors import name_of_worker
 from agents.runs import approvals
 from agents.runs.cancellation import cancel_run
 from tenants.api.access import WHICH_TENANT
 
 
 class RunSerializer(serializers.ModelSerializer[Run]):
-    """How a run went. What was said in it is read with its conversation."""
+    """A run without its items, which its conversation has."""
 
     id = serializers.CharField(source="public_id", read_only=True)
     tenant = serializers.SlugRelatedField[Run](slug_field="slug", read_only=True)
@@ -32,6 +33,9 @@ class RunSerializer(serializers.ModelSerializer[Run]):
     )
     api_key = serializers.IntegerField(source="api_key_id", read_only=True, allow_null=True)
     member = serializers.IntegerField(source="member_id", read_only=True, allow_null=True)
+    node = serializers.CharField(
+        read_only=True, help_text="The process that executes the run, or did; empty after a day."
+    )
 
     class Meta:
         model = Run
@@ -39,20 +43,24 @@ class RunSerializer(serializers.ModelSerializer[Run]):
             *("id", "tenant", "conversation", "previous", "door", "model", "agent"),
             *("agent_revision", "route", "api_key", "member", "background", "state", "error"),
             *("incomplete_reason", "prompt_tokens", "cached_tokens", "completion_tokens"),
-            *("steps", "tool_calls", "cache_hit", "cancel_requested_at", "created_at"),
+            *("node", "steps", "tool_calls", "cache_hit", "cancel_requested_at", "created_at"),
             *("started_at", "ended_at"),
         )
         read_only_fields = fields
 
 
 class RunFilter(serializers.Serializer[Any]):
-    """What `/runs` can be narrowed to."""
+    """The query parameters of `/runs`."""
 
     state = serializers.ChoiceField(choices=RunState.choices, required=False)
     agent = serializers.CharField(max_length=50, required=False)
     conversation = serializers.CharField(max_length=40, required=False)
-    since = serializers.DateTimeField(required=False, help_text="The first moment that counts.")
-    until = serializers.DateTimeField(required=False, help_text="The first that no longer does.")
+    since = serializers.DateTimeField(
+        required=False, help_text="Only runs created at this time or later."
+    )
+    until = serializers.DateTimeField(
+        required=False, help_text="Only runs created before this time."
+    )
 
 
 LOOKUPS = {
@@ -67,22 +75,24 @@ class RunsViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
     serializer_class = RunSerializer
 
     def get_queryset(self) -> QuerySet[Run]:
-        return Run.objects.select_related("tenant", "conversation", "previous")
+        rows = Run.objects.select_related("tenant", "conversation", "previous")
+        named: QuerySet[Run] = rows.annotate(node=name_of_worker())
+        return named
 
     @extend_schema(parameters=[WHICH_TENANT, RunFilter])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Runs, the newest first."""
+        """List runs, newest first."""
         return super().list(request, *args, **kwargs)
 
     def filter_queryset(self, queryset: Any) -> Any:
         if self.action != "list":
             return queryset
-        return queryset.filter(**self.narrowed(RunFilter, LOOKUPS))
+        return queryset.filter(**self.filters_of(RunFilter, LOOKUPS))
 
     @extend_schema(request=None, responses=RunSerializer)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, public_id: str) -> Response:
-        """Ask for a run to be cancelled, wherever it runs. Harmless when it has ended."""
+        """Request the cancellation of a run. Has no effect on a run that has ended."""
         run = self.get_object()
         cancel_run(run.tenant_id, run.public_id)
         return self.show(self.get_object())
@@ -96,14 +106,14 @@ class ApprovalSerializer(serializers.ModelSerializer[Approval]):
     class Meta:
         model = Approval
         fields = (
-            *("id", "tenant", "run", "call_id", "tool", "arguments", "state"),
+            *("id", "tenant", "run", "call_id", "tool", "arguments", "note", "state"),
             *("resolved_by", "reason", "created_at", "resolved_at"),
         )
         read_only_fields = fields
 
 
 class ApprovalFilter(serializers.Serializer[Any]):
-    """What `/approvals` can be narrowed to."""
+    """The query parameters of `/approvals`."""
 
     state = serializers.ChoiceField(choices=ApprovalState.choices, required=False)
     run = serializers.CharField(max_length=40, required=False)
@@ -116,7 +126,7 @@ class ApprovalDecisionSerializer(serializers.Serializer[Any]):
         required=False,
         allow_blank=True,
         default="",
-        help_text="The model is told it when the call is denied.",
+        help_text="The model gets the reason of a denied call.",
     )
 
 
@@ -129,20 +139,20 @@ class ApprovalsViewSet(ListModelMixin, RetrieveModelMixin, PrivateViewSet):
 
     @extend_schema(parameters=[WHICH_TENANT, ApprovalFilter])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """Calls that wait for a person, or did; the newest first."""
+        """List tool calls that need or needed approval, newest first."""
         return super().list(request, *args, **kwargs)
 
     def filter_queryset(self, queryset: Any) -> Any:
         if self.action != "list":
             return queryset
-        return queryset.filter(**self.narrowed(ApprovalFilter, {"run": "run__public_id"}))
+        return queryset.filter(**self.filters_of(ApprovalFilter, {"run": "run__public_id"}))
 
     @extend_schema(request=ApprovalDecisionSerializer, responses=ApprovalSerializer)
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, public_id: str) -> Response:
-        """Allow or deny a call; its run goes on. 409 if somebody decided it before."""
+        """Approve or deny a call. Its run continues. 409 if the call has been decided already."""
         approval = self.get_object()
         data = self.validated(ApprovalDecisionSerializer)
-        if not approvals.resolve(approval=approval, by=self.who(), **data):
+        if not approvals.resolve(approval=approval, by=self.requester(), **data):
             raise ApprovalResolved
         return self.show(self.get_object())

@@ -1,6 +1,6 @@
-"""Imports of `/tools`: what a document or a server offers, and the tools that are made of it.
+"""Imports of `/tools`: list the tools of a document or a server, and create some of them.
 
-Nothing is kept between the two requests: the second one names what it wants of the same offer.
+Nothing is stored between the two requests: the second one names tools of the same source.
 """
 
 from collections.abc import Callable
@@ -15,35 +15,37 @@ from rest_framework.response import Response
 
 from agents.api.tool_serializers import ToolSerializer
 from agents.models import Tool
-from agents.schema.tool_candidates import Credential, Offer
+from agents.schema.tool_candidates import Credential, ToolCandidates
 from agents.tool_library.discovery import (
     fetch_document,
     find_on_server,
     find_operations,
 )
-from agents.tool_library.imports import Terms, candidates_of, import_tools
+from agents.tool_library.imports import ImportOptions, candidates_of, import_tools
 from tenants.api.access import TenantViewSet
 
 MAX_URL_CHARS = 2000
-Find = Callable[[dict[str, Any]], Offer]
+Find = Callable[[dict[str, Any]], ToolCandidates]
 """Raises ValidationError."""
 
 
-class OfferedSerializer(serializers.Serializer[Any]):
-    """One tool that could be made."""
+class CandidateSerializer(serializers.Serializer[Any]):
+    """A tool that can be imported."""
 
     name = serializers.CharField()
     method = serializers.CharField()
     where = serializers.CharField()
     description = serializers.CharField()
-    problem = serializers.CharField(help_text="Why it cannot be made; empty if it can.")
+    problem = serializers.CharField(
+        help_text="Why the tool cannot be imported. Empty if it can be."
+    )
     host = serializers.CharField(help_text="Scheme, host and port that the tool calls.")
     is_credential_host = serializers.BooleanField(
-        help_text="Whether the credential is meant for this host: the document's own server. "
-        "Others get it only if `credential_hosts` names them."
+        help_text="Whether this is the document's own server, which gets the credential. Other "
+        "hosts get it only if `credential_hosts` names them."
     )
     notes = serializers.ListField(
-        child=serializers.CharField(), help_text="What the tool is made without."
+        child=serializers.CharField(), help_text="Parts of the operation that the tool leaves out."
     )
 
 
@@ -53,14 +55,14 @@ class SkippedSerializer(serializers.Serializer[Any]):
 
 
 class OfferSerializer(serializers.Serializer[Any]):
-    """What could be made, and what could not."""
+    """The tools that can be imported, and the skipped operations."""
 
-    tools = OfferedSerializer(many=True)
+    tools = CandidateSerializer(many=True)
     skipped = SkippedSerializer(many=True)
 
 
-class OfferAskedSerializer(serializers.Serializer[Any]):
-    """How the tools are called."""
+class OfferRequestSerializer(serializers.Serializer[Any]):
+    """The name prefix and the credential of the tools."""
 
     prefix = serializers.RegexField(
         r"\A[A-Za-z0-9_-]{0,30}\Z", required=False, allow_blank=True, default=""
@@ -80,24 +82,24 @@ class OfferAskedSerializer(serializers.Serializer[Any]):
     )
 
 
-class DocumentSerializer(OfferAskedSerializer):
+class DocumentSerializer(OfferRequestSerializer):
     url = serializers.CharField(
         max_length=MAX_URL_CHARS,
         required=False,
         default="",
         allow_blank=True,
-        help_text="Where the document is, or where the text came from.",
+        help_text="URL of the document, or the URL that the text came from.",
     )
     document = serializers.CharField(
         required=False,
         default="",
         allow_blank=True,
         trim_whitespace=False,
-        help_text="Its text, JSON or YAML; empty: it is fetched from `url`.",
+        help_text="Text of the document, JSON or YAML. Empty: it is fetched from `url`.",
     )
 
 
-class ServerSerializer(OfferAskedSerializer):
+class ServerSerializer(OfferRequestSerializer):
     url = serializers.CharField(max_length=MAX_URL_CHARS)
 
 
@@ -112,70 +114,70 @@ class ChoiceSerializer(serializers.Serializer[Any]):
 
 
 class ImportDocumentSerializer(ChoiceSerializer, DocumentSerializer):
-    """A document, and the names of what is to be made of it."""
+    """A document, and the names of the tools to create."""
 
     credential_hosts = serializers.ListField(
         child=serializers.CharField(max_length=MAX_URL_CHARS),
         max_length=100,
         required=False,
         default=list,
-        help_text="Hosts that get the credential besides the document's own server, as `host` of "
-        "an offered tool.",
+        help_text="Hosts that get the credential besides the document's own server, written as "
+        "`host` of a listed tool.",
     )
 
 
 class ImportServerSerializer(ChoiceSerializer, ServerSerializer):
-    """A server, and the names of those of its tools that are to be made."""
+    """An MCP server, and the names of the tools to create."""
 
 
 class ToolImportsViewSet(TenantViewSet[Tool]):
     @extend_schema(request=DocumentSerializer, responses=OfferSerializer)
     @action(detail=False, methods=["post"], url_path="find-openapi")
     def find_openapi(self, request: Request) -> Response:
-        """What an OpenAPI document offers. Nothing is stored."""
+        """List the tools that can be created from an OpenAPI document. Nothing is stored."""
         data = self.validated(DocumentSerializer)
         return self.show_offer(data, offered_by_document)
 
     @extend_schema(request=ImportDocumentSerializer, responses={201: ToolSerializer(many=True)})
     @action(detail=False, methods=["post"], url_path="import-openapi")
     def import_openapi(self, request: Request) -> Response:
-        """Make tools of operations of an OpenAPI document: all that are named, or none."""
+        """Create tools from operations of an OpenAPI document: all that are named, or none."""
         data = self.validated(ImportDocumentSerializer)
         return self.make(data, offered_by_document)
 
     @extend_schema(request=ServerSerializer, responses=OfferSerializer)
     @action(detail=False, methods=["post"], url_path="find-mcp")
     def find_mcp(self, request: Request) -> Response:
-        """What an MCP server offers. Nothing is stored."""
+        """List the tools that can be created from an MCP server. Nothing is stored."""
         data = self.validated(ServerSerializer)
         return self.show_offer(data, offered_by_server)
 
     @extend_schema(request=ImportServerSerializer, responses={201: ToolSerializer(many=True)})
     @action(detail=False, methods=["post"], url_path="import-mcp")
     def import_mcp(self, request: Request) -> Response:
-        """Make tools of those that an MCP server lists: all that are named, or none."""
+        """Create tools from those of an MCP server: all that are named, or none."""
         data = self.validated(ImportServerSerializer)
         return self.make(data, offered_by_server)
 
     def show_offer(self, data: dict[str, Any], find: Find) -> Response:
-        tenant = self.tenant_meant()
+        tenant = self.target_tenant()
         offer = find(data)
         candidates = candidates_of(offer, tenant=tenant, prefix=data["prefix"])
         return Response(OfferSerializer({"tools": candidates, "skipped": offer.skipped}).data)
 
     def make(self, data: dict[str, Any], find: Find) -> Response:
-        tenant = self.tenant_meant()
-        terms = Terms(
+        tenant = self.target_tenant()
+        options = ImportOptions(
             prefix=data["prefix"],
             secret=data["credential"],
             credential_hosts=frozenset(data.get("credential_hosts", ())),
             needs_approval=data["needs_approval"],
             timeout_seconds=data["timeout_seconds"],
         )
-        made = import_tools(tenant=tenant, offer=find(data), names=data["names"], terms=terms)
+        made = import_tools(tenant=tenant, offer=find(data), names=data["names"], options=options)
         rows = self.get_queryset().filter(pk__in=[tool.pk for tool in made])
-        shown = ToolSerializer(rows, many=True).data
-        return Response(shown, status=status.HTTP_201_CREATED)
+        data = ToolSerializer(rows, many=True).data
+        return Response(data, status=status.HTTP_201_CREATED)
 
 
 def credential_of(data: dict[str, Any]) -> Credential:
@@ -186,14 +188,14 @@ def credential_of(data: dict[str, Any]) -> Credential:
     )
 
 
-def offered_by_document(data: dict[str, Any]) -> Offer:
+def offered_by_document(data: dict[str, Any]) -> ToolCandidates:
     """Raises ValidationError."""
     if not data["document"] and not data["url"]:
-        raise ValidationError({"url": "Give an address or a text."})
+        raise ValidationError({"url": "Provide a URL or a text."})
     text = data["document"].encode(errors="replace") or fetch_document(url=data["url"])
     return find_operations(text=text, source=data["url"], credential=credential_of(data))
 
 
-def offered_by_server(data: dict[str, Any]) -> Offer:
+def offered_by_server(data: dict[str, Any]) -> ToolCandidates:
     """Raises ValidationError."""
     return find_on_server(url=data["url"], credential=credential_of(data))

@@ -1,4 +1,4 @@
-"""How a tool is shown. Its credential is not."""
+"""The serializer of tools. It never has a credential."""
 
 from rest_framework import serializers
 
@@ -6,7 +6,7 @@ from agents.models import Tool
 
 
 class ToolSerializer(serializers.ModelSerializer[Tool]):
-    """What may be known of a tool. Not its credential."""
+    """A tool without its credential."""
 
     tenant = serializers.SlugRelatedField[Tool](slug_field="slug", read_only=True)
     has_credential = serializers.BooleanField(read_only=True)
@@ -15,7 +15,7 @@ class ToolSerializer(serializers.ModelSerializer[Tool]):
         model = Tool
         fields = (
             *("id", "tenant", "name", "kind", "description", "schema", "settings"),
-            *("has_credential", "timeout_seconds", "needs_approval", "enabled"),
+            *("has_credential", "timeout_seconds", "needs_approval", "is_idempotent", "enabled"),
             *("created_at", "changed_at"),
         )
         read_only_fields = fields

@@ -1,4 +1,4 @@
-"""`/tools`: what a tenant's agents may call. A credential goes in and never comes out."""
+"""`/tools`: tools that a tenant's agents may call. Credentials are write-only."""
 
 from typing import Any
 
@@ -26,17 +26,21 @@ class ToolChangesSerializer(serializers.Serializer[Tool]):
         required=False,
         allow_blank=True,
         write_only=True,
-        help_text="Sent along with each call; empty: none. Never shown again.",
+        help_text="Sent with each call. Empty: none. It is never returned.",
     )
     timeout_seconds = serializers.IntegerField(min_value=1, max_value=600, required=False)
     needs_approval = serializers.BooleanField(
-        required=False, help_text="A person must allow each call before it is made."
+        required=False, help_text="Whether a person must approve each call before it is executed."
+    )
+    is_idempotent = serializers.BooleanField(
+        required=False,
+        help_text="Whether a call may be executed again after its agent node failed.",
     )
     enabled = serializers.BooleanField(required=False)
 
 
 class NewToolSerializer(ToolChangesSerializer):
-    name = serializers.CharField(max_length=64, help_text="The model calls it so.")
+    name = serializers.CharField(max_length=64, help_text="The function's name for the model.")
     kind = serializers.ChoiceField(choices=ToolKind.choices)
 
 
@@ -55,14 +59,14 @@ class ToolsViewSet(ListModelMixin, RetrieveModelMixin, ToolImportsViewSet):
 
     @extend_schema(request=NewToolSerializer, responses={201: ToolSerializer})
     def create(self, request: Request) -> Response:
-        """Make a tool. Agents call it once their tools name it and they are published."""
-        tool = Tool(tenant=self.tenant_meant(), **self.validated(NewToolSerializer))
+        """Create a tool. Agents call it after a revision that names it is published."""
+        tool = Tool(tenant=self.target_tenant(), **self.validated(NewToolSerializer))
         save_tool(tool=tool)
         return self.show(self.get_queryset().get(pk=tool.pk), code=status.HTTP_201_CREATED)
 
     @extend_schema(request=ToolChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change what a tool does, for all agents that name it, from the next call on."""
+        """Change a tool. The change applies to the next call of every agent that names it."""
         tool = self.get_object()
         for name, value in self.validated(ToolChangesSerializer).items():
             setattr(tool, name, value)
@@ -71,6 +75,6 @@ class ToolsViewSet(ListModelMixin, RetrieveModelMixin, ToolImportsViewSet):
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a tool. Agents that name it go on without it."""
+        """Delete a tool. Agents that name it continue without it."""
         delete_tool(tool=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)

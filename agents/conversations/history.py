@@ -1,4 +1,4 @@
-"""What was said before, read from PostgreSQL: in a conversation, or along a chain of responses."""
+"""The history of a run, read from PostgreSQL: of a conversation, or of a chain of responses."""
 
 from collections.abc import Sequence
 
@@ -8,15 +8,15 @@ from agents.errors import PreviousResponseNotFound
 from agents.models import Conversation, Item
 from agents.models.choices import ItemKind
 from agents.schema.history import History
-from agents.schema.items import Item as SaidItem
+from agents.schema.items import Item as ItemValue
 from agents.schema.items import read_item
 from kernel.errors import NotFound
 from tenants.scoping import tenant_scope
 
 MAX_ITEMS = 1000
-"""Of a history, the newest: more never fit a request (CONTRACT §2)."""
+"""A longer history is cut to its newest items: more never fit a request (protocols.md, "REST")."""
 MAX_CHAIN_RESPONSES = 1000
-"""Responses that a `previous_response_id` leads back to."""
+"""Maximum number of responses that are read from a chain of `previous_response_id`s."""
 
 CHAIN = """
 WITH RECURSIVE chain (id, previous_id, conversation_id, place) AS (
@@ -30,15 +30,15 @@ WITH RECURSIVE chain (id, previous_id, conversation_id, place) AS (
 )
 SELECT id, conversation_id FROM chain ORDER BY place DESC
 """
-"""From a run back to its beginning, or to the first one that was said in a conversation."""
+"""The chain from a run back to its first run, or to the first one that has a conversation."""
 
 
 def load_history(
     tenant_id: int, *, conversation: str | None, previous_response: str | None
 ) -> History:
-    """What was said before, oldest first: in a conversation, or up to and with a response.
+    """Return the items of a conversation, or of a chain of responses, oldest first.
 
-    Raises NotFound, the same for another tenant's as for none. Without either it is empty.
+    Empty without either. Raises NotFound, the same for a row of another tenant.
     """
     with tenant_scope(tenant_id):
         if conversation is not None:
@@ -49,13 +49,13 @@ def load_history(
 
 
 def read_version(tenant_id: int, *, conversation: str) -> int:
-    """How often the items of a conversation have changed. Raises NotFound."""
+    """Return the version of a conversation, which grows with every change. Raises NotFound."""
     with tenant_scope(tenant_id):
         return find_conversation(conversation).next_position
 
 
 def find_conversation(public_id: str, *, lock: bool = False) -> Conversation:
-    """Within a tenant scope. Raises NotFound."""
+    """Return a conversation. Raises NotFound. Needs a tenant scope."""
     rows = Conversation.objects.select_for_update() if lock else Conversation.objects
     found = rows.filter(public_id=public_id).first()
     if found is None:
@@ -65,7 +65,7 @@ def find_conversation(public_id: str, *, lock: bool = False) -> Conversation:
 
 def of_conversation(conversation: Conversation) -> History:
     newest = list(Item.objects.filter(conversation=conversation).order_by("-position")[:MAX_ITEMS])
-    rows = summed_up(newest[::-1])
+    rows = with_latest_summary(newest[::-1])
     return History(
         items=tuple(map(as_item, rows)),
         conversation=conversation.public_id,
@@ -77,12 +77,12 @@ def of_conversation(conversation: Conversation) -> History:
     )
 
 
-def as_item(row: Item) -> SaidItem:
+def as_item(row: Item) -> ItemValue:
     return read_item({**row.body, "type": row.kind, "id": row.public_id})
 
 
-def summed_up(rows: Sequence[Item]) -> list[Item]:
-    """The latest summary stands for everything up to the position that it names."""
+def with_latest_summary(rows: Sequence[Item]) -> list[Item]:
+    """Return the latest summary in place of the items up to the position that it names."""
     summary = next((row for row in reversed(rows) if row.kind == ItemKind.SUMMARY), None)
     through = summary.body["through"] if summary else -1
     rest = [row for row in rows if row.kind != ItemKind.SUMMARY and row.position > through]
@@ -98,20 +98,20 @@ def of_chain(tenant_id: int, response: str) -> History:
     if not chain:
         raise PreviousResponseNotFound(param="previous_response_id")
     places = {run: place for place, (run, _) in enumerate(chain)}
-    said = sorted(
+    items = sorted(
         Item.objects.filter(run_id__in=places).order_by("-pk")[:MAX_ITEMS],
         key=lambda row: (places[row.run_id or 0], row.position),
     )
     run, conversation = chain[0]
-    before = said_before(conversation, run=run) if conversation is not None else []
-    rows = [*before, *said][-MAX_ITEMS:]
+    before = items_before(conversation, run=run) if conversation is not None else []
+    rows = [*before, *items][-MAX_ITEMS:]
     return History(items=tuple(map(as_item, rows)), is_whole=len(rows) < MAX_ITEMS)
 
 
-def said_before(conversation: int, *, run: int) -> list[Item]:
-    """What a conversation had come to when a run of it began."""
+def items_before(conversation: int, *, run: int) -> list[Item]:
+    """Return the items of a conversation before a run of it."""
     rows = Item.objects.filter(conversation_id=conversation).exclude(run_id=run)
     own = Item.objects.filter(run_id=run).order_by("position").first()
     if own is not None:
         rows = rows.filter(position__lt=own.position)
-    return summed_up(list(rows.order_by("-position")[:MAX_ITEMS])[::-1])
+    return with_latest_summary(list(rows.order_by("-position")[:MAX_ITEMS])[::-1])

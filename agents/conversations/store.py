@@ -1,7 +1,7 @@
-"""Conversations in PostgreSQL: begun, read, continued and listed.
+"""Conversations in PostgreSQL: created, read, continued and changed.
 
-Synchronous: the gateway calls these on its database threads. Each is told the tenant, and raises
-the same NotFound for what is another tenant's as for what was never there.
+Synchronous: the gateway calls these on its database threads. A function with a `tenant_id` raises
+NotFound for a row of another tenant, as for one that does not exist.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ __all__ = ["append_items", "load_history", "read_version"]
 def create_conversation(
     tenant_id: int, *, metadata: Mapping[str, str], items: Sequence[StoredItem], agent: str = ""
 ) -> ConversationFacts:
-    """Begin a conversation, with what was said in it before if anything was."""
+    """Create a conversation with its first items."""
     with tenant_scope(tenant_id):
         row = Conversation.objects.create(
             tenant_id=tenant_id, public_id=new_id("conv"), metadata=dict(metadata), agent=agent
@@ -47,7 +47,7 @@ def read_conversation(tenant_id: int, *, conversation: str) -> ConversationFacts
 def change_metadata(
     tenant_id: int, *, conversation: str, metadata: Mapping[str, str]
 ) -> ConversationFacts:
-    """Put `metadata` in the place of what was there. Raises NotFound."""
+    """Replace the metadata. Raises NotFound."""
     with tenant_scope(tenant_id):
         row = find_conversation(conversation, lock=True)
         row.metadata = dict(metadata)
@@ -66,7 +66,7 @@ def facts_of(row: Conversation) -> ConversationFacts:
 
 @transaction.atomic
 def discard_empty(tenant_id: int, *, conversation: str) -> None:
-    """Take back a conversation in which nothing was said; harmless for any other."""
+    """Delete a conversation without items and runs; harmless for any other."""
     with tenant_scope(tenant_id):
         row = Conversation.objects.select_for_update().filter(public_id=conversation).first()
         if row is not None and row.next_position == 0 and not row.runs.exists():
@@ -77,32 +77,32 @@ def discard_empty(tenant_id: int, *, conversation: str) -> None:
 def append_items(
     tenant_id: int, *, conversation: str | None, run: str | None, items: Sequence[StoredItem]
 ) -> None:
-    """Keep items at the end of a conversation, or of a run without one. Raises NotFound.
+    """Append items to a conversation, or to a run without one. Raises NotFound.
 
-    Positions are given under the lock of the conversation's row, or the run's: whoever comes second
-    waits. Items that are kept already are left alone, so that this may be said twice.
+    Positions are assigned under the lock of the conversation's row, or the run's. Items that are
+    stored already are ignored, so that a call may be repeated.
     """
     with tenant_scope(tenant_id):
         # The conversation first, always: two locks in two orders would be a deadlock.
         place = None if conversation is None else find_conversation(conversation, lock=True)
         owner = None if run is None else find_run(run, lock=place is None)
         known = Item.objects.filter(public_id__in=[each.item.id for each in items])
-        kept = set(known.values_list("public_id", flat=True))
-        new = [each for each in items if each.item.id not in kept]
+        stored = set(known.values_list("public_id", flat=True))
+        new = [each for each in items if each.item.id not in stored]
         first = place.next_position if place else count_items(owner)
         rows = as_rows(new, first=first)
         for row in rows:
             row.tenant_id, row.conversation, row.run = tenant_id, place, owner
         Item.objects.bulk_create(rows)
         if place is not None and rows:
-            touch(place, by=len(rows))
+            bump_version(place, by=len(rows))
 
 
 @transaction.atomic
-def keep_summary(tenant_id: int, *, conversation: str, summary: Summary, through: str) -> None:
-    """Let a summary stand for everything up to the item `through`. Raises NotFound.
+def store_summary(tenant_id: int, *, conversation: str, summary: Summary, through: str) -> None:
+    """Store a summary of everything up to the item `through`. Raises NotFound.
 
-    The items stay: people read them, and only the model is told the summary instead.
+    The items remain for people to read; only models get the summary in their place.
     """
     with tenant_scope(tenant_id):
         place = find_conversation(conversation, lock=True)
@@ -115,19 +115,19 @@ def keep_summary(tenant_id: int, *, conversation: str, summary: Summary, through
             kind=kind_of(summary),
             body={"type": kind_of(summary), "text": summary.text, "through": last.position},
         )
-        touch(place, by=1)
+        bump_version(place, by=1)
 
 
 @transaction.atomic
 def delete_item(tenant_id: int, *, conversation: str, item: str) -> ConversationFacts:
-    """Delete one item, and the summaries that tell of it. Raises NotFound."""
+    """Delete one item, and the summaries that include it. Raises NotFound."""
     with tenant_scope(tenant_id):
         place = find_conversation(conversation, lock=True)
         row = find_item(place, item)
         summaries = Item.objects.filter(conversation=place, kind=ItemKind.SUMMARY)
         summaries.filter(body__through__gte=row.position).delete()
         row.delete()
-        touch(place, by=1)
+        bump_version(place, by=1)
     return facts_of(place)
 
 
@@ -146,27 +146,27 @@ def as_rows(items: Iterable[StoredItem], *, first: int) -> list[Item]:
             is_input=each.is_input,
             position=position,
             kind=kind_of(each.item),
-            body={k: keepable(v) for k, v in item_json(each.item).items() if k != "id"},
+            body={k: storable_value(v) for k, v in item_json(each.item).items() if k != "id"},
         )
         for position, each in enumerate(items, first)
     ]
 
 
-def keepable(value: Any) -> Any:
-    """The same without characters that PostgreSQL keeps in no text: models say anything."""
+def storable_value(value: Any) -> Any:
+    """`value` without the characters that PostgreSQL cannot store, which models may write."""
     match value:
         case str():
             return storable(value)
         case list() | tuple():
-            return [keepable(each) for each in value]
+            return [storable_value(each) for each in value]
         case dict():
-            return {keepable(name): keepable(each) for name, each in value.items()}
+            return {storable_value(name): storable_value(each) for name, each in value.items()}
         case _:
             return value
 
 
 def find_run(public_id: str, *, lock: bool = False) -> Run:
-    """Within a tenant scope. Raises NotFound."""
+    """Return a run. Raises NotFound. Needs a tenant scope."""
     rows = Run.objects.select_for_update() if lock else Run.objects
     found: Run | None = rows.filter(public_id=public_id).first()
     if found is None:
@@ -175,12 +175,12 @@ def find_run(public_id: str, *, lock: bool = False) -> Run:
 
 
 def count_items(run: Run | None) -> int:
-    """Items of a run without conversation: nothing but whole runs is ever deleted there."""
+    """Return the number of items of a run without a conversation."""
     return Item.objects.filter(run=run).count()
 
 
-def touch(conversation: Conversation, *, by: int) -> None:
-    """Its items have changed: who remembers an older version must read it again."""
+def bump_version(conversation: Conversation, *, by: int) -> None:
+    """Record a change of the items, so that cached histories of older versions are not used."""
     Conversation.objects.filter(pk=conversation.pk).update(
         next_position=conversation.next_position + by, changed_at=timezone.now()
     )

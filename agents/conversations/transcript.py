@@ -1,4 +1,4 @@
-"""A conversation as people read it: who said what, with each tool call and its result folded."""
+"""A conversation as people read it: messages, and each tool call with its result, folded."""
 
 import json
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from typing import Any
 from agents.models.choices import ItemKind
 
 MAX_TEXT_CHARS = 20_000
-"""Characters of one entry; a page must open however much a tool answered."""
-SAYERS = {
+"""The limit of one entry, so that a page stays small for any output of a tool."""
+ROLE_LABELS = {
     "user": "User",
     "assistant": "Agent",
     "system": "Instructions",
@@ -20,7 +20,7 @@ SAYERS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TranscriptItem:
-    """An item as far as it is shown. Templates escape all of it."""
+    """The fields of an item that are displayed. Templates escape all of them."""
 
     kind: str
     public_id: str
@@ -30,10 +30,10 @@ class TranscriptItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """One entry of a transcript. What is folded has a heading and opens on a click."""
+class TranscriptEntry:
+    """One entry of a transcript. An entry with a heading is folded and opens on a click."""
 
-    who: str
+    author: str
     css: str
     text: str
     public_id: str
@@ -44,9 +44,9 @@ class Entry:
     call_id: str = ""
 
 
-def transcript_of(items: Sequence[TranscriptItem]) -> list[Entry]:
-    """The entries in the order of `items`; a result goes with its call if that is shown."""
-    entries: list[Entry] = []
+def transcript_of(items: Sequence[TranscriptItem]) -> list[TranscriptEntry]:
+    """Return the entries in the order of `items`; a result is added to its call if there is one."""
+    entries: list[TranscriptEntry] = []
     for item in items:
         entry = entry_of(item)
         place = place_of_call(entries, item)
@@ -57,7 +57,7 @@ def transcript_of(items: Sequence[TranscriptItem]) -> list[Entry]:
     return entries
 
 
-def place_of_call(entries: Sequence[Entry], item: TranscriptItem) -> int | None:
+def place_of_call(entries: Sequence[TranscriptEntry], item: TranscriptItem) -> int | None:
     if item.kind != ItemKind.FUNCTION_CALL_OUTPUT:
         return None
     places = (
@@ -68,52 +68,54 @@ def place_of_call(entries: Sequence[Entry], item: TranscriptItem) -> int | None:
     return next(places, None)
 
 
-def entry_of(item: TranscriptItem) -> Entry:
+def entry_of(item: TranscriptItem) -> TranscriptEntry:
     body = item.body
-    entry = Entry(
-        who="", css="note", text="", public_id=item.public_id, run=item.run,
+    entry = TranscriptEntry(
+        author="", css="note", text="", public_id=item.public_id, run=item.run,
         created_at=item.created_at,
     )  # fmt: skip
     match item.kind:
         case ItemKind.MESSAGE:
             role = str(body.get("role"))
-            return replace(entry, who=SAYERS.get(role, role), css=role, text=shown(text_of(body)))
+            return replace(
+                entry, author=ROLE_LABELS.get(role, role), css=role, text=truncated(text_of(body))
+            )
         case ItemKind.FUNCTION_CALL:
             heading = f"Tool call: {body.get('name', '')}"
             call_id = str(body.get("call_id", ""))
-            text = shown(readable(body.get("arguments")))
+            text = truncated(readable(body.get("arguments")))
             return replace(
-                entry, who="Agent", css="tool", heading=heading, text=text, call_id=call_id
+                entry, author="Agent", css="tool", heading=heading, text=text, call_id=call_id
             )
         case ItemKind.MCP_CALL:
             return executed_call(entry, body)
         case ItemKind.FUNCTION_CALL_OUTPUT:
-            text = shown(readable_output(body.get("output", "")))
-            return replace(entry, who="Tool", css="tool", heading="Tool result", text=text)
+            text = truncated(readable_output(body.get("output", "")))
+            return replace(entry, author="Tool", css="tool", heading="Tool result", text=text)
         case ItemKind.SUMMARY:
-            heading = "Summary: the model is told this instead of what stands above"
-            return replace(entry, heading=heading, text=shown(str(body.get("text", ""))))
+            heading = "Summary: the model gets this in place of the items above"
+            return replace(entry, heading=heading, text=truncated(str(body.get("text", ""))))
         case _:
             heading = ItemKind(item.kind).label.capitalize()
-            return replace(entry, heading=heading, text=shown(text_of(body) or readable(body)))
+            return replace(entry, heading=heading, text=truncated(text_of(body) or readable(body)))
 
 
-def executed_call(entry: Entry, body: dict[str, Any]) -> Entry:
-    """A call that the agent executed, with its result."""
+def executed_call(entry: TranscriptEntry, body: dict[str, Any]) -> TranscriptEntry:
+    """Return a call that the agent executed, with its result."""
     error = body.get("error")
     result = f"Error: {error}" if error else readable_output(body.get("output") or "")
     return replace(
         entry,
-        who="Agent",
+        author="Agent",
         css="tool",
         heading=f"Tool call: {body.get('name', '')}",
-        text=shown(readable(body.get("arguments"))),
-        result=shown(result),
+        text=truncated(readable(body.get("arguments"))),
+        result=truncated(result),
     )
 
 
 def readable_output(output: Any) -> str:
-    """Of a tool: a text, or parts."""
+    """Return the output of a tool, which is a text or a list of parts."""
     return output if isinstance(output, str) else text_of({"content": output})
 
 
@@ -138,7 +140,7 @@ def readable(value: object) -> str:
     return json.dumps(value, indent=2, ensure_ascii=False)
 
 
-def shown(text: str) -> str:
+def truncated(text: str) -> str:
     if len(text) <= MAX_TEXT_CHARS:
         return text
     return f"{text[:MAX_TEXT_CHARS]}\n… and {len(text) - MAX_TEXT_CHARS:,} characters more"

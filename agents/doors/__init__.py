@@ -1,1 +1,1 @@
-"""What tenants call: plain ASGI callables and one socket consumer. Imports no model."""
+"""The endpoints that tenants call: ASGI callables and a socket consumer. Imports no model."""

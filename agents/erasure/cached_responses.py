@@ -1,4 +1,4 @@
-"""Erasing kept answers: of a tenant, or of conversations. Then every worker's memory forgets."""
+"""Erases cached responses of a tenant or of conversations, in Redis and in all workers."""
 
 from collections.abc import Iterable, Iterator
 from typing import cast
@@ -10,36 +10,37 @@ from agents.runtime.response_cache.keys import answer_key, answers_topic, index_
 from kernel.publishing.publish import publish
 from kernel.storage.redis import connect
 
-AT_ONCE = 500
+BATCH_SIZE = 500
 
 
-def erase_answers(tenant_id: int) -> int:
-    """Erase every kept answer of a tenant. Returns how many. Raises RedisError."""
+def erase_cached_responses(tenant_id: int) -> int:
+    """Erase all cached responses of a tenant. Returns their number. Raises RedisError."""
     with connect(settings.REDIS_URL) as client:
-        # Lists of conversations hold digests, no words; they expire with their last answer.
-        count = erase_listed(client, tenant_id, index_key(tenant_id))
+        # Indexes of conversations have digests and no content; they expire with their last
+        # response.
+        count = erase_index(client, tenant_id, index_key(tenant_id))
     publish(answers_topic(tenant_id))
     return count
 
 
-def erase_answers_of(tenant_id: int, *, conversations: Iterable[str]) -> int:
-    """Erase what is kept of conversations. Returns how many answers. Raises RedisError."""
+def erase_responses_of(tenant_id: int, *, conversations: Iterable[str]) -> int:
+    """Erase the cached responses of conversations. Returns their number. Raises RedisError."""
     with connect(settings.REDIS_URL) as client:
         count = sum(
-            erase_listed(client, tenant_id, tag_key(tenant_id, each)) for each in conversations
+            erase_index(client, tenant_id, tag_key(tenant_id, each)) for each in conversations
         )
     publish(answers_topic(tenant_id))
     return count
 
 
-def erase_listed(client: redis.Redis, tenant_id: int, where: str) -> int:
-    """Unlink the answers that a list names, part by part, and the list with them."""
-    return sum(unlink(client, tenant_id, part) for part in popped(client, where))
+def erase_index(client: redis.Redis, tenant_id: int, where: str) -> int:
+    """Unlink the responses of an index in batches, and the index itself."""
+    return sum(unlink(client, tenant_id, part) for part in pop_batches(client, where))
 
 
-def popped(client: redis.Redis, where: str) -> Iterator[list[str]]:
-    # redis-py's types know every kind of answer at once.
-    while part := cast("list[tuple[bytes, float]]", client.zpopmin(where, AT_ONCE)):
+def pop_batches(client: redis.Redis, where: str) -> Iterator[list[str]]:
+    # redis-py types the reply as a union of all commands' replies.
+    while part := cast("list[tuple[bytes, float]]", client.zpopmin(where, BATCH_SIZE)):
         yield [member.decode(errors="replace") for member, _ in part]
 
 

@@ -1,1 +1,1 @@
-"""The events of a run and the dialects they are told in. Imports no model."""
+"""The events of a run, and the API formats that they are rendered in. Imports no model."""

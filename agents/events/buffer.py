@@ -1,4 +1,4 @@
-"""The events of one run as this process knows them, for any number of readers."""
+"""The events of one run in the memory of this process, for any number of readers."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Iterable, Sequence
@@ -10,13 +10,15 @@ MAX_EVENTS_PER_READ = 500
 
 
 class EventBuffer:
-    """Grows at its end; an event's number is its place. Readers never hold up the writer."""
+    """Append-only: an event's number is its index. Readers never delay the writer."""
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.readers = 0
+        self.position: bytes | None = None
+        """The id of the last entry of the log in Redis that the buffer has; None for no entry."""
         self.is_loaded = True
-        """Whether what was told before is here. Then nobody has seen more than this."""
+        """Whether the buffer has all earlier events, so that no reader has received others."""
         self._waiters: list[asyncio.Future[None]] = []
         self._failure: PlatformError | None = None
 
@@ -25,19 +27,19 @@ class EventBuffer:
         return bool(self.events) and self.events[-1].is_last
 
     def add(self, events: Iterable[Event]) -> None:
-        """Events in order. What comes after the last one, or twice, is left out."""
+        """Append events in order. Duplicates, and events after the last one, are ignored."""
         for event in events:
             if event.number == len(self.events) and not self.is_over:
                 self.events.append(event)
         self._wake()
 
     def loaded(self) -> None:
-        """What was told before is here now."""
+        """Mark the earlier events as complete."""
         self.is_loaded = True
         self._wake()
 
     def fail(self, error: PlatformError) -> None:
-        """There will be no more, and no end either: readers get `error`."""
+        """End all readers with `error`, because no event will follow."""
         self._failure = error
         self._wake()
 
@@ -48,9 +50,9 @@ class EventBuffer:
                 waiter.set_result(None)
 
     async def read(self, *, after: int = -1) -> AsyncGenerator[Sequence[Event]]:
-        """Events beyond number `after`, as they come, up to the last one.
+        """Yield events after number `after`, as they arrive, up to the last one.
 
-        Raises NotResumable if the log is lost in between, and InvalidParameter beyond it.
+        Raises NotResumable if the log is lost meanwhile, and InvalidParameter beyond its end.
         """
         place = after + 1
         self.readers += 1

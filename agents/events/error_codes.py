@@ -1,38 +1,38 @@
-"""Why a response failed, in the words of OpenAI's list; the precise code stands beside it."""
+"""The error of a failed response: a code of OpenAI's list, and the platform's own as `reason`."""
 
-from agents.events.own_names import own_name
+from agents.events.responses_names import responses_name
 from agents.schema.json_types import Json
 from kernel.errors import PlatformError, RateLimited, Rejected, every_leaf
 
 SERVER_ERROR = "server_error"
-"""Of OpenAI's `ResponseErrorCode`s, for whatever has no other."""
+"""OpenAI's `ResponseErrorCode` for every error without a code of its own."""
 
 
 def response_error(error: PlatformError) -> Json:
-    """The `error` of a response object."""
+    """Return the `error` of a response object."""
     return {
         "code": response_code(type(error)),
         "message": error.message,
         "type": error.kind,
-        "param": own_name(error.param),
+        "param": responses_name(error.param),
         "reason": error.code,
     }
 
 
-def known_error(kept: Json) -> Json:
-    """The same of what the table keeps of an error: its code and its message."""
-    found = next((leaf for leaf in every_leaf() if leaf.code == kept["code"]), None)
+def error_of_record(stored: Json) -> Json:
+    """Return the `error` of a response object, from the error that the table stores."""
+    found = next((leaf for leaf in every_leaf() if leaf.code == stored["code"]), None)
     return {
         "code": response_code(found) if found else SERVER_ERROR,
-        "message": kept["message"],
+        "message": stored["message"],
         "type": (found or PlatformError).kind,
-        "param": own_name(kept.get("param")),
-        "reason": kept["code"],
+        "param": responses_name(stored.get("param")),
+        "reason": stored["code"],
     }
 
 
 def response_code(error: type[PlatformError]) -> str:
-    """One of OpenAI's `ResponseErrorCode`s."""
+    """Return one of OpenAI's `ResponseErrorCode`s."""
     if issubclass(error, RateLimited):
         return "rate_limit_exceeded"
     return "invalid_prompt" if issubclass(error, Rejected) else SERVER_ERROR

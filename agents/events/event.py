@@ -1,11 +1,11 @@
-"""One numbered fact about a run, as it is kept and sent."""
+"""One numbered event of a run, as it is stored and sent."""
 
 from typing import Any
 
 import msgspec
 
 PAUSED = "tenantry:response.requires_approval"
-"""It waits for a person. Not an end: more follows when somebody has decided."""
+"""The run waits for an approval. It is not the end: more events follow the decision."""
 TERMINAL = frozenset({"response.completed", "response.incomplete", "response.failed"})
 
 
@@ -28,12 +28,12 @@ class Event(msgspec.Struct, frozen=True, gc=False):
 
     @property
     def as_sse(self) -> bytes:
-        """As a server-sent event, whose name is the type."""
+        """The event as a server-sent event, whose name is the type."""
         return b"event: %b\ndata: %b\n\n" % (self.kind, self.data)
 
 
 def as_event(frame: dict[str, Any]) -> Event:
-    """The event of a frame that has its number."""
+    """Return the event of a numbered frame."""
     return Event(
         frame["sequence_number"], msgspec.json.encode(frame), is_last=frame["type"] in TERMINAL
     )

@@ -1,9 +1,10 @@
-"""An item that comes piece by piece: what each piece is as an event, and what it has come to."""
+"""Output items between their first and their last event."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import msgspec
 
+from agents.events.event import Event
 from agents.schema.items import (
     FunctionCall,
     InputAudio,
@@ -18,24 +19,26 @@ from agents.schema.items import (
 )
 from agents.schema.json_types import Json
 
+ADDED = b"response.output_item.added"
+DONE = b"response.output_item.done"
 Piece = tuple[str, Json]
-"""The type of an event, and its members beside the place of the item."""
+"""The type of an event, and its members apart from those that locate the item."""
 
 
 class OpenItem:
-    """A message, reasoning, or a call of the client's, between `added` and `done`."""
+    """A message, reasoning, or a call for the client, between `added` and `done`."""
 
     def __init__(self, item: Item) -> None:
         self.item = item
         self._kind = ""
-        """Of the part that is open."""
+        """The type of the open part; empty if no part is open."""
         self._texts: list[str] = []
         self._parts: list[Part | ReasoningText] = []
-        """Those that are closed."""
+        """The parts that are closed."""
 
     def add(self, kind: str, text: str) -> list[Piece]:
-        """More text of the item's part of that kind."""
-        pieces = self._turn_to(kind)
+        """Append text to the part of this kind, which is opened if another one is open."""
+        pieces = self._open_part(kind)
         self._texts.append(text)
         return [*pieces, self._piece(f"response.{kind}.delta", delta=text, **logprobs(kind))]
 
@@ -44,7 +47,7 @@ class OpenItem:
         return [("response.function_call_arguments.delta", {"delta": arguments})]
 
     def end(self, item: Item) -> list[Piece]:
-        """What is still to be told when the item is `item`."""
+        """Return the events that are missing when the item is complete."""
         if isinstance(item, FunctionCall):
             deltas = [] if self._texts else self.add_arguments(item.arguments)
             fields = {"arguments": item.arguments, "name": item.name}
@@ -55,10 +58,13 @@ class OpenItem:
                 pieces += self._whole(kind_of_part(part), part.text)
         return [*pieces, *self._close()]
 
-    def as_it_stands(self) -> Item | None:
-        """The item without what is missing, and marked so; None if it has no such form."""
-        said = "".join(self._texts)
-        parts = [*self._parts, *([made_part(self._kind, said)] if self._kind else [])]
+    def as_incomplete_item(self) -> Item | None:
+        """Return the item so far, with the status `incomplete`.
+
+        None for types without that status.
+        """
+        text = "".join(self._texts)
+        parts = [*self._parts, *([new_part(self._kind, text)] if self._kind else [])]
         match self.item:
             case Message():
                 content = tuple(parts) or (OutputText(text=""),)
@@ -66,19 +72,19 @@ class OpenItem:
             case Reasoning():
                 return msgspec.structs.replace(self.item, content=tuple(parts), status="incomplete")
             case FunctionCall():
-                return msgspec.structs.replace(self.item, arguments=said, status="incomplete")
+                return msgspec.structs.replace(self.item, arguments=text, status="incomplete")
             case _:
                 return None
 
     @property
     def _count(self) -> int:
-        """Parts that were begun."""
+        """The number of parts, the open one included."""
         return len(self._parts) + bool(self._kind)
 
     def _whole(self, kind: str, text: str) -> list[Piece]:
-        return self.add(kind, text) if text else self._turn_to(kind)
+        return self.add(kind, text) if text else self._open_part(kind)
 
-    def _turn_to(self, kind: str) -> list[Piece]:
+    def _open_part(self, kind: str) -> list[Piece]:
         if kind == self._kind:
             return []
         closing = self._close()
@@ -95,7 +101,7 @@ class OpenItem:
             self._piece(f"response.{kind}.done", **fields),
             self._piece("response.content_part.done", part=part_json(kind, text)),
         ]
-        self._parts.append(made_part(kind, text))
+        self._parts.append(new_part(kind, text))
         self._kind, self._texts = "", []
         return pieces
 
@@ -117,7 +123,7 @@ def kind_of_part(part: Part | ReasoningText) -> str:
     return str(part.__struct_config__.tag)
 
 
-def made_part(kind: str, text: str) -> OutputText | Refusal | ReasoningText:
+def new_part(kind: str, text: str) -> OutputText | Refusal | ReasoningText:
     match kind:
         case "refusal":
             return Refusal(refusal=text)
@@ -128,9 +134,36 @@ def made_part(kind: str, text: str) -> OutputText | Refusal | ReasoningText:
 
 
 def part_json(kind: str, text: str) -> Json:
-    json: Json = msgspec.to_builtins(made_part(kind, text))
+    json: Json = msgspec.to_builtins(new_part(kind, text))
     return json
 
 
 def logprobs(kind: str) -> Json:
     return {"logprobs": []} if kind == "output_text" else {}
+
+
+class ItemFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """The members of the frames that begin and end an output item."""
+
+    output_index: int
+    item: Json
+
+
+class StartedItem(msgspec.Struct, frozen=True, kw_only=True):
+    """An output item of which at least the beginning was published."""
+
+    index: int
+    json: Json
+    is_done: bool
+
+
+def started_items(events: Iterable[Event]) -> Sequence[StartedItem]:
+    """Return the items that `events` start, by output index."""
+    items: dict[int, StartedItem] = {}
+    for event in events:
+        if event.kind in (ADDED, DONE):
+            frame = msgspec.json.decode(event.data, type=ItemFrame)
+            items[frame.output_index] = StartedItem(
+                index=frame.output_index, json=frame.item, is_done=event.kind == DONE
+            )
+    return [items[index] for index in sorted(items)]

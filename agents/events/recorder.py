@@ -1,4 +1,4 @@
-"""Tells one run into its log. Text that comes in quick succession is told together."""
+"""Records the events of one run in its log. Text deltas in quick succession become one event."""
 
 import asyncio
 from dataclasses import replace
@@ -11,11 +11,11 @@ from agents.schema.loop_events import LoopEvent, ReasoningDelta, RefusalDelta, T
 Delta = TextDelta | RefusalDelta | ReasoningDelta
 
 PACE_SECONDS = 0.04
-"""Between two deltas: the first one is told at once, and the end waits for nothing."""
+"""Minimum time between two delta events. The first delta and the end are not delayed."""
 
 
 class EventRecorder:
-    """The runtime's `Tell`. Everything is told in the order in which it happened."""
+    """Implements the loop's `EmitEvent`. Events are recorded in the order in which they happen."""
 
     def __init__(self, events: ResponseEvents, run_log: RunLog) -> None:
         self.events = events
@@ -23,23 +23,24 @@ class EventRecorder:
         self._loop = asyncio.get_running_loop()
         self._waiting: list[str] = []
         self._last: Delta | None = None
-        """Whose kind and item those texts are of."""
+        """The last delta, with the type and the item of the waiting texts."""
         self._reported_at = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
-    async def __call__(self, fact: LoopEvent) -> None:
-        if isinstance(fact, Delta):
-            self._collect(fact)
+    async def __call__(self, loop_event: LoopEvent) -> None:
+        if isinstance(loop_event, Delta):
+            self._collect(loop_event)
             return
         self.flush()
-        self.say(self.events.frames_of(fact))
+        self.record(self.events.frames_of(loop_event))
 
-    def say(self, frames: list[Frame]) -> None:
-        """Tell frames of `events`, after what waits."""
-        self._log.append([as_event(frame) for frame in frames])
+    def record(self, frames: list[Frame]) -> None:
+        """Append frames of `events` to the log."""
+        if frames:
+            self._log.append([as_event(frame) for frame in frames])
 
     def end(self, frames: list[Frame]) -> None:
-        """Tell the last frames, when the table has the end."""
+        """Append the last frames, after the table has stored the end."""
         self._log.end([as_event(frame) for frame in frames])
 
     def _collect(self, delta: Delta) -> None:
@@ -53,16 +54,16 @@ class EventRecorder:
             if due <= now:
                 self.flush()
             else:
-                # All runs of the worker at the same beats, so that one round trip tells them all.
+                # All runs of the worker flush at the same ticks, in one round trip to Redis.
                 due = (due // PACE_SECONDS + 1) * PACE_SECONDS
                 self._timer = self._loop.call_at(due, self.flush)
 
     def flush(self) -> None:
-        """Tell the text that waits."""
+        """Record the waiting text."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         if self._waiting and self._last is not None:
             text, self._waiting = "".join(self._waiting), []
             self._reported_at = self._loop.time()
-            self.say(self.events.frames_of(replace(self._last, text=text)))
+            self.record(self.events.frames_of(replace(self._last, text=text)))

@@ -1,14 +1,14 @@
-"""The response object of Open Responses 2026-04-24: what a run echoes, and what it made."""
+"""The response object of Open Responses 2026-04-24: the echoed request, and the output."""
 
 from collections.abc import Sequence
 from typing import Any
 
-from agents.schema.items import Item, shown_json
+from agents.schema.items import Item, client_json
 from agents.schema.json_types import Json
 from agents.schema.run_settings import RunSettings
 from tenants.admission.usage.records import Usage
 
-# What the schema requires of every response and we do not vary.
+# Members that the schema requires and that are always the same here.
 UNCHANGING: Json = {
     "object": "response",
     "completed_at": None,
@@ -28,7 +28,7 @@ def response_object(
     usage: Usage | None = None,
     **changed: Any,
 ) -> Json:
-    """The response as it stands. Tool results are ours, not the model's, and are listed too."""
+    """Return the response with its output so far. Outputs of the agent's tools are listed too."""
     place = settings.conversation
     return {
         **UNCHANGING,
@@ -37,7 +37,7 @@ def response_object(
         "status": status,
         "model": settings.model,
         "instructions": settings.instructions,
-        "output": [shown_json(item) for item in output],
+        "output": [client_json(item) for item in output],
         "tools": settings.tools,
         "tool_choice": settings.tool_choice,
         "parallel_tool_calls": settings.parallel_tool_calls,

@@ -1,4 +1,4 @@
-"""A run told as Open Responses: the frames of one response, in order, numbered.
+"""The events of a run as Open Responses: the frames of one response, in order, numbered.
 
 Source: Open Responses 2026-04-24, "Streaming events". `output_item.added` comes before
 `content_part.added`, then deltas, then each `done` in the opposite order, then one terminal event.
@@ -11,8 +11,8 @@ from typing import Any
 import msgspec
 
 from agents.events.error_codes import response_error
-from agents.events.event import PAUSED
-from agents.events.open_item import OpenItem
+from agents.events.event import PAUSED, Event
+from agents.events.open_item import OpenItem, started_items
 from agents.events.response_object import response_object
 from agents.events.server_calls import ServerCalls
 from agents.schema.items import (
@@ -22,7 +22,7 @@ from agents.schema.items import (
     FunctionCallOutput,
     Item,
     McpCall,
-    shown_json,
+    client_json,
 )
 from agents.schema.json_types import Json
 from agents.schema.loop_events import (
@@ -36,7 +36,7 @@ from agents.schema.loop_events import (
     ToolStarted,
 )
 from agents.schema.run_settings import RunSettings
-from agents.schema.stored_items import STOPPED, finished_call, shown_items, started_call
+from agents.schema.stored_items import STOPPED, client_view, finished_call, started_call
 from kernel.errors import PlatformError
 from tenants.admission.usage.records import Usage
 
@@ -47,26 +47,29 @@ PARTS: Mapping[type[LoopEvent], str] = {
     RefusalDelta: "refusal",
     ReasoningDelta: "reasoning_text",
 }
-"""The kind of part that a delta belongs to."""
+"""The type of the content part of each delta."""
 
 
 class ResponseEvents:
-    """Renders one run. Each method answers the frames that tell what just happened."""
+    """Renders the events of one run. Each method returns the frames of one event."""
 
     def __init__(
         self, settings: RunSettings, *, number: int = -1, done: Sequence[Item] = ()
     ) -> None:
-        """`number` is that of the last frame and `done` what was made before, if it goes on."""
+        """A resumed run has the `number` of its last frame, and the items `done` before."""
         self._settings = settings
         self.number = number
         self._made: list[Item] = list(done)
-        """As the loop made it; `_shown` is what clients see of it, by output index."""
-        self._shown: list[Item] = list(shown_items(done))
+        """The items of the loop; `_visible` has them as clients see them, by output index."""
+        self._visible: list[Item | None] = [
+            item for item in client_view(done) if not is_unfinished_call(item)
+        ]
+        """None in the place of an item that a worker did not finish before it died."""
         self._calls = ServerCalls(done)
         self._open: OpenItem | None = None
 
     def queued(self) -> list[Frame]:
-        """It waits for others."""
+        """Return the frames of a run that waits for other runs."""
         response = self._response("queued")
         return [
             self._frame("response.created", response=response),
@@ -74,42 +77,42 @@ class ResponseEvents:
         ]
 
     def created(self) -> list[Frame]:
-        """It runs, without having waited."""
+        """Return the frames of a run that starts at once."""
         response = self._response("in_progress")
         return [self._frame("response.created", response=response), *self.in_progress()]
 
     def in_progress(self) -> list[Frame]:
         return [self._frame("response.in_progress", response=self._response("in_progress"))]
 
-    def frames_of(self, fact: LoopEvent) -> list[Frame]:
-        """The events of the runtime that clients are sent."""
-        match fact:
+    def frames_of(self, loop_event: LoopEvent) -> list[Frame]:
+        """Return the frames of a loop event; none for events that clients do not get."""
+        match loop_event:
             case ItemStarted():
-                return self._start(fact.item)
+                return self._start(loop_event.item)
             case TextDelta() | RefusalDelta() | ReasoningDelta():
-                return self._delta(PARTS[type(fact)], fact.text)
+                return self._delta(PARTS[type(loop_event)], loop_event.text)
             case ArgumentsDelta():
-                return self._arguments(fact.arguments)
+                return self._arguments(loop_event.arguments)
             case ToolStarted():
-                return self._start_calls(fact.call_id)
+                return self._start_calls(loop_event.call_id)
             case ItemDone():
-                return self._done(fact.item)
+                return self._done(loop_event.item)
         return []
 
     def paused(self, usage: Usage) -> list[Frame]:
-        """It waits for a person, and goes on later."""
+        """Return the frame of a run that waits for an approval."""
         details = {"reason": "approval_required"}
         response = self._response("incomplete", usage=usage, incomplete_details=details)
         return [self._frame(PAUSED, response=response)]
 
     def completed(self, usage: Usage, *, now: int) -> list[Frame]:
-        closing = self._cut_short()
+        closing = self._close_unfinished()
         response = self._response("completed", usage=usage, completed_at=now)
         return [*closing, self._frame("response.completed", response=response)]
 
     def incomplete(self, usage: Usage, *, reason: str, now: int) -> list[Frame]:
-        """The model stopped at its limit, or the run was cancelled."""
-        closing = self._cut_short()
+        """Return the frames of a run that was ended by a limit, or cancelled."""
+        closing = self._close_unfinished()
         is_cancelled = reason == "cancelled"
         response = self._response(
             "cancelled" if is_cancelled else "incomplete",
@@ -120,36 +123,53 @@ class ResponseEvents:
         return [*closing, self._frame("response.incomplete", response=response)]
 
     def failed(self, error: PlatformError, *, now: int) -> list[Frame]:
-        closing = self._cut_short()
+        closing = self._close_unfinished()
         response = self._response("failed", completed_at=now, error=response_error(error))
         return [*closing, self._frame("response.failed", response=response)]
 
     def output(self) -> tuple[Item, ...]:
-        """What there is by now; an item that was not finished says so."""
+        """Return the items so far; an unfinished one has the status `incomplete`."""
         return (*self._made, *self._unfinished())
 
     def whole(self, item: Item) -> list[Frame]:
-        """All frames of an item that is there already, each text in one delta."""
+        """Return all frames of a stored item, with each text in one delta."""
         if isinstance(item, McpCall):
             started = msgspec.structs.replace(item, output=None, error=None, status="in_progress")
-            self._shown.append(started)
+            self._visible.append(started)
             self._made.append(item)
-            return [*self._started(started), *self._finished(item, index=len(self._shown) - 1)]
+            return [*self._started(started), *self._finished(item, index=len(self._visible) - 1)]
         return [*self._begin(item), *self._end(item)]
 
-    # Items that come piece by piece
+    def abandon(self, events: Sequence[Event]) -> list[Frame]:
+        """Continue after the events that a dead worker wrote after its last checkpoint.
+
+        Returns the frames that end its items. They are not part of the output, because the work
+        is repeated; later items get the next output indexes.
+        """
+        self.number += len(events)
+        frames = []
+        for item in started_items(events):
+            # An item that the checkpoint has is in the output already.
+            if item.index >= len(self._visible):
+                self._visible += [None] * (item.index + 1 - len(self._visible))
+            if not item.is_done:
+                json = {**item.json, "status": "incomplete"}
+                frames.append(self._of_item("response.output_item.done", json, index=item.index))
+        return frames
+
+    # Items that are streamed
 
     def _start(self, item: Item) -> list[Frame]:
         if isinstance(item, FunctionCall) and item.server_label:
-            return []  # shown when it is known whether a person must allow it
+            return []  # added once it is known whether the call needs an approval
         return self._begin(item)
 
     def _begin(self, item: Item) -> list[Frame]:
         self._open = OpenItem(item)
-        json = shown_json(item)
+        json = client_json(item)
         if "status" in json:
             json["status"] = "in_progress"
-        return [self._of_item("response.output_item.added", json, index=len(self._shown))]
+        return [self._of_item("response.output_item.added", json, index=len(self._visible))]
 
     def _delta(self, kind: str, text: str) -> list[Frame]:
         assert self._open is not None, "deltas belong to an item that was started"
@@ -176,24 +196,24 @@ class ResponseEvents:
         return [*opening, *self._end(item)]
 
     def _end(self, item: Item) -> list[Frame]:
-        assert self._open is not None, "an item ends that was begun"
+        assert self._open is not None, "only a started item ends"
         frames = self._of_open(self._open.end(item))
-        json = shown_json(item)
-        frames.append(self._of_item("response.output_item.done", json, index=len(self._shown)))
+        json = client_json(item)
+        frames.append(self._of_item("response.output_item.done", json, index=len(self._visible)))
         self._made.append(item)
-        self._shown.append(item)
+        self._visible.append(item)
         self._open = None
         return frames
 
     # Calls that the agent executes
 
     def _start_calls(self, call_id: str) -> list[Frame]:
-        """The call, and those before it that wait for nobody: results come in this order."""
+        """Start the call, and those before it that need no approval: outputs have this order."""
         frames: list[Frame] = []
         for call in self._calls.to_start(call_id):
             started = started_call(call, self._calls.request_for(call))
-            self._calls.started(call, index=len(self._shown))
-            self._shown.append(started)
+            self._calls.started(call, index=len(self._visible))
+            self._visible.append(started)
             frames += self._started(started)
         return frames
 
@@ -201,16 +221,16 @@ class ResponseEvents:
         call = self._calls.call_of(output)
         frames = [] if self._calls.is_started(call) else self._start_calls(call.call_id)
         index = self._calls.index_of(call)
-        shown = finished_call(call, output, self._calls.request_for(call))
+        visible = finished_call(call, output, self._calls.request_for(call))
         self._calls.finished(call)
         self._made.append(output)
-        self._shown[index] = shown
-        return [*frames, *self._finished(shown, index=index)]
+        self._visible[index] = visible
+        return [*frames, *self._finished(visible, index=index)]
 
     def _started(self, call: McpCall) -> list[Frame]:
-        index = len(self._shown) - 1
+        index = len(self._visible) - 1
         place = {"item_id": call.id, "output_index": index}
-        bare = {**shown_json(call), "arguments": ""}
+        bare = {**client_json(call), "arguments": ""}
         return [
             self._of_item("response.output_item.added", bare, index=index),
             self._frame("response.mcp_call.in_progress", **place),
@@ -222,19 +242,19 @@ class ResponseEvents:
         kind = "completed" if call.status == "completed" else "failed"
         return [
             self._frame(f"response.mcp_call.{kind}", item_id=call.id, output_index=index),
-            self._of_item("response.output_item.done", shown_json(call), index=index),
+            self._of_item("response.output_item.done", client_json(call), index=index),
         ]
 
-    # How it ends before it is done
+    # An end before the items are done
 
-    def _cut_short(self) -> list[Frame]:
+    def _close_unfinished(self) -> list[Frame]:
         frames = [frame for item in self._unfinished() for frame in self._end(item)]
         for output in self._calls.stopped(note=STOPPED):
             frames += self._finish_call(output)
         return frames
 
     def _unfinished(self) -> Sequence[Item]:
-        item = self._open.as_it_stands() if self._open else None
+        item = self._open.as_incomplete_item() if self._open else None
         return [] if item is None else [item]
 
     # Frames
@@ -244,7 +264,7 @@ class ResponseEvents:
 
     def _of_open(self, pieces: Sequence[tuple[str, Json]]) -> list[Frame]:
         assert self._open is not None, "pieces belong to an item that was started"
-        place = {"item_id": self._open.item.id, "output_index": len(self._shown)}
+        place = {"item_id": self._open.item.id, "output_index": len(self._visible)}
         return [self._frame(kind, **place, **fields) for kind, fields in pieces]
 
     def _frame(self, kind: str, **fields: Any) -> Frame:
@@ -255,4 +275,10 @@ class ResponseEvents:
         return frame
 
     def _response(self, status: str, **changed: Any) -> Frame:
-        return response_object(self._settings, status, output=self._shown, **changed)
+        output = [item for item in self._visible if item is not None]
+        return response_object(self._settings, status, output=output, **changed)
+
+
+def is_unfinished_call(item: Item) -> bool:
+    """Return whether the item is a call of the agent that is executed when its run continues."""
+    return isinstance(item, McpCall) and item.status == "incomplete"

@@ -1,4 +1,4 @@
-"""The calls of a run that its agent executes: which wait, which were started, and where."""
+"""The calls that the agent executes itself: which are pending, and which were started."""
 
 from collections.abc import Sequence
 
@@ -16,10 +16,10 @@ class ServerCalls:
     """Calls without a result, in the order in which the model made them."""
 
     def __init__(self, made: Sequence[Item]) -> None:
-        """`made` is what a run had come to that goes on."""
+        """`made` are the items of a resumed run."""
         self._calls: dict[str, FunctionCall] = {}
         self._indexes: dict[str, int] = {}
-        """Of the output, for those that were started."""
+        """The output indexes of the started calls."""
         self._requests: dict[str, ApprovalRequest] = {}
         self._decided: set[str] = set()
         for item in made:
@@ -33,18 +33,18 @@ class ServerCalls:
         return call_id in self._calls
 
     def hold(self, call: FunctionCall) -> None:
-        """The model made it."""
+        """Add a call of the model that has not started."""
         self._calls[call.call_id] = call
 
     def note(self, item: Item) -> None:
-        """A person is asked, or has decided."""
+        """Record an approval request, or a decision; other items are ignored."""
         if isinstance(item, ApprovalRequest):
             self._requests[item.call_id] = item
         elif isinstance(item, ApprovalResponse):
             self._decided.add(item.approval_request_id)
 
     def to_start(self, call_id: str) -> list[FunctionCall]:
-        """The call, and those before it that are not started and wait for nobody."""
+        """Return the call, and the earlier ones that have not started and need no approval."""
         calls = []
         for name, call in self._calls.items():
             request = self._requests.get(name)
@@ -62,14 +62,14 @@ class ServerCalls:
         return call.call_id in self._indexes
 
     def index_of(self, call: FunctionCall) -> int:
-        """Its place in the output."""
+        """Return the output index of a started call."""
         return self._indexes[call.call_id]
 
     def call_of(self, output: FunctionCallOutput) -> FunctionCall:
         return self._calls[output.call_id]
 
     def request_for(self, call: FunctionCall) -> ApprovalRequest | None:
-        """Whom a person was asked about, if one was."""
+        """Return the approval request of the call, if there is one."""
         return self._requests.get(call.call_id)
 
     def finished(self, call: FunctionCall) -> None:
@@ -78,7 +78,7 @@ class ServerCalls:
         self._requests.pop(call.call_id, None)
 
     def stopped(self, *, note: str) -> list[FunctionCallOutput]:
-        """A result with `note` for each call that has none."""
+        """Return an output with `note` for each call without one."""
         return [
             FunctionCallOutput(
                 id=new_item_id("function_call_output"),

@@ -1,16 +1,16 @@
-"""The response object of a run as the table knows it, wherever it ran."""
+"""The response object of a run, built from its row."""
 
 import msgspec
 
-from agents.events.error_codes import known_error
+from agents.events.error_codes import error_of_record
 from agents.events.response_object import response_object
 from agents.schema.json_types import Json
 from agents.schema.run_records import RunRecord
 from agents.schema.run_settings import RunSettings
-from agents.schema.stored_items import shown_items
+from agents.schema.stored_items import client_view
 
 STATUS = {"requires_approval": "incomplete"}
-"""States that Open Responses has no word for."""
+"""The status of states that Open Responses does not have."""
 KIND_OF_END = {
     "completed": "response.completed",
     "failed": "response.failed",
@@ -20,20 +20,20 @@ KIND_OF_END = {
 
 
 def settings_of(run: RunRecord) -> RunSettings:
-    """What the table keeps of a request."""
+    """Return the settings of the run, which the table stores as its request."""
     return msgspec.convert(run.request, RunSettings)
 
 
-def known_response(run: RunRecord) -> Json:
-    """The response of a run as the table knows it."""
+def response_of_record(run: RunRecord) -> Json:
+    """Return the response object of a row."""
     reasons = {"incomplete": run.reason, "requires_approval": "approval_required"}
     details = {"reason": reasons[run.state]} if run.state in reasons else None
     return response_object(
         settings_of(run),
         STATUS.get(run.state, run.state),
-        output=shown_items(run.output),
+        output=client_view(run.output),
         usage=run.usage if run.is_over else None,
         completed_at=run.ended_at,
-        error=known_error(run.error) if run.error else None,
+        error=error_of_record(run.error) if run.error else None,
         incomplete_details=details,
     )

@@ -1,4 +1,4 @@
-"""Writes the logs of all runs of a worker: what waits goes to Redis in one round trip."""
+"""Writes the logs of all runs of a worker: waiting events go to Redis in one round trip."""
 
 import asyncio
 import logging
@@ -9,115 +9,120 @@ from redis.asyncio import Redis
 
 from agents.events.buffer import EventBuffer
 from agents.events.event import Event
-from agents.events.stream import commands_of, key_of
+from agents.events.stream import commands_of, key_of, place_of
+from kernel.storage.cooldown import Cooldown
 
 log = logging.getLogger(__name__)
 
-AWAY_SECONDS = 1.0
-"""For which Redis is not asked again after it failed."""
+PAUSE_SECONDS = 1.0
+"""Time after a failed write in which nothing is sent to Redis."""
 LAST_EVENT_SECONDS = 5.0
-"""More than Redis' client waits for an answer."""
+"""Timeout of `flushed`: longer than that of Redis' client."""
 OUT_OF_ORDER = "equal or smaller than the target stream top item"
-AWAY = (redis.ConnectionError, redis.TimeoutError, OSError)
+UNAVAILABLE = (redis.ConnectionError, redis.TimeoutError, OSError)
 
 
 class RunLog:
     """The writing end of one run's log.
 
-    Readers see an event when Redis has it, and the end as soon as the table has it: whoever reads
-    elsewhere, and finds a log without an end, asks the table too.
+    Readers see an event after Redis has stored it, and the end after the table has stored it:
+    a reader in another process that finds a log without an end also reads the table.
     """
 
-    def __init__(self, run_id: str, writer: "LogWriter", *, ttl: int) -> None:
+    def __init__(self, run_id: str, writer: "LogWriter", *, attempt: int, ttl: int) -> None:
         self.run_id = run_id
-        self.feed = EventBuffer()
+        self.attempt = attempt
+        self.buffer = EventBuffer()
         self.ttl = ttl
-        self.is_kept = True
-        """False once Redis missed something: then only readers in this process see the run."""
-        self.on_taken: Callable[[], None] = lambda: None
-        """Called when somebody else has ended the log."""
+        self.is_durable = True
+        """False after a failed write: then only readers in this process see the run."""
+        self.on_taken_over: Callable[[], None] = lambda: None
+        """Called when another process has ended the log."""
         self._writer = writer
         self._pending: list[Event] = []
-        """Told, and not answered by Redis; the first `_taken` of them are on their way."""
-        self._taken = 0
-        self._held = True
-        self._is_settled = False
-        self._quiet = asyncio.Event()
-        self._quiet.set()
+        """Events that Redis has not stored yet; the first `_in_flight` of them are being sent."""
+        self._in_flight = 0
+        self._is_held = True
+        self._is_end_stored = False
+        self._all_answered = asyncio.Event()
+        self._all_answered.set()
 
     def append(self, events: Sequence[Event]) -> None:
-        """Tell, in order. Not a coroutine: a run never waits for its log."""
+        """Append events in order. Not a coroutine: a run never waits for its log."""
         self._pending += events
-        self._quiet.clear()
-        if not self._held:
+        self._all_answered.clear()
+        if not self._is_held:
             self._writer.wake(self)
 
-    def release(self) -> None:
+    def start_writing(self) -> None:
         """Start writing: the run is stored, so that no event precedes its row."""
-        self._held = False
+        self._is_held = False
         if self._pending:
             self._writer.wake(self)
 
     def end(self, events: Sequence[Event]) -> None:
-        """Tell the last events of a run whose end the table has: readers here need not wait until
-        Redis has them too.
+        """Append the last events of a run whose end the table has stored. Readers in this process
+        get them at once, without waiting for Redis.
 
-        Unless Redis has nothing of this log yet: it could be deleted now, and then begin anew.
+        The exception is a log of which Redis has no event yet: a deletion could come before its
+        first write, which would create it again.
         """
-        if self.feed.events:
-            self._is_settled = True
-            self.feed.add((*self._pending, *events))
-        self._held = False
+        if self.buffer.events:
+            self._is_end_stored = True
+            self.buffer.add((*self._pending, *events))
+        self._is_held = False
         self.append(events)
 
     async def flushed(self) -> None:
-        """Return when Redis has answered about everything that was told, or has had the time."""
+        """Return when Redis has answered for every appended event, or after 5 seconds."""
         try:
             async with asyncio.timeout(LAST_EVENT_SECONDS):
-                await self._quiet.wait()
+                await self._all_answered.wait()
         except TimeoutError:
-            log.warning("event log: still unwritten at the end of a run")
+            log.warning("event log: events not written at the end of a run")
 
-    def take(self) -> list[Event]:
-        events = self._pending[self._taken :]
-        self._taken = len(self._pending)
+    def take_batch(self) -> list[Event]:
+        events = self._pending[self._in_flight :]
+        self._in_flight = len(self._pending)
         return events
 
-    def written(self, events: Sequence[Event], *, kept: bool) -> None:
-        """Show to readers what Redis has, or what it will never have."""
-        if self.is_kept and not kept:
-            log.warning("event log: not kept, its run cannot be resumed elsewhere")
-        self.is_kept = self.is_kept and kept
+    def written(self, events: Sequence[Event], *, is_durable: bool) -> None:
+        """Pass events on to readers, stored or not."""
+        if self.is_durable and not is_durable:
+            log.warning("event log: write failed, its run cannot be resumed by other workers")
+        self.is_durable = self.is_durable and is_durable
         self._forget(events)
-        self.feed.add(events)
+        self.buffer.add(events)
+        if events:
+            self.buffer.position = place_of(events[-1].number, attempt=self.attempt)
 
-    def refused(self, events: Sequence[Event]) -> None:
-        """Ids only rise: somebody has ended this log. From the table, if that has the end; else
-        it was somebody who took the worker for dead.
+    def on_conflict(self, events: Sequence[Event]) -> None:
+        """Handle an id that Redis refused because it does not rise: another process has ended this
+        log. Unless the table has this run's end, that process has taken over the run.
         """
         self._forget(events)
-        if not self._is_settled:
-            self.on_taken()
+        if not self._is_end_stored:
+            self.on_taken_over()
 
     def _forget(self, events: Sequence[Event]) -> None:
         del self._pending[: len(events)]
-        self._taken -= len(events)
+        self._in_flight -= len(events)
         if not self._pending:
-            self._quiet.set()
+            self._all_answered.set()
 
 
 class LogWriter:
-    """One task for all runs: many at once cost hardly more than one."""
+    """One task that writes for all runs, since one round trip can carry many of them."""
 
     def __init__(self, client: Redis) -> None:
         self._redis = client
         self._waiting: dict[str, RunLog] = {}
         self._woken = asyncio.Event()
-        self._away_until = 0.0
+        self._cooldown = Cooldown(PAUSE_SECONDS)
 
-    def open(self, run_id: str, *, ttl: int) -> RunLog:
-        """A new log. `ttl`: seconds for which it is kept after its end."""
-        return RunLog(run_id, self, ttl=ttl)
+    def open(self, run_id: str, *, attempt: int = 1, ttl: int) -> RunLog:
+        """Return a log for an attempt. `ttl` is its expiry after its end, in seconds."""
+        return RunLog(run_id, self, attempt=attempt, ttl=ttl)
 
     def wake(self, run_log: RunLog) -> None:
         self._waiting[run_log.run_id] = run_log
@@ -131,36 +136,36 @@ class LogWriter:
             await self.flush()
 
     async def flush(self) -> None:
-        """Write everything that waits."""
+        """Write all waiting events."""
         logs, self._waiting = list(self._waiting.values()), {}
-        work = [(each, each.take()) for each in logs]
-        kept = [(each, events) for each, events in work if each.is_kept]
+        work = [(each, each.take_batch()) for each in logs]
+        durable = [(each, events) for each, events in work if each.is_durable]
         for run_log, events in work:
-            if not run_log.is_kept:
-                run_log.written(events, kept=False)
-        if kept:
-            await self._write(kept)
+            if not run_log.is_durable:
+                run_log.written(events, is_durable=False)
+        if durable:
+            await self._write(durable)
 
     async def _write(self, work: list[tuple[RunLog, list[Event]]]) -> None:
-        now = asyncio.get_running_loop().time()
         answers: list[list[object]] = [[None] for _ in work]
-        if now >= self._away_until:
+        if not self._cooldown.is_active:
             try:
                 answers = await self._send(work)
-            except AWAY as error:
+            except UNAVAILABLE as error:
                 log.warning("event log: write failed (error=%s)", error.__class__.__name__)
-                self._away_until = now + AWAY_SECONDS
+                self._cooldown.start()
         for (run_log, events), answer in zip(work, answers, strict=True):
             if any(map(is_out_of_order, answer)):
-                run_log.refused(events)
+                run_log.on_conflict(events)
             else:
-                run_log.written(events, kept=not any(map(is_unwritten, answer)))
+                run_log.written(events, is_durable=not any(map(is_unwritten, answer)))
 
     async def _send(self, work: list[tuple[RunLog, list[Event]]]) -> list[list[object]]:
         counts = []
         async with self._redis.pipeline(transaction=False) as pipe:
             for run_log, events in work:
-                commands = list(commands_of(key_of(run_log.run_id), events, ttl=run_log.ttl))
+                key, attempt = key_of(run_log.run_id), run_log.attempt
+                commands = list(commands_of(key, events, attempt=attempt, ttl=run_log.ttl))
                 counts.append(len(commands))
                 for command in commands:
                     pipe.execute_command(*command)
@@ -169,7 +174,7 @@ class LogWriter:
 
 
 def is_out_of_order(answer: object) -> bool:
-    """Whether Redis has refused an entry because a later one is there."""
+    """Return whether Redis has refused an entry because the log has a later one."""
     return isinstance(answer, redis.ResponseError) and OUT_OF_ORDER in str(answer)
 
 

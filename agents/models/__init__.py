@@ -3,17 +3,25 @@
 from agents.models.agent import Agent, AgentRevision
 from agents.models.conversation import Approval, Conversation, Item, Run
 from agents.models.erasure import ErasureReceipt
+from agents.models.node import AgentNode, NodeToken
 from agents.models.rollout import Rollout
+from agents.models.schedule import Schedule, ScheduleFiring
+from agents.models.task import Task
 from agents.models.tool import Tool
 
 __all__ = [
     "Agent",
+    "AgentNode",
     "AgentRevision",
     "Approval",
     "Conversation",
     "ErasureReceipt",
     "Item",
+    "NodeToken",
     "Rollout",
     "Run",
+    "Schedule",
+    "ScheduleFiring",
+    "Task",
     "Tool",
 ]

@@ -5,7 +5,7 @@ from django.core.exceptions import ValidationError
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 
-from agents.models.choices import BusyPolicy, Overflow, ResponseCache
+from agents.models.choices import BusyPolicy, Overflow, ResponseCacheMode
 from agents.runtime.catalog.variables import check_variables, unknown_variables
 from inference.relay.schema import check_parameters
 from kernel.errors import InvalidParameter
@@ -17,7 +17,7 @@ FROZEN = (
     *("max_steps", "max_tool_calls", "max_run_seconds", "max_run_tokens"),
     *("busy_policy", "response_cache", "cache_seconds", "overflow"),
 )
-"""What a revision holds on to."""
+"""The fields that a revision stores."""
 
 
 def validate_parameters(value: object) -> None:
@@ -28,76 +28,82 @@ def validate_parameters(value: object) -> None:
 
 
 class Configuration(models.Model):
-    """What an agent is made of; the draft and every revision hold one."""
+    """The fields that a draft and a revision have in common."""
 
     instructions = models.TextField(
         blank=True,
         max_length=MAX_INSTRUCTIONS_CHARS,
-        help_text="What the model is told before every conversation.",
+        help_text="The system message of every conversation.",
     )
     route = models.ForeignKey("inference.ModelRoute", on_delete=models.PROTECT, related_name="+")
     parameters = models.JSONField(
         default=dict,
         blank=True,
         validators=[validate_parameters],
-        help_text='Defaults of generation as JSON, for example {"temperature": 0.2}.',
+        help_text='Default sampling parameters as JSON, for example {"temperature": 0.2}.',
     )
     variables = models.JSONField(
         default=dict,
         blank=True,
-        help_text="Names used as {{name}} in the instructions, with the text each has by default.",
+        help_text="Variables of the instructions, written as {{name}}, and the default of each.",
     )
     tools = ArrayField(
         models.CharField(max_length=64),
         default=list,
         blank=True,
-        help_text="Names of this tenant's tools that the model may call.",
+        help_text="Names of the tenant's tools that the model may call.",
     )
     max_steps = models.PositiveSmallIntegerField(
         default=8,
         validators=[MinValueValidator(1), MaxValueValidator(100)],
-        help_text="Times the model is asked in one run.",
+        help_text="Maximum number of model calls in one run.",
     )
     max_tool_calls = models.PositiveSmallIntegerField(
-        default=16, validators=[MaxValueValidator(1000)], help_text="In one run."
+        default=16,
+        validators=[MaxValueValidator(1000)],
+        help_text="Maximum number of tool calls in one run.",
     )
     max_run_seconds = models.PositiveIntegerField(
         default=600,
         validators=[MinValueValidator(1), MaxValueValidator(86_400)],
-        help_text="After which a run is ended as incomplete.",
+        help_text="Seconds after which a run ends as incomplete.",
     )
     max_run_tokens = models.PositiveIntegerField(
         null=True,
         blank=True,
-        help_text="Prompt and answers of all steps together. Empty: as the quotas allow.",
+        help_text="Maximum prompt and completion tokens of all model calls of a run. Empty: only "
+        "quotas limit them.",
     )
     busy_policy = models.CharField(
         max_length=10,
         choices=BusyPolicy,
-        default=BusyPolicy.DOOR,
+        default=BusyPolicy.DEFAULT,
         blank=True,
-        help_text="A message that comes while an answer of the same conversation is running.",
+        help_text="What happens to a new run while another run of its conversation is in progress.",
     )
     response_cache = models.CharField(
-        max_length=15, choices=ResponseCache, default=ResponseCache.OFF
+        max_length=15,
+        choices=ResponseCacheMode,
+        default=ResponseCacheMode.OFF,
+        help_text="Which requests may be served from the response cache.",
     )
     cache_seconds = models.PositiveIntegerField(
         default=3600,
         validators=[MinValueValidator(1), MaxValueValidator(30 * 86_400)],
-        help_text="For which an answer may be given again.",
+        help_text="Seconds for which a response stays in the response cache.",
     )
     overflow = models.CharField(
         max_length=10,
         choices=Overflow,
         default=Overflow.DROP,
-        help_text="The beginning of a conversation that does not fit the context any more.",
+        help_text="What happens to the oldest items if a conversation exceeds the context window.",
     )
 
     class Meta:
         abstract = True
 
     def clean(self) -> None:
-        """Raises ValidationError: `max_length` of a text is looked at by forms only."""
+        """Raises ValidationError. Only forms check the `max_length` of a TextField."""
         if len(self.instructions) > MAX_INSTRUCTIONS_CHARS:
             raise ValidationError(f"Instructions have at most {MAX_INSTRUCTIONS_CHARS} characters.")
         try:
@@ -109,9 +115,9 @@ class Configuration(models.Model):
 
 
 class Agent(TenantOwned, Configuration):
-    """A named configuration of a model, addressed as `model: "<slug>"`. These are its drafts."""
+    """A named configuration of a model, addressed as `model: "<slug>"`, with its draft."""
 
-    slug = models.SlugField(max_length=50, help_text="Tenants write this as the model.")
+    slug = models.SlugField(max_length=50, help_text="Clients send this as `model`.")
     name = models.CharField(max_length=200)
     description = models.CharField(max_length=500, blank=True)
     published = models.ForeignKey(
@@ -121,6 +127,30 @@ class Agent(TenantOwned, Configuration):
         editable=False,
         related_name="+",
         verbose_name="published revision",
+    )
+    is_paused = models.BooleanField(
+        "paused",
+        default=False,
+        editable=False,
+        help_text="A paused agent accepts no new requests. What it has accepted is executed.",
+    )
+    capabilities = ArrayField(
+        models.CharField(max_length=63),
+        default=list,
+        blank=True,
+        help_text="What tasks may require of an agent, for example translate.de-en.",
+    )
+    capability_schemas = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="JSON schemas of the input and output of capabilities, for example "
+        '{"translate.de-en": {"input": {"type": "object", "required": ["text"]}}}.',
+    )
+    placement = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text="The agent nodes that execute its background runs, for example "
+        '{"labels": {"gpu": "a100"}, "zone": "eu-1", "replicas": 2}. Empty: all nodes.',
     )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
@@ -137,7 +167,7 @@ class Agent(TenantOwned, Configuration):
         return self.slug
 
     def has_unpublished_changes(self) -> bool:
-        """Whether the draft differs from what tenants are served."""
+        """Return whether the draft differs from the published revision."""
         revision = self.published
         return revision is None or any(
             getattr(self, name) != getattr(revision, name) for name in FROZEN
@@ -145,7 +175,7 @@ class Agent(TenantOwned, Configuration):
 
 
 class AgentRevision(TenantOwned, Configuration):
-    """One published state of an agent. A trigger refuses every UPDATE."""
+    """A published state of an agent. It is immutable: a database trigger rejects every UPDATE."""
 
     agent = models.ForeignKey(Agent, on_delete=models.CASCADE, related_name="revisions")
     number = models.PositiveIntegerField()

@@ -1,39 +1,39 @@
-"""The fixed words of this context, as the tables store them."""
+"""The choices of this context's fields: the stored value and the label of each."""
 
 from django.db import models
 
 
 class BusyPolicy(models.TextChoices):
-    """What happens to a new run of a conversation in which one is running."""
+    """The handling of a new run while another run of its conversation is in progress."""
 
-    DOOR = "", "as the door does: sockets enqueue, REST refuses"
-    REJECT = "reject", "refuse it"
-    ENQUEUE = "enqueue", "let it wait for its turn"
-    INTERRUPT = "interrupt", "cancel the running one, keep what it said"
-    ROLLBACK = "rollback", "cancel the running one, forget what it said"
+    DEFAULT = "", "default: reject over HTTP, enqueue over WebSocket"
+    REJECT = "reject", "reject the new run"
+    ENQUEUE = "enqueue", "enqueue the new run"
+    INTERRUPT = "interrupt", "cancel the running run and keep its output"
+    ROLLBACK = "rollback", "cancel the running run and discard its output"
 
 
-class ResponseCache(models.TextChoices):
-    """Whether a question that was answered before may get the same answer."""
+class ResponseCacheMode(models.TextChoices):
+    """The requests of an agent that may be served from the response cache."""
 
     OFF = "off", "off"
-    DETERMINISTIC = "deterministic", "where the temperature is 0"
-    ALWAYS = "always", "always: this agent is declared safe for it"
+    DETERMINISTIC = "deterministic", "requests with temperature 0"
+    ALWAYS = "always", "all requests"
 
 
 class Overflow(models.TextChoices):
-    """What becomes of a conversation's beginning when it does not fit the context any more."""
+    """The handling of the oldest items when a conversation exceeds the context window."""
 
-    DROP = "drop", "leave it out"
-    SUMMARISE = "summarise", "let the model sum it up"
+    DROP = "drop", "drop the oldest items"
+    SUMMARISE = "summarise", "summarize the oldest items"
 
 
 class RunState(models.TextChoices):
-    """Of a run. The last four are terminal: nothing follows them."""
+    """The state of a run. The last four are terminal: a run never leaves them."""
 
     QUEUED = "queued", "queued"
     IN_PROGRESS = "in_progress", "in progress"
-    REQUIRES_APPROVAL = "requires_approval", "waits for an approval"
+    REQUIRES_APPROVAL = "requires_approval", "waiting for approval"
     COMPLETED = "completed", "completed"
     FAILED = "failed", "failed"
     INCOMPLETE = "incomplete", "incomplete"
@@ -45,29 +45,29 @@ ACTIVE = (RunState.QUEUED, RunState.IN_PROGRESS, RunState.REQUIRES_APPROVAL)
 
 
 class ItemKind(models.TextChoices):
-    """Of an item of a conversation, as Open Responses calls it."""
+    """The `type` of a conversation's item, as in Open Responses."""
 
     MESSAGE = "message", "message"
     REASONING = "reasoning", "reasoning"
     FUNCTION_CALL = "function_call", "tool call"
-    FUNCTION_CALL_OUTPUT = "function_call_output", "tool result"
-    MCP_CALL = "mcp_call", "tool call of the agent"
-    APPROVAL_REQUEST = "tenantry:approval_request", "approval asked for"
-    APPROVAL_RESPONSE = "tenantry:approval_response", "approval given or refused"
-    SUMMARY = "tenantry:summary", "summary of what came before"
+    FUNCTION_CALL_OUTPUT = "function_call_output", "tool output"
+    MCP_CALL = "mcp_call", "tool call by the agent"
+    APPROVAL_REQUEST = "tenantry:approval_request", "approval request"
+    APPROVAL_RESPONSE = "tenantry:approval_response", "approval response"
+    SUMMARY = "tenantry:summary", "summary of earlier items"
 
 
 class ToolKind(models.TextChoices):
-    """How a tool is carried out; each has a folder under `runtime/tools`."""
+    """The kind of a tool; each kind has a handler in `runtime/tools`."""
 
     HTTP = "http", "HTTP request"
     MCP = "mcp", "MCP server"
     AGENT = "agent", "another agent"
-    BUILTIN = "builtin", "built in"
+    BUILTIN = "builtin", "built-in"
 
 
 class ApprovalState(models.TextChoices):
-    """Of a tool call that a person must allow."""
+    """The state of a tool call that needs approval."""
 
     PENDING = "pending", "pending"
     APPROVED = "approved", "approved"
@@ -76,17 +76,17 @@ class ApprovalState(models.TextChoices):
 
 
 class RolloutState(models.TextChoices):
-    """Of a revision that serves a share of conversations."""
+    """The state of a rollout."""
 
     RUNNING = "running", "running"
-    PROMOTED = "promoted", "promoted: it serves all"
-    STOPPED = "stopped", "stopped by an operator"
-    ROLLED_BACK = "rolled_back", "rolled back by itself"
+    PROMOTED = "promoted", "promoted"
+    STOPPED = "stopped", "stopped"
+    ROLLED_BACK = "rolled_back", "rolled back automatically"
 
 
 class ErasureKind(models.TextChoices):
-    """What was asked to be erased."""
+    """The scope of an erasure."""
 
     CONVERSATION = "conversation", "a conversation"
-    TENANT = "tenant", "everything of a tenant"
-    RETENTION = "retention", "what was older than the tenant keeps"
+    TENANT = "tenant", "all data of a tenant"
+    RETENTION = "retention", "data past the retention period"

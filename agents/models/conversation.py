@@ -1,4 +1,4 @@
-"""Conversations, what is in them, and the runs that answered."""
+"""Conversations with their items, runs and approvals."""
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
@@ -9,14 +9,14 @@ from tenants.scoping import TenantManager, TenantOwned
 
 
 class Conversation(TenantOwned):
-    """A sequence of items. Its row is the lock under which they get their positions."""
+    """A sequence of items. Its row is locked while new items get their positions."""
 
     public_id = models.CharField(max_length=40, unique=True)
     agent = models.CharField(
-        max_length=50, blank=True, help_text="The slug of the agent it was begun with."
+        max_length=50, blank=True, help_text="Slug of the agent that the conversation started with."
     )
     revision = models.PositiveIntegerField(
-        null=True, help_text="Of that agent: a conversation stays with it during a rollout."
+        null=True, help_text="Revision of that agent. A conversation keeps it during a rollout."
     )
     metadata = models.JSONField(default=dict, blank=True)
     next_position = models.PositiveBigIntegerField(default=0)
@@ -41,11 +41,13 @@ class Conversation(TenantOwned):
         return self.public_id
 
 
+IN_QUEUE = Q(state=RunState.QUEUED, worker="")
+"""A run that any agent node may claim."""
 RunManager = TenantManager.from_queryset(RunQuerySet)
 
 
 class Run(TenantOwned):
-    """One execution: what was asked, by whom, how it stands, and how it ended."""
+    """One execution of a model or agent: its request, caller, state and result."""
 
     public_id = models.CharField(max_length=40, unique=True)
     conversation = models.ForeignKey(
@@ -53,16 +55,20 @@ class Run(TenantOwned):
     )
     previous = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, related_name="+")
     door = models.CharField(max_length=40)
-    model = models.CharField(max_length=200, help_text="As the client wrote it.")
+    model = models.CharField(max_length=200, help_text="The `model` of the request.")
     agent = models.CharField(max_length=50, blank=True)
     agent_revision = models.PositiveIntegerField(null=True)
     route = models.CharField(max_length=100, blank=True)
     api_key_id = models.BigIntegerField(null=True)
     member_id = models.BigIntegerField(null=True)
     client_id = models.CharField(
-        max_length=128, blank=True, help_text="The client's own name: once per conversation or key."
+        max_length=128,
+        blank=True,
+        help_text="Idempotency key of the client: unique per conversation or API key.",
     )
-    request = models.JSONField(default=dict, help_text="The settings that a response echoes.")
+    request = models.JSONField(
+        default=dict, help_text="Settings of the request that the response object repeats."
+    )
     background = models.BooleanField(default=False)
     store = models.BooleanField(default=True)
     state = models.CharField(max_length=20, choices=RunState, default=RunState.QUEUED)
@@ -71,15 +77,26 @@ class Run(TenantOwned):
     prompt_tokens = models.PositiveBigIntegerField(default=0)
     cached_tokens = models.PositiveBigIntegerField(default=0)
     completion_tokens = models.PositiveBigIntegerField(default=0)
-    # In the database, because a run begins with a statement that does not name it.
+    # A database default, because the statement that creates a run does not name this column.
     reasoning_tokens = models.PositiveBigIntegerField(default=0, db_default=0)
     steps = models.PositiveIntegerField(default=0)
     tool_calls = models.PositiveIntegerField(default=0)
     cache_hit = models.BooleanField(default=False)
     checkpoint = models.TextField(
-        blank=True, help_text="What it has come to, as JSON; emptied when its end is kept."
+        blank=True, help_text="Checkpoint of the run as JSON. Emptied when the result is stored."
     )
-    worker = models.CharField(max_length=100, blank=True)
+    worker = models.CharField(
+        max_length=100, blank=True, help_text="Empty while the run waits in the run queue."
+    )
+    priority = models.SmallIntegerField(
+        default=0, db_default=0, help_text="Of a tenant's queued runs the highest is claimed first."
+    )
+    deadline = models.DateTimeField(
+        null=True, help_text="Time after which a run that is still queued expires."
+    )
+    attempt = models.PositiveSmallIntegerField(
+        default=0, db_default=0, help_text="How many workers have claimed the run so far."
+    )
     lease_until = models.DateTimeField(null=True)
     cancel_requested_at = models.DateTimeField(null=True)
     created_at = models.DateTimeField(auto_now_add=True)
@@ -103,6 +120,9 @@ class Run(TenantOwned):
                 fields=("id",),
                 name="run_waiting",
                 condition=Q(state=RunState.REQUIRES_APPROVAL),
+            ),
+            models.Index(
+                fields=("tenant", "-priority", "id"), name="run_queue", condition=IN_QUEUE
             ),
         )
         constraints = (
@@ -128,17 +148,17 @@ class Run(TenantOwned):
 
 
 class Item(TenantOwned):
-    """One thing said, called or answered. Positions order a conversation, or a run without one."""
+    """A message, tool call or tool output. Positions order a conversation, or a run without one."""
 
     public_id = models.CharField(max_length=40, unique=True)
     conversation = models.ForeignKey(
         Conversation, on_delete=models.CASCADE, null=True, related_name="items"
     )
     run = models.ForeignKey(Run, on_delete=models.CASCADE, null=True, related_name="items")
-    is_input = models.BooleanField(default=False, help_text="Brought by the client.")
+    is_input = models.BooleanField(default=False, help_text="Whether the client sent the item.")
     position = models.PositiveBigIntegerField()
     kind = models.CharField(max_length=30, choices=ItemKind)
-    body = models.JSONField(help_text="The item as Open Responses writes it, without its id.")
+    body = models.JSONField(help_text="The item in the format of Open Responses, without its id.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     objects = TenantManager["Item"]()
@@ -158,13 +178,20 @@ PENDING_FIRST = Case(When(state=ApprovalState.PENDING, then=Value(0)), default=V
 
 
 class Approval(TenantOwned):
-    """A tool call that waits for a person."""
+    """A tool call that needs a person's approval."""
 
     public_id = models.CharField(max_length=40, unique=True)
     run = models.ForeignKey(Run, on_delete=models.CASCADE, related_name="approvals")
     call_id = models.CharField(max_length=100)
     tool = models.CharField(max_length=64)
     arguments = models.JSONField()
+    note = models.CharField(
+        max_length=300,
+        blank=True,
+        default="",
+        db_default="",
+        help_text="What the person should know before deciding.",
+    )
     state = models.CharField(max_length=10, choices=ApprovalState, default=ApprovalState.PENDING)
     resolved_by = models.CharField(max_length=200, blank=True)
     reason = models.CharField(max_length=500, blank=True)

@@ -1,4 +1,4 @@
-"""Receipts: that something was erased, how much, when and by whom; never what."""
+"""Receipts of erasures: the counts of what was erased, the time and the requester, but no data."""
 
 from django.db import models
 from django.db.models import Q
@@ -8,19 +8,21 @@ from tenants.scoping import CountedOwned, TenantManager
 
 
 class ErasureReceipt(CountedOwned):
-    """Kept when all that it counts is gone, and when the tenant is."""
+    """The record of an erasure. It outlives the erased data and the tenant."""
 
     public_id = models.CharField(max_length=40, unique=True)
     kind = models.CharField(max_length=12, choices=ErasureKind)
-    target = models.CharField(max_length=50, help_text="The id of what was erased, or the tenant.")
+    target = models.CharField(
+        max_length=50, help_text="Id of the erased conversation, or the tenant."
+    )
     requested_by = models.CharField(max_length=200)
-    counts = models.JSONField(default=dict, help_text="How many of each kind are gone.")
+    counts = models.JSONField(default=dict, help_text="Number of erased objects of each kind.")
     rest = models.JSONField(
-        default=dict, help_text="Ids under which Redis may still hold something; emptied then."
+        default=dict, help_text="Ids whose data Redis may still have. Emptied when Redis is done."
     )
     erased_at = models.DateTimeField(auto_now_add=True)
     finished_at = models.DateTimeField(
-        null=True, help_text="Empty as long as Redis may still hold something of it."
+        null=True, help_text="When Redis was done. Empty while Redis may still have erased data."
     )
 
     objects = TenantManager["ErasureReceipt"]()

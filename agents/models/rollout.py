@@ -9,27 +9,33 @@ from tenants.scoping import TenantManager, TenantOwned
 
 
 class Rollout(TenantOwned):
-    """The candidate serves `share` per cent; it goes back by itself if it does worse."""
+    """The candidate revision serves `share` percent of conversations until the rollout ends."""
 
     agent = models.ForeignKey("agents.Agent", on_delete=models.CASCADE, related_name="rollouts")
     revision = models.ForeignKey("agents.AgentRevision", on_delete=models.CASCADE, related_name="+")
     share = models.PositiveSmallIntegerField(
         validators=[MinValueValidator(1), MaxValueValidator(99)],
-        help_text="Per cent of conversations; each stays with what it began with.",
+        help_text="Percentage of conversations. A conversation keeps the revision it started with.",
     )
     state = models.CharField(
         max_length=12, choices=RolloutState, default=RolloutState.RUNNING, editable=False
     )
-    least_runs = models.PositiveIntegerField(
-        default=50, help_text="Of each revision, before they are compared."
+    min_runs = models.PositiveIntegerField(
+        "minimum runs",
+        default=50,
+        help_text="Runs that each revision needs before the two are compared.",
     )
-    most_errors = models.PositiveSmallIntegerField(
+    max_error_rate_increase_points = models.PositiveSmallIntegerField(
+        "maximum error rate increase (percentage points)",
         default=5,
         validators=[MaxValueValidator(100)],
-        help_text="Points of per cent by which more of its runs may fail.",
+        help_text="The candidate is rolled back if its error rate is higher by more than this.",
     )
-    most_latency = models.PositiveSmallIntegerField(
-        default=50, help_text="Per cent by which its runs may take longer, at the 95th percentile."
+    max_latency_increase_percent = models.PositiveSmallIntegerField(
+        "maximum latency increase (%)",
+        default=50,
+        help_text="The candidate is rolled back if the 95th percentile of its latency or of its "
+        "time to first token is higher by more than this.",
     )
     reason = models.CharField(max_length=300, blank=True, editable=False)
     started_at = models.DateTimeField(auto_now_add=True)

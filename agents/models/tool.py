@@ -8,32 +8,41 @@ from kernel.secrets import EncryptedTextField
 from tenants.scoping import TenantManager, TenantOwned
 
 NAME = RegexValidator(
-    r"\A[A-Za-z0-9_-]{1,64}\Z", "Letters, digits, - and _ only: the model calls the tool so."
+    r"\A[A-Za-z0-9_-]{1,64}\Z",
+    "Use letters, digits, - and _ only: it is the function's name for the model.",
 )
 
 
 class Tool(TenantOwned):
-    """What a model may call. Revisions name tools; what a tool does changes for all at once."""
+    """A tool. Revisions refer to tools by name, so a change applies to all revisions at once."""
 
     name = models.CharField(max_length=64, validators=[NAME])
     kind = models.CharField(max_length=10, choices=ToolKind)
-    description = models.TextField(max_length=4000, help_text="What the model reads about it.")
+    description = models.TextField(
+        max_length=4000, help_text="Description of the tool for the model."
+    )
     schema = models.JSONField(
-        default=dict, blank=True, help_text="JSON schema of the arguments: an object."
+        default=dict, blank=True, help_text="JSON Schema of the arguments. Its type is object."
     )
     settings = models.JSONField(
         default=dict,
         blank=True,
-        help_text="As its kind needs: an address, a server, an agent.",
+        help_text="Settings of the tool's kind: a URL, an MCP server or an agent.",
     )
     credential = EncryptedTextField(
-        blank=True, default="", help_text="Sent along with each call. Write-only."
+        blank=True, default="", help_text="Sent with each call. Write-only."
     )
     timeout_seconds = models.PositiveSmallIntegerField(
         default=20, validators=[MinValueValidator(1), MaxValueValidator(600)]
     )
     needs_approval = models.BooleanField(
-        default=False, help_text="A person must allow each call before it is made."
+        default=False, help_text="Whether a person must approve each call before it is executed."
+    )
+    is_idempotent = models.BooleanField(
+        default=False,
+        db_default=False,
+        help_text="Whether a call may be executed again after its agent node failed. Otherwise a "
+        "person must approve the repetition.",
     )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)

@@ -1,4 +1,4 @@
-"""How two configurations of an agent differ, as people read it. Pure functions."""
+"""Compares two configurations of an agent line by line. Pure functions."""
 
 import difflib
 import json
@@ -23,15 +23,15 @@ class HasConfiguration(Protocol):
     def route(self) -> Named: ...
 
 
-PLAIN = (
+PLAIN_FIELDS = (
     *("max_steps", "max_tool_calls", "max_run_seconds", "max_run_tokens"),
     *("busy_policy", "overflow", "response_cache", "cache_seconds"),
 )
-"""What a configuration has beside the parts that need more than a line."""
+"""The fields of a configuration that fit on one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class DiffLine:
     """One line of a comparison; `kind` is `added`, `removed`, `place` or `same`."""
 
     kind: str
@@ -40,11 +40,11 @@ class Line:
 
 KINDS = {"+": "added", "-": "removed", "@": "place", " ": "same"}
 HEADERS = 2
-"""A unified diff begins with two lines that name files."""
+"""A unified diff starts with two lines that name the files."""
 
 
 def as_lines(configuration: HasConfiguration | None) -> list[str]:
-    """A configuration as text, so that a difference is a line."""
+    """Return a configuration as lines of text."""
     if configuration is None:
         return []
     return [
@@ -66,12 +66,12 @@ def json_lines(value: Mapping[str, Any]) -> list[str]:
 
 
 def plain_lines(configuration: HasConfiguration) -> Iterator[str]:
-    for name in PLAIN:
+    for name in PLAIN_FIELDS:
         value = getattr(configuration, name)
         yield f"{name.replace('_', ' ')}: {'-' if value in {None, ''} else value}"
 
 
-def diff(*, served: HasConfiguration | None, draft: HasConfiguration) -> list[Line]:
-    """The lines that `draft` takes away from `served` and adds; empty if there are none."""
+def diff(*, served: HasConfiguration | None, draft: HasConfiguration) -> list[DiffLine]:
+    """Return the lines that `draft` removes from `served` and adds. Empty if both are equal."""
     lines = difflib.unified_diff(as_lines(served), as_lines(draft), lineterm="", n=3)
-    return [Line(kind=KINDS[line[0]], text=line) for line in list(lines)[HEADERS:]]
+    return [DiffLine(kind=KINDS[line[0]], text=line) for line in list(lines)[HEADERS:]]

@@ -1,4 +1,4 @@
-"""Freezing a draft as a revision, and moving the pointer to what is served."""
+"""Creates revisions from drafts, and sets the published revision of an agent."""
 
 from django.db.models import Max
 
@@ -13,9 +13,9 @@ from tenants.models import User
 
 
 def lock(agent: Agent) -> Agent:
-    """The agent as it is now; its row is the lock of all that changes what is served.
+    """Lock and reload an agent. Everything that changes the published revision holds this lock.
 
-    Raises NotFound if it was deleted meanwhile.
+    Raises NotFound if the agent was deleted.
     """
     row = Agent.objects.select_for_update(of=("self",)).filter(pk=agent.pk).first()
     if row is None:
@@ -24,9 +24,9 @@ def lock(agent: Agent) -> Agent:
 
 
 def create_revision(draft: Agent, *, user: User | None, note: str) -> AgentRevision:
-    """The draft of a locked agent as its next revision, which serves nobody yet.
+    """Create the next revision from the draft of a locked agent. It is not published yet.
 
-    Raises ValidationError and UnknownTools for a draft that could not be saved today.
+    Raises ValidationError and UnknownTools for a draft that is not valid any more.
     """
     validate_draft(draft)
     latest = AgentRevision.objects.filter(agent=draft).aggregate(Max("number"))["number__max"]
@@ -41,7 +41,7 @@ def create_revision(draft: Agent, *, user: User | None, note: str) -> AgentRevis
 
 
 def set_published(*, agent: Agent, revision: AgentRevision) -> None:
-    """Serve `revision` to everybody."""
+    """Make `revision` the published revision."""
     before = agent.published
     Agent.objects.filter(pk=agent.pk).update(published=revision)
     note_transition(

@@ -1,4 +1,4 @@
-"""How rollouts end: by one conditional update, whoever is first."""
+"""Ends rollouts with one conditional update, so that concurrent requests cannot end one twice."""
 
 from django.db import transaction
 from django.utils import timezone
@@ -16,13 +16,13 @@ MAX_REASON_CHARS = 300
 
 
 def running_rollout(agent: Agent) -> Rollout | None:
-    """Asks inside a tenant scope."""
+    """Needs a tenant scope."""
     rows = Rollout.objects.filter(agent=agent, state=RolloutState.RUNNING)
     return rows.select_related("revision").first()
 
 
 def ensure_rollout(agent: Agent) -> Rollout:
-    """The rollout that is running. Raises NoRollout. Asks inside a tenant scope."""
+    """Return the running rollout of an agent. Raises NoRollout. Needs a tenant scope."""
     rollout = running_rollout(agent)
     if rollout is None:
         raise NoRollout
@@ -30,24 +30,24 @@ def ensure_rollout(agent: Agent) -> Rollout:
 
 
 def ensure_no_rollout(agent: Agent) -> None:
-    """Raises RolloutRunning. Asks inside a tenant scope."""
+    """Raises RolloutRunning if the agent has a running rollout. Needs a tenant scope."""
     if running_rollout(agent) is not None:
         raise RolloutRunning
 
 
 def end_rollout(*, agent: Agent, revision: AgentRevision) -> None:
-    """End a locked agent's rollout, if one is running, because `revision` is to serve everybody."""
+    """End the running rollout of a locked agent, if any, because `revision` is being published."""
     rollout = running_rollout(agent)
     if rollout is None:
         return
     is_promoted = rollout.revision_id == revision.pk
     state = RolloutState.PROMOTED if is_promoted else RolloutState.STOPPED
-    close(rollout, state, reason=f"Revision {revision.number} was chosen to serve everybody.")
+    close(rollout, state, reason=f"Revision {revision.number} was published.")
 
 
 @transaction.atomic
 def roll_back_candidate(*, rollout: Rollout, reason: str) -> bool:
-    """Take a candidate back because it does worse, and tell. False if it had ended already."""
+    """Roll back a candidate and create a notification. False if the rollout has ended already."""
     with tenant_scope(rollout.tenant_id):
         if not close(rollout, RolloutState.ROLLED_BACK, reason=reason):
             return False
@@ -65,7 +65,7 @@ def roll_back_candidate(*, rollout: Rollout, reason: str) -> bool:
 
 
 def close(rollout: Rollout, state: RolloutState, *, reason: str) -> bool:
-    """End a rollout that is running. False if somebody else ended it first."""
+    """End a running rollout. False if it has ended already."""
     rows = Rollout.objects.filter(pk=rollout.pk, state=RolloutState.RUNNING)
     reason = reason[:MAX_REASON_CHARS]
     if not rows.update(state=state, reason=reason, ended_at=timezone.now()):

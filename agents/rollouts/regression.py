@@ -1,4 +1,4 @@
-"""Whether a candidate does worse than what it would replace, or seems to. Pure."""
+"""Decides whether a candidate is worse than the published revision. Pure functions."""
 
 import math
 from dataclasses import dataclass
@@ -6,32 +6,34 @@ from typing import Literal
 
 from agents.rollouts.thresholds import Thresholds
 
-CERTAINTY = 2.5
-"""Standard errors by which error rates must differ: chance alone does so about once in 160."""
-MIN_DELAY_MS = 50.0
-"""Below which nobody feels a difference, whatever it is in per cent."""
-MIN_EARLY_RUNS = 3
-"""Of each revision, before a wide difference is shown: one or two may have met a cold start."""
-EARLY_FACTOR = 2
-"""How many times the allowed difference is wide, as long as little is known."""
+MIN_STANDARD_ERRORS = 2.5
+"""Standard errors by which error rates must differ. By chance that happens once in 160."""
+MIN_INCREASE_MS = 50.0
+"""Smaller increases in latency are ignored, whatever their percentage."""
+MIN_EARLY_WARNING_RUNS = 3
+"""Runs of each revision before a warning: one or two may be slow because of a cold start."""
+MIN_EARLY_WARNING_FAILURES = 2
+"""A single failure is chance, whatever its percentage."""
+EARLY_WARNING_FACTOR = 2
+"""A warning needs a difference of this many times the threshold, because the sample is small."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionStats:
-    """What one revision did."""
+    """The metrics of one revision."""
 
     runs: int = 0
-    """Ended by us: completed, or failed by no fault of the client."""
+    """Runs that completed, or failed without a client error."""
     failed: int = 0
     streams: int = 0
-    """Of which the first token's time is known."""
+    """Runs with a known time to first token."""
     p95_ms: float | None = None
-    """Of completed runs, from admission to the end."""
+    """95th percentile of the duration of completed runs, from admission to the end."""
     p95_ttft_ms: float | None = None
 
     @property
     def error_rate(self) -> float:
-        """From 0 to 1."""
+        """Failed runs as a fraction, from 0 to 1."""
         return self.failed / self.runs if self.runs else 0.0
 
     @property
@@ -42,13 +44,16 @@ class RevisionStats:
 def regression_reason(
     *, base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds
 ) -> str:
-    """A sentence if `candidate` is to go back; empty if not, or if too little is known."""
-    if min(base.runs, candidate.runs) < thresholds.least_runs:
+    """Return the reason to roll back `candidate`. Empty if there is none, or too few runs."""
+    if min(base.runs, candidate.runs) < thresholds.min_runs:
         return ""
     return (
         error_rate_regressed(base, candidate, thresholds)
         or is_slower(
-            "runs take", base.p95_ms, candidate.p95_ms, most_percent=thresholds.most_latency
+            "runs take",
+            base.p95_ms,
+            candidate.p95_ms,
+            max_increase_percent=thresholds.max_latency_increase_percent,
         )
         or starts_slower(base, candidate, thresholds)
     )
@@ -58,117 +63,129 @@ def error_rate_regressed(
     base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds
 ) -> str:
     more = candidate.error_rate - base.error_rate
-    if more * 100 <= thresholds.most_errors or more <= CERTAINTY * standard_error(base, candidate):
+    if (
+        more * 100 <= thresholds.max_error_rate_increase_points
+        or more <= MIN_STANDARD_ERRORS * standard_error(base, candidate)
+    ):
         return ""
     return (
         f"It failed {candidate.failed} of {candidate.runs} runs ({candidate.error_rate:.1%}), "
         f"the served revision {base.failed} of {base.runs} ({base.error_rate:.1%}); "
-        f"{thresholds.most_errors} points more are allowed."
+        f"{thresholds.max_error_rate_increase_points} percentage points more are allowed."
     )
 
 
 def standard_error(a: RevisionStats, b: RevisionStats) -> float:
-    """Of the difference of two error rates, if both were the same in truth."""
+    """Return the standard error of the difference of two error rates, if they are equal."""
     rate = (a.failed + b.failed) / (a.runs + b.runs)
     return math.sqrt(rate * (1 - rate) * (1 / a.runs + 1 / b.runs))
 
 
-def is_slower(what: str, base: float | None, candidate: float | None, *, most_percent: int) -> str:
-    if base is None or candidate is None or not exceeds(base, candidate, most_percent):
+def is_slower(
+    what: str, base: float | None, candidate: float | None, *, max_increase_percent: int
+) -> str:
+    if base is None or candidate is None or not exceeds(base, candidate, max_increase_percent):
         return ""
     return (
         f"Its {what} {candidate:,.0f} ms at the 95th percentile, "
-        f"the served revision's {base:,.0f} ms; {most_percent} % more are allowed."
+        f"the served revision's {base:,.0f} ms; {max_increase_percent} % more are allowed."
     )
 
 
-def exceeds(base: float, candidate: float, most_percent: int) -> bool:
-    """Whether milliseconds are more by a part that somebody feels."""
-    return candidate - base > MIN_DELAY_MS and candidate > base * (1 + most_percent / 100)
+def exceeds(base: float, candidate: float, max_increase_percent: int) -> bool:
+    """Return whether milliseconds are higher by more than the threshold and MIN_INCREASE_MS."""
+    return candidate - base > MIN_INCREASE_MS and candidate > base * (
+        1 + max_increase_percent / 100
+    )
 
 
 def starts_slower(base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds) -> str:
-    if min(base.streams, candidate.streams) < thresholds.least_runs:
+    if min(base.streams, candidate.streams) < thresholds.min_runs:
         return ""
     return is_slower(
         "first tokens take",
         base.p95_ttft_ms,
         candidate.p95_ttft_ms,
-        most_percent=thresholds.most_latency,
+        max_increase_percent=thresholds.max_latency_increase_percent,
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EarlySign:
-    """A figure of a candidate that differs widely from the served revision's.
+class EarlyWarning:
+    """A metric of a candidate that is much worse than that of the published revision.
 
-    It takes nobody back: it shows people where to look before enough runs are there.
+    It does not roll back. It warns people before there are enough runs for a decision.
     """
 
     figure: Literal["failed", "p95_ms", "p95_ttft_ms"]
     mark: str
-    """A few words, for beside the figure."""
-    says: str
-    """A sentence with both figures."""
+    """A short label beside the metric."""
+    message: str
+    """A sentence with the metrics of both revisions."""
 
 
-def early_signs(
+def early_warnings(
     *, base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds
-) -> tuple[EarlySign, ...]:
-    """The figures that are worse by EARLY_FACTOR times what is allowed, after MIN_EARLY_RUNS."""
-    if min(base.runs, candidate.runs) < MIN_EARLY_RUNS:
+) -> tuple[EarlyWarning, ...]:
+    """Return the metrics that are worse by several times the threshold."""
+    if min(base.runs, candidate.runs) < MIN_EARLY_WARNING_RUNS:
         return ()
-    found = [failing_sign(base, candidate, thresholds), slow_sign(base, candidate, thresholds)]
-    if min(base.streams, candidate.streams) >= MIN_EARLY_RUNS:
-        found.append(late_sign(base, candidate, thresholds))
-    return tuple(sign for sign in found if sign)
+    found = [
+        error_rate_warning(base, candidate, thresholds),
+        latency_warning(base, candidate, thresholds),
+    ]
+    if min(base.streams, candidate.streams) >= MIN_EARLY_WARNING_RUNS:
+        found.append(ttft_warning(base, candidate, thresholds))
+    return tuple(warning for warning in found if warning)
 
 
-def failing_sign(
+def error_rate_warning(
     base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds
-) -> EarlySign | None:
+) -> EarlyWarning | None:
     more = candidate.error_percent - base.error_percent
-    # One failure alone is chance, whatever it is in per cent of few runs.
-    if candidate.failed < 2 or more <= EARLY_FACTOR * thresholds.most_errors:  # noqa: PLR2004
+    if (
+        candidate.failed < MIN_EARLY_WARNING_FAILURES
+        or more <= EARLY_WARNING_FACTOR * thresholds.max_error_rate_increase_points
+    ):
         return None
-    says = (
+    message = (
         f"It failed {candidate.failed} of {candidate.runs} runs, "
         f"the served revision {base.failed} of {base.runs}."
     )
-    return EarlySign(figure="failed", mark="fails much more", says=says)
+    return EarlyWarning(figure="failed", mark="fails much more", message=message)
 
 
-def slow_sign(
+def latency_warning(
     base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds
-) -> EarlySign | None:
+) -> EarlyWarning | None:
     found = times_as_long(base.p95_ms, candidate.p95_ms, thresholds)
     if found is None:
         return None
-    return EarlySign(
-        figure="p95_ms", mark=f"{found} as long", says=f"Its runs take {found} as long."
+    return EarlyWarning(
+        figure="p95_ms", mark=f"{found} as long", message=f"Its runs take {found} as long."
     )
 
 
-def late_sign(
+def ttft_warning(
     base: RevisionStats, candidate: RevisionStats, thresholds: Thresholds
-) -> EarlySign | None:
+) -> EarlyWarning | None:
     found = times_as_long(base.p95_ttft_ms, candidate.p95_ttft_ms, thresholds)
     if found is None:
         return None
-    return EarlySign(
+    return EarlyWarning(
         figure="p95_ttft_ms",
         mark=f"{found} as long",
-        says=f"Its first tokens take {found} as long.",
+        message=f"Its first tokens take {found} as long.",
     )
 
 
 def times_as_long(
     base: float | None, candidate: float | None, thresholds: Thresholds
 ) -> str | None:
-    """`35 times`, if that is wide."""
+    """Return the factor as text, such as `35 times`. None if the difference is not wide."""
     if base is None or candidate is None:
         return None
-    if not exceeds(base, candidate, EARLY_FACTOR * thresholds.most_latency):
+    if not exceeds(base, candidate, EARLY_WARNING_FACTOR * thresholds.max_latency_increase_percent):
         return None
     times = candidate / max(base, 1.0)
     return f"{times:,.0f} times" if times >= 10 else f"{times:,.1f} times"  # noqa: PLR2004

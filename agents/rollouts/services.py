@@ -1,4 +1,4 @@
-"""Rollouts: a revision is tried with a share of conversations, then serves all or goes back."""
+"""Rollouts: a candidate serves a share of conversations until it is promoted or stopped."""
 
 from dataclasses import asdict
 
@@ -9,7 +9,7 @@ from agents.models import Agent, AgentRevision, Rollout
 from agents.models.choices import RolloutState
 from agents.revisions.publishing import create_revision, lock, set_published
 from agents.rollouts.lifecycle import close, ensure_no_rollout, ensure_rollout
-from agents.rollouts.thresholds import USUAL, Thresholds
+from agents.rollouts.thresholds import DEFAULT_THRESHOLDS, Thresholds
 from agents.topics import agents_topic
 from kernel.audit import note_transition
 from kernel.errors import NotFound
@@ -24,11 +24,11 @@ def start_rollout(
     agent: Agent,
     share: int,
     revision: AgentRevision | None = None,
-    thresholds: Thresholds = USUAL,
+    thresholds: Thresholds = DEFAULT_THRESHOLDS,
     user: User | None = None,
     note: str = "",
 ) -> Rollout:
-    """Let `revision` serve `share` per cent of conversations; None: the draft, frozen as the next.
+    """Let `revision` serve `share` percent of conversations. None: publish the draft for that.
 
     Raises NotPublished, RolloutRunning, RevisionServed, NothingToPublish, NotFound for a revision
     of another agent, and ValidationError for a share or thresholds out of range.
@@ -58,7 +58,7 @@ def start_rollout(
 
 
 def freeze_changed(draft: Agent, *, user: User | None, note: str) -> AgentRevision:
-    """Raises NothingToPublish for a draft that is what everybody is served already."""
+    """Create a revision from a draft. Raises NothingToPublish if it has no changes."""
     if not draft.has_unpublished_changes():
         raise NothingToPublish
     return create_revision(draft, user=user, note=note)
@@ -66,7 +66,7 @@ def freeze_changed(draft: Agent, *, user: User | None, note: str) -> AgentRevisi
 
 @transaction.atomic
 def stop_rollout(*, agent: Agent, reason: str = "") -> None:
-    """Serve the candidate to nobody any more. Raises NoRollout."""
+    """Stop the running rollout. The candidate serves no more conversations. Raises NoRollout."""
     with tenant_scope(agent.tenant_id):
         rollout = ensure_rollout(lock(agent))
         close(rollout, RolloutState.STOPPED, reason=reason or "Stopped.")
@@ -74,7 +74,7 @@ def stop_rollout(*, agent: Agent, reason: str = "") -> None:
 
 @transaction.atomic
 def promote_rollout(*, agent: Agent) -> AgentRevision:
-    """Serve the candidate to everybody. Raises NoRollout."""
+    """Promote the candidate of the running rollout. Raises NoRollout."""
     with tenant_scope(agent.tenant_id):
         row = lock(agent)
         rollout = ensure_rollout(row)

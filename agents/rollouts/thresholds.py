@@ -1,18 +1,15 @@
-"""When a candidate goes back by itself."""
+"""The thresholds for the automatic rollback of a candidate."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thresholds:
-    """See the fields of Rollout, which have the same names."""
+    """The thresholds of a rollout, with the names of the fields of `Rollout`."""
 
-    least_runs: int = 50
-    """Of each revision, before they are compared."""
-    most_errors: int = 5
-    """Points of per cent by which more runs may fail."""
-    most_latency: int = 50
-    """Per cent by which runs may take longer."""
+    min_runs: int = 50
+    max_error_rate_increase_points: int = 5
+    max_latency_increase_percent: int = 50
 
 
-USUAL = Thresholds()
+DEFAULT_THRESHOLDS = Thresholds()

@@ -1,4 +1,4 @@
-"""What a person says about a tool call that waits: once, and then the run goes on."""
+"""Decisions of people about tool calls that need an approval: made once, then the run resumes."""
 
 import logging
 from functools import partial
@@ -23,13 +23,13 @@ MAX_REASON_CHARS = 500
 
 
 def resolve(*, approval: Approval, by: str, decision: Decision, reason: str = "") -> bool:
-    """Decide a call. False if that was done before, or if its run has ended.
+    """Decide an approval. False if it was decided before, or if its run has ended.
 
-    Gateways are told when it is committed, so that one of them goes on with the run; a message
-    that is lost costs time only, for the row says it too.
+    Gateways get a message after the commit, so that one of them resumes the run. A lost message
+    only delays that: the gateways also poll the rows.
     """
     with tenant_scope(approval.tenant_id), transaction.atomic():
-        # Not over a join: PostgreSQL would look at this row's own state before others had left it.
+        # Not a join: PostgreSQL would check this row's state before it has waited for its lock.
         alive = Exists(Run.objects.filter(pk=OuterRef("run"), state__in=ACTIVE))
         waiting = Approval.objects.filter(alive, pk=approval.pk, state=ApprovalState.PENDING)
         won = waiting.update(
@@ -40,12 +40,12 @@ def resolve(*, approval: Approval, by: str, decision: Decision, reason: str = ""
         )
         if won:
             ids = f"{approval.run.public_id} {approval.public_id}"
-            transaction.on_commit(partial(tell, ids))
+            transaction.on_commit(partial(publish_decision, ids))
     return won == 1
 
 
-def tell(message: str) -> None:
-    """Wake up whoever listens, as far as Redis can be reached."""
+def publish_decision(message: str) -> None:
+    """Publish a decision. A failure of Redis is logged only: gateways also poll."""
     try:
         with connect(settings.REDIS_URL, timeout=0.5) as client:
             client.publish(APPROVALS, message)

@@ -9,8 +9,8 @@ from django.db import transaction
 
 from agents.events.replay import end_frame
 from agents.events.stream import end_arguments
-from agents.runs.store import ask_cancel, load_run
-from agents.runs.worker_signals import WHY, stop_on_worker
+from agents.runs.store import load_run, request_cancel
+from agents.runs.worker_signals import CANCEL_REASON, stop_on_worker
 from agents.schema.run_records import RunRecord
 from kernel.storage.redis import connect
 
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 @transaction.atomic
 def cancel_run(tenant_id: int, run_id: str) -> bool:
-    """Cancel a run, wherever it is. False if it had ended. Raises NotFound."""
+    """Cancel a run of any worker. False if it had ended. Raises NotFound."""
     if load_run(tenant_id, run_id).is_over:
         return False
-    known = ask_cancel(tenant_id, run_id, WHY)
+    known = request_cancel(tenant_id, run_id, CANCEL_REASON)
     if known.is_over:
-        # It waited for a person: no worker is there to write the end.
+        # It was paused: there is no worker that could write the end of the log.
         transaction.on_commit(partial(end_log, known))
     else:
         transaction.on_commit(partial(stop_on_worker, known.worker, run_id))
@@ -32,7 +32,7 @@ def cancel_run(tenant_id: int, run_id: str) -> bool:
 
 
 def end_log(run: RunRecord) -> None:
-    """As far as Redis can be reached; a reader looks into the table after a silence."""
+    """Write the end of the log. A failure of Redis is logged only: readers also poll the table."""
     try:
         with connect(settings.REDIS_URL, timeout=0.5) as client:
             client.eval(*end_arguments(run.id, end_frame(run), ttl=settings.RUN_LOG_SECONDS))

@@ -1,4 +1,4 @@
-"""Runs that wait for a person, in PostgreSQL: paused, looked for, taken up by one worker, ended.
+"""Runs that wait for approvals, in PostgreSQL: paused, found, resumed by one worker, ended.
 
 Synchronous: the gateway calls these on its database threads.
 """
@@ -15,7 +15,7 @@ from agents.errors import ApprovalResolved
 from agents.models import Approval, Run
 from agents.models.choices import ACTIVE, ApprovalState, RunState
 from agents.runs import approvals
-from agents.runs.store import LEASE, find_run, known_run, save_partial_items
+from agents.runs.store import LEASE, find_run, run_record_of, save_partial_items
 from agents.runtime.loop.tool_output import storable, storable_json
 from agents.schema.approval_decision import ApprovalDecision
 from agents.schema.items import ApprovalRequest
@@ -27,18 +27,18 @@ MAX_RUNS_PER_READ = 100
 DECIDED = {ApprovalState.APPROVED: True, ApprovalState.DENIED: False}
 
 
-def save_progress(run_id: str, worker: str, checkpoint: str) -> None:
-    """Keep what a run has come to, as long as this worker holds it."""
+def save_checkpoint(run_id: str, worker: str, checkpoint: str) -> bool:
+    """Store the progress of a run. False if this worker does not hold it any more."""
     with every_tenant():  # by its id, which this worker gave it
         rows = Run.objects.filter(public_id=run_id, worker=worker, state=RunState.IN_PROGRESS)
-        rows.update(checkpoint=checkpoint)
+        return rows.update(checkpoint=checkpoint) == 1
 
 
 @transaction.atomic
 def create_approvals(
     tenant_id: int, run_id: str, requests: Sequence[ApprovalRequest]
 ) -> Mapping[str, ApprovalDecision]:
-    """Show calls in the inbox, if they are not there. Answers what is decided by now, by id."""
+    """Create approvals for calls, unless they exist. Returns the decisions so far, by id."""
     with tenant_scope(tenant_id):
         run = find_run(run_id)
         Approval.objects.bulk_create(
@@ -61,12 +61,13 @@ def approval_of(request: ApprovalRequest, run: Run) -> Approval:
         call_id=storable(request.call_id)[:100],
         tool=request.name[:64],
         arguments=storable_json(msgspec.json.decode(request.arguments or "{}")),
+        note=request.note,
     )
 
 
 def pause_run(pause: PausedState) -> str | None:
-    """Let a run wait, held by nobody. None if it does; else why not: "lost", or why it was to be
-    cancelled meanwhile.
+    """Pause a run. Returns None if it is paused; else "lost" if another worker has taken it, or the
+    reason of a requested cancellation.
     """
     with every_tenant():  # by its id, which this worker gave it
         rows = Run.objects.filter(public_id=pause.id, worker=pause.worker)
@@ -93,14 +94,14 @@ def undecided() -> Exists:
 
 
 def find_decided() -> Sequence[str]:
-    """Runs that waited and need not any more: the longest first."""
-    with every_tenant():  # a worker goes on with the runs of all
+    """Return paused runs whose approvals are all decided, the oldest first."""
+    with every_tenant():  # a worker resumes the runs of all tenants
         rows = Run.objects.filter(~undecided(), state=RunState.REQUIRES_APPROVAL)
         return list(rows.order_by("pk").values_list("public_id", flat=True)[:MAX_RUNS_PER_READ])
 
 
 def load_decided(run_id: str) -> tuple[int, str] | None:
-    """The tenant and checkpoint of such a run; None if it does not wait, or for somebody."""
+    """Return the tenant and checkpoint of a paused run whose approvals are decided; else None."""
     with every_tenant():
         rows = Run.objects.filter(~undecided(), public_id=run_id, state=RunState.REQUIRES_APPROVAL)
         found = rows.values_list("tenant_id", "checkpoint").first()
@@ -108,20 +109,23 @@ def load_decided(run_id: str) -> tuple[int, str] | None:
         return known
 
 
-def claim_decided(run_id: str, worker: str) -> bool:
-    """Go on with a run that everybody has decided about. Of many workers one gets True."""
+def claim_decided(run_id: str, worker: str) -> int | None:
+    """Resume a paused run whose approvals are decided. Returns its attempt to one of several
+    workers, and None to the others.
+    """
     with every_tenant():
         rows = Run.objects.filter(~undecided(), public_id=run_id, state=RunState.REQUIRES_APPROVAL)
         taken = rows.update(state=RunState.IN_PROGRESS, worker=worker, lease_until=Now() + LEASE)
-        return bool(taken)
+        mine = Run.objects.filter(public_id=run_id, worker=worker)
+        return mine.values_list("attempt", flat=True).first() if taken else None
 
 
 def decide(
     tenant_id: int, run_id: str, approval_id: str, *, approve: bool, reason: str, by: str
 ) -> str:
-    """A client's decision; the state that the approval has then.
+    """Decide an approval for a client. Returns its new state.
 
-    Raises NotFound, the same for another tenant's as for none, and ApprovalResolved.
+    Raises ApprovalResolved, and NotFound, the same for an approval of another tenant.
     """
     with tenant_scope(tenant_id):
         rows = Approval.objects.select_related("run")
@@ -135,8 +139,8 @@ def decide(
 
 
 def expire_waiting(*, now: datetime, after: timedelta) -> list[RunRecord]:
-    """End the runs for which nobody decided in time. Answers those that this call ended."""
-    with every_tenant():  # a job of the operator's
+    """End the runs whose approvals were not decided in time. Returns those that it ended."""
+    with every_tenant():  # a periodic task for all tenants
         gone = Approval.objects.filter(state=ApprovalState.PENDING).exclude(run__state__in=ACTIVE)
         gone.update(state=ApprovalState.EXPIRED, resolved_at=now)
         late = Approval.objects.filter(
@@ -153,11 +157,11 @@ def expire_waiting(*, now: datetime, after: timedelta) -> list[RunRecord]:
 def expire(run_id: str, *, now: datetime) -> RunRecord | None:
     pending = Approval.objects.filter(run__public_id=run_id, state=ApprovalState.PENDING)
     if not pending.update(state=ApprovalState.EXPIRED, resolved_at=now):
-        return None  # somebody decided in this moment
+        return None  # it was decided in the meantime
     rows = Run.objects.filter(public_id=run_id, state=RunState.REQUIRES_APPROVAL)
     if not rows.update(
         state=RunState.INCOMPLETE, incomplete_reason=APPROVAL_EXPIRED, ended_at=Now()
     ):
         return None
     save_partial_items(run_id)
-    return known_run(find_run(run_id))
+    return run_record_of(find_run(run_id))

@@ -1,7 +1,7 @@
-"""The statements of every run: its beginning and its end, each of them one round trip.
+"""The statements that every run executes, at its start and at its end: one round trip each.
 
-In SQL, because a client waits for them: the ORM asks PostgreSQL five times to end a run, and takes
-the worker a millisecond to put a question. Whatever is not the tenant's is not there.
+They are SQL because a client waits for them: the ORM needs five queries to end a run, and a
+millisecond of the worker's time to build one. Every statement is limited to the tenant's rows.
 """
 
 from collections.abc import Sequence
@@ -15,26 +15,57 @@ from agents.schema.items import StoredItem, item_json, kind_of
 from agents.schema.run_records import LEASE_SECONDS, ROLLBACK, EndedRun, NewRun
 from kernel.storage.database import Statement
 
-BEGIN = """
+INSERT_COLUMNS = """
 INSERT INTO agents_run (
     tenant_id, public_id, conversation_id, previous_id, door, model, agent, agent_revision, route,
-    api_key_id, member_id, client_id, request, background, store, worker, state,
-    created_at, started_at, lease_until,
+    api_key_id, member_id, client_id, request, background, store, worker, state, checkpoint,
     incomplete_reason, prompt_tokens, cached_tokens, completion_tokens, steps, tool_calls,
-    cache_hit, checkpoint
-) VALUES (
-    %(tenant_id)s, %(id)s, %(conversation_pk)s, %(previous_pk)s, %(door)s, %(model)s, %(agent)s,
-    %(agent_revision)s, %(route)s, %(api_key_id)s, %(member_id)s, %(client_id)s, %(request)s,
-    %(background)s, %(store)s, %(worker)s, %(state)s,
-    statement_timestamp(), CASE WHEN NOT %(waits)s THEN statement_timestamp() END,
-    statement_timestamp() + make_interval(secs => %(lease)s),
+    cache_hit, created_at, started_at, lease_until, attempt, priority, deadline
+) SELECT
+    %(tenant_id)s, %(id)s, %(conversation_pk)s::bigint, %(previous_pk)s::bigint, %(door)s,
+    %(model)s, %(agent)s, %(agent_revision)s::int, %(route)s, %(api_key_id)s::bigint,
+    %(member_id)s::bigint, %(client_id)s, %(request)s::jsonb,
+    %(background)s, %(store)s, %(worker)s, %(state)s, %(checkpoint)s,
     '', 0, 0, 0, 0, 0,
-    false, ''
-) RETURNING id
+    false, statement_timestamp(),
 """
-"""Times are the database's, by which the runs of a conversation are ordered."""
+"""All times are the database's, since the runs of a conversation are ordered by them."""
+AT_ONCE = """
+    CASE WHEN NOT %(waits)s THEN statement_timestamp() END,
+    statement_timestamp() + make_interval(secs => %(lease)s), 1, 0, NULL
+RETURNING id
+"""
+IN_QUEUE = """
+    NULL, NULL, 0, %(priority)s, %(deadline)s::timestamptz
+WHERE %(max_queued)s > (
+    SELECT count(*) FROM (
+        SELECT FROM agents_run
+        WHERE tenant_id = %(tenant_id)s AND state = 'queued' AND worker = ''
+        LIMIT %(max_queued)s
+    ) queued
+)
+RETURNING id
+"""
+INSERT_RUN = INSERT_COLUMNS + AT_ONCE
+QUEUE_RUN = INSERT_COLUMNS + IN_QUEUE
 
-ENDED = """
+FIND_DUPLICATE = """
+WITH first AS (
+    SELECT coalesce(lineage, id) AS id FROM tenants_apikey
+    WHERE tenant_id = %(tenant_id)s AND id = %(api_key_id)s
+)
+SELECT run.public_id, coalesce(run.request ->> 'fingerprint', '') FROM agents_run run
+WHERE run.tenant_id = %(tenant_id)s AND run.client_id = %(client_id)s
+    AND run.conversation_id IS NULL
+    AND run.api_key_id IN (
+        SELECT key.id FROM tenants_apikey key, first
+        WHERE key.id = first.id OR key.lineage = first.id
+    )
+LIMIT 1
+"""
+"""A client that repeats a request after a rotation of its key joins the same run."""
+
+END_RUN = """
 WITH run AS (
     UPDATE agents_run SET
         state = %(state)s, ended_at = statement_timestamp(), lease_until = NULL, checkpoint = '',
@@ -47,65 +78,86 @@ WITH run AS (
         AND state = ANY(%(held)s)
     RETURNING id
 )"""
-FOUND = """
+LOCK_RUN = """
 WITH run AS (
     SELECT id FROM agents_run WHERE tenant_id = %(tenant_id)s AND public_id = %(id)s FOR UPDATE
 )"""
-KEPT = """, talk AS (
+SAVE_ITEMS = """, place_of_run AS (
     UPDATE agents_conversation SET
         next_position = next_position + %(count)s, changed_at = statement_timestamp()
     WHERE tenant_id = %(tenant_id)s AND public_id = %(conversation)s
         AND %(count)s > 0 AND EXISTS (SELECT FROM run)
     RETURNING id, next_position - %(count)s AS first
-), kept AS (
+), saved AS (
     INSERT INTO agents_item (
         tenant_id, public_id, conversation_id, run_id, is_input, position, kind, body, created_at
     )
-    SELECT %(tenant_id)s, said.id, talk.id, run.id, said.is_input,
-        said.place - 1 + coalesce(
-            talk.first, (SELECT count(*) FROM agents_item WHERE run_id = run.id)
+    SELECT %(tenant_id)s, new_item.id, place_of_run.id, run.id, new_item.is_input,
+        new_item.place - 1 + coalesce(
+            place_of_run.first, (SELECT count(*) FROM agents_item WHERE run_id = run.id)
         ),
-        said.kind, said.body, statement_timestamp()
-    FROM run LEFT JOIN talk ON true CROSS JOIN ROWS FROM (
+        new_item.kind, new_item.body, statement_timestamp()
+    FROM run LEFT JOIN place_of_run ON true CROSS JOIN ROWS FROM (
         jsonb_to_recordset(%(items)s) AS (id text, is_input bool, kind text, body jsonb)
-    ) WITH ORDINALITY AS said (id, is_input, kind, body, place)
+    ) WITH ORDINALITY AS new_item (id, is_input, kind, body, place)
     ON CONFLICT (public_id) DO NOTHING
 )
 SELECT id FROM run
 """
-"""In the conversation, behind everything there, or with the run alone. The run's row is locked
-before the conversation's, as wherever both are.
+"""Appends items to the conversation, or to the run without one. The row of the run is locked
+before that of the conversation, as in all transactions that lock both.
 """
-END = ENDED + KEPT
-KEEP = FOUND + KEPT
+END_AND_SAVE = END_RUN + SAVE_ITEMS
+SAVE_ITEMS_OF_RUN = LOCK_RUN + SAVE_ITEMS
 
 
-def beginning(
+def insert_statement(
     new: NewRun, *, conversation_pk: int | None = None, previous_pk: int | None = None
 ) -> Statement:
-    """Begins a run. Returns its primary key; an IntegrityError says that it has a twin."""
+    """Return the statement that inserts a run. It returns the primary key of the row; none if the
+    tenant has too many runs in the run queue.
+
+    It raises IntegrityError for a duplicate.
+    """
+    is_queued = new.waits or new.queue is not None
     facts = {
         **msgspec.structs.asdict(new),
         "request": as_json(new.request),
-        "state": RunState.QUEUED.value if new.waits else RunState.IN_PROGRESS.value,
+        "state": RunState.QUEUED.value if is_queued else RunState.IN_PROGRESS.value,
         "conversation_pk": conversation_pk,
         "previous_pk": previous_pk,
         "lease": LEASE_SECONDS,
     }
-    return Statement(BEGIN, facts)
+    if new.queue is None:
+        return Statement(INSERT_RUN, facts)
+    return Statement(QUEUE_RUN, {**facts, **msgspec.structs.asdict(new.queue)})
 
 
-def ending(ended: EndedRun) -> Statement:
-    """Ends a run that its worker still holds, and keeps what it made: in the conversation, if it
-    has one and did not fail; else with the run. Returns a row, or none: it had ended, and nothing
-    is done.
+def duplicate_statement(new: NewRun) -> Statement:
+    """Return the statement that finds the run of a `client_id` without a conversation.
+
+    It returns the run's id and fingerprint.
     """
-    is_forgotten = ended.reason == ROLLBACK
-    is_said = ended.state != "failed" and not is_forgotten
     facts = {
-        **kept(
-            () if is_forgotten else ended.items,
-            conversation=ended.conversation if is_said else None,
+        "tenant_id": new.tenant_id,
+        "api_key_id": new.api_key_id,
+        "client_id": new.client_id,
+    }
+    return Statement(FIND_DUPLICATE, facts)
+
+
+def finish_statement(ended: EndedRun) -> Statement:
+    """Return the statement that ends a run which its worker still holds, and saves its items.
+
+    They are saved in the conversation, if the run has one and did not fail; else with the run. The
+    statement returns a row; none, with nothing changed, if the run had ended already.
+    """
+    is_rolled_back = ended.reason == ROLLBACK
+    is_in_conversation = ended.state != "failed" and not is_rolled_back
+    facts = {
+        **items_facts(
+            () if is_rolled_back else ended.items,
+            conversation=ended.conversation if is_in_conversation else None,
         ),
         "tenant_id": ended.tenant_id,
         "id": ended.id,
@@ -122,18 +174,18 @@ def ending(ended: EndedRun) -> Statement:
         "tool_calls": ended.tool_calls,
         "cache_hit": ended.cache_hit,
     }
-    return Statement(END, facts)
+    return Statement(END_AND_SAVE, facts)
 
 
-def keeping(
+def save_items_statement(
     tenant_id: int, run_id: str, *, conversation: str | None, items: Sequence[StoredItem]
 ) -> Statement:
-    """Keeps what a run made that has ended already."""
-    facts = {"tenant_id": tenant_id, "id": run_id, **kept(items, conversation=conversation)}
-    return Statement(KEEP, facts)
+    """Return the statement that saves the items of a run that has ended already."""
+    facts = {"tenant_id": tenant_id, "id": run_id, **items_facts(items, conversation=conversation)}
+    return Statement(SAVE_ITEMS_OF_RUN, facts)
 
 
-def kept(items: Sequence[StoredItem], *, conversation: str | None) -> dict[str, Any]:
+def items_facts(items: Sequence[StoredItem], *, conversation: str | None) -> dict[str, Any]:
     rows = [as_row(each) for each in items]
     return {"conversation": conversation, "count": len(rows), "items": as_json(rows)}
 

@@ -1,4 +1,4 @@
-"""Telling gateway workers what is wanted of their runs, from the console and from jobs."""
+"""Messages to gateway workers about their runs, from the console and from jobs."""
 
 import logging
 
@@ -10,13 +10,15 @@ from kernel.storage.redis import connect
 
 log = logging.getLogger(__name__)
 
-WHY = "cancelled"
+CANCEL_REASON = "cancelled"
 
 
 def stop_on_worker(worker: str, run_id: str) -> None:
-    """As far as Redis can be reached; the worker reads the row anyway when it renews its lease."""
+    """Request a cancellation. A failure of Redis is logged only: the worker also reads the row,
+    when it renews its lease.
+    """
     try:
         with connect(settings.REDIS_URL, timeout=0.5) as client:
-            client.publish(worker_channel(worker), f"{run_id} {WHY}")
+            client.publish(worker_channel(worker), f"{run_id} {CANCEL_REASON}")
     except redis.RedisError as error:
         log.warning("runs: cancellation not published (error=%s)", error.__class__.__name__)

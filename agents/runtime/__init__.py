@@ -1,1 +1,1 @@
-"""How an agent runs, free of any framework. Imports no model."""
+"""The execution of agents, independent of any framework. Imports no Django model."""

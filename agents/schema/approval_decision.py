@@ -1,11 +1,11 @@
-"""What a person said about a call."""
+"""The decision of a person about a tool call."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalDecision:
-    """Whether it may be made; the model is told the `reason` if not."""
+    """Whether the call may be made. The model gets the `reason` of a denial."""
 
     approve: bool
     reason: str = ""

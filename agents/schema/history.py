@@ -1,4 +1,4 @@
-"""What was said before a run, as the database hands it to the runtime."""
+"""Histories, conversations and pages of them, as values between the database and the gateway."""
 
 from typing import Any, Generic, TypeVar
 
@@ -8,21 +8,21 @@ from agents.schema.items import Item
 
 
 class History(msgspec.Struct, frozen=True, kw_only=True):
-    """Items, oldest first, and the conversation that they are kept in, if any.
+    """The items before a run, oldest first, and their conversation, if they have one.
 
-    A summary stands for everything that was said before the items that follow it.
+    A summary replaces all items before those that follow it.
     """
 
     items: tuple[Item, ...] = ()
     conversation: str | None = None
     conversation_pk: int | None = None
     agent: str = ""
-    """The agent that the conversation was begun with, and the revision it stays with."""
+    """The agent that the conversation started with, and its `revision`."""
     revision: int | None = None
     version: int = 0
     """Grows with every change of the conversation's items."""
     is_whole: bool = True
-    """Whether it goes back to the first item, or to a summary of all before."""
+    """Whether the items start with the first one, or with a summary of all before."""
 
 
 class ConversationFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,21 +33,21 @@ class ConversationFacts(msgspec.Struct, frozen=True, kw_only=True):
     """Seconds since 1970."""
     metadata: dict[str, Any]
     agent: str = ""
-    """The agent that it was begun with."""
+    """The agent that the conversation started with."""
 
 
 T = TypeVar("T")
 
 
 class Page(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
-    """A part of a list, in the order that was asked for."""
+    """A page of a list, in the requested order."""
 
     data: tuple[T, ...]
     has_more: bool
 
 
-class PageQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """Which part of a list is wanted: up to `limit` rows behind the one named `after`."""
+class PageRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """A request for a page: up to `limit` rows after the one with the id `after`."""
 
     after: str | None = None
     limit: int = 20

@@ -1,4 +1,4 @@
-"""A tool that was found elsewhere, ready to be stored: of an OpenAPI document or an MCP server."""
+"""A tool of an OpenAPI document or an MCP server, ready to be stored."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -10,15 +10,15 @@ MAX_NAME_CHARS = 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportedTool:
-    """The fields of a `Tool` that are known; who imports it adds the credential."""
+    """The fields of a `Tool` except its credential, which is added by the import."""
 
     name: str
-    """As it is called there; `tool_name` makes one of it that models can call."""
+    """The name at the source; `tool_name` is the form that models can call."""
     description: str
     schema: Mapping[str, Any] = field(default_factory=dict)
     settings: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
-    """What was left out of it, in sentences for who chooses."""
+    """Sentences about what was omitted from the tool, for the person who imports it."""
 
     @property
     def tool_name(self) -> str:
@@ -28,14 +28,14 @@ class ImportedTool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Skipped:
-    """An operation, or a tool of a server, that cannot become a tool here."""
+    """An operation, or a tool of a server, that cannot be imported."""
 
     name: str
     reason: str
 
 
 def unique(tools: Iterable[ImportedTool]) -> tuple[ImportedTool, ...]:
-    """Under names that differ once models can call them."""
+    """Return the tools, renamed so that their `tool_name`s differ."""
     seen: dict[str, int] = {}
     result = []
     for tool in tools:

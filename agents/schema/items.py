@@ -1,26 +1,16 @@
-"""What conversations are made of, as values: messages, tool calls, their results, approvals.
+"""The items of conversations, as values: messages, tool calls, their results, approvals.
 
-Clients read them as Open Responses 2026-04-24 has them, and calls that an agent executes itself as
-OpenAI's `mcp_call`. In tables what is ours alone begins with `tenantry:`.
+Clients get them in the form of Open Responses 2026-04-24, and calls that an agent executes itself
+as OpenAI's `mcp_call`. In tables, types of the platform's own begin with `tenantry:`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
 from agents.schema.json_types import Json
-from inference.relay.requests.content_parts import AudioData, AudioPart
-from inference.relay.schema import (
-    ChatMessage,
-    ContentPart,
-    ImagePart,
-    ImageUrl,
-    TextPart,
-    ToolCall,
-)
-from inference.relay.schema import FunctionCall as CalledFunction
 from kernel.ids import new_id
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -54,13 +44,13 @@ class OutputText(msgspec.Struct, frozen=True, tag_field="type", tag="output_text
 
 
 class Refusal(msgspec.Struct, frozen=True, tag_field="type", tag="refusal"):
-    """Why the model does not answer, in its words."""
+    """The model's explanation why it does not answer."""
 
     refusal: str
 
     @property
     def text(self) -> str:
-        """As the other parts call it."""
+        """The refusal, under the name that texts have in the other parts."""
         return self.refusal
 
 
@@ -69,7 +59,7 @@ TEXTS = (InputText, OutputText, Refusal)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="message"):
-    """Something said, by whomever."""
+    """A message of any role."""
 
     id: str
     role: Role
@@ -78,7 +68,7 @@ class Message(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 
     @property
     def text(self) -> str:
-        """All that is text in it."""
+        """The texts of all parts."""
         return "".join(part.text for part in self.content if isinstance(part, TEXTS))
 
 
@@ -91,7 +81,7 @@ class ReasoningText(msgspec.Struct, frozen=True, tag_field="type", tag="reasonin
 
 
 class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="reasoning"):
-    """What the model thought before it answered. It is sent it again while it uses tools."""
+    """The reasoning of the model before its answer. The model gets it again while it uses tools."""
 
     id: str
     summary: tuple[SummaryText, ...] = ()
@@ -99,19 +89,19 @@ class Reasoning(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     encrypted_content: str | None = None
     status: Status = "completed"
     member: Literal["reasoning_content", "reasoning", ""] = "reasoning_content"
-    """In which member of a message the engine told it, and reads it again. Empty: in none. Clients
-    do not see it."""
+    """The member of a message in which the engine wrote it, and reads it again; empty for none.
+    Clients do not see it."""
 
     @property
     def text(self) -> str:
-        """All that was thought."""
+        """The texts of all parts."""
         return "".join(part.text for part in self.content)
 
 
 class FunctionCall(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call"
 ):
-    """What the model wants to be called. `arguments` is JSON as the model wrote it."""
+    """A tool call of the model. `arguments` is JSON as the model wrote it."""
 
     id: str
     call_id: str
@@ -126,7 +116,7 @@ OutputPart = InputText | InputImage | InputAudio
 
 
 def text_of(output: str | Sequence[OutputPart]) -> str:
-    """All that is text in what a call gave."""
+    """Return the texts of an output, one per line."""
     if isinstance(output, str):
         return output
     return "\n".join(part.text for part in output if isinstance(part, InputText))
@@ -135,7 +125,7 @@ def text_of(output: str | Sequence[OutputPart]) -> str:
 class FunctionCallOutput(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="function_call_output"
 ):
-    """What a call gave, for the model to read."""
+    """The output of a tool call, which the model reads."""
 
     id: str
     call_id: str
@@ -146,13 +136,13 @@ class FunctionCallOutput(
 
     @property
     def text(self) -> str:
-        """All that is text in it."""
+        """The texts of the output, one per line."""
         return text_of(self.output)
 
 
 class McpCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="mcp_call"):
-    """A call that was executed by the server, with its result. `call_id` is the model's name of
-    it, which clients do not see.
+    """A call that the server executed, with its result. Clients do not see the `call_id`, which is
+    the model's id of the call.
     """
 
     id: str
@@ -169,19 +159,21 @@ class McpCall(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="
 class ApprovalRequest(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tenantry:approval_request"
 ):
-    """A call that waits for a person. `id` is the approval's, which an answer names."""
+    """A call that needs an approval. `id` is the id of the approval, which a response names."""
 
     id: str
     call_id: str
     name: str
     arguments: str
     server_label: str = ""
+    note: str = ""
+    """What the person should know before deciding, if there is anything."""
 
 
 class ApprovalResponse(
     msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tenantry:approval_response"
 ):
-    """What the person said."""
+    """The decision of a person about an approval request."""
 
     id: str
     approval_request_id: str
@@ -190,7 +182,7 @@ class ApprovalResponse(
 
 
 class Summary(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="tenantry:summary"):
-    """Stands for everything before it that no longer fits the context."""
+    """Replaces the items before it that no longer fit the context."""
 
     id: str
     text: str
@@ -209,11 +201,11 @@ Item = (
 
 
 class StoredItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item on its way into a table."""
+    """An item to be stored."""
 
     item: Item
     is_input: bool = False
-    """Brought by the client, not made by the run."""
+    """Whether the item came from the client; else the run made it."""
 
 
 PREFIXES = {
@@ -229,23 +221,23 @@ PREFIXES = {
 
 
 def kind_of(item: Item) -> str:
-    """The item's type as Open Responses and `ItemKind` call it."""
+    """Return the item's type as Open Responses and `ItemKind` call it."""
     return str(item.__struct_config__.tag)
 
 
 def new_item_id(kind: str) -> str:
-    """An id that tells what it names. Raises KeyError for a kind that is none."""
+    """Return a new id with the prefix of its item type. Raises KeyError for an unknown type."""
     return new_id(PREFIXES[kind])
 
 
 def item_json(item: Item) -> Json:
-    """The item as tables and checkpoints keep it, its id included."""
+    """Return the item as tables and checkpoints store it, its id included."""
     json: Json = msgspec.to_builtins(item)
     return json
 
 
-def shown_json(item: Item) -> Json:
-    """The item as clients read it, its id included."""
+def client_json(item: Item) -> Json:
+    """Return the item as clients read it, its id included."""
     json = item_json(item)
     match item:
         case Reasoning():
@@ -261,6 +253,8 @@ def shown_json(item: Item) -> Json:
         case ApprovalRequest():
             del json["call_id"]
             json["type"] = "mcp_approval_request"
+            if not item.note:
+                del json["note"]
         case ApprovalResponse():
             json["type"] = "mcp_approval_response"
             json["reason"] = item.reason or None
@@ -270,106 +264,15 @@ def shown_json(item: Item) -> Json:
 
 
 def mcp_error(text: str) -> Json:
-    """A failure of a tool, as OpenAI's clients read it."""
+    """Return a failure of a tool, as OpenAI's clients read it."""
     return {"type": "mcp_tool_execution_error", "content": [{"type": "text", "text": text}]}
 
 
 def read_item(json: Json) -> Item:
-    """An item that `item_json` wrote. Raises msgspec.ValidationError for anything else."""
+    """Return an item that `item_json` wrote. Raises msgspec.ValidationError for anything else."""
     item: Item = msgspec.convert(json, Item)
     return item
 
 
 def user_message(text: str) -> Message:
     return Message(id=new_id("msg"), role="user", content=(InputText(text=text),))
-
-
-def chat_messages(items: Iterable[Item]) -> list[ChatMessage]:
-    """The items as an engine reads them. Calls of one turn become one assistant message.
-
-    What the model thought since the user's last message goes with what it said then: models that
-    think between their calls need it, and want none from before. Approvals are between people and
-    us.
-    """
-    messages: list[ChatMessage] = []
-    ordered = tuple(items)
-    last_question = max((n for n, item in enumerate(ordered) if is_question(item)), default=-1)
-    thought: Reasoning | None = None
-    for place, item in enumerate(ordered):
-        match item:
-            case Message():
-                messages.append(ChatMessage(role=item.role, content=chat_content(item)))
-            case Reasoning():
-                thought = item if place > last_question else None
-                continue
-            case FunctionCall():
-                add_call(messages, item)
-            case FunctionCallOutput():
-                messages.append(output_message(item.call_id, item.output))
-            case McpCall():
-                add_call(messages, item)
-                thought = recall(messages[-1], thought)
-                messages.append(output_message(item.call_id or item.id, mcp_output(item)))
-            case Summary():
-                messages.append(ChatMessage(role="system", content=item.text))
-            case _:
-                continue
-        thought = recall(messages[-1], thought)
-    return messages
-
-
-def is_question(item: Item) -> bool:
-    return isinstance(item, Message) and item.role == "user"
-
-
-def recall(message: ChatMessage, thought: Reasoning | None) -> Reasoning | None:
-    """Put `thought` beside the assistant's words that it led to. None unless it waits for some."""
-    if thought is None or message.role != "assistant":
-        return thought
-    if thought.member and thought.text:
-        setattr(message, thought.member, thought.text)
-    return None
-
-
-def add_call(messages: list[ChatMessage], call: FunctionCall | McpCall) -> None:
-    """Engines want the calls of a turn, and what was said before them, in one message."""
-    called = CalledFunction(name=call.name, arguments=call.arguments)
-    last = messages[-1] if messages else None
-    if last is None or last.role != "assistant":
-        last = ChatMessage(role="assistant")
-        messages.append(last)
-    earlier = last.tool_calls if isinstance(last.tool_calls, list) else []
-    last.tool_calls = [*earlier, ToolCall(id=call.call_id or call.id, function=called)]
-
-
-def output_message(call_id: str, output: str | Sequence[OutputPart]) -> ChatMessage:
-    """The result of a call. Texts are one text; only images and audio make it a list of parts."""
-    if isinstance(output, str) or all(isinstance(part, InputText) for part in output):
-        return ChatMessage(role="tool", content=text_of(output), tool_call_id=call_id)
-    content = [chat_part(part) for part in output]
-    return ChatMessage(role="tool", content=content, tool_call_id=call_id)
-
-
-def mcp_output(call: McpCall) -> str | Sequence[OutputPart]:
-    """What the model reads of a call that the server executed."""
-    if call.error is not None:
-        return f"Error: {call.error}"
-    return call.output or ""
-
-
-def chat_content(message: Message) -> str | list[ContentPart]:
-    """One text if it is one; else parts."""
-    if len(message.content) == 1 and isinstance(message.content[0], TEXTS):
-        return message.content[0].text
-    return [chat_part(part) for part in message.content]
-
-
-def chat_part(part: Part) -> ContentPart:
-    if isinstance(part, InputAudio):
-        heard = part.input_audio
-        return AudioPart(input_audio=AudioData(data=heard.data, format=heard.format))
-    if isinstance(part, InputImage):
-        # Engines know no `original`: their best is `high`.
-        detail = "high" if part.detail == "original" else part.detail
-        return ImagePart(image_url=ImageUrl(url=part.image_url, detail=detail))
-    return TextPart(text=part.text)

@@ -1,4 +1,4 @@
-"""What happens in a run, as its loop says it: the values that become events."""
+"""The events of the agent loop, as values. `agents.events` renders them for clients."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -9,14 +9,14 @@ from tenants.admission.usage.records import Usage
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepStarted:
-    """The model is asked for the `number`th time, from 1."""
+    """Model call number `number` starts, counted from 1."""
 
     number: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepEnded:
-    """The model has answered."""
+    """A model call has ended."""
 
     number: int
     usage: Usage
@@ -40,7 +40,7 @@ class TextDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefusalDelta:
-    """More of why the model does not answer, in the message that was started last."""
+    """More text of the refusal in the message that was started last."""
 
     item_id: str
     text: str
@@ -56,7 +56,7 @@ class ReasoningDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArgumentsDelta:
-    """The arguments of the call that was started last, whole: they are buffered first."""
+    """All arguments of the call that was started last: they are buffered until complete."""
 
     item_id: str
     arguments: str
@@ -64,7 +64,7 @@ class ArgumentsDelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemDone:
-    """The item as it stays. Results of tools come so without having been started."""
+    """A complete item. Outputs of tools have no `ItemStarted` before it."""
 
     item: Item
 
@@ -80,7 +80,7 @@ class ToolStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolEnded:
-    """It answered, failed or took too long; what it said follows as an item."""
+    """The tool returned, failed or timed out; its output follows as an item."""
 
     call_id: str
     name: str
@@ -91,7 +91,7 @@ class ToolEnded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApprovalNeeded:
-    """A call waits for a person. Its item has been told already."""
+    """A call needs an approval. The `ItemDone` of its request comes before."""
 
     request: ApprovalRequest
 
@@ -112,4 +112,4 @@ LoopEvent = (
 
 
 EmitEvent = Callable[[LoopEvent], Awaitable[None]]
-"""Hears what happens, in order, one fact at a time."""
+"""Gets the events in order, one at a time."""

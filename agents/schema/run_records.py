@@ -1,36 +1,56 @@
-"""What the runner and the table of runs tell each other, as plain values."""
+"""The rows of runs, as values between the runner and the table of runs."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Literal
 
 import msgspec
 
-from agents.schema.approval_decision import ApprovalDecision
-from agents.schema.history import History
-from agents.schema.items import ApprovalRequest, Item, StoredItem
+from agents.schema.items import Item, StoredItem
 from agents.schema.json_types import Json
 from tenants.admission.usage.records import Usage
 
-LEASE_SECONDS = 15
-"""For which a run counts as alive without a word of its worker."""
-RENEW_SECONDS = 5.0
+LEASE_SECONDS = 10
+"""A worker that has not renewed the lease of a run for this time has lost the run."""
+RENEW_SECONDS = 2.5
+MAX_ATTEMPTS = 5
+"""A run that has lost this many workers fails: it may be what ends them."""
 
 EndState = Literal["completed", "failed", "incomplete", "cancelled"]
 TERMINAL: frozenset[str] = frozenset({"completed", "failed", "incomplete", "cancelled"})
 ROLLBACK = "rollback"
-"""Why a run is to be cancelled, if what it said is to be forgotten."""
+"""The reason of a cancellation that also discards the items of the run."""
 APPROVAL_EXPIRED = "approval_expired"
-"""Why a run is incomplete for which nobody decided."""
+"""The reason of an incomplete run whose approval was not decided in time."""
+QUEUE_EXPIRED = "expired"
+"""The reason of an incomplete run whose deadline passed in the run queue."""
 UNDECIDED = "Error: The run ended before a person had decided about this call."
 WORKER_DIED = {
     "code": "worker_died",
-    "message": "The gateway that ran this response was lost. Ask again.",
+    "message": "The gateway that executed this response has failed. Send the request again.",
 }
 
 
+class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """The place of a run in the run queue."""
+
+    priority: int = 0
+    deadline: datetime | None = None
+    max_queued: int
+    """The maximum number of queued runs of the tenant."""
+
+
+class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """A queued run that a worker has claimed."""
+
+    id: str
+    tenant_id: int
+    checkpoint: str
+    attempt: int
+    """1 for the first worker of the run."""
+
+
 class NewRun(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as it begins."""
+    """A run to be inserted."""
 
     id: str
     tenant_id: int
@@ -46,42 +66,46 @@ class NewRun(msgspec.Struct, frozen=True, kw_only=True):
     previous: str | None = None
     client_id: str = ""
     fingerprint: str = ""
-    """Of what was asked: the same `client_id` with something else is a mistake."""
+    """A hash of the request: a `client_id` must not be used for two different requests."""
     request: Json = {}
     background: bool = False
     store: bool = True
     waits: bool = False
-    """Whether it has to be claimed before it runs, because others come first."""
+    """Whether the run must be claimed before it starts, because other runs come first."""
+    checkpoint: str = ""
+    """The state from which another worker can continue the run, if this one dies."""
+    queue: QueueEntry | None = None
+    """For a run that an agent node claims. Its `worker` is empty."""
 
     @property
-    def stands_alone(self) -> bool:
-        """Nothing that is in the table already has a say in whether it begins."""
-        return not (self.conversation or self.previous or self.client_id)
+    def is_independent(self) -> bool:
+        """Whether no other row decides if the run may start, but a run of its `client_id`."""
+        return not (self.conversation or self.previous)
 
 
 class RunInserted(msgspec.Struct, frozen=True, kw_only=True):
-    """The run is in the table."""
+    """The run was inserted."""
 
     pk: int
 
 
 class BusyConversation(msgspec.Struct, frozen=True, kw_only=True):
-    """It is not: another run of its conversation goes on."""
+    """The run was not inserted: another run of its conversation is active."""
 
     run_id: str
     waiting: int
-    """Runs of the conversation that have not ended, the running one included."""
+    """The number of active runs of the conversation, the running one included."""
 
 
 class DuplicateRun(msgspec.Struct, frozen=True, kw_only=True):
-    """It is there already, by its client's own name of it."""
+    """The run exists already, under its `client_id`."""
 
     run_id: str
     fingerprint: str
 
 
 class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended, with what is to be kept of it."""
+    """The end of a run, with the items to store."""
 
     id: str
     tenant_id: int
@@ -98,19 +122,19 @@ class EndedRun(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PausedState(msgspec.Struct, frozen=True, kw_only=True):
-    """A run that waits for a person from now on."""
+    """A run to be paused until its approvals are decided."""
 
     id: str
     worker: str
     checkpoint: str
-    """What another worker needs to go on, as `agents.runtime.pausing.checkpoint` writes it."""
+    """The checkpoint from which another worker can resume the run, as JSON."""
     usage: Usage
     steps: int
     tool_calls: int
 
 
 class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
-    """A run as the table knows it."""
+    """A row of the table of runs."""
 
     id: str
     tenant_id: int
@@ -133,73 +157,21 @@ class RunRecord(msgspec.Struct, frozen=True, kw_only=True):
     def is_over(self) -> bool:
         return self.state in TERMINAL
 
+    @property
+    def is_queued(self) -> bool:
+        """Whether the run waits in the run queue."""
+        return self.state == "queued" and not self.worker
+
 
 class InputPage(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of the items that a client brought."""
+    """A page of the input items of a run."""
 
     items: tuple[Item, ...]
     has_more: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStore:
-    """The table of runs, asked from asyncio. Everything raises Overloaded while it is away.
-
-    What is about one run also raises NotFound, the same for another tenant's as for none.
-    """
-
-    begin: Callable[[NewRun], Awaitable[RunInserted | BusyConversation | DuplicateRun]]
-    claim: Callable[[str, str], Awaitable[bool]]
-    """Run id and worker. False while others of its conversation come first."""
-    renew: Callable[[str, Sequence[str]], Awaitable[Mapping[str, str]]]
-    """Worker and run ids. Answers those that are still its, with why they are to be cancelled."""
-    finish: Callable[[EndedRun], Awaitable[bool]]
-    """False if it has ended already: then nothing of this is kept."""
-    discard: Callable[[int, str], Awaitable[None]]
-    """Tenant and run id, of a run that was refused before it began."""
-    ask_cancel: Callable[[int, str, str], Awaitable[RunRecord]]
-    """Tenant, run id and why. The run as it is then; harmless when it has ended."""
-    load: Callable[[int, str], Awaitable[RunRecord]]
-    """Tenant and run id. With its output, if it has ended and is kept."""
-    load_ended: Callable[[str], Awaitable[RunRecord | None]]
-    """Run id, of a run that the reader was shown. None while it goes on."""
-    load_items: Callable[[int, Sequence[str]], Awaitable[Mapping[str, Item]]]
-    """Tenant and ids of stored items: those that are this tenant's, by id."""
-    load_input: Callable[..., Awaitable[InputPage]]
-    """Tenant and run id; by keyword `after`, `limit`, `newest_first`."""
-    delete: Callable[[int, str], Awaitable[None]]
-    """Tenant and run id. Raises RunIsActive."""
-    history: Callable[..., Awaitable[History]]
-    """Tenant; by keyword `conversation` and `previous_response`."""
-    keep_summary: Callable[..., Awaitable[None]]
-    """Tenant; by keyword `conversation`, `summary` and the item's id `through` which it stands."""
-    save: Callable[[str, str, str], Awaitable[None]]
-    """Run id, worker and checkpoint: what a run has come to."""
-    create_approvals: Callable[
-        [int, str, Sequence[ApprovalRequest]], Awaitable[Mapping[str, ApprovalDecision]]
-    ]
-    """Tenant, run id and calls that a person must allow. What is decided by now, by request."""
-    pause: Callable[[PausedState], Awaitable[str | None]]
-    """None if it waits; else "lost", or why it was to be cancelled meanwhile."""
-    find_decided: Callable[[], Awaitable[Sequence[str]]]
-    """Runs that waited, and about which everything is decided by now."""
-    load_decided: Callable[[str], Awaitable[tuple[int, str] | None]]
-    """Tenant and checkpoint of such a run; None if it is none."""
-    claim_decided: Callable[[str, str], Awaitable[bool]]
-    """Run id and worker. Of many workers one gets True, and goes on with it."""
-    decide: Callable[..., Awaitable[str]]
-    """Tenant, run, approval; by keyword `approve`, `reason` and `by`. Raises ApprovalResolved."""
-    begun_with: Callable[..., Awaitable[tuple[str, int | None] | None]]
-    """Tenant; by keyword `conversation` and `previous_response`: the agent and revision that it was
-    begun with. None if nobody says, or if it is not there."""
-    begun_since: Callable[[int, str, str | None], Awaitable[Sequence[str]]]
-    """Tenant, conversation and run id: the runs that began there after that one, in order."""
-    last_begun: Callable[[int, str], Awaitable[tuple[str | None, bool]]]
-    """Tenant and conversation: the run that began last, and whether it goes on."""
-
-
 def sum_usage(one: Usage, other: Usage) -> Usage:
-    """Both together."""
+    """Return the sum of two usages; estimated if one of them is."""
     return Usage(
         prompt_tokens=one.prompt_tokens + other.prompt_tokens,
         completion_tokens=one.completion_tokens + other.completion_tokens,

@@ -1,4 +1,4 @@
-"""What a run is asked for with, whatever the door."""
+"""The request for a run, which is the same for all doors."""
 
 import hashlib
 from typing import Literal
@@ -7,14 +7,16 @@ import msgspec
 
 from agents.schema.items import Item, item_json
 from agents.schema.json_types import Json
-from inference.relay.schema import ChatRequest, Tool
+from inference.relay.schema import ChatRequest, ToolDefinition
 
 BusyPolicy = Literal["reject", "enqueue", "interrupt", "rollback"]
 Truncation = Literal["auto", "disabled"]
 
 
-class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """One response that is wanted."""
+class RunRequest(
+    msgspec.Struct, frozen=True, kw_only=True, rename={"survives_disconnect": "goes_on"}
+):
+    """A request for one response. Checkpoints store it, under the names of earlier versions."""
 
     door: str
     model: str
@@ -24,42 +26,42 @@ class RunRequest(msgspec.Struct, frozen=True, kw_only=True):
     top_p: float | None = None
     max_output_tokens: int | None = None
     chat: ChatRequest | None = None
-    """A chat request that is asked as it came, in the place of input and history."""
-    tools: tuple[Tool, ...] = ()
+    """A chat request that is sent unchanged, in place of input and history."""
+    tools: tuple[ToolDefinition, ...] = ()
     tool_choice: str | Json | None = None
     parallel_tool_calls: bool | None = None
     max_tool_calls: int | None = None
-    """Of the agent's own, where that is less than the agent allows."""
+    """The request's maximum number of tool calls, if it is lower than the agent's."""
     response_format: Json | None = None
     parameters: Json = {}
-    """Further parameters of a chat request, checked already."""
+    """Further parameters of a chat request, validated already."""
     echo: Json = {}
-    """Further members of the response that are given back as they came."""
+    """Further members of the response, which are returned unchanged."""
     metadata: Json | None = None
     conversation: str | None = None
     previous_response: str | None = None
     before: tuple[Item, ...] = ()
-    """What was said before, up to the response that this one `continues`, if no table keeps it."""
+    """The history up to the response that this one `continues`, if it is not stored."""
     continues: str | None = None
     client_id: str = ""
     stream_id: str | None = None
     store: bool = True
     background: bool = False
-    goes_on: bool = True
-    """Whether it goes on when whoever asked for it has left."""
+    survives_disconnect: bool = True
+    """Whether the run continues after the client that requested it has disconnected."""
     user: str = ""
-    """Whom the client serves: during a rollout that user stays with one revision."""
+    """The client's own user: during a rollout, a user keeps one revision."""
     truncation: Truncation | None = None
-    """Whether the oldest may be left out where not all fits the context; None if nobody says."""
+    """Whether the oldest items may be dropped if not all fit the context; None for the default."""
     variables: dict[str, str] | None = None
-    """For the places of the same name in the agent's instructions."""
+    """The values of variables in the agent's instructions, by name."""
     busy: BusyPolicy = "reject"
-    """Where the agent has no policy of its own."""
+    """The policy for a busy conversation, if the agent has none."""
 
     @property
     def fingerprint(self) -> str:
-        """Of what is asked, so that a `client_id` cannot stand for two requests."""
+        """A hash of the request, so that a `client_id` cannot be used for two requests."""
         items = [{**item_json(item), "id": ""} for item in self.input]
         settings = (self.model, self.instructions, self.variables)
-        asked = msgspec.json.encode((*settings, items, self.previous_response or self.continues))
-        return hashlib.sha256(asked).hexdigest()[:32]
+        text = msgspec.json.encode((*settings, items, self.previous_response or self.continues))
+        return hashlib.sha256(text).hexdigest()[:32]

@@ -1,4 +1,4 @@
-"""What a response echoes of its request."""
+"""The settings of a request that its response repeats."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from agents.schema.json_types import Json
 
 
 class RunSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a response echoes of its request."""
+    """The settings of a request that its response repeats."""
 
     response_id: str
     model: str
@@ -39,5 +39,5 @@ class RunSettings(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     fingerprint: str = ""
 
     def without_text(self) -> "RunSettings":
-        """As it may be kept of a run that is not to be stored."""
+        """Return the settings without texts, for a run that is not to be stored."""
         return msgspec.structs.replace(self, instructions=None, metadata=None, tools=(), text=None)

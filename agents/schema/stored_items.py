@@ -1,6 +1,6 @@
-"""A run's items as they are stored and shown: a call that the agent executed is one `mcp_call`.
+"""Converts a run's items for storage and clients: a call with its output becomes one `mcp_call`.
 
-The loop needs the call and its result apart; clients must not take the call for one of theirs.
+The loop needs call and output separately; clients must not execute the agent's calls.
 """
 
 from collections.abc import Iterable, Sequence
@@ -14,21 +14,24 @@ from agents.schema.items import (
     FunctionCallOutput,
     Item,
     McpCall,
+    OutputPart,
+    new_item_id,
 )
 
 STOPPED = "Error: The run was stopped before the tool had answered."
 ERROR = "Error: "
-"""What the model reads before the reason of a failure."""
+"""The prefix of the output of a failed call."""
 
 
-def shown_items(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Each call stands where its result came. One without a result stands last, unless it waits
-    for an approval. A result that is here was the agent's, so its call was, too.
+def client_view(items: Iterable[Item]) -> tuple[Item, ...]:
+    """Return the items as clients see them: calls of the agent take the places of their outputs.
+
+    A call without an output comes last, unless it waits for an approval.
     """
     made = tuple(items)
     answers = answers_of(made)
     calls = {answer: call for call, answer in answers.items()}
-    shown: list[Item] = []
+    visible: list[Item] = []
     left: list[FunctionCall] = []
     requests: dict[str, ApprovalRequest] = {}
     decided: set[str] = set()
@@ -41,21 +44,21 @@ def shown_items(items: Iterable[Item]) -> tuple[Item, ...]:
             case FunctionCallOutput() if place in calls:
                 call = made[calls[place]]
                 assert isinstance(call, FunctionCall), "only calls have answers"
-                shown.append(finished_call(call, item, requests.pop(call.call_id, None)))
+                visible.append(finished_call(call, item, requests.pop(call.call_id, None)))
             case ApprovalRequest():
                 requests[item.call_id] = item
-                shown.append(item)
+                visible.append(item)
             case ApprovalResponse():
                 decided.add(item.approval_request_id)
-                shown.append(item)
+                visible.append(item)
             case _:
-                shown.append(item)
+                visible.append(item)
     open_calls = [call for call in left if not waits(requests.get(call.call_id), decided)]
-    return (*shown, *map(unfinished_call, open_calls))
+    return (*visible, *map(unfinished_call, open_calls))
 
 
 def answers_of(items: Sequence[Item]) -> dict[int, int]:
-    """For each call that has a result, the place of the result. Models use an id more than once."""
+    """Maps the index of each call to that of its output. Models may use an id more than once."""
     answers: dict[int, int] = {}
     open_calls: dict[str, int] = {}
     for place, item in enumerate(items):
@@ -63,8 +66,8 @@ def answers_of(items: Sequence[Item]) -> dict[int, int]:
             open_calls[item.call_id] = place
         elif isinstance(item, FunctionCallOutput) and item.call_id in open_calls:
             call = open_calls.pop(item.call_id)
-            # A result that does not say whether it failed is of an earlier version, which did not
-            # label calls either. Any other is a note on a call that was left to the client.
+            # An output without `is_error` is of an earlier version, which did not label calls.
+            # Any other output is a note on a call that the client should have executed.
             if getattr(items[call], "server_label", "") or item.is_error is None:
                 answers[call] = place
     return answers
@@ -75,13 +78,13 @@ def waits(request: ApprovalRequest | None, decided: set[str]) -> bool:
 
 
 def started_call(call: FunctionCall, request: ApprovalRequest | None) -> McpCall:
-    """A call that is being executed."""
+    """Return a call that is being executed."""
     return McpCall(
         id=call.id,
         call_id=call.call_id,
         name=call.name,
         arguments=call.arguments,
-        # An earlier version did not say who executes a call.
+        # Calls of an earlier version have no label.
         server_label=call.server_label or "tools",
         status="in_progress",
         approval_request_id=request.id if request else None,
@@ -95,7 +98,7 @@ def unfinished_call(call: FunctionCall) -> McpCall:
 def finished_call(
     call: FunctionCall, output: FunctionCallOutput, request: ApprovalRequest | None
 ) -> McpCall:
-    """A call with what it gave."""
+    """Return a call with its output."""
     text = output.text
     is_error = text.startswith(ERROR) if output.is_error is None else output.is_error
     return msgspec.structs.replace(
@@ -103,4 +106,35 @@ def finished_call(
         output=None if is_error else output.output,
         error=text.removeprefix(ERROR) if is_error else None,
         status="failed" if is_error else "completed",
+    )
+
+
+def open_calls(items: Iterable[Item]) -> tuple[FunctionCall, ...]:
+    """Return the calls without an output, in order."""
+    calls: dict[str, FunctionCall] = {}
+    for item in items:
+        if isinstance(item, FunctionCall):
+            calls[item.call_id] = item
+        elif isinstance(item, FunctionCallOutput):
+            calls.pop(item.call_id, None)
+    return tuple(calls.values())
+
+
+def outputs_for_open_calls(items: Iterable[Item], *, note: str) -> tuple[FunctionCallOutput, ...]:
+    """Return an output with `note` for each open call: engines refuse a history with open calls."""
+    return tuple(output_of(call, note) for call in open_calls(items))
+
+
+def output_of(
+    call: FunctionCall, output: str | tuple[OutputPart, ...], *, is_error: bool = True
+) -> FunctionCallOutput:
+    """Return the output of a call.
+
+    By default it is an error that explains why there is no output.
+    """
+    return FunctionCallOutput(
+        id=new_item_id("function_call_output"),
+        call_id=call.call_id,
+        output=output,
+        is_error=is_error,
     )

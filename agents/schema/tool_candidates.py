@@ -1,4 +1,4 @@
-"""What somebody may make tools of, and the credential that they are called with: values only."""
+"""The tools that can be imported from a source, and their credential, as values."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from agents.schema.imported_tool import ImportedTool, Skipped
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Credential:
-    """What is sent along with each call, and how. Never log it."""
+    """The secret that is sent with each call, and its header. Never log it."""
 
     secret: str = ""
     header: str = "authorization"
@@ -15,7 +15,7 @@ class Credential:
 
     @property
     def settings(self) -> dict[str, str]:
-        """What a tool's settings say about it, where it is not as usual."""
+        """The settings of a tool that differ from the defaults."""
         usual = Credential()
         chosen = {"credential_header": self.header, "credential_prefix": self.prefix}
         plain = {"credential_header": usual.header, "credential_prefix": usual.prefix}
@@ -23,13 +23,13 @@ class Credential:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What somebody may choose from."""
+class ToolCandidates:
+    """The tools of one source that can be imported."""
 
     kind: str
-    """As `ToolKind` names it."""
+    """A value of `ToolKind`."""
     tools: tuple[ImportedTool, ...]
     skipped: tuple[Skipped, ...] = ()
     credential_host: str = ""
-    """The one host for which the credential is meant; the document's own, as `host_of` writes it.
+    """The only host that gets the credential: that of the document, in the form of `host_of`.
     Empty if there is none."""

@@ -1,4 +1,4 @@
-"""A tool as a value: what the gateway knows of a row."""
+"""A tool as a value, built from its row."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolSpec:
-    """A tenant's tool as it is called. Never log it whole: it holds a secret, kept out of repr."""
+    """A tenant's tool. Never log its credential; `repr` omits it."""
 
     name: str
     kind: str
@@ -16,8 +16,10 @@ class ToolSpec:
     settings: Mapping[str, Any] = field(default_factory=dict)
     credential: str = field(default="", repr=False)
     is_readable: bool = True
-    """False if its credential cannot be decrypted any more: it cannot be called then."""
+    """False if the credential cannot be decrypted: the tool cannot be called then."""
     timeout_seconds: float = 20.0
     needs_approval: bool = False
+    is_idempotent: bool = False
+    """Whether a call may be executed again if its result was lost with a worker."""
     tenant_id: int = 0
-    """Whose tool it is: what is kept between its calls is no other tenant's."""
+    """The owner of the tool: connections that are kept between calls are not shared by tenants."""

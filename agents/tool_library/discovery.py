@@ -1,6 +1,6 @@
-"""What others offer as tools: the operations of an OpenAPI document, the tools of an MCP server.
+"""Lists tools to import: the operations of an OpenAPI document, or the tools of an MCP server.
 
-Nothing is stored here. What is wrong is a ValidationError with a sentence at the field it is about.
+Nothing is stored here. Functions raise ValidationError with a message per field.
 """
 
 import asyncio
@@ -23,23 +23,23 @@ from agents.runtime.tools.mcp.settings import McpSettings
 from agents.runtime.tools.settings import WrongSettings
 from agents.runtime.tools.validation import host_of, without_braces
 from agents.schema.imported_tool import ImportedTool, Skipped, unique
-from agents.schema.tool_candidates import Credential, Offer
+from agents.schema.tool_candidates import Credential, ToolCandidates
 from kernel.egress.client import Request, configured_egress, fetch_now
 from kernel.egress.rules import TargetRefused
 from kernel.errors import PlatformError
-from kernel.storage.database import let_go_of_database
+from kernel.storage.database import close_database_connection
 
-FETCH_SECONDS = 15.0
+FETCH_TIMEOUT_SECONDS = 15.0
 OK = 200
-MAX_SENTENCE_CHARS = 300
+MAX_MESSAGE_CHARS = 300
 
 
 def fetch_document(*, url: str) -> bytes:
-    """The document behind `url`, of at most 4 MiB, asked for as tools ask."""
-    let_go_of_database()
+    """Fetch a document of at most 4 MiB, with the egress rules of tools. Raises ValidationError."""
+    close_database_connection()
     request = Request(method="GET", url=url, headers={"accept": "application/json, */*;q=0.5"})
     try:
-        answer = fetch_now(request, seconds=FETCH_SECONDS, most_bytes=MAX_DOCUMENT_BYTES)
+        answer = fetch_now(request, seconds=FETCH_TIMEOUT_SECONDS, max_bytes=MAX_DOCUMENT_BYTES)
     except PlatformError as error:
         raise ValidationError({"url": error.message}) from error
     if answer.status != OK:
@@ -47,14 +47,14 @@ def fetch_document(*, url: str) -> bytes:
     return answer.body
 
 
-def find_operations(*, text: bytes, source: str, credential: Credential) -> Offer:
-    """The operations in `text`; `source` is the address it came from, if there is one."""
+def find_operations(*, text: bytes, source: str, credential: Credential) -> ToolCandidates:
+    """Return the operations in `text`. `source` is the URL that it came from, or empty."""
     try:
         found = import_operations(read_document(text), source=source)
         ensure_some_server({str(tool.settings["url"]) for tool in found.tools})
     except WrongDocument as error:
         raise ValidationError({"document": str(error)}) from error
-    return Offer(
+    return ToolCandidates(
         kind="http",
         tools=redacted_tools(found.tools, credential),
         skipped=found.skipped,
@@ -63,7 +63,7 @@ def find_operations(*, text: bytes, source: str, credential: Credential) -> Offe
 
 
 def own_host(found: Imported) -> str:
-    """The host of the document's own server, or the only one that its operations have."""
+    """Return the host of the document's own server, or the only host of its operations."""
     hosts = {host_of(str(tool.settings["url"])) for tool in found.tools}
     own = host_of(found.server) if found.server else ""
     if own in hosts or len(hosts) != 1:
@@ -72,18 +72,19 @@ def own_host(found: Imported) -> str:
 
 
 def ensure_some_server(urls: Collection[str]) -> None:
-    """Raises WrongDocument if none of the servers may be called. One that may not be called among
-    others that may is a problem of its own tools.
+    """Raises WrongDocument if none of the servers may be called.
+
+    If some may be called, each tool of another server has the problem itself.
     """
-    refused = [(url, reason) for url in sorted(urls) if (reason := why_refused(url))]
+    refused = [(url, reason) for url in sorted(urls) if (reason := refusal_of(url))]
     if refused and len(refused) == len(urls):
         url, reason = refused[0]
-        # A URL in a document may be long, and is a stranger's.
+        # A URL in a document is untrusted and may be long.
         raise WrongDocument(f"Its server {url[:100]!r} may not be called. {reason}")
 
 
-def why_refused(url: str) -> str:
-    """A sentence if nothing may be sent to `url`, else empty."""
+def refusal_of(url: str) -> str:
+    """Return the reason why requests to `url` are refused. Empty if they are allowed."""
     try:
         configured_egress().ensure_target(without_braces(url))
     except TargetRefused as error:
@@ -91,24 +92,24 @@ def why_refused(url: str) -> str:
     return ""
 
 
-def find_on_server(*, url: str, credential: Credential) -> Offer:
-    """The tools that an MCP server lists, within 20 seconds."""
+def find_on_server(*, url: str, credential: Credential) -> ToolCandidates:
+    """List the tools of an MCP server within 20 seconds. Raises ValidationError."""
     settings = McpSettings(
         url=url,
         tool="-",
         credential_header=credential.header,
         credential_prefix=credential.prefix,
     )
-    let_go_of_database()
+    close_database_connection()
     listing = McpTools(configured_egress()).find_tools(settings, credential=credential.secret)
     try:
         found = asyncio.run(listing)
     except TimeoutError:
-        raise ValidationError({"url": "The MCP server took too long to answer."}) from None
+        raise ValidationError({"url": "The MCP server did not respond in time."}) from None
     except PlatformError as error:
-        # A server may repeat what it was sent in what it says went wrong.
-        said = first_line(redact_credential(credential.secret, error.message))
-        raise ValidationError({"url": said}) from None
+        # A server may repeat the credential in its error message.
+        message = first_line(redact_credential(credential.secret, error.message))
+        raise ValidationError({"url": message}) from None
     except WrongSettings as error:
         raise ValidationError(str(error)) from error
     skipped = tuple(
@@ -116,11 +117,11 @@ def find_on_server(*, url: str, credential: Credential) -> Offer:
         for each in found.skipped
     )
     if not found.tools:
-        reasons = " ".join(f"{each.name}: {each.reason}" for each in skipped)[:MAX_SENTENCE_CHARS]
+        reasons = " ".join(f"{each.name}: {each.reason}" for each in skipped)[:MAX_MESSAGE_CHARS]
         none = "The MCP server has no tools" + (f" that can be used. {reasons}" if skipped else ".")
         raise ValidationError({"url": none})
     tools = tuple(redacted(tool, credential.secret) for tool in unique(found.tools))
-    return Offer(
+    return ToolCandidates(
         kind="mcp",
         tools=redacted_tools(tools, credential),
         skipped=skipped,
@@ -129,13 +130,13 @@ def find_on_server(*, url: str, credential: Credential) -> Offer:
 
 
 def first_line(text: str) -> str:
-    """The MCP library tells at length where an answer is wrong, which helps nobody here."""
-    line = text.split("\n", maxsplit=1)[0].strip()[:MAX_SENTENCE_CHARS]
+    """Return the first line of an error message. The MCP library adds long details after it."""
+    line = text.split("\n", maxsplit=1)[0].strip()[:MAX_MESSAGE_CHARS]
     return line if line.endswith((".", "!", "?", "…")) else f"{line}."
 
 
 def redacted(tool: ImportedTool, secret: str) -> ImportedTool:
-    """Without the credential, which a server could write into what everybody reads."""
+    """Remove the credential from texts of the server, which all users of the tenant can read."""
     return replace(
         tool,
         name=redact_credential(secret, tool.name),

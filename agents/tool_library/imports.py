@@ -1,4 +1,4 @@
-"""Tools that are made of an offer: what could be made, and all that was chosen in one go."""
+"""Creates tools from an import: lists the candidates, and stores the selected ones together."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -12,7 +12,7 @@ from agents.models import Tool
 from agents.runtime.loop.tool_output import storable
 from agents.runtime.tools.validation import host_of, validate_tool
 from agents.schema.imported_tool import MAX_NAME_CHARS, ImportedTool
-from agents.schema.tool_candidates import Offer
+from agents.schema.tool_candidates import ToolCandidates
 from agents.tool_library.store import ensure_tool
 from agents.topics import agents_topic
 from kernel.egress.client import configured_egress
@@ -20,13 +20,13 @@ from kernel.publishing.publish import publish as publish_topics
 from tenants.models import Tenant
 from tenants.scoping import tenant_scope
 
-MAX_SHOWN_PARAMETERS = 12
-"""Parameters of one tool that are listed."""
+MAX_LISTED_PARAMETERS = 12
+"""Maximum number of parameters that are listed per tool."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Parameter:
-    """An argument, as people read it."""
+class ImportParameter:
+    """A parameter of a tool, for display."""
 
     name: str
     kind: str
@@ -34,43 +34,46 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """A tool of an offer, under the name that it would have here."""
+class ImportCandidate:
+    """A tool that can be imported, with the name that it would get."""
 
     name: str
     method: str
-    """Of an operation; empty for others."""
+    """The HTTP method of an operation. Empty for other tools."""
     where: str
     """The operation's path and server, or the tool's name on its server."""
     description: str
-    parameters: tuple[Parameter, ...]
+    parameters: tuple[ImportParameter, ...]
     more: int
-    """Parameters that are not listed."""
+    """Number of parameters that are not listed."""
     problem: str
-    """Why it cannot be made; empty if it can."""
+    """The reason why the tool cannot be imported. Empty if it can be."""
     host: str = ""
-    """Scheme, host and port that are called."""
+    """Scheme, host and port that the tool calls."""
     is_credential_host: bool = True
-    """Whether the credential is meant for this host."""
+    """Whether this host gets the credential without being selected."""
     notes: tuple[str, ...] = ()
-    """What the tool is made without."""
+    """Parts of the operation that the tool leaves out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Terms:
-    """What all tools of one import have in common."""
+class ImportOptions:
+    """The settings that all tools of an import share."""
 
     prefix: str = ""
     secret: str = ""
     credential_hosts: frozenset[str] = frozenset()
-    """Hosts that get the credential besides the one that it is meant for, as `host_of` writes
-    them. Nobody else gets it: a document may send its operations to any host."""
+    """Further hosts that get the credential, in the format of `host_of`. No other host gets it,
+    because a document may name any host.
+    """
     needs_approval: bool = False
     timeout_seconds: int = 20
 
 
-def candidates_of(offer: Offer, *, tenant: Tenant, prefix: str = "") -> tuple[Candidate, ...]:
-    """All of an offer, with what stands in the way of each."""
+def candidates_of(
+    offer: ToolCandidates, *, tenant: Tenant, prefix: str = ""
+) -> tuple[ImportCandidate, ...]:
+    """Return all tools of an import, each with the problem that prevents it."""
     with tenant_scope(tenant.pk):
         taken = frozenset(Tool.objects.values_list("name", flat=True))
     names = Counter(name_of(tool, prefix) for tool in offer.tools)
@@ -99,7 +102,7 @@ def problem_of(
     if name in taken:
         return "A tool has this name already."
     if names[name] > 1:
-        return "Another one here would have this name."
+        return "Another tool of this import has the same name."
     problems = validate_tool(
         kind,
         dict(tool.settings),
@@ -109,17 +112,19 @@ def problem_of(
     return problems[0].message if problems else ""
 
 
-def candidate_of(tool: ImportedTool, *, name: str, credential_host: str, problem: str) -> Candidate:
+def candidate_of(
+    tool: ImportedTool, *, name: str, credential_host: str, problem: str
+) -> ImportCandidate:
     parameters = parameters_of(tool.schema)
     settings = tool.settings
     host = host_of(str(settings["url"]))
-    return Candidate(
+    return ImportCandidate(
         name=name,
         method=str(settings.get("method", "")),
         where=str(settings["url"] if "method" in settings else settings.get("tool", "")),
         description=tool.description,
-        parameters=parameters[:MAX_SHOWN_PARAMETERS],
-        more=max(0, len(parameters) - MAX_SHOWN_PARAMETERS),
+        parameters=parameters[:MAX_LISTED_PARAMETERS],
+        more=max(0, len(parameters) - MAX_LISTED_PARAMETERS),
         problem=problem,
         host=host,
         is_credential_host=bool(host) and host == credential_host,
@@ -127,8 +132,8 @@ def candidate_of(tool: ImportedTool, *, name: str, credential_host: str, problem
     )
 
 
-def parameters_of(schema: Any) -> tuple[Parameter, ...]:
-    """The required ones first. A server may have written anything as a schema."""
+def parameters_of(schema: Any) -> tuple[ImportParameter, ...]:
+    """Return the parameters, required ones first. The schema of a server may be invalid."""
     known = schema.get("properties") if isinstance(schema, dict) else None
     if not isinstance(known, dict):
         return ()
@@ -137,7 +142,7 @@ def parameters_of(schema: Any) -> tuple[Parameter, ...]:
         {each for each in listed if isinstance(each, str)} if isinstance(listed, list) else set()
     )
     found = [
-        Parameter(name=name, kind=kind_of(each), required=name in required)
+        ImportParameter(name=name, kind=kind_of(each), required=name in required)
         for name, each in known.items()
     ]
     return tuple(sorted(found, key=lambda each: not each.required))
@@ -151,30 +156,32 @@ def kind_of(schema: Any) -> str:
 
 
 def import_tools(
-    *, tenant: Tenant, offer: Offer, names: Collection[str], terms: Terms
+    *, tenant: Tenant, offer: ToolCandidates, names: Collection[str], options: ImportOptions
 ) -> list[Tool]:
-    """Store those of an offer that are named as `candidates_of` names them: all, or none.
+    """Store the named tools of an import: all, or none. The names are those of `candidates_of`.
 
-    Raises ValidationError, with a sentence for each that cannot be stored.
+    Raises ValidationError with a message for each tool that cannot be stored.
     """
-    chosen = {name_of(each, terms.prefix): each for each in offer.tools}
+    chosen = {name_of(each, options.prefix): each for each in offer.tools}
     gone = sorted(set(names) - chosen.keys())
     if gone or not names:
         text = f"Not offered: {', '.join(gone)}." if gone else "Choose at least one."
         raise ValidationError({"names": text})
-    tools = [tool_of(chosen[name], tenant, name, offer, terms) for name in dict.fromkeys(names)]
+    tools = [tool_of(chosen[name], tenant, name, offer, options) for name in dict.fromkeys(names)]
     try:
         with transaction.atomic(), tenant_scope(tenant.pk):
             store(tools)
             publish_topics(agents_topic(tenant.pk))
     except IntegrityError as error:
-        # Somebody else made one of them in this moment.
-        raise ValidationError({"names": "A tool of one of these names was just made."}) from error
+        # A concurrent request has created one of these names.
+        raise ValidationError(
+            {"names": "A tool with one of these names was just created."}
+        ) from error
     return tools
 
 
 def store(tools: list[Tool]) -> None:
-    """Raises ValidationError, for all of them together."""
+    """Raises ValidationError with the problems of all tools."""
     problems = []
     for tool in tools:
         try:
@@ -187,9 +194,11 @@ def store(tools: list[Tool]) -> None:
         raise ValidationError({"names": problems})
 
 
-def tool_of(found: ImportedTool, tenant: Tenant, name: str, offer: Offer, terms: Terms) -> Tool:
+def tool_of(
+    found: ImportedTool, tenant: Tenant, name: str, offer: ToolCandidates, options: ImportOptions
+) -> Tool:
     host = host_of(str(found.settings["url"]))
-    gets_credential = bool(host) and host in {offer.credential_host, *terms.credential_hosts}
+    gets_credential = bool(host) and host in {offer.credential_host, *options.credential_hosts}
     return Tool(
         tenant=tenant,
         name=name,
@@ -197,7 +206,7 @@ def tool_of(found: ImportedTool, tenant: Tenant, name: str, offer: Offer, terms:
         description=storable(found.description) or name,
         schema=dict(found.schema),
         settings=dict(found.settings),
-        credential=terms.secret if gets_credential else "",
-        needs_approval=terms.needs_approval,
-        timeout_seconds=terms.timeout_seconds,
+        credential=options.secret if gets_credential else "",
+        needs_approval=options.needs_approval,
+        timeout_seconds=options.timeout_seconds,
     )

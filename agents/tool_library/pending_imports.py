@@ -1,6 +1,6 @@
-"""An offer between the page that shows it and the one that takes it up: encrypted, in the cache.
+"""Stores the candidates of an import between two pages, encrypted in the cache.
 
-So what is stored is what was shown, and a credential need not be typed twice nor stand in a page.
+So the imported tools are those that were displayed, and no page has to contain the credential.
 """
 
 import secrets
@@ -11,28 +11,28 @@ import redis
 from django.core.cache import cache
 from django.core.exceptions import ValidationError
 
-from agents.schema.tool_candidates import Offer
+from agents.schema.tool_candidates import ToolCandidates
 from kernel.secrets import SecretUnreadable, decrypt, encrypt
 
-KEPT_SECONDS = 30 * 60
+OFFER_TTL_SECONDS = 30 * 60
 MAX_IMPORT_BYTES = 8 * 1024 * 1024
-"""Bytes of an offer."""
+"""Maximum size of stored candidates in bytes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportCandidates:
-    """For one person, and one tenant."""
+    """The candidates of an import, for one user and one tenant."""
 
     user: int
     tenant: int
-    offer: Offer
+    offer: ToolCandidates
     prefix: str = ""
     secret: str = field(default="", repr=False)
 
 
-def keep_offer(kept: ImportCandidates) -> str:
-    """Under a name that nobody guesses. Raises ValidationError: too large, or Redis is away."""
-    text = msgspec.json.encode(kept).decode()
+def store_offer(pending: ImportCandidates) -> str:
+    """Store candidates under a random name. Raises ValidationError."""
+    text = msgspec.json.encode(pending).decode()
     if len(text) > MAX_IMPORT_BYTES:
         raise ValidationError(
             "The descriptions of all tools together are longer than "
@@ -41,26 +41,26 @@ def keep_offer(kept: ImportCandidates) -> str:
         )
     name = secrets.token_urlsafe(16)
     try:
-        cache.set(key_of(name), encrypt(text), KEPT_SECONDS)
+        cache.set(key_of(name), encrypt(text), OFFER_TTL_SECONDS)
     except redis.RedisError as error:
         raise ValidationError("Redis does not answer. Try again.") from error
     return name
 
 
-def find_offer(name: str, *, user: int) -> ImportCandidates | None:
-    """What was kept for this person; None if it was never there, or is not any more."""
+def load_offer(name: str, *, user: int) -> ImportCandidates | None:
+    """Return the candidates that were stored for this user. None if they have expired."""
     try:
         sealed = cache.get(key_of(name))
         text = decrypt(sealed) if isinstance(sealed, str) else ""
-        kept = msgspec.json.decode(text, type=ImportCandidates) if text else None
+        pending = msgspec.json.decode(text, type=ImportCandidates) if text else None
     except (redis.RedisError, SecretUnreadable, msgspec.ValidationError):
-        # Away, or kept by another version: to who asks, it is not there any more.
+        # Redis is unavailable, or another version has stored it: treat it as expired.
         return None
-    return kept if kept is not None and kept.user == user else None
+    return pending if pending is not None and pending.user == user else None
 
 
-def forget_offer(name: str) -> None:
-    """As far as Redis can be reached: it forgets by itself, too."""
+def delete_offer(name: str) -> None:
+    """Delete candidates. If Redis is unavailable, they expire."""
     try:
         cache.delete(key_of(name))
     except redis.RedisError:

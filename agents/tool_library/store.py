@@ -1,4 +1,4 @@
-"""Tools as rows: read as values for the gateway, checked and saved for the console and the API."""
+"""Loads tools for the gateway, and validates and stores them for the console and the API."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
@@ -13,8 +13,8 @@ from agents.models import Agent, Tool
 from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
 from agents.runtime.tools.builtin_settings import BUILTINS
 from agents.runtime.tools.validation import (
-    circle_sentence,
-    find_circle,
+    describe_cycle,
+    find_cycle,
     host_of,
     validate_tool,
 )
@@ -28,10 +28,10 @@ from tenants.scoping import tenant_scope
 
 
 def load_tools(tenant_id: int, names: Collection[str] | None = None) -> tuple[ToolSpec, ...]:
-    """A tenant's enabled tools, by name; only those of `names` if given.
+    """Return a tenant's enabled tools by name; only those of `names` if given.
 
-    Raises AgentsUnavailable in an outage. A tool whose credential cannot be read does not hold up
-    the others: it comes without, and marked so.
+    Raises AgentsUnavailable in an outage. A tool with an unreadable credential is returned without
+    it, and with `is_readable=False`.
     """
     try:
         with tenant_scope(tenant_id):
@@ -44,18 +44,18 @@ def load_tools(tenant_id: int, names: Collection[str] | None = None) -> tuple[To
 
 
 def sealed_tools() -> QuerySet[Tool]:
-    """With the credential as it is stored: the field would raise for one that no key fits."""
+    """Tools with the encrypted credential: the field would raise if no key decrypts it."""
     return Tool.objects.defer("credential").annotate(sealed=Cast("credential", TextField()))
 
 
 def load_spec(tool: Tool) -> ToolSpec:
-    """One tool as runs call it, enabled or not."""
+    """Return the specification of one tool, enabled or not."""
     with tenant_scope(tool.tenant_id):
         return as_spec(sealed_tools().get(pk=tool.pk))
 
 
 def load_tools_by_name(tenant_id: int) -> Mapping[str, ToolSpec]:
-    """All enabled tools, as `ToolCatalog` keeps them. Raises AgentsUnavailable."""
+    """Return all enabled tools by name, for `ToolCatalog`. Raises AgentsUnavailable."""
     return {tool.name: tool for tool in load_tools(tenant_id)}
 
 
@@ -68,6 +68,7 @@ def as_spec(tool: Tool) -> ToolSpec:
         settings=tool.settings,
         timeout_seconds=float(tool.timeout_seconds),
         needs_approval=tool.needs_approval,
+        is_idempotent=tool.is_idempotent or only_reads(tool),
         tenant_id=tool.tenant_id,
     )
     if not spec.schema:
@@ -78,8 +79,15 @@ def as_spec(tool: Tool) -> ToolSpec:
         return replace(spec, is_readable=False)
 
 
+def only_reads(tool: Tool) -> bool:
+    """Return whether calls of the tool change nothing by the definition of its kind."""
+    if tool.kind == "http":
+        return str(tool.settings.get("method", "GET")).upper() == "GET"
+    return bool(tool.kind == "builtin")
+
+
 def with_own_schema(tool: ToolSpec) -> ToolSpec:
-    """Kinds that know their arguments need not be told."""
+    """Add the schema of kinds whose arguments are predefined."""
     if tool.kind == "agent":
         return replace(tool, schema=MESSAGE_SCHEMA)
     builtin = BUILTINS.get(str(tool.settings.get("function")))
@@ -87,7 +95,7 @@ def with_own_schema(tool: ToolSpec) -> ToolSpec:
 
 
 def own_description(tool: Tool) -> str:
-    """What a built-in tool says of itself; empty for the others."""
+    """Return the predefined description of a built-in tool. Empty for other kinds."""
     builtin = BUILTINS.get(str(tool.settings.get("function"))) if is_builtin(tool) else None
     return builtin.description if builtin else ""
 
@@ -97,8 +105,8 @@ def is_builtin(tool: Tool) -> bool:
 
 
 def ensure_tool(tool: Tool) -> None:
-    """Raises ValidationError, by field, for a tool that could not work or must not be."""
-    # First: what follows reads the credential that is stored.
+    """Validate a tool. Raises ValidationError with messages by field."""
+    # First, because the next checks read the stored credential.
     ensure_same_host(tool)
     found: dict[str, list[str]] = {}
     try:
@@ -120,14 +128,15 @@ def ensure_tool(tool: Tool) -> None:
 
 
 def ensure_same_host(tool: Tool) -> None:
-    """A stored credential is for the host that it was typed for: whoever may change a tool could
-    send it to a host of their own, and read it there. Raises ValidationError.
+    """Refuse to send a stored credential to another host. Raises ValidationError.
+
+    Otherwise a user who may change a tool could send the credential to a host of their own.
     """
     if tool.pk is None or "credential" not in tool.get_deferred_fields():
         return
     with tenant_scope(tool.tenant_id):
-        kept = Tool.objects.filter(pk=tool.pk).exclude(credential="")
-        before = kept.values_list("settings", flat=True).first()
+        stored = Tool.objects.filter(pk=tool.pk).exclude(credential="")
+        before = stored.values_list("settings", flat=True).first()
     if before is None or called_host(before) == called_host(tool.settings):
         return
     raise ValidationError(
@@ -140,17 +149,20 @@ def called_host(settings: object) -> str:
 
 
 def problems_of_handoff(tool: Tool) -> dict[str, list[str]]:
-    """An agent that is not there, or one that would get back to itself."""
+    """Return the problems of a handoff: an unknown agent, or a cycle."""
     target = str(tool.settings["agent"])
     with tenant_scope(tool.tenant_id):
         if not Agent.objects.filter(slug=target).exists():
             return {"settings": [f"agent: There is no agent {target!r} of this tenant."]}
-    circle = find_circle(handoffs_of(tool.tenant_id, changed=tool), start=target)
-    return {"settings": [circle_sentence(circle)]} if circle else {}
+    cycle = find_cycle(handoffs_of(tool.tenant_id, changed=tool), start=target)
+    return {"settings": [describe_cycle(cycle)]} if cycle else {}
 
 
 def handoffs_of(tenant_id: int, *, changed: Tool | None = None) -> dict[str, set[str]]:
-    """To which agents the drafts of a tenant hand over; `changed` as it is about to be."""
+    """Return the target agents of each draft of a tenant.
+
+    `changed` is a tool that is not saved yet.
+    """
     with tenant_scope(tenant_id):
         rows = Tool.objects.filter(kind="agent").defer("credential")
         targets = {tool.name: str(tool.settings.get("agent")) for tool in rows}
@@ -162,20 +174,20 @@ def handoffs_of(tenant_id: int, *, changed: Tool | None = None) -> dict[str, set
         }
 
 
-def ensure_no_circle(agent: Agent) -> None:
-    """Raises ValidationError if the tools of a draft lead back to it."""
+def ensure_no_cycle(agent: Agent) -> None:
+    """Raises ValidationError if the handoffs of a draft form a cycle."""
     handoffs = handoffs_of(agent.tenant_id)
     with tenant_scope(agent.tenant_id):
         own = Tool.objects.filter(kind="agent", name__in=agent.tools).defer("credential")
         handoffs[agent.slug] = {str(tool.settings.get("agent")) for tool in own}
-    circle = find_circle(handoffs, start=agent.slug)
-    if circle:
-        raise ValidationError({"tools": [circle_sentence(circle)]})
+    cycle = find_cycle(handoffs, start=agent.slug)
+    if cycle:
+        raise ValidationError({"tools": [describe_cycle(cycle)]})
 
 
 @transaction.atomic
 def save_tool(*, tool: Tool) -> None:
-    """Check and store a tool; every gateway calls it so from now on. Raises ValidationError."""
+    """Validate and store a tool. All gateways use it from now on. Raises ValidationError."""
     with tenant_scope(tool.tenant_id):
         tool.description = tool.description or own_description(tool)
         ensure_tool(tool)
@@ -185,7 +197,7 @@ def save_tool(*, tool: Tool) -> None:
 
 @transaction.atomic
 def delete_tool(*, tool: Tool) -> None:
-    """Remove a tool. Agents that name it go on without."""
+    """Delete a tool. Agents that name it continue without it."""
     with tenant_scope(tool.tenant_id):
         tool.delete()
         publish_topics(agents_topic(tool.tenant_id))

@@ -1,4 +1,4 @@
-"""The console's pages of this context. Django imports this module to find them."""
+"""Registers the admin classes of this context; Django imports this module."""
 
 from inference.admin.endpoint import ModelEndpointAdmin
 from inference.admin.join_token import JoinTokenAdmin

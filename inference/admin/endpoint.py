@@ -1,4 +1,4 @@
-"""Model endpoints: entered by hand or registered, drained, activated and taken out."""
+"""The admin of model endpoints."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ from inference.admin.endpoint_actions import (
 )
 from inference.endpoints import manual as static_endpoints
 from inference.endpoints import states as endpoint_states
-from inference.endpoints.breaker_override import WORDS
+from inference.endpoints.breaker_override import LABELS
 from inference.models import ModelEndpoint
 from kernel.admin.formatting import BADGES
 
@@ -34,9 +34,9 @@ BREAKERS = {"forced open": "danger", "forced closed": "warning"}
 
 
 class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
-    """The credential goes in and never comes out."""
+    """The form of an endpoint; the credential is write-only."""
 
-    # Engines on private networks speak plain HTTP; Django 6 would assume HTTPS.
+    # Engines on private networks use plain HTTP; Django 6 would assume HTTPS.
     address = forms.URLField(
         max_length=300,
         assume_scheme="http",
@@ -47,15 +47,15 @@ class EndpointForm(forms.ModelForm):  # type: ignore[type-arg]
         forms.CharField(max_length=50),
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="What it can do, comma-separated: tools, vision.",
+        help_text="Capabilities of the engine, comma-separated: tools, vision.",
         error_messages={"item_invalid": "Entry %(nth)s:"},
     )
     new_credential = forms.CharField(
         required=False,
         label="Credential",
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="The server's own API key, if it wants one. It is never shown again. "
-        "Empty: keep what is stored.",
+        help_text="API key of the server, if it requires one. It is never displayed. "
+        "Empty: the stored key does not change.",
     )
 
 
@@ -66,7 +66,7 @@ class ModelEndpointAdmin(EndpointActions):
         *("address", "pool", "model", "state_badge", "breaker", "weight", "zone"),
         *("origin", "load", "heartbeat_at"),
     )
-    list_filter = ("state", "forced", "registered", "zone", "pool")
+    list_filter = ("state", "breaker_override", "registered", "zone", "pool")
     list_select_related = ("pool",)
     search_fields = ("address", "model", "public_id", "pool__name")
     autocomplete_fields = ("pool",)
@@ -83,10 +83,10 @@ class ModelEndpointAdmin(EndpointActions):
         "hold_closed": HOLD_CLOSED,
         "release": RELEASE,
     }
-    when_empty = "Start `manage.py serve_model` with a join token, or enter a server by hand."
+    when_empty = "Start `manage.py serve_model` with a join token, or add an endpoint by hand."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelEndpoint]:
-        # Not read, so that a lost encryption key does not take the whole page with it.
+        # Without the credential, so that the page works even if the encryption key is lost.
         rows: QuerySet[ModelEndpoint] = super().get_queryset(request).defer("credential")
         return rows
 
@@ -104,11 +104,11 @@ class ModelEndpointAdmin(EndpointActions):
     def state_badge(self, endpoint: ModelEndpoint) -> str:
         return endpoint.state
 
-    @display(description="Breaker", label=BREAKERS, ordering="forced")
+    @display(description="Breaker", label=BREAKERS, ordering="breaker_override")
     def breaker(self, endpoint: ModelEndpoint) -> str:
-        return WORDS[endpoint.forced]
+        return LABELS[endpoint.breaker_override]
 
-    @display(description="KV cache", empty_value="not told")
+    @display(description="KV cache", empty_value="not reported")
     def kv_cache(self, endpoint: ModelEndpoint) -> str | None:
         used = endpoint.kv_cache_used
         return None if used is None else f"{used:.0%} in use"
@@ -121,7 +121,7 @@ class ModelEndpointAdmin(EndpointActions):
     def load(self, endpoint: ModelEndpoint) -> str:
         return f"{endpoint.running} / {endpoint.waiting}"
 
-    def store(self, *, row: Any, form: Any) -> ModelEndpoint:
+    def create_row(self, *, row: Any, form: Any) -> ModelEndpoint:
         return static_endpoints.add_static_endpoint(
             pool=row.pool,
             address=row.address,
@@ -133,12 +133,12 @@ class ModelEndpointAdmin(EndpointActions):
             capabilities=row.capabilities,
         )
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         if form.cleaned_data["new_credential"]:
             row.credential = form.cleaned_data["new_credential"]
         static_endpoints.save_endpoint(endpoint=row)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         static_endpoints.delete_endpoint(endpoint=row)
 
     @action(description="Drain the selected endpoints")
@@ -146,7 +146,7 @@ class ModelEndpointAdmin(EndpointActions):
         def act(endpoint: ModelEndpoint) -> bool:
             return endpoint_states.drain_endpoint(endpoint=endpoint)
 
-        return self.ask_about_selected(
+        return self.confirm_selected(
             request, queryset, question=DRAIN_SELECTED, act=act, done="Draining"
         )
 
@@ -155,6 +155,6 @@ class ModelEndpointAdmin(EndpointActions):
         def act(endpoint: ModelEndpoint) -> bool:
             return endpoint_states.activate_endpoint(endpoint=endpoint)
 
-        return self.ask_about_selected(
+        return self.confirm_selected(
             request, queryset, question=ACTIVATE_SELECTED, act=act, done="Activated"
         )

@@ -1,4 +1,4 @@
-"""Model pools, with the endpoints that are in them."""
+"""The admin of model pools."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ from kernel.admin.formatting import BADGES
 
 
 class EndpointsInline(TabularInline):
-    """Read here, changed on their own pages: each change is a service's business."""
+    """The endpoints of a pool, read-only: they are changed on their own pages."""
 
     model = ModelEndpoint
     fields = ("address", "model", "state_badge", "registered", "running", "waiting", "heartbeat_at")
@@ -49,7 +49,7 @@ class EndpointsInline(TabularInline):
 @admin.register(ModelPool)
 class ModelPoolAdmin(ConsoleAdmin):
     list_display = ("name", "engine", "strategy", "ready", "endpoints", "routes")
-    # Said here too: rows that are counted per pool have no order of the model's.
+    # Repeated here: a query with aggregates ignores the ordering of the model.
     ordering = ("name",)
     list_filter = ("engine", "strategy")
     search_fields = ("name",)
@@ -57,22 +57,22 @@ class ModelPoolAdmin(ConsoleAdmin):
     fieldsets = FIELDSETS
     actions_detail = ("fleet",)
     inlines = (EndpointsInline,)
-    goes_along = frozenset({"model endpoint", "join token"})
+    deleted_together = frozenset({"model endpoint", "join token"})
     when_in_use = "Choose another pool in these routes, or delete them; then delete this one."
-    when_empty = "Make a pool, then a join token with which engines enter it."
+    when_empty = "Create a pool, then a join token with which engines join it."
 
     def get_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
         return self.inlines if obj else ()
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
-        """As Django's; whatever way a route uses a pool, the route is named."""
+        """Extend Django's: list each route that uses the pool, also as a further pool."""
         *deleted, protected = super().get_deleted_objects(objs, request)
         uses = Q(pool__in=list(objs)) | Q(targets__pool__in=list(objs))
         routes = ModelRoute.objects.filter(uses).distinct() if protected else ()
         return *deleted, [link_to_route(route) for route in routes]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        # Metrics, manifests and the ledger know a pool by its name: it stays what it was.
+        # Metrics, manifests and the ledger refer to a pool by its name, so it cannot change.
         return ("name",) if obj else ()
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelPool]:
@@ -96,19 +96,19 @@ class ModelPoolAdmin(ConsoleAdmin):
     def routes(self, pool: Any) -> int:
         return int(pool.route_count)
 
-    def store(self, *, row: Any, form: Any) -> ModelPool:
+    def create_row(self, *, row: Any, form: Any) -> ModelPool:
         settings = {name: getattr(row, name) for name in SETTINGS}
         return services.create_pool(name=row.name, engine=row.engine, **settings)
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         services.save_pool(pool=row)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         services.delete_pool(pool=row)
 
     @action(description="Live state", icon="lan")
     def fleet(self, request: HttpRequest, object_id: str) -> HttpResponse:
-        """On the fleet's page."""
+        """Redirect to the fleet's page."""
         pool = self.find(request, object_id)
         return HttpResponseRedirect(reverse("admin:fleet_pool", args=(pool.name,)))
 

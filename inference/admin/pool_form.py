@@ -1,4 +1,4 @@
-"""The form of a pool: every setting under a heading, with help in plain words."""
+"""The form of a pool: its settings in tabs, with help texts."""
 
 from typing import Any
 
@@ -10,42 +10,43 @@ from inference.admin.strategy_help import STRATEGIES
 from inference.models import ModelPool
 
 HELP = {
-    "strategy": "How the endpoint for each request is chosen. The list above says when to use "
-    "which; changing it is in force within a second and harms no running request.",
-    "slow_start_seconds": "A new or returned endpoint gets little at first and its full share "
-    "after so many seconds, so that its caches can fill. 0: its full share at once.",
-    "hedge_after": "If no token has come after so many seconds, another endpoint is asked too and "
-    "the first answer counts. Costs engines extra work. Empty: never.",
-    "max_in_flight": "Most requests that run in the whole pool at once; further ones wait. "
-    "Empty: what its endpoints take together.",
-    "queue_length": "How many requests may wait for a free place. Tenants take turns by the "
-    "weights of their plans. 0: none waits, and a full pool refuses at once.",
-    "queue_seconds": "A request that has waited so long is refused with 503 and Retry-After.",
-    "sends_priority": "Tell engines whose turn it is, so that tenants get their share inside the "
-    "engine too. Only for vLLM with --scheduling-policy priority, which serve_model sets.",
-    "probe_path": "Asked regularly to see whether an endpoint lives: /health for vLLM and "
-    "llama.cpp.",
+    "strategy": "How the endpoint for each request is chosen; see the list above. A change takes "
+    "effect within a second and does not affect running requests.",
+    "slow_start_seconds": "The share of a new or recovered endpoint grows to its full size over "
+    "this many seconds, so that its caches can fill. 0: full share at once.",
+    "hedge_after": "If there is no token after this many seconds, the request is also sent to "
+    "another endpoint, and the first response is used. It costs engines extra work. Empty: never.",
+    "max_in_flight": "Maximum number of requests in flight in the whole pool; more are queued. "
+    "Empty: the sum of its endpoints.",
+    "queue_length": "Maximum number of queued requests. Tenants share the queue by the weights of "
+    "their plans. 0: no queue, and a full pool refuses at once.",
+    "queue_seconds": "A request that was queued for this many seconds is refused with 503 and "
+    "Retry-After.",
+    "sends_priority": "Send the priority of each request to the engine, so that tenants get their "
+    "share inside the engine too. Only for vLLM with --scheduling-policy priority, which "
+    "serve_model sets.",
+    "probe_path": "Path of the health probe: /health for vLLM and llama.cpp.",
     "probe_seconds": "Seconds between two probes of an endpoint.",
-    "probe_rise": "So many good probes in a row bring an endpoint back.",
-    "probe_fall": "So many bad probes in a row take an endpoint out.",
-    "completion_probe_seconds": "Now and then ask for one real token, which also finds an engine "
-    "that lives and answers nothing. Seconds between two of them. Empty: never.",
-    "eject_after": "So many failures in a row, of real requests, leave an endpoint out. What is "
-    "the caller's fault does not count. Never more than half of the pool is left out.",
-    "eject_seconds": "Seconds for which it is left out the first time; the second time twice as "
-    "long, and so on. Then one request is tried.",
+    "probe_rise": "Successful probes in a row after which an endpoint is ready.",
+    "probe_fall": "Failed probes in a row after which an endpoint is unhealthy.",
+    "completion_probe_seconds": "Seconds between two requests for one real token, which also "
+    "detect an engine that is healthy but does not generate. Empty: never.",
+    "eject_after": "Failures of requests in a row after which the circuit breaker opens. Errors of "
+    "the caller do not count. At most half of the pool is ejected.",
+    "eject_seconds": "Seconds until an ejected endpoint gets one trial request. They double with "
+    "each further ejection.",
 }
 
 
 def described(words: str) -> SafeString:
-    """A sentence above the fields of a tab."""
+    """Return the description of a tab as HTML."""
     return format_html('<p class="console-described">{}</p>', words)
 
 
 FIELDSETS = (
     (None, {"fields": ("name", "engine")}),
     (
-        "Spreading",
+        "Load balancing",
         {
             "classes": ["tab"],
             "fields": ("strategy", "slow_start_seconds", "hedge_after"),
@@ -55,7 +56,10 @@ FIELDSETS = (
                 format_html_join(
                     "",
                     "<li><b>{}</b> picks {}. {}</li>",
-                    ((name.label, words.picks, words.use_it) for name, words in STRATEGIES.items()),
+                    (
+                        (name.label, words.picks, words.when_to_use)
+                        for name, words in STRATEGIES.items()
+                    ),
                 ),
             ),
         },
@@ -65,7 +69,7 @@ FIELDSETS = (
         {
             "classes": ["tab"],
             "fields": ("max_in_flight", "queue_length", "queue_seconds", "sends_priority"),
-            "description": described("What happens when every endpoint is full."),
+            "description": described("Requests are queued while all endpoints are at capacity."),
         },
     ),
     (
@@ -76,7 +80,7 @@ FIELDSETS = (
                 *("probe_path", "probe_seconds", "probe_rise", "probe_fall"),
                 "completion_probe_seconds",
             ),
-            "description": described("How the platform asks endpoints whether they live."),
+            "description": described("The platform probes the health of endpoints."),
         },
     ),
     (
@@ -85,8 +89,8 @@ FIELDSETS = (
             "classes": ["tab"],
             "fields": ("max_registered_endpoints", "engine_networks"),
             "description": described(
-                "What a join token of this pool is good for, also in the wrong hands. Endpoints "
-                "that operators enter are not limited by it."
+                "Limits for engines that register with a join token of this pool, which contain "
+                "the damage if a token leaks. Endpoints that operators add are not limited."
             ),
         },
     ),
@@ -96,7 +100,7 @@ FIELDSETS = (
             "classes": ["tab"],
             "fields": ("eject_after", "eject_seconds"),
             "description": described(
-                "When real requests fail, an endpoint is left out for a while."
+                "The circuit breaker ejects an endpoint for a time when its requests fail."
             ),
         },
     ),
@@ -105,7 +109,7 @@ FIELDSETS = (
         {
             "classes": ["tab"],
             "fields": ("connect_timeout", "first_token_timeout", "token_timeout"),
-            "description": described("How long engines are waited for, in seconds."),
+            "description": described("Timeouts of requests to engines, in seconds."),
         },
     ),
 )
@@ -113,7 +117,7 @@ SETTINGS = tuple(name for title, options in FIELDSETS if title for name in optio
 
 
 class PoolForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A pool with its settings explained."""
+    """The form of a pool, with help texts."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -123,7 +127,7 @@ class PoolForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["max_registered_endpoints"].required = False
 
     def clean_max_registered_endpoints(self) -> int:
-        """Left empty it stays as it is: most pools are made without a thought of it."""
+        """Return the stored value for an empty field."""
         limit: int | None = self.cleaned_data["max_registered_endpoints"]
         return self.instance.max_registered_endpoints if limit is None else limit
 

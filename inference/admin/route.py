@@ -1,4 +1,4 @@
-"""Model routes: the public names of models."""
+"""The admin of model routes."""
 
 from typing import Any
 
@@ -12,24 +12,24 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from inference import services
-from inference.admin.price import PriceField, price_text
+from inference.admin.price import PriceFormField, price_text
 from inference.admin.route_targets import NO_WEIGHT, TargetsInline, describe_pools
 from inference.models import ModelRoute
-from inference.models.route import HIGHEST_PRICE
-from inference.route_targets import MAX_WEIGHT, Target
+from inference.models.route import MAX_PRICE
+from inference.route_targets import MAX_WEIGHT, WantedTarget
 from kernel.admin.base import ConsoleAdmin
 from kernel.admin.formatting import separated
 
-POOLS = """Requests go to the route's own pool. Further pools share them by weight, or step in, in
-their order, when no other pool can take one: add them below."""
+POOLS = """Requests go to the route's own pool. Further pools, which you add below, share them by
+weight, or are fallbacks that are used in their order while no other pool is available."""
 PER_MILLION = "In the currency unit per million tokens: 0.15. Empty: free."
 
 
 class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A route with its prices as people write them."""
+    """The form of a route."""
 
-    targets: tuple[Target, ...] = ()
-    """The further pools that the page asks for; set when the whole page is valid."""
+    targets: tuple[WantedTarget, ...] = ()
+    """The further pools on the page; set when the whole page is valid."""
     pool_weight = forms.IntegerField(
         min_value=1,
         max_value=MAX_WEIGHT,
@@ -38,22 +38,26 @@ class RouteForm(forms.ModelForm):  # type: ignore[type-arg]
         widget=UnfoldAdminIntegerFieldWidget(attrs={"data-weight": "own"}),
         error_messages={"min_value": NO_WEIGHT, "max_value": NO_WEIGHT},
         help_text=format_html(
-            "Beside the pools that share its requests. With it it gets {} of them.",
-            mark_safe('<b data-own-part="">a part</b>'),
+            "Relative to the weights of the pools that share the requests of this route. "
+            "With this weight the own pool gets {} of them.",
+            mark_safe('<b data-own-share="">a share</b>'),
         ),
     )
 
-    prompt_price = PriceField(
-        most=HIGHEST_PRICE, required=False, label="Price of prompt tokens", help_text=PER_MILLION
+    prompt_price = PriceFormField(
+        max_micro=MAX_PRICE,
+        required=False,
+        label="Price of prompt tokens",
+        help_text=PER_MILLION,
     )
-    cached_price = PriceField(
-        most=HIGHEST_PRICE,
+    cached_price = PriceFormField(
+        max_micro=MAX_PRICE,
         required=False,
         label="Price of cached prompt tokens",
         help_text=f"{PER_MILLION} At most the price of other prompt tokens.",
     )
-    completion_price = PriceField(
-        most=HIGHEST_PRICE,
+    completion_price = PriceFormField(
+        max_micro=MAX_PRICE,
         required=False,
         label="Price of completion tokens",
         help_text=PER_MILLION,
@@ -73,21 +77,21 @@ class ModelRouteAdmin(ConsoleAdmin):
         ("Pools", {"fields": (("pool", "pool_weight"),), "description": POOLS}),
         ("Prices", {"fields": (("prompt_price", "cached_price", "completion_price"),)}),
     )
-    # Labels above the fields: there are several in a row.
+    # Labels are above the fields, because there are several fields in a row.
     compressed_fields = False
     inlines = (TargetsInline,)
     when_in_use = (
-        "Choose another route in these agents and publish them. Revisions keep the route that they "
-        "were published with: if they are to stay, switch the route off instead of deleting it."
+        "Choose another route in these agents and publish them. Published revisions keep their "
+        "route: to keep those revisions, disable the route instead of deleting it."
     )
-    when_empty = "Make a route: the name that tenants write as `model`, and the pool behind it."
+    when_empty = "Create a route: a name that tenants send as `model`, and its pool."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ModelRoute]:
         rows: QuerySet[ModelRoute] = super().get_queryset(request)
         return rows.prefetch_related("targets__pool")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        # Limits, keys and tenants' programs know a route by its name: it stays what it was.
+        # Limits, keys and clients refer to a route by its name, so it cannot change.
         return ("name",) if obj else ()
 
     @display(description="Pools", ordering="pool__name")
@@ -104,17 +108,17 @@ class ModelRouteAdmin(ConsoleAdmin):
         return " / ".join(map(price_text, prices)) if any(prices) else "free"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Not yet: a route is stored together with its targets."""
+        """Do nothing: `save_related` stores the route together with its targets."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """The route and its targets in one call of the service, which looks at all of them."""
+        """Store the route and its targets in one call of the service, which validates them."""
         (targets,) = formsets
-        # Notes what was changed, for Django's own log; it stores nothing.
+        # Computes what was changed, for Django's admin log; it stores nothing.
         targets.save(commit=False)
         form.targets = targets.targets()
         super().save_model(request, form.instance, form, change)
 
-    def store(self, *, row: Any, form: Any) -> ModelRoute:
+    def create_row(self, *, row: Any, form: Any) -> ModelRoute:
         return services.create_route(
             name=row.name,
             pool=row.pool,
@@ -128,8 +132,8 @@ class ModelRouteAdmin(ConsoleAdmin):
             completion_price=row.completion_price,
         )
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         services.save_route(route=row, targets=form.targets)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         services.delete_route(route=row)

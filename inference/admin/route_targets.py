@@ -1,4 +1,4 @@
-"""Further pools on a route's page: shares with their part in per cent, fallbacks in order."""
+"""The inline of further pools on a route's page: shares by weight, and fallbacks in order."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,14 +10,14 @@ from unfold.decorators import display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget
 
 from inference.models import ModelRoute, RouteTarget
-from inference.route_targets import MAX_ORDER, MAX_WEIGHT, Target, parts_of
+from inference.route_targets import MAX_ORDER, MAX_WEIGHT, WantedTarget, parts_of
 
 SHARE = RouteTarget.Role.SHARE
-NO_WEIGHT = "A weight lies between 1 and 1,000. A pool that is to get nothing is removed."
+NO_WEIGHT = "A weight must be between 1 and 1,000. Remove a pool that is to get no requests."
 
 
 class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
-    """One further pool. What goes with the route and its other pools, the service says."""
+    """One further pool. The service validates it together with the route and its other pools."""
 
     weight = forms.IntegerField(
         min_value=1,
@@ -31,33 +31,33 @@ class TargetForm(forms.ModelForm):  # type: ignore[type-arg]
     )
 
     def validate_unique(self) -> None:
-        """Left to the service, which says it in a sentence and sees all targets at once."""
+        """Skip: the service validates all targets at once, with better messages."""
 
     def validate_constraints(self) -> None:
-        """As above."""
+        """Skip, as above."""
 
 
 class TargetFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
     """All further pools of a route."""
 
     def validate_unique(self) -> None:
-        """Left to the service."""
+        """Skip: the service validates it."""
 
-    def targets(self) -> tuple[Target, ...]:
-        """What the valid form asks for, without those that are to go."""
-        kept = [
+    def targets(self) -> tuple[WantedTarget, ...]:
+        """Return the targets of the valid forms, without deleted ones."""
+        remaining = [
             form
             for form in self.forms
             if form not in self.deleted_forms and form.cleaned_data.get("pool")
         ]
         return tuple(
-            Target(
+            WantedTarget(
                 pool=form.cleaned_data["pool"],
                 role=form.cleaned_data["role"],
                 weight=form.cleaned_data["weight"],
                 order=form.cleaned_data["order"],
             )
-            for form in kept
+            for form in remaining
         )
 
 
@@ -79,9 +79,9 @@ class TargetsInline(TabularInline):
         rows = super().get_queryset(request)
         return rows.select_related("pool", "route").prefetch_related("route__targets")
 
-    @display(description="Part of the requests")
+    @display(description="Share of requests")
     def part(self, target: RouteTarget) -> str:
-        """For stored shares; the page's script keeps it right while weights are typed."""
+        """Return the percentage of a stored share; the page's script updates it on input."""
         if target.pk is None or target.role != SHARE:
             return "-"
         shares = [row for row in target.route.targets.all() if row.role == SHARE]
@@ -92,10 +92,10 @@ class TargetsInline(TabularInline):
 
 
 def describe_pools(route: ModelRoute, targets: Sequence[RouteTarget]) -> str:
-    """`small 70 %, large 30 %, then spare`; just `small` where it has the route for itself."""
+    """Describe the pools: `small 70 %, large 30 %, then spare`, or `small` without shares."""
     shares = [target for target in targets if target.role == SHARE]
     parts = parts_of(own=route.pool_weight, shares=[share.weight for share in shares])
     names = (route.pool.name, *(share.pool.name for share in shares))
-    shown = [f"{name} {part} %" for name, part in zip(names, parts, strict=True)]
+    labels = [f"{name} {part} %" for name, part in zip(names, parts, strict=True)]
     spare = [target.pool.name for target in targets if target.role != SHARE]
-    return ", then ".join([", ".join(shown) if shares else route.pool.name, *spare])
+    return ", then ".join([", ".join(labels) if shares else route.pool.name, *spare])

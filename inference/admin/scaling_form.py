@@ -1,4 +1,4 @@
-"""The form of a scaling policy: every setting under a heading, signals and schedules below."""
+"""The form of a scaling policy: its settings in tabs, with inlines for signals and schedules."""
 
 from typing import Any
 
@@ -14,20 +14,21 @@ from inference.scaling.policies.mapping import Signal, hours_of
 from inference.signal_kinds import MEASURES
 
 HELP = {
-    "mode": "Begin with recommend: the page of the pool shows what it would do, and why.",
-    "min_replicas": "Never fewer, but for a schedule, and for none at all if the pool may rest.",
-    "max_replicas": "Never more, but for a schedule.",
-    "idle_seconds": "Without a request for so many seconds the pool goes to zero; the next request "
-    "is told to come back in a moment, and wakes it. Empty: never.",
-    "replica_cost": "What one replica costs in an hour, in your currency: rehearsals reckon "
-    "with it.",
-    "tolerance": "0.1: nothing happens while a signal misses its target by less than 10 %.",
-    "step_replicas": "What the algorithm with thresholds adds or takes away at a time.",
-    "up_window": "Seconds over which the smallest proposal counts. 0: grow at once.",
-    "down_window": "Seconds over which the largest proposal counts: one quiet moment takes "
-    "nothing away.",
-    "up_cooldown": "Seconds of rest after any change.",
-    "down_cooldown": "Seconds of rest after any change.",
+    "mode": "Start with recommend: the pool's page displays the recommendations and their reasons.",
+    "min_replicas": "Lower bound, unless a schedule sets another, or the pool is scaled to zero.",
+    "max_replicas": "Upper bound, unless a schedule sets another.",
+    "idle_seconds": "Without a request for this many seconds the pool is scaled to zero. The next "
+    "request is refused with Retry-After and starts a replica. Empty: never.",
+    "replica_cost": "Cost of one replica per hour, in your currency. Rehearsals compare costs by "
+    "it.",
+    "tolerance": "0.1: no change while a signal differs from its target by less than 10 %.",
+    "step_replicas": "Replicas that the threshold algorithm adds or removes at a time.",
+    "up_window": "Stabilization window: the smallest proposal of these seconds is used. 0: scale "
+    "out at once.",
+    "down_window": "Stabilization window: the largest proposal of these seconds is used, so that a "
+    "short drop of the load removes no replica.",
+    "up_cooldown": "Seconds without a further change after any change.",
+    "down_cooldown": "Seconds without a further change after any change.",
 }
 LABELS = {
     "min_replicas": "Min replicas",
@@ -35,16 +36,16 @@ LABELS = {
     "idle_seconds": "Scale to zero after, seconds",
     "replica_cost": "Cost of a replica",
     "step_replicas": "Step of thresholds, replicas",
-    "window": "Window, seconds",
-    "cooldown": "Rest after a change, seconds",
-    "select": "Of several limits counts",
-    "percent": "At most, per cent",
-    "percent_seconds": "in so many seconds",
-    "replicas": "At most, replicas",
-    "replicas_seconds": "in so many seconds",
+    "window": "Stabilization window, seconds",
+    "cooldown": "Cooldown, seconds",
+    "select": "Of several limits, use",
+    "percent": "Max change, percent",
+    "percent_seconds": "per period, seconds",
+    "replicas": "Max change, replicas",
+    "replicas_seconds": "per period, seconds",
 }
-LIMITS = "At most so many per cent, or so many replicas, within so many seconds. Empty: no limit."
-WAYS = {"up": "Growing", "down": "Shrinking"}
+LIMITS = "Maximum change in percent or replicas within a period. Empty: no limit."
+DIRECTIONS = {"up": "Scale out", "down": "Scale in"}
 
 
 def fields_of(way: str) -> tuple[Any, ...]:
@@ -61,7 +62,7 @@ KINDS = format_html(
         "",
         "<li><b>{}</b> in {}{}</li>",
         (
-            (each.label, each.unit, ", asked of Prometheus" if each.asks_prometheus else "")
+            (each.label, each.unit, ", queried from Prometheus" if each.uses_prometheus else "")
             for each in MEASURES.values()
         ),
     ),
@@ -77,7 +78,7 @@ FIELDSETS = (
                 ("idle_seconds", "replica_cost"),
                 ("tolerance", "step_replicas"),
             ),
-            "description": described("Between how many replicas, and when the pool may rest."),
+            "description": described("The range of replicas, and when the pool scales to zero."),
         },
     ),
     *(
@@ -85,7 +86,7 @@ FIELDSETS = (
             title,
             {"classes": ["tab"], "fields": fields_of(way), "description": described(LIMITS)},
         )
-        for way, title in WAYS.items()
+        for way, title in DIRECTIONS.items()
     ),
     (
         "Actuator",
@@ -93,38 +94,41 @@ FIELDSETS = (
             "classes": ["tab"],
             "fields": ("actuator", ("namespace", "kind", "name"), "flavour"),
             "description": described(
-                "What starts and stops replicas. `process` is manage.py scale_host on the machine "
-                "with the GPUs; the others need Kubernetes."
+                "The actuator starts and stops replicas. `process` is manage.py scale_host on the "
+                "machine with the GPUs; the others need Kubernetes."
             ),
         },
     ),
 )
 SETTINGS = ("namespace", "kind", "name", "flavour")
-"""Fields that are kept together in `actuator_settings`."""
+"""Fields that are stored in `actuator_settings`."""
 TARGETS = ("Deployment", "StatefulSet", "LeaderWorkerSet")
 
 
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
-    """A policy with its settings explained."""
+    """The form of a policy, with help texts."""
 
     signals: tuple[Signal, ...] = ()
-    """What the page asks for; set when the whole page is valid."""
+    """The signals on the page; set, like `schedules`, when the whole page is valid."""
     schedules: tuple[Hours, ...] = ()
     is_confirmed = forms.BooleanField(
         required=False,
-        label="Drain what is too many",
+        label="Drain surplus replicas",
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Only asked for if there are more replicas than the most.",
+        help_text="Only needed if there are more replicas than the maximum.",
     )
     namespace = forms.CharField(
-        required=False, max_length=63, widget=UnfoldAdminTextInputWidget, help_text="Of Kubernetes."
+        required=False,
+        max_length=63,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="Kubernetes namespace.",
     )
     kind = forms.ChoiceField(required=False, choices=[("", "-"), *((k, k) for k in TARGETS)])
     name = forms.CharField(required=False, max_length=253, widget=UnfoldAdminTextInputWidget)
     flavour = forms.ChoiceField(
         required=False,
         choices=(("hpa", "HorizontalPodAutoscaler"), ("keda", "KEDA ScaledObject")),
-        help_text="Only for the actuator HPA. A ScaledObject can rest at zero.",
+        help_text="Only for the actuator HPA. A ScaledObject can scale to zero.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -144,25 +148,25 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
         return answers
 
     def validate_constraints(self) -> None:
-        """Left to the service, which says it in a sentence."""
+        """Skip: the service validates the policy, with better messages."""
 
     class Meta:
         model = ScalingPolicy
         fields = (
             *("pool", "mode", "algorithm", "min_replicas", "max_replicas", "idle_seconds"),
             *("replica_cost", "tolerance", "step_replicas", "actuator"),
-            *(name for way in WAYS for row in fields_of(way) for name in row),
+            *(name for way in DIRECTIONS for row in fields_of(way) for name in row),
         )
 
 
 class PartFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
-    """Signals or schedules: what goes together, the service says."""
+    """Signals or schedules; the service validates them together."""
 
     def validate_unique(self) -> None:
-        """Left to the service."""
+        """Skip: the service validates it."""
 
-    def kept(self) -> list[Any]:
-        """The rows that the valid form asks for."""
+    def remaining_forms(self) -> list[Any]:
+        """Return the rows of the valid forms, without deleted and empty ones."""
         return [
             form.instance
             for form in self.forms
@@ -172,10 +176,10 @@ class PartFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
 class PartForm(forms.ModelForm):  # type: ignore[type-arg]
     def validate_unique(self) -> None:
-        """Left to the service."""
+        """Skip: the service validates it."""
 
     def validate_constraints(self) -> None:
-        """As above."""
+        """Skip, as above."""
 
 
 class ScheduleForm(PartForm):
@@ -189,20 +193,20 @@ class ScheduleForm(PartForm):
         self.fields["max_replicas"].label = "Max"
 
 
-class Part(TabularInline):
+class PolicyInline(TabularInline):
     formset = PartFormSet
     extra = 0
     hide_title = True
 
 
-class SignalsInline(Part):
+class SignalsInline(PolicyInline):
     model = ScalingSignal
     form = PartForm
     fields = ("kind", "target", "up", "down", "query")
-    verbose_name_plural = "signals: what tells how many replicas are needed"
+    verbose_name_plural = "signals: the metrics that the pool is scaled by"
 
 
-class SchedulesInline(Part):
+class SchedulesInline(PolicyInline):
     model = ScalingSchedule
     form = ScheduleForm
     fields = (

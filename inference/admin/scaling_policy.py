@@ -1,4 +1,4 @@
-"""Scaling policies, and what an operator does with one."""
+"""The admin of scaling policies, and its actions."""
 
 from datetime import timedelta
 from typing import Any
@@ -23,34 +23,34 @@ from inference.models import ModelPool, ScalingPolicy
 from inference.models.scaling_policy import MAX_REPLICAS
 from inference.scaling.policies import services as policy_services
 from inference.scaling.policies.presets import PRESETS, Preset, signals_for
-from inference.scaling.rehearsal.history import USUAL_SLOTS, slots_of
+from inference.scaling.rehearsal.history import DEFAULT_SLOTS, slots_of
 from kernel.admin.base import ConsoleAdmin, Question
 
 MODES = {"off": "", "recommend": "info", "apply": "success", "paused": "warning"}
 PAUSE = Question(
     title="Pause scaling of this pool?",
-    explains="It keeps the replicas that it has until somebody resumes. The page goes on to say "
-    "what would be done.",
+    explains="The number of replicas does not change until an operator resumes scaling. The page "
+    "still shows what the policy would do.",
     verb="Pause",
     applies=lambda policy: not policy.paused,
     otherwise="Scaling of this pool is paused already.",
 )
 RESUME = Question(
     title="Resume scaling of this pool?",
-    explains="Its policy decides again from the next quarter of a minute on.",
+    explains="The policy is applied again at the next evaluation, within 15 seconds.",
     verb="Resume",
     applies=lambda policy: policy.paused,
     otherwise="Scaling of this pool is not paused.",
 )
 OVERRIDE = Question(
-    title="Set the replicas by hand?",
-    explains="So many replicas, whatever signals and bounds say, until the time is over. In the "
-    "mode apply it happens within a quarter of a minute.",
-    verb="Set",
+    title="Override the number of replicas?",
+    explains="The pool has this many replicas until the override ends, regardless of signals and "
+    "bounds. In the mode apply it takes effect within 15 seconds.",
+    verb="Override",
 )
 END_OVERRIDE = Question(
-    title="Let the policy decide again?",
-    explains="The override ends now instead of by itself.",
+    title="End the override?",
+    explains="The policy decides about the number of replicas again.",
     verb="End the override",
     applies=lambda policy: (
         policy.override_until is not None and policy.override_until > timezone.now()
@@ -81,10 +81,10 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     fieldsets = FIELDSETS
     compressed_fields = False
     inlines = (SignalsInline, SchedulesInline)
-    goes_along = frozenset({"scaling signal", "scaling schedule"})
+    deleted_together = frozenset({"scaling signal", "scaling schedule"})
     actions_detail = ("live", "rehearse", "pause", "resume", "override", "end_override")
     questions = {"pause": PAUSE, "resume": RESUME, "end_override": END_OVERRIDE}
-    when_empty = "Choose a pool on the page of scaling, and one of the presets for it."
+    when_empty = "Choose a pool on the page Scaling, and a preset for it."
 
     @display(description="Mode", label=MODES)
     def mode_badge(self, policy: ScalingPolicy) -> str:
@@ -92,14 +92,14 @@ class ScalingPolicyAdmin(ConsoleAdmin):
 
     @display(description="Replicas")
     def replicas(self, policy: ScalingPolicy) -> str:
-        rests = " or none" if policy.idle_seconds else ""
-        return f"{policy.min_replicas} to {policy.max_replicas}{rests}"
+        or_zero = " or none" if policy.idle_seconds else ""
+        return f"{policy.min_replicas} to {policy.max_replicas}{or_zero}"
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return ("pool",) if obj else ()
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, Any]:
-        """A preset of the address, such as `?preset=chat&pool=1`."""
+        """Add the values of a preset in the query string, such as `?preset=chat&pool=1`."""
         found: dict[str, Any] = super().get_changeform_initial_data(request)
         preset = preset_of(request)
         return {**found, **(preset.settings if preset else {})}
@@ -109,10 +109,10 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     ) -> dict[str, Any]:
         facts: dict[str, Any] = super().get_formset_kwargs(request, obj, inline, prefix)
         preset = preset_of(request)
-        # What is sent back must count as changed, or Django would take it for an empty row.
-        is_asked = request.method == "GET"
-        if is_asked and preset and obj.pk is None and isinstance(inline, SignalsInline):
-            facts["initial"] = list(signals_for(preset, slots=slots_asked(request)))
+        # Only for GET: in a POST a row that equals its initial values would count as empty.
+        is_form = request.method == "GET"
+        if is_form and preset and obj.pk is None and isinstance(inline, SignalsInline):
+            facts["initial"] = list(signals_for(preset, slots=slots_of_request(request)))
         return facts
 
     def get_formsets_with_inlines(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -123,23 +123,23 @@ class ScalingPolicyAdmin(ConsoleAdmin):
             yield formset, inline
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
-        """Not yet: a policy is stored together with its signals and schedules."""
+        """Do nothing: `save_related` stores the policy with its signals and schedules."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: Any) -> None:
-        """The policy with all of its parts in one call of the service."""
+        """Store the policy, signals and schedules in one call of the service."""
         signals, schedules = formsets
         for each in formsets:
-            # Notes what was changed, for Django's own log; it stores nothing.
+            # Computes what was changed, for Django's admin log; it stores nothing.
             each.save(commit=False)
-        form.signals = tuple(signal_of(row) for row in signals.kept())
-        form.schedules = tuple(hours_of(row) for row in schedules.kept())
+        form.signals = tuple(signal_of(row) for row in signals.remaining_forms())
+        form.schedules = tuple(hours_of(row) for row in schedules.remaining_forms())
         super().save_model(request, form.instance, form, change)
 
-    def store(self, *, row: Any, form: Any) -> ScalingPolicy:
-        self.restore(row=row, form=form)
+    def create_row(self, *, row: Any, form: Any) -> ScalingPolicy:
+        self.update_row(row=row, form=form)
         return row  # type: ignore[no-any-return]
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         policy_services.save_policy(
             policy=row,
             signals=form.signals,
@@ -148,11 +148,11 @@ class ScalingPolicyAdmin(ConsoleAdmin):
             now=timezone.now(),
         )
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         policy_services.delete_policy(policy=row)
 
     def address_of(self, row: Any) -> str:
-        """Actions lead to the page that shows what came of them."""
+        """Return the pool's scaling page, where actions redirect to."""
         return reverse("admin:scaling_pool", args=(row.pool.name,))
 
     @action(description="Live state", icon="monitoring")
@@ -168,17 +168,21 @@ class ScalingPolicyAdmin(ConsoleAdmin):
     def pause(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(policy: ScalingPolicy) -> HttpResponse:
             paused = policy_services.pause(policy=policy)
-            return self.done(request, policy, "Paused." if paused else "It was paused already.")
+            return self.redirect_with_message(
+                request, policy, "Paused." if paused else "It was paused already."
+            )
 
-        return self.ask_first(request, object_id, question=PAUSE, act=act)
+        return self.confirm(request, object_id, question=PAUSE, act=act)
 
     @action(description="Resume", icon="play_arrow")
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(policy: ScalingPolicy) -> HttpResponse:
             resumed = policy_services.resume(policy=policy)
-            return self.done(request, policy, "Resumed." if resumed else "It was not paused.")
+            return self.redirect_with_message(
+                request, policy, "Resumed." if resumed else "It was not paused."
+            )
 
-        return self.ask_first(request, object_id, question=RESUME, act=act)
+        return self.confirm(request, object_id, question=RESUME, act=act)
 
     @action(description="Set by hand", icon="back_hand")
     def override(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -186,27 +190,27 @@ class ScalingPolicyAdmin(ConsoleAdmin):
             now = timezone.now()
             until = now + timedelta(hours=hours)
             policy_services.override(policy=policy, replicas=replicas, until=until, now=now)
-            said = f"Set to {replicas} until {until:%Y-%m-%d %H:%M} UTC."
-            return self.done(request, policy, said)
+            message = f"Set to {replicas} until {until:%Y-%m-%d %H:%M} UTC."
+            return self.redirect_with_message(request, policy, message)
 
-        return self.ask_first(request, object_id, question=OVERRIDE, act=act, form=OverrideForm)
+        return self.confirm(request, object_id, question=OVERRIDE, act=act, form=OverrideForm)
 
     @action(description="End the override", icon="undo")
     def end_override(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(policy: ScalingPolicy) -> HttpResponse:
             ended = policy_services.end_override(policy=policy)
-            said = "The policy decides again." if ended else "There was no override."
-            return self.done(request, policy, said)
+            message = "The policy decides again." if ended else "There was no override."
+            return self.redirect_with_message(request, policy, message)
 
-        return self.ask_first(request, object_id, question=END_OVERRIDE, act=act)
+        return self.confirm(request, object_id, question=END_OVERRIDE, act=act)
 
 
 def preset_of(request: HttpRequest) -> Preset | None:
     return PRESETS.get(request.GET.get("preset", ""))
 
 
-def slots_asked(request: HttpRequest) -> float:
-    """How much an endpoint of the pool in the address takes at once."""
-    asked = request.GET.get("pool", "")
-    pool = ModelPool.objects.filter(pk=asked).first() if asked.isdigit() else None
-    return slots_of(pool) if pool else USUAL_SLOTS
+def slots_of_request(request: HttpRequest) -> float:
+    """Return the mean concurrency of the endpoints of the pool in the query string."""
+    pk = request.GET.get("pool", "")
+    pool = ModelPool.objects.filter(pk=pk).first() if pk.isdigit() else None
+    return slots_of(pool) if pool else DEFAULT_SLOTS

@@ -1,65 +1,65 @@
-"""The strategies in words: what each does, and when it is the right one."""
+"""Help texts of the strategies."""
 
 from typing import NamedTuple
 
 from inference.models.pool import Strategy
 
 
-class Words(NamedTuple):
-    """One strategy."""
+class StrategyHelp(NamedTuple):
+    """The texts of one strategy."""
 
     picks: str
-    """Completes “chosen was …”."""
-    use_it: str
-    """When."""
+    """Completes “it picks …” and “it was sent to …”."""
+    when_to_use: str
+    """When to use it."""
 
 
 STRATEGIES = {
-    Strategy.LEAST_REQUESTS: Words(
+    Strategy.LEAST_REQUESTS: StrategyHelp(
         "the endpoint with the fewest running requests for its size",
         "The default, and right for most pools.",
     ),
-    Strategy.ROUND_ROBIN: Words(
-        "the next endpoint in turn",
-        "For equal engines and requests that are all about as long.",
+    Strategy.ROUND_ROBIN: StrategyHelp(
+        "the next endpoint in a fixed order",
+        "For equal engines and requests of about the same duration.",
     ),
-    Strategy.WEIGHTED_ROUND_ROBIN: Words(
-        "the next endpoint in turn, each as often as its weight says",
-        "For engines of different sizes, or to give a new one a small part.",
+    Strategy.WEIGHTED_ROUND_ROBIN: StrategyHelp(
+        "the next endpoint in a fixed order, in proportion to the weights",
+        "For engines of different sizes, or to give a new engine a small share.",
     ),
-    Strategy.RANDOM: Words(
-        "an endpoint drawn by lot",
-        "For comparisons: no strategy needs to know less.",
+    Strategy.RANDOM: StrategyHelp(
+        "a random endpoint",
+        "As a baseline for comparisons: it needs no load data.",
     ),
-    Strategy.TWO_CHOICES: Words(
-        "the less busy of two that were drawn by lot",
-        "For very many gateways or endpoints: nearly as even as the fewest requests, without "
-        "everybody running to the same one.",
+    Strategy.TWO_CHOICES: StrategyHelp(
+        "the less loaded of two random endpoints",
+        "For very many gateways or endpoints: nearly as even as the fewest requests, and gateways "
+        "do not all choose the same endpoint.",
     ),
-    Strategy.WEIGHTED_LEAST_REQUESTS: Words(
+    Strategy.WEIGHTED_LEAST_REQUESTS: StrategyHelp(
         "the endpoint with the fewest running requests for its weight",
         "For engines of different speed whose weights you know.",
     ),
-    Strategy.LOWEST_LATENCY: Words(
-        "the endpoint that lately began to answer soonest",
-        "For engines of different or changing speed: slow ones get little by themselves.",
+    Strategy.LOWEST_LATENCY: StrategyHelp(
+        "the endpoint with the lowest recent time to first token",
+        "For engines of different or changing speed: slow ones automatically get fewer requests.",
     ),
-    Strategy.CONSISTENT_HASH: Words(
-        "the endpoint to which its conversation or key belongs",
-        "For conversations whose beginning stays in an engine's cache.",
+    Strategy.CONSISTENT_HASH: StrategyHelp(
+        "the endpoint that the hash of the conversation or API key selects",
+        "For conversations whose prefix stays in the cache of an engine.",
     ),
-    Strategy.PREFIX_AFFINITY: Words(
-        "the endpoint that has the beginning of its prompt in its cache",
+    Strategy.PREFIX_AFFINITY: StrategyHelp(
+        "the endpoint that has the prefix of the prompt in its cache",
         "For long system prompts or documents that many requests share.",
     ),
-    Strategy.QUEUE_AWARE: Words(
+    Strategy.QUEUE_AWARE: StrategyHelp(
         "the endpoint with the shortest queue and the most room in its KV cache",
-        "For vLLM under heavy load from several gateways: the engines themselves tell their load.",
+        "For vLLM under heavy load from several gateways: the engines report their own load.",
     ),
 }
 
 
 def picks(strategy: str) -> str:
-    """What a strategy picks; a name that is not known any more is told as it is."""
+    """Return the text for what a strategy picks; a name that is unknown is part of the text."""
     known = STRATEGIES.get(strategy)  # type: ignore[call-overload]
     return known.picks if known else f"the choice of {strategy or 'an unknown strategy'}"

@@ -1,1 +1,1 @@
-"""The management API of this context, and the address where engines register."""
+"""The management API of this context, and the internal API of engines."""

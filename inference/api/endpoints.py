@@ -1,4 +1,4 @@
-"""`/endpoints`, `/join-tokens`: the servers of a pool, and what lets them join. For operators."""
+"""`/endpoints`, `/join-tokens`: the servers of a pool, and their credentials. For operators."""
 
 from typing import Any
 
@@ -16,27 +16,27 @@ from inference.endpoints import manual as static_endpoints
 from inference.endpoints import states as endpoint_states
 from inference.endpoints.breaker_override import AUTOMATIC, CLOSED, OPEN, force_breaker
 from inference.models import JoinToken, ModelEndpoint, ModelPool
-from inference.probes.result import ask_now
+from inference.probes.result import probe_endpoint
 from tenants.api.access import OperatorViewSet
 
 MAX_COUNT = 100_000
 BREAKER = (
     (AUTOMATIC, "automatic"),
-    (OPEN, "open: left out"),
-    (CLOSED, "closed: used whatever happens"),
+    (OPEN, "open: gets no requests"),
+    (CLOSED, "closed: gets requests even if they fail"),
 )
 
 
 class EndpointSerializer(serializers.ModelSerializer[ModelEndpoint]):
-    """A server as operators see it. Not its credential."""
+    """An endpoint without its credential."""
 
     id = serializers.CharField(source="public_id", read_only=True)
     pool = serializers.SlugRelatedField[ModelEndpoint](slug_field="name", read_only=True)
     breaker = serializers.ChoiceField(
-        source="forced",
+        source="breaker_override",
         choices=BREAKER,
         read_only=True,
-        help_text="What an operator wants of it; empty: it opens and closes by itself.",
+        help_text="Override by an operator. Empty: automatic.",
     )
 
     class Meta:
@@ -57,21 +57,21 @@ class EndpointChangesSerializer(serializers.Serializer[ModelEndpoint]):
         required=False,
         allow_blank=True,
         write_only=True,
-        help_text="The server's own API key. Left out: it is kept. Empty: it is forgotten.",
+        help_text="The server's own API key. Absent: unchanged. Empty: deleted.",
     )
     max_concurrency = serializers.IntegerField(min_value=1, max_value=MAX_COUNT, required=False)
     weight = serializers.IntegerField(
         min_value=1,
         max_value=1000,
         required=False,
-        help_text="Its share of the requests, where the pool's strategy goes by weights.",
+        help_text="Share of the requests, for the weighted strategies.",
     )
     zone = serializers.CharField(max_length=50, required=False, allow_blank=True)
     capabilities = serializers.ListField(
         child=serializers.CharField(max_length=50),
         max_length=50,
         required=False,
-        help_text="Such as tools or vision.",
+        help_text="For example tools or vision.",
     )
 
 
@@ -84,18 +84,18 @@ class NewEndpointSerializer(EndpointChangesSerializer):
 
 
 class BreakerSerializer(serializers.Serializer[Any]):
-    breaker = serializers.ChoiceField(choices=BREAKER, help_text="Empty: back to automatic.")
+    breaker = serializers.ChoiceField(choices=BREAKER, help_text="Empty: automatic.")
     reason = serializers.CharField(
         max_length=200,
         required=False,
         default="",
         allow_blank=True,
-        help_text="Why. It goes into the audit log, and only going back to automatic needs none.",
+        help_text="Reason, stored in the audit log. Not required for automatic.",
     )
 
 
 class ProbeSerializer(serializers.Serializer[Any]):
-    """What came of a probe."""
+    """The result of a probe."""
 
     healthy = serializers.BooleanField()
     detail = serializers.CharField()
@@ -110,7 +110,7 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
 
     @extend_schema(request=NewEndpointSerializer, responses={201: EndpointSerializer})
     def create(self, request: Request) -> Response:
-        """Enter a server by hand."""
+        """Add a static endpoint."""
         return self.show_new(
             static_endpoints.add_static_endpoint(**self.validated(NewEndpointSerializer))
         )
@@ -126,40 +126,40 @@ class EndpointsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Model
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, public_id: str) -> Response:
-        """Take an endpoint out at once. To let it finish what runs, drain it first."""
+        """Delete an endpoint at once. Drain it first to let running requests finish."""
         static_endpoints.delete_endpoint(endpoint=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def drain(self, request: Request, public_id: str) -> Response:
-        """Give the endpoint no new requests; what runs finishes."""
+        """Send no new requests to the endpoint; running ones finish."""
         endpoint_states.drain_endpoint(endpoint=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def activate(self, request: Request, public_id: str) -> Response:
-        """Give a draining endpoint requests again."""
+        """Send requests to a draining endpoint again."""
         endpoint_states.activate_endpoint(endpoint=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=BreakerSerializer, responses=EndpointSerializer)
     @action(detail=True, methods=["post"])
     def breaker(self, request: Request, public_id: str) -> Response:
-        """Force the endpoint's breaker open or closed, or let it go by itself again."""
+        """Force the endpoint's breaker open or closed, or make it automatic again."""
         force_breaker(endpoint=self.get_object(), **self.validated(BreakerSerializer))
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=ProbeSerializer)
     @action(detail=True, methods=["post"])
     def probe(self, request: Request, public_id: str) -> Response:
-        """Ask the endpoint now whether it lives, and tell what it answered."""
-        return Response(ProbeSerializer(ask_now(self.get_object())).data)
+        """Probe the endpoint now, from the console, and return the result. It does not count."""
+        return Response(ProbeSerializer(probe_endpoint(self.get_object())).data)
 
 
 class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
-    """What may be known of a join token. Not its digest."""
+    """A join token without its digest."""
 
     pool = serializers.SlugRelatedField[JoinToken](slug_field="name", read_only=True)
     prefix = serializers.SerializerMethodField()
@@ -175,7 +175,7 @@ class JoinTokenSerializer(serializers.ModelSerializer[JoinToken]):
 
 
 class IssuedJoinTokenSerializer(JoinTokenSerializer):
-    """A new join token with its text, this one time."""
+    """A new join token with its text, which is returned only once."""
 
     token = serializers.CharField()
 
@@ -200,13 +200,13 @@ class JoinTokensViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Join
 
     @extend_schema(request=NewJoinTokenSerializer, responses={201: IssuedJoinTokenSerializer})
     def create(self, request: Request) -> Response:
-        """Make a join token. `token` is shown this one time."""
+        """Create a join token. `token` is returned only once."""
         token, text = join_tokens.issue_join_token(**self.validated(NewJoinTokenSerializer))
         return self.show_new(token, token=text)
 
     @extend_schema(request=None, responses=JoinTokenSerializer)
     @action(detail=True, methods=["post"])
     def block(self, request: Request, pk: str) -> Response:
-        """Refuse the token from now on."""
+        """Block the token from now on."""
         join_tokens.block_join_token(token=self.get_object(), now=timezone.now())
         return self.show(self.get_object())

@@ -1,4 +1,4 @@
-"""Where engines register, say that they are alive, and leave."""
+"""The internal API of engines: registration, heartbeats and deregistration."""
 
 from typing import cast
 
@@ -14,26 +14,26 @@ from rest_framework.views import APIView
 from inference.api.join import JoinTokenAuthentication, OpensPool
 from inference.endpoints import registration
 from inference.endpoints.registration import Announcement
-from inference.engines.engine import Load
+from inference.engines.engine import EngineLoad
 from inference.models import ModelPool
 from inference.models.endpoint import MAX_CONCURRENCY
-from inference.models.pool import Engine
+from inference.models.pool import EngineKind
 
 MAX_INTEGER = 2_147_483_647
 """PostgreSQL's largest integer."""
 MAX_OWN_WEIGHT = 100
-"""That an engine may give itself; an operator may give it more."""
+"""Maximum weight that an engine may request; operators may set a higher one."""
 MAX_TOKENS = 2**53
-"""Up to which JSON's numbers are whole everywhere."""
+"""Largest integer that is exact in every JSON implementation."""
 
 
 class AnnouncementSerializer(serializers.Serializer[Announcement]):
-    """What an engine says of itself."""
+    """The facts of a registration."""
 
     address = serializers.CharField(max_length=300)
     model = serializers.CharField(max_length=200)
-    # Taken for the log and for later; the pool says which engine it is made of.
-    engine = serializers.ChoiceField(choices=Engine.choices, required=False)
+    # Accepted and not stored: the kind of engine is a setting of the pool.
+    engine = serializers.ChoiceField(choices=EngineKind.choices, required=False)
     engine_version = serializers.CharField(max_length=200, required=False, allow_blank=True)
     max_concurrency = serializers.IntegerField(
         min_value=1, max_value=MAX_CONCURRENCY, required=False
@@ -50,7 +50,7 @@ class AnnouncementSerializer(serializers.Serializer[Announcement]):
 
 
 class RegistrationSerializer(serializers.Serializer[dict[str, object]]):
-    """What the engine does next."""
+    """The registration, with the interval of heartbeats and its expiry."""
 
     id = serializers.CharField()
     heartbeat_seconds = serializers.FloatField()
@@ -58,8 +58,8 @@ class RegistrationSerializer(serializers.Serializer[dict[str, object]]):
     advice = serializers.ListField(child=serializers.CharField())
 
 
-class LoadSerializer(serializers.Serializer[Load]):
-    """What an engine is busy with. What it does not tell is left out."""
+class LoadSerializer(serializers.Serializer[EngineLoad]):
+    """The load of an engine, without what it does not report."""
 
     running = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
     waiting = serializers.IntegerField(min_value=0, max_value=MAX_INTEGER)
@@ -69,12 +69,12 @@ class LoadSerializer(serializers.Serializer[Load]):
 
 
 def pool_of(request: Request) -> ModelPool:
-    """The pool that the request's join token opens."""
+    """Return the pool of the request's join token."""
     return cast("ModelPool", request.auth)
 
 
 class EngineView(APIView):
-    """A door for engines: no sessions, so no cookies and no CSRF."""
+    """Base of views for engines: without sessions, cookies and CSRF."""
 
     authentication_classes = (JoinTokenAuthentication,)
     permission_classes = (OpensPool,)
@@ -87,7 +87,7 @@ class Registrations(EngineView):
         responses={201: RegistrationSerializer},
     )
     def post(self, request: Request) -> Response:
-        """Join the pool of the token, or take the place of what was at the same address."""
+        """Register in the pool of the token, or update the endpoint at the same address."""
         serializer = AnnouncementSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         facts = {
@@ -105,10 +105,10 @@ class Registrations(EngineView):
         return Response(answer, status=status.HTTP_201_CREATED)
 
 
-class Registration(EngineView):
+class RegistrationView(EngineView):
     @extend_schema(operation_id="engine_deregister", request=None, responses={204: None})
     def delete(self, request: Request, public_id: str) -> Response:
-        """Leave the pool. 404 if the endpoint is out already."""
+        """Deregister. 404 if the endpoint is not registered."""
         registration.deregister_endpoint(pool=pool_of(request), public_id=public_id)
         return Response(status=status.HTTP_204_NO_CONTENT)
 
@@ -120,13 +120,13 @@ class Heartbeats(EngineView):
         responses={200: OpenApiTypes.OBJECT},
     )
     def post(self, request: Request, public_id: str) -> Response:
-        """Say that the engine is alive. 404 means: register again."""
+        """Send a heartbeat. 404: the engine must register again."""
         serializer = LoadSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        registration.beat(
+        registration.record_heartbeat(
             pool=pool_of(request),
             public_id=public_id,
-            load=Load(**serializer.validated_data),
+            load=EngineLoad(**serializer.validated_data),
             now=timezone.now(),
         )
         return Response({})

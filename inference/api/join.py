@@ -1,4 +1,4 @@
-"""How engines prove that they may join a pool."""
+"""Authentication of engines by join token."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ PARTS = 2
 
 
 class JoinTokenAuthentication(BaseAuthentication):
-    """`Authorization: Bearer tnj_…`. There is no user: `request.auth` is the pool it opens."""
+    """`Authorization: Bearer tnj_…`. There is no user; `request.auth` is the pool of the token."""
 
     def authenticate(self, request: Request) -> tuple[None, ModelPool]:
         parts = get_authorization_header(request).split()
@@ -31,14 +31,14 @@ class JoinTokenAuthentication(BaseAuthentication):
 
 
 class OpensPool(BasePermission):
-    """Whoever has a join token."""
+    """Allows requests with a valid join token."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return isinstance(request.auth, ModelPool)
 
 
 class JoinTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the schema about join tokens."""
+    """Describes join tokens in the OpenAPI schema."""
 
     target_class = JoinTokenAuthentication
     name = "joinToken"

@@ -1,4 +1,4 @@
-"""`/pools`: interchangeable endpoints, and how requests are spread over them. For operators."""
+"""`/pools`: pools of endpoints, and the distribution of requests in them. For operators."""
 
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
@@ -8,17 +8,17 @@ from rest_framework.response import Response
 
 from inference import services
 from inference.models import ModelPool
-from inference.models.pool import Engine
+from inference.models.pool import EngineKind
 from tenants.api.access import OperatorViewSet
 
 TIMEOUTS = ("connect_timeout", "first_token_timeout", "token_timeout")
-SPREADING = ("strategy", "hedge_after", "slow_start_seconds")
+DISTRIBUTION = ("strategy", "hedge_after", "slow_start_seconds")
 QUEUE = ("max_in_flight", "queue_length", "queue_seconds", "sends_priority")
 PROBES = ("probe_path", "probe_seconds", "probe_rise", "probe_fall", "completion_probe_seconds")
 EJECTION = ("eject_after", "eject_seconds")
 REGISTRATION = ("max_registered_endpoints", "engine_networks")
-SETTINGS = (*TIMEOUTS, *SPREADING, *QUEUE, *PROBES, *EJECTION, *REGISTRATION)
-"""What may be changed of a pool besides its engine; each has a default."""
+SETTINGS = (*TIMEOUTS, *DISTRIBUTION, *QUEUE, *PROBES, *EJECTION, *REGISTRATION)
+"""Fields of a pool that may be changed, besides its engine; each has a default."""
 
 
 class PoolSerializer(serializers.ModelSerializer[ModelPool]):
@@ -29,9 +29,11 @@ class PoolSerializer(serializers.ModelSerializer[ModelPool]):
 
 
 class PoolChangesSerializer(serializers.ModelSerializer[ModelPool]):
-    """A pool's name stays: metrics and the ledger use it. Times are in seconds."""
+    """Changes of a pool. Its name cannot change: metrics and the ledger use it. Times are in
+    seconds.
+    """
 
-    engine = serializers.ChoiceField(choices=Engine.choices, required=False)
+    engine = serializers.ChoiceField(choices=EngineKind.choices, required=False)
 
     class Meta:
         model = ModelPool
@@ -39,9 +41,9 @@ class PoolChangesSerializer(serializers.ModelSerializer[ModelPool]):
 
 
 class NewPoolSerializer(PoolChangesSerializer):
-    # A name that is taken is the service's to refuse: that is a conflict, not a wrong value.
+    # Without UniqueValidator: the service reports a taken name as a conflict.
     name = serializers.SlugField(max_length=100)
-    engine = serializers.ChoiceField(choices=Engine.choices)
+    engine = serializers.ChoiceField(choices=EngineKind.choices)
 
     class Meta(PoolChangesSerializer.Meta):
         fields = ("name", *PoolChangesSerializer.Meta.fields)
@@ -53,7 +55,7 @@ class PoolsViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelPool
 
     @extend_schema(request=NewPoolSerializer, responses={201: PoolSerializer})
     def create(self, request: Request) -> Response:
-        """Make a pool. Times are in seconds."""
+        """Create a pool. Times are in seconds."""
         return self.show_new(services.create_pool(**self.validated(NewPoolSerializer)))
 
     @extend_schema(request=PoolChangesSerializer)

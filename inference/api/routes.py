@@ -1,4 +1,4 @@
-"""`/routes`: the public names of models, and the pools behind each. For operators."""
+"""`/routes`: the public names of models, and the pools that serve them. For operators."""
 
 from typing import Any
 
@@ -10,15 +10,15 @@ from rest_framework.response import Response
 
 from inference import services
 from inference.models import ModelPool, ModelRoute, RouteTarget
-from inference.models.route import HIGHEST_PRICE, PRICE_UNIT, PUBLIC_NAME
-from inference.route_targets import MAX_ORDER, MAX_WEIGHT, Target
+from inference.models.route import MAX_PRICE, PRICE_UNIT, PUBLIC_NAME
+from inference.route_targets import MAX_ORDER, MAX_WEIGHT, WantedTarget
 from tenants.api.access import OperatorViewSet
 
 MAX_INTEGER = 2_147_483_647
 
 
 class RouteTargetSerializer(serializers.Serializer[Any]):
-    """A further pool of a route: one that shares its requests, or one that steps in."""
+    """A further pool of a route: one that shares its requests, or a fallback."""
 
     pool = serializers.SlugRelatedField[ModelPool](
         slug_field="name", queryset=ModelPool.objects.all()
@@ -30,13 +30,13 @@ class RouteTargetSerializer(serializers.Serializer[Any]):
         min_value=1,
         max_value=MAX_WEIGHT,
         default=1,
-        help_text="Of a share, beside the route's `pool_weight` and its other shares.",
+        help_text="Weight of a share, relative to the route's `pool_weight` and its other shares.",
     )
     order = serializers.IntegerField(
         min_value=0,
         max_value=MAX_ORDER,
         default=0,
-        help_text="Of a fallback: the lowest is tried first.",
+        help_text="Order of a fallback; the lowest is tried first.",
     )
 
 
@@ -53,15 +53,15 @@ class RouteSerializer(serializers.ModelSerializer[ModelRoute]):
         read_only_fields = fields
 
 
-class PriceField(serializers.IntegerField):
+class PriceSerializerField(serializers.IntegerField):
     """Millionths of the currency unit per million tokens."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(min_value=0, max_value=HIGHEST_PRICE, help_text=PRICE_UNIT, **options)
+        super().__init__(min_value=0, max_value=MAX_PRICE, help_text=PRICE_UNIT, **options)
 
 
 class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
-    """A route's name stays: tenants' programs and the ledger use it."""
+    """Changes of a route. Its name cannot change: clients and the ledger use it."""
 
     pool = serializers.SlugRelatedField[ModelPool](
         slug_field="name", queryset=ModelPool.objects.all(), required=False
@@ -70,17 +70,17 @@ class RouteChangesSerializer(serializers.Serializer[ModelRoute]):
         min_value=1,
         max_value=MAX_WEIGHT,
         required=False,
-        help_text="Of the route's own pool, beside those that share its requests.",
+        help_text="Weight of the route's own pool, relative to those of the shares.",
     )
     targets = RouteTargetSerializer(
-        many=True, required=False, help_text="All further pools; those that are left out go."
+        many=True, required=False, help_text="All further pools. They replace the stored ones."
     )
     purpose = serializers.ChoiceField(choices=ModelRoute.Purpose.choices, required=False)
     enabled = serializers.BooleanField(required=False)
     context_length = serializers.IntegerField(min_value=1, max_value=MAX_INTEGER, required=False)
-    prompt_price = PriceField(required=False)
-    cached_price = PriceField(required=False)
-    completion_price = PriceField(required=False)
+    prompt_price = PriceSerializerField(required=False)
+    cached_price = PriceSerializerField(required=False)
+    completion_price = PriceSerializerField(required=False)
 
 
 class NewRouteSerializer(RouteChangesSerializer):
@@ -91,10 +91,10 @@ class NewRouteSerializer(RouteChangesSerializer):
 
 
 def with_targets(data: dict[str, Any]) -> dict[str, Any]:
-    """The facts of a body, its targets as the services take them."""
+    """Return validated data with its targets as `WantedTarget`."""
     if "targets" not in data:
         return data
-    return {**data, "targets": [Target(**target) for target in data["targets"]]}
+    return {**data, "targets": [WantedTarget(**target) for target in data["targets"]]}
 
 
 class RoutesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelRoute]):
@@ -103,7 +103,7 @@ class RoutesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ModelRou
 
     @extend_schema(request=NewRouteSerializer, responses={201: RouteSerializer})
     def create(self, request: Request) -> Response:
-        """Make a route."""
+        """Create a route."""
         data = with_targets(self.validated(NewRouteSerializer))
         return self.show_new(services.create_route(**data))
 

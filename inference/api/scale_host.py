@@ -1,4 +1,4 @@
-"""Where the machine that keeps a pool's replicas asks how many they are to be."""
+"""The internal API through which a scale host reports and receives the number of replicas."""
 
 from typing import Any
 
@@ -12,11 +12,11 @@ from inference.models import ScalingState
 from inference.models.scaling_policy import MAX_REPLICAS
 from inference.scaling.actuators.process import Host, check_in
 
-ASK_AGAIN_SECONDS = 3.0
+POLL_SECONDS = 3.0
 
 
 class HostSerializer(serializers.Serializer[Any]):
-    """What the machine says of itself."""
+    """The report of a scale host."""
 
     name = serializers.CharField(max_length=100)
     running = serializers.IntegerField(min_value=0, max_value=MAX_REPLICAS)
@@ -24,11 +24,11 @@ class HostSerializer(serializers.Serializer[Any]):
 
 
 class OrderSerializer(serializers.Serializer[Any]):
-    """What it is to do."""
+    """The wanted replicas."""
 
-    replicas = serializers.IntegerField(allow_null=True, help_text="null: as many as it has.")
+    replicas = serializers.IntegerField(allow_null=True, help_text="null: keep the current number.")
     idlest = serializers.ListField(
-        child=serializers.CharField(), help_text="Addresses, the one with least to do first."
+        child=serializers.CharField(), help_text="Addresses of engines, the least loaded first."
     )
     ask_again_seconds = serializers.FloatField()
 
@@ -38,12 +38,12 @@ class Replicas(EngineView):
         operation_id="scale_host_check_in", request=HostSerializer, responses={200: OrderSerializer}
     )
     def post(self, request: Request) -> Response:
-        """Say how many run, and hear how many there should be. 409 for a second machine."""
+        """Report the running engines and return the wanted number. 409 for a second machine."""
         serializer = HostSerializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         pool = pool_of(request)
         wanted = check_in(pool_id=pool.pk, host=Host(**serializer.validated_data))
         state = ScalingState.objects.filter(pool=pool).first()
-        idlest = state.shown.get("idlest", []) if state else []
-        answer = {"replicas": wanted, "idlest": idlest, "ask_again_seconds": ASK_AGAIN_SECONDS}
+        idlest = state.status.get("idlest", []) if state else []
+        answer = {"replicas": wanted, "idlest": idlest, "ask_again_seconds": POLL_SECONDS}
         return Response(answer)

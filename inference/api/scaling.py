@@ -1,4 +1,4 @@
-"""`/scaling-policies`: how pools scale, what was decided, and rehearsals. For operators."""
+"""`/scaling-policies`: policies, decisions and rehearsals of scaling. For operators."""
 
 from dataclasses import asdict
 
@@ -24,10 +24,10 @@ from inference.api.scaling_fields import (
 )
 from inference.models import ScalingDecision, ScalingPolicy
 from inference.scaling.policies import services as policy_services
-from inference.scaling.rehearsal.drafts import draft_of, find_load, try_out
+from inference.scaling.rehearsal.drafts import draft_of, find_load, rehearse_draft
 from tenants.api.access import OperatorViewSet
 
-SHOWN_DECISIONS = 100
+MAX_LISTED_DECISIONS = 100
 
 
 class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[ScalingPolicy]):
@@ -36,14 +36,14 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
 
     @extend_schema(request=NewPolicySerializer, responses={201: PolicySerializer})
     def create(self, request: Request) -> Response:
-        """Make the policy of a pool."""
+        """Create the policy of a pool."""
         data = self.validated(NewPolicySerializer)
         policy = self.save(ScalingPolicy(pool=data.pop("pool")), data)
         return self.show_new(policy)
 
     @extend_schema(request=PolicyChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change a policy; it is in force from the next quarter of a minute on."""
+        """Change a policy; it takes effect within 15 seconds."""
         return self.show(self.save(self.get_object(), self.validated(PolicyChangesSerializer)))
 
     def save(self, policy: ScalingPolicy, data: dict[str, object]) -> ScalingPolicy:
@@ -62,28 +62,28 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Delete a policy; its pool stays as it is."""
+        """Delete a policy; the replicas of its pool stay."""
         policy_services.delete_policy(policy=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses=PolicySerializer)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, pk: str) -> Response:
-        """Leave the pool alone until it is resumed."""
+        """Pause scaling until it is resumed."""
         policy_services.pause(policy=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=None, responses=PolicySerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, pk: str) -> Response:
-        """Let the policy decide again."""
+        """Resume scaling."""
         policy_services.resume(policy=self.get_object())
         return self.show(self.get_object())
 
     @extend_schema(request=OverrideSerializer, responses=PolicySerializer)
     @action(detail=True, methods=["post", "delete"])
     def override(self, request: Request, pk: str) -> Response:
-        """Set the replicas by hand for a while, or (DELETE) end that."""
+        """Override the number of replicas until a time; DELETE ends the override."""
         policy = self.get_object()
         if request.method == "DELETE":
             policy_services.end_override(policy=policy)
@@ -96,23 +96,25 @@ class ScalingPoliciesViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet
     @extend_schema(responses=DecisionSerializer(many=True))
     @action(detail=True, methods=["get"], pagination_class=None)
     def decisions(self, request: Request, pk: str) -> Response:
-        """The last hundred, the newest first."""
+        """List the last hundred decisions, newest first."""
         rows = ScalingDecision.objects.filter(pool=self.get_object().pool_id)
-        return Response(DecisionSerializer(rows[:SHOWN_DECISIONS], many=True).data)
+        return Response(DecisionSerializer(rows[:MAX_LISTED_DECISIONS], many=True).data)
 
     @extend_schema(request=RehearsalSerializer, responses=OutcomeSerializer(many=True))
     @action(detail=True, methods=["post"])
     def rehearse(self, request: Request, pk: str) -> Response:
-        """What one or two drafts would have done. Changes nothing."""
+        """Simulate one or two drafts on a load. Nothing is changed."""
         pool, now = self.get_object().pool, timezone.now()
         data = self.validated(RehearsalSerializer)
-        load = find_load(pool, name=data["load"], ordinary=data.get("ordinary"), now=now)
+        load = find_load(
+            pool, name=data["load"], base_request_rate=data.get("base_request_rate"), now=now
+        )
         drafts = [
             draft_of(pool, basis=each["basis"], edits=validated_edits(each), now=now)
             for each in data["drafts"]
         ]
         found = [
-            {**asdict(try_out(draft, load)), "oracle_replica_hours": load.oracle_hours}
+            {**asdict(rehearse_draft(draft, load)), "oracle_replica_hours": load.oracle_hours}
             for draft in drafts
         ]
         return Response(OutcomeSerializer(found, many=True).data)

@@ -1,6 +1,7 @@
-"""Scaling policies, signals and schedules as the management API takes and shows them."""
+"""Serializers of scaling policies, signals, schedules and rehearsals."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
@@ -16,7 +17,8 @@ from inference.scaling.decision.schedules import Hours
 from inference.scaling.policies.mapping import Signal
 from inference.scaling.policies.presets import PRESETS
 from inference.scaling.rehearsal.drafts import SPANS, STORED, Edits
-from inference.scaling.rehearsal.load_profiles import SHAPES
+from inference.scaling.rehearsal.load_profiles import LOAD_PROFILES
+from tenants.api.renamed_fields import RenamedFields
 
 SETTINGS = (
     *("mode", "algorithm", "min_replicas", "max_replicas", "tolerance", "step_replicas"),
@@ -28,9 +30,9 @@ SETTINGS = (
 
 
 class SignalSerializer(serializers.ModelSerializer[ScalingSignal]):
-    """One signal. Target tracking wants `target`, the other algorithms `up` and `down`."""
+    """One signal. Target tracking requires `target`, the other algorithms `up` and `down`."""
 
-    # Which there are is the service's to say, in a sentence.
+    # The service validates the kind, and lists the kinds in its message.
     kind = serializers.CharField(max_length=20)
 
     class Meta:
@@ -39,7 +41,7 @@ class SignalSerializer(serializers.ModelSerializer[ScalingSignal]):
 
 
 class ScheduleSerializer(serializers.ModelSerializer[ScalingSchedule]):
-    """Other bounds on some days, from one time to another; weekdays count from 0, Monday."""
+    """Bounds that replace those of the policy at a time of the week; weekday 0 is Monday."""
 
     class Meta:
         model = ScalingSchedule
@@ -64,18 +66,19 @@ class PolicySerializer(serializers.ModelSerializer[ScalingPolicy]):
 
 
 class PolicyChangesSerializer(serializers.ModelSerializer[ScalingPolicy]):
-    """Times are in seconds. Signals and schedules take the place of all that there are."""
+    """Times are in seconds. Signals and schedules replace all that are stored."""
 
     signals = SignalSerializer(many=True, required=False)
     schedules = ScheduleSerializer(many=True, required=False)
     is_confirmed = serializers.BooleanField(
-        required=False, help_text="True: drain at once what is more than `max_replicas`."
+        required=False,
+        help_text="True: replicas above `max_replicas` may be drained at once.",
     )
 
     class Meta:
         model = ScalingPolicy
         fields: tuple[str, ...] = (*SETTINGS, "signals", "schedules", "is_confirmed")
-        # The service checks what goes together, in sentences.
+        # The service validates combinations of fields.
         validators: list[Any] = []
 
 
@@ -98,13 +101,13 @@ class DecisionSerializer(serializers.ModelSerializer[ScalingDecision]):
         model = ScalingDecision
         fields = (
             *("at", "mode", "replicas", "proposed", "desired", "outcome", "reason"),
-            *("held_by", "inputs", "formulas", "note"),
+            *("limited_by", "inputs", "signal_results", "note"),
         )
         read_only_fields = fields
 
 
 class DraftSerializer(serializers.Serializer[Any]):
-    """A policy to try out: the stored one or a preset, with edits."""
+    """A draft: the stored policy or a preset, with changes."""
 
     basis = serializers.ChoiceField(choices=(STORED, *PRESETS), default=STORED)
     min_replicas = serializers.IntegerField(min_value=1, max_value=MAX_REPLICAS, required=False)
@@ -116,33 +119,52 @@ class DraftSerializer(serializers.Serializer[Any]):
     targets_percent = serializers.FloatField(min_value=1, max_value=1000, required=False)
 
 
-class RehearsalSerializer(serializers.Serializer[Any]):
-    """What to rehearse, and on which load."""
+RENAMED_LOADS = {"leak": "ramp", "three": "three_days"}
+"""Old names of loads, accepted for one version."""
 
-    load = serializers.ChoiceField(choices=(*SPANS, *SHAPES), default="day")
-    ordinary = serializers.FloatField(
-        min_value=0.001, max_value=1e6, required=False, help_text="Requests a second, of a shape."
+
+class RehearsalSerializer(RenamedFields):
+    """The drafts to rehearse, and the load."""
+
+    renamed_fields: ClassVar = {"ordinary": "base_request_rate"}
+
+    load = serializers.ChoiceField(choices=(*SPANS, *LOAD_PROFILES), default="day")
+    base_request_rate = serializers.FloatField(
+        min_value=0.001,
+        max_value=1e6,
+        required=False,
+        help_text="Requests per second of a synthetic load. Default: the capacity of two replicas.",
     )
     drafts = serializers.ListField(child=DraftSerializer(), min_length=1, max_length=2)
 
+    def with_new_names(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Translate old names of fields and loads."""
+        renamed = super().with_new_names(data)
+        old = renamed.get("load")
+        if not isinstance(old, str) or old not in RENAMED_LOADS:
+            return renamed
+        new, view = RENAMED_LOADS[old], self.context["view"]
+        view.deprecated_fields = {**view.deprecated_fields, f"load={old}": f"load={new}"}
+        return {**renamed, "load": new}
+
 
 class OutcomeSerializer(serializers.Serializer[Any]):
-    """What would have come of one draft. Waits are in seconds."""
+    """The result of one draft. Waits are in seconds."""
 
     requests = serializers.FloatField()
     replica_hours = serializers.FloatField()
-    replica_hours_then = serializers.FloatField(allow_null=True)
+    recorded_replica_hours = serializers.FloatField(allow_null=True)
     oracle_replica_hours = serializers.FloatField()
     cost = serializers.FloatField()
     changes = serializers.IntegerField()
-    most = serializers.IntegerField()
+    peak_replicas = serializers.IntegerField()
     wait_p50 = serializers.FloatField()
     wait_p95 = serializers.FloatField()
-    wait_most = serializers.FloatField()
+    wait_max = serializers.FloatField()
 
 
 def validated_signals(data: dict[str, Any]) -> list[Signal] | None:
-    """None: the body says nothing of them."""
+    """Remove and return the signals in `data`; None without."""
     found = data.pop("signals", None)
     return None if found is None else [Signal(**each) for each in found]
 
@@ -158,8 +180,8 @@ def validated_hours(data: dict[str, Any]) -> list[Hours] | None:
             weekdays=frozenset(each["weekdays"]),
             starts=each["starts"],
             ends=each["ends"],
-            least=each["min_replicas"],
-            most=each["max_replicas"],
+            min_replicas=each["min_replicas"],
+            max_replicas=each["max_replicas"],
             first_day=each.get("first_day"),
             last_day=each.get("last_day"),
         )

@@ -1,4 +1,4 @@
-"""What an operator wants of an endpoint's breaker, whatever it would do by itself."""
+"""Manual override of an endpoint's circuit breaker."""
 
 from django.db import transaction
 
@@ -9,27 +9,31 @@ from kernel.errors import InvalidParameter
 from kernel.publishing.publish import publish
 
 AUTOMATIC, OPEN, CLOSED = "", "open", "closed"
-WORDS = {AUTOMATIC: "automatic", OPEN: "forced open", CLOSED: "forced closed"}
+LABELS = {AUTOMATIC: "automatic", OPEN: "forced open", CLOSED: "forced closed"}
 
 
 @transaction.atomic
 def force_breaker(*, endpoint: ModelEndpoint, breaker: str, reason: str = "") -> bool:
-    """Leave an endpoint out (`open`), use it whatever happens (`closed`), or neither (empty).
+    """Force a breaker `open` (no requests), `closed` (requests in any case), or reset it (empty).
 
-    The reason goes into the audit log, and only going back to automatic needs none. Gateways
-    follow within a second. False if it was so already. Raises InvalidParameter.
+    The reason goes into the audit log; only a reset needs none. Gateways follow within a second.
+    Return False if nothing changed. Raises InvalidParameter.
     """
-    if breaker not in WORDS:
-        raise InvalidParameter("A breaker is forced open, closed, or neither.", param="breaker")
+    if breaker not in LABELS:
+        raise InvalidParameter(
+            "A breaker is `open`, `closed` or empty (automatic).", param="breaker"
+        )
     if breaker and not reason.strip():
-        raise InvalidParameter("Say why: it is kept in the audit log.", param="reason")
-    before = ModelEndpoint.objects.select_for_update().values_list("forced", flat=True)
+        raise InvalidParameter(
+            "A reason is required. It is stored in the audit log.", param="reason"
+        )
+    before = ModelEndpoint.objects.select_for_update().values_list("breaker_override", flat=True)
     was = before.get(pk=endpoint.pk)
     if was == breaker:
         return False
-    ModelEndpoint.objects.filter(pk=endpoint.pk).update(forced=breaker)
+    ModelEndpoint.objects.filter(pk=endpoint.pk).update(breaker_override=breaker)
     note_transition(
-        endpoint, field="breaker", before=WORDS[was], after=WORDS[breaker], reason=reason.strip()
+        endpoint, field="breaker", before=LABELS[was], after=LABELS[breaker], reason=reason.strip()
     )
     publish(FLEET)
     return True

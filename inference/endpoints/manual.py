@@ -1,4 +1,4 @@
-"""Endpoints that operators enter and change. Engines that register come by `registry`."""
+"""Static endpoints, entered and changed by operators. `registration` has the others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,10 +7,11 @@ from django.conf import settings
 from django.db import IntegrityError, transaction
 from django.utils import timezone
 
-from inference.addresses import MAX_ADDRESS_CHARS, normalised_address
+from inference.addresses import normalised_address
 from inference.errors import AddressNotAllowed, NameTaken
 from inference.models import ModelEndpoint, ModelPool
-from inference.monitoring.load_history import forget_load
+from inference.models.endpoint import MAX_ADDRESS_CHARS
+from inference.monitoring.load_history import delete_load
 from inference.topics import FLEET
 from kernel.publishing.publish import publish
 
@@ -18,7 +19,7 @@ ENDPOINT_FIELDS = (
     *("pool", "address", "model", "max_concurrency"),
     *("weight", "zone", "capabilities"),
 )
-"""What a form changes. The state has services of its own: a late form must not undo a drain."""
+"""Fields that a form changes. Not the state: a form opened before a drain must not undo it."""
 
 
 @transaction.atomic
@@ -30,7 +31,7 @@ def add_static_endpoint(
     credential: str = "",
     **facts: Any,
 ) -> ModelEndpoint:
-    """Enter a server by hand. `facts` are max_concurrency, weight, zone and capabilities.
+    """Add a static endpoint. `facts` are max_concurrency, weight, zone and capabilities.
 
     Raises AddressNotAllowed, NameTaken, and ValidationError for values that no form would accept.
     """
@@ -50,22 +51,24 @@ def add_static_endpoint(
 
 @transaction.atomic
 def save_endpoint(*, endpoint: ModelEndpoint) -> None:
-    """Store changed fields of an endpoint and tell the gateways.
+    """Save an endpoint and publish the change to the gateways.
 
-    A credential that was not loaded is kept. Raises AddressNotAllowed, NameTaken, and
+    A deferred credential is kept. Raises AddressNotAllowed, NameTaken, and
     ValidationError for values that no form would accept.
     """
     endpoint.address = normalised_address(
         endpoint.address, allow_loopback=settings.LOOPBACK_ENDPOINTS
     )
     ensure_valid(endpoint)
-    kept = {"credential"} & endpoint.get_deferred_fields()
-    store_once(endpoint, update_fields=(*ENDPOINT_FIELDS, *({"credential"} - kept)))
+    unloaded = {"credential"} & endpoint.get_deferred_fields()
+    store_once(endpoint, update_fields=(*ENDPOINT_FIELDS, *({"credential"} - unloaded)))
     publish(FLEET)
 
 
 def ensure_valid(endpoint: ModelEndpoint) -> None:
-    """Raises ValidationError. Addresses have rules of their own, and a credential may be unread."""
+    """Raise ValidationError for invalid fields. The address is checked separately, and the
+    credential may be deferred.
+    """
     endpoint.capabilities = sorted({text.strip().lower() for text in endpoint.capabilities} - {""})
     endpoint.clean_fields(exclude={"address", "credential", "pool", "public_id"})
     if len(endpoint.address) > MAX_ADDRESS_CHARS:
@@ -73,7 +76,7 @@ def ensure_valid(endpoint: ModelEndpoint) -> None:
 
 
 def store_once(endpoint: ModelEndpoint, *, update_fields: Iterable[str] | None = None) -> None:
-    """Raises NameTaken; a transaction around it can go on."""
+    """Save an endpoint in a savepoint. Raises NameTaken if its address exists in the pool."""
     try:
         with transaction.atomic():
             endpoint.save(update_fields=update_fields)
@@ -83,8 +86,8 @@ def store_once(endpoint: ModelEndpoint, *, update_fields: Iterable[str] | None =
 
 @transaction.atomic
 def delete_endpoint(*, endpoint: ModelEndpoint) -> None:
-    """Take an endpoint out at once. To let it finish what runs, drain it first."""
+    """Delete an endpoint at once. Drain it first to let running requests finish."""
     public_id = endpoint.public_id
     endpoint.delete()
-    transaction.on_commit(lambda: forget_load(public_id=public_id))
+    transaction.on_commit(lambda: delete_load(public_id=public_id))
     publish(FLEET)

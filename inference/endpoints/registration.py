@@ -1,5 +1,6 @@
-"""How endpoints come, stay and go: entered by an operator, or registered by the engine itself."""
+"""Registration, heartbeats and expiry of engines that register themselves."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,46 +11,48 @@ from django.db import transaction
 
 from inference.addresses import ensure_within, normalised_address
 from inference.endpoints.manual import ensure_valid, store_once
-from inference.engines.engine import Load
+from inference.engines.engine import EngineLoad
 from inference.errors import (
     AddressTaken,
     ModelMismatch,
     PoolFull,
 )
 from inference.models import ModelEndpoint, ModelPool
-from inference.monitoring.load_history import forget_load, note_load
+from inference.monitoring.load_history import delete_load, record_load
 from inference.selectors import route_names_of
 from inference.topics import FLEET
 from kernel.errors import NotFound
 from kernel.publishing.publish import publish
 
+log = logging.getLogger(__name__)
+
 State = ModelEndpoint.State
-ANNOUNCED = (
+ANNOUNCED_FIELDS = (
     *("model", "engine_version", "max_concurrency", "weight", "zone", "machine", "credential"),
 )
-REGISTERED = (
-    *(*ANNOUNCED, "capabilities", "registered", "heartbeat_at", "state", "ready_since"),
+REGISTERED_FIELDS = (
+    *(*ANNOUNCED_FIELDS, "capabilities", "registered", "heartbeat_at", "state", "ready_since"),
     *("probe_streak", "next_probe_at", "next_completion_at"),
 )
-"""What a registration changes of an endpoint that is known."""
+"""Columns that a repeated registration updates."""
 PRIORITY = "priority"
 """The capability of engines that run the requests with the lowest `priority` first."""
 UNUSED_PRIORITY = (
-    "This engine can order requests by priority, but the pool {pool!r} sends none: tick 'sends "
+    "This engine can order requests by priority, but the pool {pool!r} sends none: enable 'sends "
     "priority' on the pool's page once all of its engines can."
 )
 UNKNOWN_PRIORITY = (
-    "The pool {pool!r} sends priorities, which this engine may refuse: start vLLM with "
-    "--scheduling-policy priority, or untick 'sends priority' on the pool's page."
+    "The pool {pool!r} sends priorities, which this engine may reject: start vLLM with "
+    "--scheduling-policy priority, or disable 'sends priority' on the pool's page."
 )
 MAX_VERSION_CHARS = 50
-ALIVE_HEARTBEATS = 2.5
-"""Heartbeats that may be missing while an engine still holds its address."""
+MAX_MISSED_HEARTBEATS = 2.5
+"""Number of missed heartbeats after which another engine may take the address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Announcement:
-    """What an engine says of itself when it registers."""
+    """The facts that an engine sends when it registers."""
 
     address: str
     model: str
@@ -59,12 +62,12 @@ class Announcement:
     zone: str = ""
     capabilities: Sequence[str] = ()
     machine: str = ""
-    """On which the engine runs: who comes back to an address from the same one is the same."""
+    """Host name of the engine's machine. The same machine may register its address again."""
     credential: str = ""
 
     def as_columns(self) -> dict[str, Any]:
-        """Without the address, which has a spelling of its own in the table."""
-        columns = {name: getattr(self, name) for name in ANNOUNCED}
+        """Return the columns of the endpoint, except the address, which is normalised."""
+        columns = {name: getattr(self, name) for name in ANNOUNCED_FIELDS}
         return {
             **columns,
             "capabilities": list(self.capabilities),
@@ -79,7 +82,7 @@ class Announcement:
 def register_endpoint(
     *, pool: ModelPool, announcement: Announcement, now: datetime
 ) -> ModelEndpoint:
-    """Take an engine into its pool. An engine that comes back to its address takes its place.
+    """Register an engine in its pool. A repeated registration of an address updates the endpoint.
 
     Raises AddressNotAllowed, ModelMismatch if no route of the pool has the engine's model,
     AddressTaken if another one is alive at that address, PoolFull, and ValidationError.
@@ -87,20 +90,20 @@ def register_endpoint(
     ensure_served(pool, announcement.model)
     address = normalised_address(announcement.address, allow_loopback=settings.LOOPBACK_ENDPOINTS)
     ensure_within(address, networks=pool.engine_networks)
-    # An old credential that cannot be read any more must not keep a new one out.
+    # An old credential that cannot be decrypted must not prevent a new one.
     rows = ModelEndpoint.objects.defer("credential").select_for_update()
     known = rows.filter(pool=pool, address=address).first()
     endpoint = known or ModelEndpoint(pool=pool, address=address)
     if known:
-        ensure_free(known, machine=announcement.machine, now=now)
+        ensure_address_free(known, machine=announcement.machine, now=now)
     if not known or known.state == State.EXPIRED:
-        ensure_room(pool)
+        ensure_capacity(pool)
     for name, value in announcement.as_columns().items():
         setattr(endpoint, name, value)
     endpoint.registered, endpoint.heartbeat_at = True, now
-    # Draining is an operator's wish, which outlives a restart of the engine.
+    # Draining is requested by an operator and survives a restart of the engine.
     if endpoint.state != State.DRAINING:
-        begin(endpoint, now=now)
+        reset_state(endpoint, now=now)
     ensure_valid(endpoint)
     store_registered(endpoint)
     publish(FLEET)
@@ -108,24 +111,24 @@ def register_endpoint(
 
 
 def store_registered(endpoint: ModelEndpoint) -> None:
-    """Raises NameTaken if another registration of the address came first."""
+    """Save the endpoint. Raises NameTaken after a concurrent registration of the address."""
     if endpoint._state.adding:  # noqa: SLF001 - Django's documented name for it
         store_once(endpoint)
         return
-    # Not `save`, of which the audit log hears: it reads the old row, credential and all.
-    columns = {name: getattr(endpoint, name) for name in REGISTERED}
+    # Not `save`: the audit log would read the old row with its credential.
+    columns = {name: getattr(endpoint, name) for name in REGISTERED_FIELDS}
     ModelEndpoint.objects.filter(pk=endpoint.pk).update(**columns)
 
 
 def advice_on(*, pool: ModelPool, endpoint: ModelEndpoint) -> list[str]:
-    """Sentences for the operator who started an engine, where pool and engine do not fit well."""
+    """Return warnings about settings of the pool that do not match the engine."""
     advice = {(True, False): UNUSED_PRIORITY, (False, True): UNKNOWN_PRIORITY}
     sentence = advice.get((PRIORITY in endpoint.capabilities, pool.sends_priority))
     return [sentence.format(pool=pool.name)] if sentence else []
 
 
 def ensure_served(pool: ModelPool, model: str) -> None:
-    """Raises ModelMismatch if the pool's routes promise other models."""
+    """Raise ModelMismatch if no route of the pool has this model."""
     routes = route_names_of(pool)
     if routes and model not in routes:
         raise ModelMismatch(
@@ -134,65 +137,72 @@ def ensure_served(pool: ModelPool, model: str) -> None:
         )
 
 
-def ensure_room(pool: ModelPool) -> None:
-    """Raises PoolFull. Two engines that come at once are counted one after the other."""
+def ensure_capacity(pool: ModelPool) -> None:
+    """Raise PoolFull at the limit of engines. The lock serialises concurrent registrations."""
     locked = ModelPool.objects.select_for_update(no_key=True).get(pk=pool.pk)
     alive = ModelEndpoint.objects.filter(pool=pool, registered=True).exclude(state=State.EXPIRED)
     if alive.count() >= locked.max_registered_endpoints:
         raise PoolFull
 
 
-def ensure_free(known: ModelEndpoint, *, machine: str, now: datetime) -> None:
-    """Raises AddressTaken if the endpoint that is known at an address is another one, and lives.
+def ensure_address_free(known: ModelEndpoint, *, machine: str, now: datetime) -> None:
+    """Raise AddressTaken if the endpoint at an address belongs to another engine that is alive.
 
-    Two engines at one address would fight over it: requests would reach one of them with the
-    other's credential. An engine that restarts comes from the same machine, or after a silence.
+    With two engines at one address, requests would reach one of them with the other's credential.
+    A restarted engine registers from the same machine, or after missed heartbeats.
     """
     if not known.registered:
         raise AddressTaken(
-            f"An operator entered {known.address} by hand. Delete that endpoint, or give this "
-            "engine an address of its own."
+            f"{known.address} is a static endpoint. Delete that endpoint, or give this engine "
+            "another address."
         )
     if known.state == State.EXPIRED or (machine and machine == known.machine):
         return
     silent = now - (known.heartbeat_at or now)
-    patience = timedelta(seconds=ALIVE_HEARTBEATS * settings.HEARTBEAT_SECONDS)
-    if silent < patience:
+    max_silence = timedelta(seconds=MAX_MISSED_HEARTBEATS * settings.HEARTBEAT_SECONDS)
+    if silent < max_silence:
         raise AddressTaken(
-            f"Another engine is registered at {known.address} and alive. Give this one an address "
-            "of its own with --address, or stop the other one.",
-            retry_after=(patience - silent).total_seconds(),
+            f"Another engine is registered at {known.address} and alive. Give this one another "
+            "address with --address, or stop the other one.",
+            retry_after=(max_silence - silent).total_seconds(),
         )
 
 
-def begin(endpoint: ModelEndpoint, *, now: datetime) -> None:
-    """A new engine: ready, with nothing held against it."""
+def reset_state(endpoint: ModelEndpoint, *, now: datetime) -> None:
+    """Reset the state of a newly started engine: ready, without failed probes."""
     endpoint.state = State.READY
     endpoint.ready_since = now
     endpoint.probe_streak, endpoint.next_probe_at, endpoint.next_completion_at = 0, None, None
 
 
-def beat(*, pool: ModelPool, public_id: str, load: Load, now: datetime) -> None:
-    """Note a heartbeat. Raises NotFound if the endpoint must register again."""
-    if not ModelEndpoint.objects.beat(public_id=public_id, pool_id=pool.pk, now=now, load=load):
-        raise NotFound("This endpoint is not registered any more. Register again.")
-    note_load(public_id=public_id, load=load, now=now)
+def record_heartbeat(*, pool: ModelPool, public_id: str, load: EngineLoad, now: datetime) -> None:
+    """Record a heartbeat. Raises NotFound if the endpoint must register again."""
+    if not ModelEndpoint.objects.record_heartbeat(
+        public_id=public_id, pool_id=pool.pk, now=now, load=load
+    ):
+        raise NotFound("This endpoint is no longer registered. Register again.")
+    record_load(public_id=public_id, load=load, now=now)
 
 
 @transaction.atomic
 def deregister_endpoint(*, pool: ModelPool, public_id: str) -> None:
-    """Take out an engine that leaves. Raises NotFound if it is out already."""
+    """Delete a registered endpoint. Raises NotFound if it does not exist."""
     gone, _ = ModelEndpoint.objects.filter(pool=pool, public_id=public_id, registered=True).delete()
     if not gone:
         raise NotFound
-    transaction.on_commit(lambda: forget_load(public_id=public_id))
+    transaction.on_commit(lambda: delete_load(public_id=public_id))
     publish(FLEET)
 
 
 @transaction.atomic
 def expire_silent_endpoints(*, now: datetime, after: timedelta) -> int:
-    """Take out registered endpoints whose last heartbeat is older than `after`."""
+    """Expire registered endpoints whose last heartbeat is older than `after`. Return the count."""
     expired = ModelEndpoint.objects.silent_since(now - after).update(state=State.EXPIRED)
     if expired:
+        log.warning(
+            "endpoints: expired without a heartbeat (endpoints=%d, seconds=%g)",
+            expired,
+            after.total_seconds(),
+        )
         publish(FLEET)
     return expired

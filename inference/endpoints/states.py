@@ -1,4 +1,4 @@
-"""What moves an endpoint between its states: operators, probes and departures."""
+"""Transitions between the states of an endpoint."""
 
 from django.db import transaction
 
@@ -11,7 +11,7 @@ State = ModelEndpoint.State
 
 
 def drain_endpoint(*, endpoint: ModelEndpoint) -> bool:
-    """Give an endpoint no new requests; what runs finishes. False if it was not in use."""
+    """Send no new requests to an endpoint. Return False unless it was ready or unhealthy."""
     return any(
         move_endpoint(endpoint=endpoint, before=before, after=State.DRAINING)
         for before in (State.READY, State.UNHEALTHY)
@@ -19,13 +19,15 @@ def drain_endpoint(*, endpoint: ModelEndpoint) -> bool:
 
 
 def activate_endpoint(*, endpoint: ModelEndpoint) -> bool:
-    """Give a draining endpoint requests again. False if it was not draining."""
+    """Send requests to a draining endpoint again. Return False if it was not draining."""
     return move_endpoint(endpoint=endpoint, before=State.DRAINING, after=State.READY)
 
 
 @transaction.atomic
 def move_endpoint(*, endpoint: ModelEndpoint, before: str, after: str) -> bool:
-    """Change the state, note it and tell the gateways. False, and none of it, if it was another."""
+    """Change the state, audit it and publish it to the gateways. Return False if it was not
+    `before`.
+    """
     moved = ModelEndpoint.objects.move(endpoint_id=endpoint.pk, before=before, after=after)
     if moved:
         note_transition(endpoint, field="state", before=before, after=after)

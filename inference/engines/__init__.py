@@ -1,1 +1,1 @@
-"""How each kind of engine is started and asked, and how it stays registered."""
+"""Starts engines of each kind, and keeps them registered at the console."""

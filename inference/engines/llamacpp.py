@@ -1,14 +1,14 @@
-"""llama.cpp: small models on a CPU, out of a wheel."""
+"""llama.cpp: small models on a CPU, installed as a wheel."""
 
 import sys
 from importlib import metadata
 
-from inference.engines.engine import Command, Engine, EngineRequest, MetricNames
+from inference.engines.engine import Engine, EngineCommand, EngineRequest, MetricNames
 
 CREDENTIAL_VARIABLE = "TENANTRY_ENGINE_CREDENTIAL"
 
 
-def build_command(request: EngineRequest) -> Command:
+def build_command(request: EngineRequest) -> EngineCommand:
     arguments = {
         "--model": request.model,
         "--alias": request.route,
@@ -18,7 +18,7 @@ def build_command(request: EngineRequest) -> Command:
     }
     flat = (part for option in arguments.items() for part in option)
     module = "inference.engines.llamacpp_server"
-    return Command(
+    return EngineCommand(
         arguments=(sys.executable, "-m", module, *flat, *request.options),
         environment={CREDENTIAL_VARIABLE: request.credential},
     )
@@ -35,7 +35,7 @@ LLAMACPP = Engine(
     metrics=MetricNames(
         running=("llamacpp:requests_processing",),
         waiting=("llamacpp:requests_deferred",),
-        # Not told any more since its cache is one for all slots.
+        # No longer reported since all slots share one cache.
         kv_cache_used=("llamacpp:kv_cache_usage_ratio",),
         prompt_tokens=("llamacpp:prompt_tokens_total",),
         generation_tokens=("llamacpp:tokens_predicted_total",),

@@ -1,6 +1,6 @@
-"""A process that serves one model with llama.cpp and does nothing else.
+"""A process that serves one model with llama.cpp.
 
-Of its own, since llama.cpp's server occupies and may crash the process that it lives in.
+It is a separate process, because llama.cpp's server may crash the process that it runs in.
 """
 
 import argparse
@@ -14,7 +14,7 @@ from typing import Any
 from inference.engines.llamacpp import CREDENTIAL_VARIABLE
 
 CONTEXT_PER_SLOT = 2048
-"""Tokens of prompt and answer together, per concurrent request."""
+"""Tokens of prompt and completion together, per concurrent request."""
 
 
 def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
@@ -30,7 +30,7 @@ def read_arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 def server_parameters(given: argparse.Namespace, *, credential: str) -> Any:
-    """llama.cpp's parameters for what was asked on the command line."""
+    """Return llama.cpp's parameters for the arguments of the command line."""
     from xllamacpp import CommonParams, llama_pooling_type
 
     parameters = CommonParams()
@@ -42,7 +42,7 @@ def server_parameters(given: argparse.Namespace, *, credential: str) -> Any:
     # llama.cpp divides its context evenly between the slots.
     parameters.n_ctx = given.context_length * given.parallel
     parameters.endpoint_metrics = True
-    # Offers /v1/embeddings beside the chat; a chat model has no pooling of its own. A text may
+    # Enables /v1/embeddings beside the chat; a chat model has no pooling of its own. A text may
     # have 512 tokens, llama.cpp's batch; a batch as large as the context takes 800 MB more.
     parameters.embedding = True
     parameters.pooling_type = llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
@@ -62,7 +62,7 @@ def main() -> None:
     server = Server(server_parameters(given, credential=os.environ.get(CREDENTIAL_VARIABLE, "")))
     print(f"serving {given.alias} at {server.listening_address}", flush=True)  # noqa: T201
     signal.sigwait({signal.SIGTERM, signal.SIGINT})
-    # llama.cpp's threads are in the middle of generating; there is nothing to save.
+    # llama.cpp's threads may still be generating; there is nothing to save.
     os._exit(0)
 
 

@@ -9,14 +9,14 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
 from inference.engines import process_guard
-from inference.engines.engine import Command
+from inference.engines.engine import EngineCommand
 
 TAIL_LINES = 20
 MAX_LINE_BYTES = 64 * 1024
-OURS = ("TENANTRY_", "DATABASE_URL", "REDIS_")
-"""How names begin that are no business of an engine: the join token and the stack's secrets."""
-KEPT = frozenset({"TENANTRY_STACK_ID"})
-"""By which a stack on one machine finds everything that belongs to it."""
+PRIVATE_PREFIXES = ("TENANTRY_", "DATABASE_URL", "REDIS_")
+"""Prefixes of variables that an engine does not inherit: the join token and other secrets."""
+INHERITED_NAMES = frozenset({"TENANTRY_STACK_ID"})
+"""Inherited, because the embedded stack finds its processes by it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -27,7 +27,7 @@ class EngineProcess:
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL_LINES))
 
     async def copy_output(self) -> None:
-        """Pass its lines on, and remember the last ones for an error message."""
+        """Copy the output to stdout, and keep the last lines for an error message."""
         assert self.child.stdout is not None
         while chunk := await read_line(self.child.stdout):
             text = chunk.decode(errors="replace").rstrip()
@@ -36,19 +36,19 @@ class EngineProcess:
             sys.stdout.flush()
 
     async def ended(self) -> int:
-        """Returns its exit code when it has ended and all of its output has been read."""
+        """Return the exit code when the engine has ended and its output has been read."""
         await self.copy_output()
         return await self.child.wait()
 
     async def end(self) -> None:
-        """Returns when all of its processes have ended; the process guard ends them."""
+        """End all processes of the engine through the process guard, and wait for it."""
         assert self.child.stdin is not None
         self.child.stdin.close()
         await self.child.wait()
 
 
 async def read_line(stream: asyncio.StreamReader) -> bytes:
-    """One line, or as much of an endless one as fits; empty at the end."""
+    """Return one line, or a placeholder for one above the limit; empty at the end."""
     try:
         return await stream.readline()
     except ValueError:
@@ -56,17 +56,17 @@ async def read_line(stream: asyncio.StreamReader) -> bytes:
 
 
 @contextlib.asynccontextmanager
-async def running_process(command: Command) -> AsyncIterator[EngineProcess]:
-    """The engine runs inside the block and nowhere else."""
+async def running_process(command: EngineCommand) -> AsyncIterator[EngineProcess]:
+    """Run the engine within the block."""
     child = await asyncio.create_subprocess_exec(
         *(sys.executable, "-I", "-S", process_guard.__file__, *command.arguments),
-        # Held open for as long as we live.
+        # Stays open as long as this process runs.
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
         limit=MAX_LINE_BYTES,
-        env={**without_ours(os.environ), **command.environment},
-        # Ctrl-C is for us: we deregister first and then stop it.
+        env={**inherited_environment(os.environ), **command.environment},
+        # Ctrl-C must not reach the engine: it is deregistered first and then stopped.
         start_new_session=True,
     )
     process = EngineProcess(child=child)
@@ -76,9 +76,9 @@ async def running_process(command: Command) -> AsyncIterator[EngineProcess]:
         await process.end()
 
 
-def without_ours(environment: Mapping[str, str]) -> dict[str, str]:
+def inherited_environment(environment: Mapping[str, str]) -> dict[str, str]:
     return {
         name: value
         for name, value in environment.items()
-        if name in KEPT or not name.startswith(OURS)
+        if name in INHERITED_NAMES or not name.startswith(PRIVATE_PREFIXES)
     }

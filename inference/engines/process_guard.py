@@ -1,8 +1,8 @@
-"""Runs an engine, and sees to it that none of its processes outlives `serve_model`.
+"""Runs an engine, and ends all of its processes when `serve_model` ends.
 
-A small process between the two, so that this holds however `serve_model` ends, SIGKILL included.
-Its standard input is a pipe from `serve_model`: the end of that pipe is the order to end the
-engine. It is run as a file by an interpreter without site packages, and imports nothing of ours.
+This is a separate process between the two, so that it works however `serve_model` ends, also by
+SIGKILL. Its standard input is a pipe from `serve_model`; when the pipe is closed, it ends the
+engine. It runs as a file in an interpreter without site packages, and imports nothing of Tenantry.
 """
 
 import contextlib
@@ -15,16 +15,16 @@ import time
 from collections.abc import Sequence
 
 GRACE_SECONDS = 10.0
-"""For the engine to end by itself when it is asked to."""
+"""Seconds between SIGTERM and SIGKILL."""
 LINGER_SECONDS = 1.0
-"""For what the engine started to end by itself when the engine has ended."""
+"""Seconds for the engine's child processes to end after the engine has ended."""
 POLL_SECONDS = 0.05
-SIGNALLED = 128
-"""Added to the number of the signal that ended the engine, as shells do."""
+SIGNAL_EXIT_BASE = 128
+"""Added to the number of the signal that ended the engine, as in shells."""
 
 
 def main(command: Sequence[str]) -> int:
-    """Returns the engine's exit code when all of its processes have ended."""
+    """Run the engine. Return its exit code when all of its processes have ended."""
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         # Not SIG_IGN: the engine would inherit it, and ignore the signal too.
         signal.signal(number, ignore_signal)
@@ -36,25 +36,25 @@ def main(command: Sequence[str]) -> int:
     threading.Thread(target=end_with_parent, args=(engine,), daemon=True).start()
     code = engine.wait()
     kill_group(engine.pid)
-    return code if code >= 0 else SIGNALLED - code
+    return code if code >= 0 else SIGNAL_EXIT_BASE - code
 
 
 def ignore_signal(*_: object) -> None:
-    """Whoever signals everybody at once has reached the engine, too; we wait for its end."""
+    """Ignore a signal. One sent to all processes reaches the engine too, and its end is awaited."""
 
 
 def end_with_parent(engine: subprocess.Popen[bytes]) -> None:
     with contextlib.suppress(OSError):
         while os.read(0, 1):
             pass
-    # Only the first process: vLLM ends the others itself, in the order that it needs.
+    # Only the first process: vLLM ends its children itself, in the required order.
     engine.terminate()
     time.sleep(GRACE_SECONDS)
     signal_group(engine.pid, signal.SIGKILL)
 
 
 def kill_group(group: int) -> None:
-    """A first process that is killed leaves its others behind; vLLM's hold the memory."""
+    """End the remaining processes of a group. If vLLM is killed, they still hold GPU memory."""
     give_up = time.monotonic() + LINGER_SECONDS
     while signal_group(group, 0) and time.monotonic() < give_up:
         time.sleep(POLL_SECONDS)
@@ -62,7 +62,7 @@ def kill_group(group: int) -> None:
 
 
 def signal_group(group: int, number: int) -> bool:
-    """False if there is no such group any more."""
+    """Send a signal to a process group. Return False if the group does not exist."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(group, number)
         return True

@@ -1,4 +1,4 @@
-"""Keeps one engine registered at the console, whatever happens to the console."""
+"""Keeps one engine registered at the console, also after outages of the console."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from typing import Any
 
 import aiohttp
 
-from inference.engines.engine import Load
+from inference.engines.engine import EngineLoad
 
 logger = logging.getLogger(__name__)
 
@@ -23,16 +23,16 @@ OUTAGES = (aiohttp.ClientError, TimeoutError)
 
 
 class RegistrationRefused(Exception):
-    """The console knows this engine or its token and wants neither; trying again will not help."""
+    """The console rejected the registration; trying again will not help."""
 
 
 class RegistrationPostponed(Exception):
-    """Not now: another engine holds the address. The message says which one and what to do."""
+    """Another engine holds the address. The message says what to do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Details:
-    """What the console is told about an engine."""
+    """The facts about an engine that a registration sends."""
 
     address: str
     model: str
@@ -50,8 +50,8 @@ class Details:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lease:
-    """The console's answer: registered under this id, for as long as heartbeats come."""
+class Registered:
+    """A registration. It expires without heartbeats."""
 
     id: str
     heartbeat_seconds: float
@@ -59,8 +59,8 @@ class Lease:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Console:
-    """The console's side of the protocol, one method per message."""
+class ConsoleClient:
+    """Client of the console, one method per request."""
 
     session: aiohttp.ClientSession
     url: str
@@ -74,27 +74,29 @@ class Console:
     def headers(self) -> dict[str, str]:
         return {"Authorization": f"Bearer {self.token}"}
 
-    async def register(self, details: Details) -> Lease:
-        """Raises RegistrationRefused, RegistrationPostponed, or one of OUTAGES if the console
-        cannot be asked.
+    async def register(self, details: Details) -> Registered:
+        """Register the engine.
+
+        Raises RegistrationRefused, RegistrationPostponed, or one of OUTAGES if the console cannot
+        be reached.
         """
         async with self.session.post(
             self.endpoints, json=details.as_json(), headers=self.headers, timeout=TIMEOUT
         ) as answer:
             if answer.status in {400, 401, 403, 404, 422}:
                 raise RegistrationRefused(refusal(answer.status, await answer.text()))
-            if answer.status == 409:  # noqa: PLR2004 - somebody else is at our address
+            if answer.status == 409:  # noqa: PLR2004 - another engine has the address
                 raise RegistrationPostponed(message_of(await answer.text()))
             answer.raise_for_status()
             body = await answer.json()
-        return Lease(
+        return Registered(
             id=body["id"],
             heartbeat_seconds=float(body["heartbeat_seconds"]),
             advice=tuple(body.get("advice", ())),
         )
 
-    async def send_heartbeat(self, lease: Lease, *, load: Load) -> bool:
-        """False if the console no longer knows this lease. Raises one of OUTAGES."""
+    async def send_heartbeat(self, lease: Registered, *, load: EngineLoad) -> bool:
+        """Send a heartbeat. Return False if the registration is gone. Raises one of OUTAGES."""
         async with self.session.post(
             f"{self.endpoints}/{lease.id}/heartbeat",
             json=load.as_json(),
@@ -106,28 +108,28 @@ class Console:
             answer.raise_for_status()
             return True
 
-    async def deregister(self, lease: Lease) -> None:
-        """Raises one of OUTAGES."""
+    async def deregister(self, lease: Registered) -> None:
+        """End the registration. Raises one of OUTAGES."""
         async with self.session.delete(
             f"{self.endpoints}/{lease.id}", headers=self.headers, timeout=TIMEOUT
         ) as answer:
-            if answer.status != 404:  # noqa: PLR2004 - gone already is what was wanted
+            if answer.status != 404:  # noqa: PLR2004 - it was gone already
                 answer.raise_for_status()
 
 
 def refusal(status: int, body: str) -> str:
     if status in {401, 403}:
         return (
-            "The console refuses the join token. Issue one for this pool in the console "
+            "The console rejected the join token. Issue one for this pool in the console "
             "(Inference > Model pools) and set TENANTRY_JOIN_TOKEN or TENANTRY_JOIN_TOKEN_FILE."
         )
-    if status == 404:  # noqa: PLR2004 - what any other server would say
+    if status == 404:  # noqa: PLR2004 - the response of any other server
         return "No Tenantry console is at that address. Set TENANTRY_CONSOLE_URL or --console."
-    return f"The console refuses to register this engine (status {status}): {body[:500]}"
+    return f"The console rejected the registration (status {status}): {body[:500]}"
 
 
 def message_of(body: str) -> str:
-    """The sentence of an error of ours; what there is, if it is none."""
+    """Return the message in an error body of the console; the start of any other body."""
     try:
         return str(json.loads(body)["error"]["message"])
     except (ValueError, KeyError, TypeError):
@@ -135,19 +137,23 @@ def message_of(body: str) -> str:
 
 
 @dataclass(slots=True, kw_only=True)
-class Registration:
-    """The state of being registered. Run `keep` as a task; cancel it to deregister."""
+class RegistrationKeeper:
+    """Registers an engine and sends its heartbeats. Run `keep` as a task; cancel it to
+    deregister.
+    """
 
-    console: Console
+    console: ConsoleClient
     details: Details
-    read_load: Callable[[], Awaitable[Load]]
-    """Raises one of OUTAGES if the engine does not answer; then no heartbeat is sent for it."""
+    read_load: Callable[[], Awaitable[EngineLoad]]
+    """Returns the load. Raises one of OUTAGES if the engine does not respond; then no heartbeat is
+    sent.
+    """
     ready_file: Path | None = None
-    lease: Lease | None = None
+    lease: Registered | None = None
     was_registered: bool = False
 
     async def keep(self) -> None:
-        """Register, and heartbeat until cancelled; deregisters on the way out.
+        """Register, and send heartbeats until cancelled; then deregister.
 
         Raises RegistrationRefused if the first registration is refused.
         """
@@ -155,13 +161,13 @@ class Registration:
             while True:
                 if self.lease is None:
                     self.lease = await self.register()
-                    self.show_ready()
+                    self.mark_ready()
                 await asyncio.sleep(self.lease.heartbeat_seconds)
                 await self.heartbeat(self.lease)
         finally:
-            await asyncio.shield(self.leave())
+            await asyncio.shield(self.deregister())
 
-    async def register(self) -> Lease:
+    async def register(self) -> Registered:
         pause = FIRST_PAUSE_SECONDS
         while True:
             try:
@@ -169,37 +175,39 @@ class Registration:
             except RegistrationRefused as error:
                 if not self.was_registered:
                     raise
-                logger.warning("%s", error)
+                logger.warning("engine: registration rejected, trying again: %s", error)
             except RegistrationPostponed as error:
-                logger.warning("%s Trying again.", error)
+                logger.warning("engine: registration postponed, trying again: %s", error)
             except OUTAGES as error:
-                logger.warning("the console does not answer (%r); trying again", error)
+                logger.warning(
+                    "engine: console unavailable, trying to register again (error=%r)", error
+                )
             else:
                 self.was_registered = True
-                logger.info("registered as %s", lease.id)
+                logger.info("engine: registered (endpoint=%s)", lease.id)
                 for sentence in lease.advice:
-                    logger.warning("%s", sentence)
+                    logger.warning("engine: %s", sentence)
                 return lease
-            # Jitter, so that a hundred engines do not fall upon a console that comes back.
+            # Jitter, so that many engines do not register at once after an outage of the console.
             await asyncio.sleep(pause * random.uniform(0.5, 1.0))  # noqa: S311 - no secret
             pause = min(pause * 2, MAX_PAUSE_SECONDS)
 
-    async def heartbeat(self, lease: Lease) -> None:
+    async def heartbeat(self, lease: Registered) -> None:
         try:
             load = await self.read_load()
         except OUTAGES as error:
-            logger.warning("the engine does not answer (%r); no heartbeat for it", error)
+            logger.warning("engine: no response, heartbeat not sent (error=%r)", error)
             return
         try:
             known = await self.console.send_heartbeat(lease, load=load)
         except OUTAGES as error:
-            logger.warning("no heartbeat, the console does not answer (%r)", error)
+            logger.warning("engine: console unavailable, heartbeat not sent (error=%r)", error)
             return
         if not known:
-            logger.warning("the console has forgotten this engine; registering again")
+            logger.warning("engine: registration lost, registering again")
             self.lease = None
 
-    async def leave(self) -> None:
+    async def deregister(self) -> None:
         lease, self.lease = self.lease, None
         if self.ready_file:
             self.ready_file.unlink(missing_ok=True)
@@ -208,10 +216,10 @@ class Registration:
         try:
             await self.console.deregister(lease)
         except OUTAGES as error:
-            logger.warning("could not deregister (%r); the console will notice by itself", error)
+            logger.warning("engine: deregistration failed, it will expire (error=%r)", error)
         else:
-            logger.info("deregistered")
+            logger.info("engine: deregistered")
 
-    def show_ready(self) -> None:
+    def mark_ready(self) -> None:
         if self.ready_file:
             self.ready_file.touch()

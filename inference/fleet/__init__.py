@@ -1,1 +1,1 @@
-"""What a gateway knows of the fleet, and how it chooses an endpoint. Imports no model."""
+"""The fleet in a gateway, and the choice of endpoints. Imports no Django model."""

@@ -1,5 +1,6 @@
-"""What this worker knows of every endpoint, and the choice among them."""
+"""The load balancer of a worker: the state of every endpoint, and the choice among them."""
 
+import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -8,45 +9,53 @@ from typing import Any
 
 from inference.errors import NoEndpointAvailable, Starting
 from inference.fleet.circuit_breaker import MAX_OPEN_SECONDS
-from inference.fleet.endpoint_state import UNKNOWN_LOAD, CandidateSet, EndpointState, LeftOut, Load
+from inference.fleet.endpoint_state import (
+    UNKNOWN_LOAD,
+    CandidateSet,
+    EndpointState,
+    ExcludedEndpoints,
+    ReportedLoad,
+)
 from inference.fleet.in_flight import InFlight, Lease
 from inference.fleet.pick_context import PickContext
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.fleet.strategies import STRATEGIES, least_requests
 from kernel import metrics
 
+log = logging.getLogger(__name__)
+
 RETRY_SECONDS = 5.0
 BUSY_SECONDS = 1.0
-"""For which an engine that refused for want of room gets nothing, if others can."""
+"""Seconds for which an overloaded engine gets no requests, if other endpoints can serve."""
 STARTING_SECONDS = 10.0
 REFUSED_SECONDS = 5.0
-COOLING = 0.98
-"""By how much a time to first token is believed less each time nobody looked: twice a second."""
+TTFT_DECAY = 0.98
+"""Factor by which the time to first token of an idle endpoint decays at each tick."""
 STATES = {"closed": 0, "half_open": 1, "open": 2}
 
 
 @dataclass(slots=True)
 class PoolState:
-    """A pool as it was last looked at."""
+    """The candidates of a pool, until something changes."""
 
     pool: Pool
     field: CandidateSet
     until: float
-    """When a breaker lets somebody try again, so that the field must be made anew."""
-    left_out: LeftOut = ()
-    """The others, by their ids, and why they cannot be chosen."""
+    """When the next breaker or pause ends, so that the candidates change."""
+    excluded: ExcludedEndpoints = ()
+    """Ids of the excluded endpoints, with the reasons."""
     is_out: bool = False
-    """None of the endpoints is believed to work."""
-    turn: int = 0
+    """Whether no endpoint is expected to serve requests."""
+    sequence: int = 0
 
 
 @dataclass(slots=True)
-class Demand:
-    """Requests for a pool in which nobody was: what wakes one that was scaled to zero."""
+class UnservedDemand:
+    """Requests for a pool without endpoints: they start a pool that was scaled to zero."""
 
     requests: int = 0
     at: float = 0.0
-    """When the last one came, in seconds since 1970."""
+    """Time of the last request, in seconds since 1970."""
 
     def count(self, now: float) -> None:
         self.requests += 1
@@ -54,7 +63,7 @@ class Demand:
 
 
 class EndpointBalancer:
-    """Candidates by endpoint, and the fields of pools that are made of them."""
+    """Chooses endpoints, and tracks their load and failures."""
 
     def __init__(
         self,
@@ -68,74 +77,73 @@ class EndpointBalancer:
         self._clock = clock
         self._candidates: dict[str, EndpointState] = {}
         self._pools: dict[str, PoolState] = {}
-        self._demand: dict[str, Demand] = {}
+        self._demand: dict[str, UnservedDemand] = {}
 
     def choose(self, pool: Pool, context: PickContext, *, visited: Iterable[str]) -> EndpointState:
-        """The endpoint for a request; none of those that it has been to.
+        """Return the endpoint for a request, other than those in `visited`.
 
-        Raises Starting where there is no endpoint at all, and NoEndpointAvailable where none may
-        be used.
+        Raises Starting if the pool has no endpoint, and NoEndpointAvailable if none is usable.
         """
-        known = self._look_at(pool)
+        known = self._state_of(pool)
         field = known.field
         if visited:
             field = field.without(set(visited))
         if not field.candidates:
             if not known.field.candidates:
-                self._demand.setdefault(pool.name, Demand()).count(self._clock())
+                self._demand.setdefault(pool.name, UnservedDemand()).count(self._clock())
             raise no_endpoint_error(pool)
         if len(field) == 1:
             return field.candidates[0]
-        known.turn += 1
+        known.sequence += 1
         strategy = STRATEGIES.get(pool.strategy, least_requests)
-        chosen = strategy(field, with_turn(context, known.turn), self._rng)
+        chosen = strategy(field, with_sequence(context, known.sequence), self._rng)
         if not chosen.is_full:
             return chosen
         free = [each for each in field.candidates if not each.is_full]
-        # Where all are full, an engine's own queue is better than a refusal.
+        # If all are full, the queue of an engine is better than a rejection.
         return least_requests(CandidateSet(free), context, self._rng) if free else chosen
 
-    def left_out(self, pool: Pool) -> LeftOut:
-        """Who may not be chosen in a pool right now, and why."""
-        return self._look_at(pool).left_out
+    def excluded(self, pool: Pool) -> ExcludedEndpoints:
+        """Return the excluded endpoints of a pool, with the reasons."""
+        return self._state_of(pool).excluded
 
     def field(self, pool: Pool) -> CandidateSet:
-        """Who may be chosen in a pool right now."""
-        return self._look_at(pool).field
+        """Return the candidates of a pool."""
+        return self._state_of(pool).field
 
     def is_out(self, pool: Pool) -> bool:
-        """Whether no endpoint of the pool is believed to take requests at the moment."""
-        return self._look_at(pool).is_out
+        """Return whether no endpoint of the pool is expected to serve requests."""
+        return self._state_of(pool).is_out
 
-    def _look_at(self, pool: Pool) -> PoolState:
+    def _state_of(self, pool: Pool) -> PoolState:
         known = self._pools.get(pool.name)
         now = self._clock()
         if known is None or known.pool is not pool or now >= known.until:
-            turn = known.turn if known else 0
-            known = self._pools[pool.name] = self._refresh_states(pool, now, turn)
+            sequence = known.sequence if known else 0
+            known = self._pools[pool.name] = self._refresh_states(pool, now, sequence)
         return known
 
-    def _refresh_states(self, pool: Pool, now: float, turn: int) -> PoolState:
+    def _refresh_states(self, pool: Pool, now: float, sequence: int) -> PoolState:
         able = [self._candidate(each) for each in pool.endpoints if each.is_able]
-        usable = [each for each in able if may_be_used(each, now)]
+        usable = [each for each in able if is_usable(each, now)]
         waits = [each.breaker.open_until for each in able if each.breaker.open_until]
-        waits += [each.left_out_elsewhere_until for each in able]
+        waits += [each.ejected_elsewhere_until for each in able]
         waits += [each.busy_until for each in able]
         waits += [each.failing_until for each in able]
-        # If all are out, something else is wrong: using all is better than using none.
+        # If all are ejected, the cause is probably elsewhere: use all rather than none.
         chosen_from = usable or able
         ids = {each.endpoint.id for each in chosen_from}
         return PoolState(
             pool=pool,
             field=CandidateSet(chosen_from, places=[each.id for each in pool.endpoints]),
-            left_out=tuple(
+            excluded=tuple(
                 (each.id, exclusion_reason(self._candidate(each), now))
                 for each in pool.endpoints
                 if each.id not in ids
             ),
             until=min((wait for wait in waits if wait > now), default=float("inf")),
             is_out=not any(each.failing_until <= now for each in usable),
-            turn=turn,
+            sequence=sequence,
         )
 
     def _candidate(self, endpoint: Endpoint) -> EndpointState:
@@ -148,95 +156,104 @@ class EndpointBalancer:
             known.recompute_scores()
         return known
 
-    def begin(self, pool: Pool, candidate: EndpointState) -> Lease:
-        """A request is sent there. It counts until the lease is released."""
+    def start_request(self, pool: Pool, candidate: EndpointState) -> Lease:
+        """Count a request to the endpoint until the lease is released."""
         candidate.requests += 1
         if candidate.breaker.open_until is not None:
-            candidate.breaker.began(self._clock())
-            self._forget(pool)
+            candidate.breaker.record_start(self._clock())
+            self._invalidate(pool)
         endpoint = candidate.endpoint.id
         return self._in_flight.lease(pool=pool.name, endpoint=endpoint, changed=candidate.count)
 
-    def answered(self, pool: Pool, candidate: EndpointState, *, seconds: float) -> None:
-        """The first part of its answer has come, so long after it was asked."""
+    def note_first_token(self, pool: Pool, candidate: EndpointState, *, seconds: float) -> None:
+        """Record the time to first token of a response, in seconds."""
         candidate.record_ttft(seconds)
         if candidate.breaker.open_until is not None:
-            candidate.breaker.passed()
+            candidate.breaker.record_first_token()
             self._changed(pool, candidate)
+            log_recovery(pool, candidate)
 
-    def ended_well(self, pool: Pool, candidate: EndpointState) -> None:
-        """It answered to the end. To have begun proves little: an engine may always break off."""
+    def note_success(self, pool: Pool, candidate: EndpointState) -> None:
+        """Record a complete response. A started one proves little: the engine may fail later."""
         if candidate.breaker.failures:
-            candidate.breaker.succeeded()
+            was_ejected = candidate.breaker.open_until is not None
+            candidate.breaker.record_success()
             candidate.failing_until = 0.0
             self._changed(pool, candidate)
+            if was_ejected:
+                log_recovery(pool, candidate)
 
-    def failed(self, pool: Pool, candidate: EndpointState) -> None:
-        """It failed, and that was its own fault."""
-        self._failed(pool, candidate, longest=MAX_OPEN_SECONDS)
+    def note_failure(self, pool: Pool, candidate: EndpointState) -> None:
+        """Record a failure of the endpoint."""
+        self._note_failure(pool, candidate, max_seconds=MAX_OPEN_SECONDS)
 
-    def refused(self, pool: Pool, candidate: EndpointState) -> None:
-        """Nobody listens there: to ask again costs no caller anything, so it is asked soon."""
-        self._failed(pool, candidate, longest=REFUSED_SECONDS)
+    def note_refused(self, pool: Pool, candidate: EndpointState) -> None:
+        """Record a refused connection. A retry is cheap, so the ejection is short."""
+        self._note_failure(pool, candidate, max_seconds=REFUSED_SECONDS)
 
-    def _failed(self, pool: Pool, candidate: EndpointState, *, longest: float) -> None:
+    def _note_failure(self, pool: Pool, candidate: EndpointState, *, max_seconds: float) -> None:
         candidate.total_failures += 1
         now = self._clock()
-        ejected = candidate.breaker.failed(
+        ejected = candidate.breaker.record_failure(
             now,
             after=pool.eject_after,
             seconds=pool.eject_seconds,
-            longest=longest,
-            may_open=self._may_leave_out(pool),
+            max_seconds=max_seconds,
+            may_open=self._may_eject(pool),
         )
         if ejected:
             self._changed(pool, candidate)
+            log.warning(
+                "fleet: endpoint ejected (pool=%s, endpoint=%s, failures=%d, seconds=%.0f)",
+                *(pool.name, candidate.endpoint.id, candidate.breaker.failures),
+                (candidate.breaker.open_until or now) - now,
+            )
         elif candidate.breaker.failures >= pool.eject_after:
-            candidate.failing_until = now + min(pool.eject_seconds, longest)
-            self._forget(pool)
+            candidate.failing_until = now + min(pool.eject_seconds, max_seconds)
+            self._invalidate(pool)
 
     def note_overloaded(self, pool: Pool, candidate: EndpointState) -> None:
-        """It has too much to do: no illness, but others come first for a moment."""
+        """Record an overloaded response: prefer other endpoints for BUSY_SECONDS."""
         candidate.busy_until = self._clock() + BUSY_SECONDS
-        candidate.breaker.gave_up()
-        self._forget(pool)
+        candidate.breaker.record_neutral()
+        self._invalidate(pool)
 
     def note_neutral(self, pool: Pool, candidate: EndpointState) -> None:
-        """A request ended by somebody else's doing: the client's, or for what it asked."""
+        """Record a request that ended because of the client, or of the request itself."""
         if candidate.breaker.trying:
-            candidate.breaker.gave_up()
-            self._forget(pool)
+            candidate.breaker.record_neutral()
+            self._invalidate(pool)
 
-    def _may_leave_out(self, pool: Pool) -> bool:
-        """Never more than half of a pool is left out."""
+    def _may_eject(self, pool: Pool) -> bool:
+        """Return whether one more endpoint may be ejected: at most half of a pool."""
         able = [self._candidate(each) for each in pool.endpoints if each.is_able]
         out = sum(each.breaker.open_until is not None for each in able)
         return (out + 1) * 2 <= len(able)
 
     def _changed(self, pool: Pool, candidate: EndpointState) -> None:
-        self._forget(pool)
+        self._invalidate(pool)
         state = candidate.breaker.state(self._clock())
         series = metrics.series(metrics.breaker_state, pool.name, candidate.endpoint.id)
         series.set(STATES[state])
 
-    def _forget(self, pool: Pool) -> None:
+    def _invalidate(self, pool: Pool) -> None:
         known = self._pools.get(pool.name)
         if known is not None:
             known.until = 0.0
 
-    def look(self) -> None:
-        """Twice a second: warm new endpoints up, and believe old measurements less."""
+    def tick(self) -> None:
+        """Advance the slow start of new endpoints, and decay old measurements. Twice a second."""
         now = self._clock()
         for known in self._pools.values():
             for candidate in known.field.candidates:
-                warmth = warmth_of(candidate.endpoint, known.pool, now)
-                if warmth != candidate.warmth:
-                    candidate.warmth = warmth
+                slow_start_share = slow_start_share_of(candidate.endpoint, known.pool, now)
+                if slow_start_share != candidate.slow_start_share:
+                    candidate.slow_start_share = slow_start_share
                     candidate.recompute_scores()
-                candidate.decay_ttft(COOLING)
+                candidate.decay_ttft(TTFT_DECAY)
 
     def report(self) -> dict[str, Any]:
-        """What other workers and the console are told."""
+        """Return the state of each endpoint, for other workers and the console."""
         now = self._clock()
         return {
             name: {
@@ -253,31 +270,31 @@ class EndpointBalancer:
         }
 
     def demand(self) -> dict[str, dict[str, float]]:
-        """What was asked in vain, by pool."""
+        """Return the number of requests for pools without endpoints, by pool."""
         return {
             pool: {"requests": each.requests, "at": each.at} for pool, each in self._demand.items()
         }
 
-    def hear(self, reports: Iterable[Mapping[str, Mapping[str, Any]]]) -> None:
-        """What the other workers reported."""
+    def apply_worker_reports(self, reports: Iterable[Mapping[str, Mapping[str, Any]]]) -> None:
+        """Apply the reports of the other workers."""
         running: dict[str, int] = {}
         out: dict[str, float] = {}
         for report in reports:
-            for name, said in report.items():
-                running[name] = running.get(name, 0) + int(said["in_flight"])
-                out[name] = max(out.get(name, 0.0), said["ejected_until"] or 0.0)
+            for name, worker_state in report.items():
+                running[name] = running.get(name, 0) + int(worker_state["in_flight"])
+                out[name] = max(out.get(name, 0.0), worker_state["ejected_until"] or 0.0)
         for name, candidate in self._candidates.items():
             elsewhere, until = running.get(name, 0), out.get(name, 0.0)
             if elsewhere != candidate.elsewhere:
                 candidate.elsewhere = elsewhere
                 candidate.recompute_scores()
-            if until != candidate.left_out_elsewhere_until:
-                candidate.left_out_elsewhere_until = until
+            if until != candidate.ejected_elsewhere_until:
+                candidate.ejected_elsewhere_until = until
                 for known in self._pools.values():
                     known.until = 0.0
 
-    def apply_engine_loads(self, loads: Mapping[str, Load]) -> None:
-        """What the engines told of themselves lately, by endpoint."""
+    def apply_engine_loads(self, loads: Mapping[str, ReportedLoad]) -> None:
+        """Apply the reported loads of engines, by endpoint."""
         for name, candidate in self._candidates.items():
             load = loads.get(name, UNKNOWN_LOAD)
             if load is not candidate.engine_load:
@@ -285,24 +302,24 @@ class EndpointBalancer:
                 candidate.recompute_scores()
 
     def elsewhere(self, pool: str) -> int:
-        """Requests that other workers run in the pool of this name."""
+        """Return the number of running requests of the other workers in a pool."""
         known = self._pools.get(pool)
         endpoints = known.pool.endpoints if known else ()
         candidates = (self._candidates.get(each.id) for each in endpoints)
         return sum(each.elsewhere for each in candidates if each is not None)
 
 
-def may_be_used(candidate: EndpointState, now: float) -> bool:
-    if candidate.endpoint.forced == "closed":
+def is_usable(candidate: EndpointState, now: float) -> bool:
+    if candidate.endpoint.breaker_override == "closed":
         return True
-    out_until = max(candidate.left_out_elsewhere_until, candidate.busy_until)
-    return candidate.breaker.passes(now) and out_until <= now
+    out_until = max(candidate.ejected_elsewhere_until, candidate.busy_until)
+    return candidate.breaker.allows_request(now) and out_until <= now
 
 
 def exclusion_reason(candidate: EndpointState, now: float) -> str:
-    """The reason for which an endpoint is left out, in the ledger's words."""
+    """Return the reason why an endpoint is excluded, as the ledger stores it."""
     endpoint = candidate.endpoint
-    if endpoint.forced == "open":
+    if endpoint.breaker_override == "open":
         return "forced_open"
     if not endpoint.is_able:
         return "not_ready"
@@ -317,12 +334,12 @@ def no_endpoint_error(pool: Pool) -> NoEndpointAvailable | Starting:
     return NoEndpointAvailable(retry_after=RETRY_SECONDS)
 
 
-def with_turn(context: PickContext, turn: int) -> PickContext:
-    return PickContext(turn=turn, affinity=context.affinity, prefix=context.prefix)
+def with_sequence(context: PickContext, sequence: int) -> PickContext:
+    return PickContext(sequence=sequence, affinity_key=context.affinity_key, prefix=context.prefix)
 
 
-def warmth_of(endpoint: Endpoint, pool: Pool, now: float) -> float:
-    """The share that a new endpoint gets: a tenth at first, growing evenly to the whole."""
+def slow_start_share_of(endpoint: Endpoint, pool: Pool, now: float) -> float:
+    """Return the share of requests for a new endpoint. It grows linearly from 0.1 to 1."""
     if not pool.slow_start_seconds or not endpoint.ready_since:
         return 1.0
     return min(1.0, max(0.1, (now - endpoint.ready_since) / pool.slow_start_seconds))
@@ -330,3 +347,9 @@ def warmth_of(endpoint: Endpoint, pool: Pool, now: float) -> float:
 
 def milliseconds(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 1)
+
+
+def log_recovery(pool: Pool, candidate: EndpointState) -> None:
+    log.info(
+        "fleet: endpoint serves again (pool=%s, endpoint=%s)", pool.name, candidate.endpoint.id
+    )

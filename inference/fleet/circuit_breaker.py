@@ -1,4 +1,4 @@
-"""The breaker of one endpoint: when it is left out, and how it comes back. Pure but for its state.
+"""The circuit breaker of one endpoint, with ejection and recovery. No I/O.
 
 Source: M. Nygard, "Release It!", Circuit Breaker; ejection times grow as in Envoy's outlier
 detection.
@@ -9,22 +9,22 @@ from typing import Literal
 State = Literal["closed", "open", "half_open"]
 
 MAX_OPEN_SECONDS = 300.0
-FORGIVEN_AFTER_SECONDS = 300.0
-"""Without a failure, after which an endpoint is ejected as briefly as the first time."""
+RESET_AFTER_SECONDS = 300.0
+"""Seconds without a failure after which the count of ejections starts again."""
 
 
-class Breaker:
-    """Closed: requests pass. Open: none does, until a time. Half open: one at a time tries."""
+class CircuitBreaker:
+    """Closed: requests pass. Open: none passes. Half open: one request at a time is a trial."""
 
     __slots__ = ("_ejections", "_last_failure", "failures", "open_until", "trying")
 
     def __init__(self) -> None:
         self.failures = 0
-        """In a row."""
+        """Failures in a row."""
         self.open_until: float | None = None
-        """Seconds of the clock that callers use; None while it is closed."""
+        """End of the ejection, in seconds of the caller's clock; None while closed."""
         self.trying = False
-        """Half open, and a request is finding out."""
+        """Whether a trial request runs while half open."""
         self._ejections = 0
         self._last_failure = float("-inf")
 
@@ -33,49 +33,49 @@ class Breaker:
             return "closed"
         return "open" if now < self.open_until else "half_open"
 
-    def passes(self, now: float) -> bool:
-        """Whether a request may be sent."""
+    def allows_request(self, now: float) -> bool:
+        """Return whether a request may be sent to the endpoint."""
         if self.open_until is None:
             return True
         return now >= self.open_until and not self.trying
 
-    def began(self, now: float) -> None:
-        """A request is sent."""
+    def record_start(self, now: float) -> None:
+        """Record that a request was sent."""
         if self.state(now) == "half_open":
             self.trying = True
 
-    def passed(self) -> None:
-        """The endpoint has begun to answer: others may try as well, and one failure ejects it."""
+    def record_first_token(self) -> None:
+        """Close after a first token. The failures stay, so that the next failure ejects again."""
         self.trying = False
         self.open_until = None
 
-    def succeeded(self) -> None:
-        """The endpoint answered as it should."""
+    def record_success(self) -> None:
+        """Record a complete response."""
         self.failures = 0
-        self.passed()
+        self.record_first_token()
 
-    def gave_up(self) -> None:
-        """A request ended without saying anything about the endpoint."""
+    def record_neutral(self) -> None:
+        """Record a request that ended without a result about the endpoint."""
         self.trying = False
 
-    def failed(
+    def record_failure(
         self,
         now: float,
         *,
         after: int,
         seconds: float,
         may_open: bool,
-        longest: float = MAX_OPEN_SECONDS,
+        max_seconds: float = MAX_OPEN_SECONDS,
     ) -> bool:
-        """The endpoint failed. True if that ejects it: after so many in a row, or in its trial.
+        """Record a failure. True if it ejects the endpoint: after `after` in a row, or in a trial.
 
-        It is left out for `seconds`, times how often that happened lately, and for `longest` at
-        most. With `may_open` False it stays in, because too many others are out.
+        The ejection lasts `seconds` times the number of recent ejections, at most `max_seconds`.
+        With `may_open` False only a failed trial ejects, because too many others are ejected.
         """
         if self.state(now) == "open":
-            # A request from before: many that break at once are one reason to leave it out.
+            # This request was sent before the ejection, which counts once for all of them.
             return False
-        if now - self._last_failure > FORGIVEN_AFTER_SECONDS:
+        if now - self._last_failure > RESET_AFTER_SECONDS:
             self._ejections = 0
         self._last_failure = now
         self.failures += 1
@@ -83,5 +83,5 @@ class Breaker:
         if not (was_trial or (self.failures >= after and may_open)):
             return False
         self._ejections += 1
-        self.open_until = now + min(seconds * self._ejections, longest)
+        self.open_until = now + min(seconds * self._ejections, max_seconds)
         return True

@@ -1,4 +1,4 @@
-"""What a worker knows of one endpoint: what strategies choose by."""
+"""The state of one endpoint in a worker, and the scores that strategies compare."""
 
 from bisect import bisect
 from collections import deque
@@ -8,112 +8,120 @@ from time import monotonic
 
 import msgspec
 
-from inference.fleet.circuit_breaker import Breaker
+from inference.fleet.circuit_breaker import CircuitBreaker
 from inference.fleet.hash_ring import HashRing, ring_of
 from inference.fleet.snapshot import Endpoint
 
 SMOOTHING = 0.2
-TURN = 1e-10
-"""What a second of rest counts for, in requests: next to nothing."""
+IDLE_SECOND_WEIGHT = 1e-10
+"""Weight of a second since the last request, in requests: it only decides between equals."""
 UNKNOWN_SECONDS = 1.0
-"""To a first token, where none was measured yet."""
-SLIGHT = 1e-6
-"""What the load counts for where something else is compared, and only equals differ by it."""
-RECENT = 200
-"""Times to first token that quantiles are made of."""
+"""Assumed time to first token in seconds, before the first measurement."""
+TIE_BREAK_WEIGHT = 1e-6
+"""Weight of the load in other scores: it only decides between equals."""
+MAX_RECENT = 200
+"""Number of measured times to first token from which quantiles are computed."""
 
 
-class Load(msgspec.Struct, frozen=True):
-    """What an engine told of itself last."""
+class ReportedLoad(msgspec.Struct, frozen=True):
+    """The load that an engine reported last."""
 
     at: float = 0.0
     """Seconds since 1970."""
     waiting: int = 0
     """Requests in the engine's own queue."""
     kv: float = 0.0
-    """Of its cache of keys and values, the share in use: 0 to 1."""
+    """Used share of the KV cache, 0 to 1."""
 
 
-UNKNOWN_LOAD = Load()
+UNKNOWN_LOAD = ReportedLoad()
 
-LeftOut = tuple[tuple[str, str], ...]
-"""Ids of endpoints that cannot be chosen, each with the reason."""
+ExcludedEndpoints = tuple[tuple[str, str], ...]
+"""Ids of excluded endpoints, each with the reason."""
 
 
 class EndpointState:
-    """One endpoint, with its load and its history, as far as this worker has seen them."""
+    """One endpoint with its load, failures and times to first token in this worker."""
 
     __slots__ = (
         "_recent",
         "_touched",
         "breaker",
         "busy_until",
+        "ejected_elsewhere_until",
         "elsewhere",
         "endpoint",
         "engine_load",
+        "expected_ttft",
         "failing_until",
         "in_flight",
-        "left_out_elsewhere_until",
         "load",
         "load_by_weight",
-        "pressure",
+        "queue_score",
         "requests",
+        "slow_start_share",
         "total_failures",
         "ttft",
-        "wait",
-        "warmth",
     )
 
     def __init__(self, endpoint: Endpoint) -> None:
         self.endpoint = endpoint
-        self.breaker = Breaker()
+        self.breaker = CircuitBreaker()
         self.busy_until = 0.0
-        """Seconds since 1970: it said that it has too much to do, and rests for a moment."""
+        """End of the pause after an overloaded response, in seconds since 1970."""
         self.failing_until = 0.0
-        """Seconds since 1970: it fails again and again, but too many others are out already."""
+        """End of the time in which it probably fails though it is not ejected, since 1970."""
         self.in_flight = 0
-        """Requests from this worker."""
+        """Running requests of this worker."""
         self.elsewhere = 0
-        """From the others, as far as this one heard."""
-        self.left_out_elsewhere_until = 0.0
+        """Running requests of the other workers, as last reported."""
+        self.ejected_elsewhere_until = 0.0
         self.engine_load = UNKNOWN_LOAD
         self.ttft: float | None = None
-        """Seconds to the first token, smoothed."""
-        self.warmth = 1.0
-        """Above 0 to 1: its share while it starts slowly."""
+        """Smoothed time to first token in seconds."""
+        self.slow_start_share = 1.0
+        """Share of requests during the slow start, above 0 to 1."""
         self.requests = 0
         self.total_failures = 0
         self.load = 0.0
-        """Running requests for its size. This and what follows is kept up to date by `weigh`, for
-        it changes twice with a request, and is read for each other endpoint's requests too."""
+        """Running requests divided by `max_concurrency`. `recompute_scores` updates this and the
+        other scores, since they change twice per request, and are read for each request."""
         self.load_by_weight = 0.0
-        """Requests for its weight, with one more."""
-        self.wait = 0.0
-        """Seconds to a first token, if each request that runs there adds as long as one takes."""
-        self.pressure = 0.0
-        """Of the engine's own queue and cache, and of what runs."""
+        """Running requests plus one, divided by the weight."""
+        self.expected_ttft = 0.0
+        """Expected time to first token in seconds, in proportion to the running requests."""
+        self.queue_score = 0.0
+        """Score of the engine's queue, its KV cache and the running requests."""
         self._touched = 0.0
-        """Seconds of the monotonic clock, when a request began or ended here last."""
-        self._recent: deque[float] = deque(maxlen=RECENT)
+        """Monotonic time at which a request last started or ended here."""
+        self._recent: deque[float] = deque(maxlen=MAX_RECENT)
 
     def count(self, change: int) -> None:
-        """So many requests more, or fewer, run there from here."""
+        """Add `change` to the running requests."""
         self.in_flight += change
         self._touched = monotonic()
         self.recompute_scores()
 
     def recompute_scores(self) -> None:
-        """Work out anew what is compared. Between equals it is the turn of who rested longest."""
-        endpoint, warmth, load_report = self.endpoint, self.warmth, self.engine_load
+        """Compute the scores. Between equals the endpoint that was idle longest has the lowest."""
+        endpoint, slow_start_share, load_report = (
+            self.endpoint,
+            self.slow_start_share,
+            self.engine_load,
+        )
         running = self.in_flight + self.elsewhere
         room = endpoint.max_concurrency or 1
-        self.load = load = (running + self._touched * TURN) / (room * warmth)
-        self.load_by_weight = (running + 1 + load * SLIGHT) / (endpoint.weight * warmth)
-        # Nobody knows a new one, which is a reason to try it, but not with everything at once.
+        self.load = load = (running + self._touched * IDLE_SECOND_WEIGHT) / (
+            room * slow_start_share
+        )
+        self.load_by_weight = (running + 1 + load * TIE_BREAK_WEIGHT) / (
+            endpoint.weight * slow_start_share
+        )
+        # A new endpoint is tried early, but not with all requests at once.
         ttft = self.ttft
         alone = UNKNOWN_SECONDS * running if ttft is None else ttft * (running + 1)
-        self.wait = alone / warmth + load * SLIGHT
-        self.pressure = load_report.waiting / room + load_report.kv + load
+        self.expected_ttft = alone / slow_start_share + load * TIE_BREAK_WEIGHT
+        self.queue_score = load_report.waiting / room + load_report.kv + load
 
     @property
     def is_full(self) -> bool:
@@ -126,13 +134,13 @@ class EndpointState:
         self.recompute_scores()
 
     def decay_ttft(self, share: float) -> None:
-        """Weigh its time to first token less: it was not measured for a while."""
+        """Multiply the time to first token of an idle endpoint by `share`, so that it is tried."""
         if self.ttft is not None and not self.in_flight:
             self.ttft *= share
             self.recompute_scores()
 
     def quantile(self, share: float) -> float | None:
-        """Of the last times to first token, in seconds."""
+        """Return a quantile of the last times to first token, in seconds."""
         if not self._recent:
             return None
         ordered = sorted(self._recent)
@@ -140,10 +148,10 @@ class EndpointState:
 
 
 class CandidateSet:
-    """The candidates of one pool that may be chosen, and what is worked out from them once."""
+    """The usable endpoints of a pool, with values that are computed once."""
 
     def __init__(self, candidates: Sequence[EndpointState], *, places: Sequence[str] = ()) -> None:
-        """`places`: all endpoints of the pool, of which some may be left out; else the same."""
+        """`places`: the ids of all endpoints of the pool; by default those of the candidates."""
         self.candidates = tuple(candidates)
         self._places = places
         self._ring: HashRing | None = None
@@ -154,21 +162,21 @@ class CandidateSet:
         return len(self.candidates)
 
     def without(self, gone: Container[str]) -> "CandidateSet":
-        """The same pool with fewer to choose from."""
+        """Return the set without the endpoints whose id is in `gone`."""
         left = [each for each in self.candidates if each.endpoint.id not in gone]
         return CandidateSet(
             left, places=self._places or [each.endpoint.id for each in self.candidates]
         )
 
     def at_weight(self, share: float) -> EndpointState:
-        """Whose part of all weights `share`, from 0 to below 1, falls into."""
+        """Return the candidate at `share` (0 to below 1) of the cumulated weights."""
         weights = self._weights
         if not weights:
             weights[:] = accumulate(each.endpoint.weight for each in self.candidates)
         return self.candidates[min(bisect(weights, share * weights[-1]), len(weights) - 1)]
 
     def nearest(self, key: bytes) -> Iterator[EndpointState]:
-        """Each candidate once, in the order in which a key tries them."""
+        """Yield the candidates in the order of the hash ring for a key."""
         if self._ring is None:
             self._by_id = {each.endpoint.id: each for each in self.candidates}
             self._ring = ring_of(tuple(self._places or self._by_id))

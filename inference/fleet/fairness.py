@@ -1,29 +1,29 @@
-"""Who has received how much of a pool: a virtual token counter for each tenant. Pure.
+"""A virtual token counter for each tenant of a pool. Pure.
 
 Source: Sheng et al., "Fairness in Serving Large Language Models", OSDI 2024. A tenant's counter is
-the service that it received, divided by its weight; whoever has the least is served next.
+the service that it received, divided by its weight; the tenant with the lowest is served next.
 """
 
 from collections.abc import Container
 from math import inf
 
 COMPLETION_COST = 2
-"""What a token of an answer costs, beside one of a prompt: engines read faster than they write."""
+"""Cost of a completion token relative to a prompt token, which engines process faster."""
 FIRST_PACE = 1000.0
-SLOWEST_PACE = 1.0
-"""Virtual tokens a second."""
+MIN_PACE = 1.0
+"""Minimum pace in virtual tokens per second."""
 SMOOTHING = 0.1
-NOBODY = inf
-"""The lowest counter where no request waits."""
+NONE_WAITING = inf
+"""The lowest counter if no request waits."""
 
 
 def cost_of(*, prompt_tokens: int, completion_tokens: int) -> int:
-    """The service in a request, in tokens of a prompt."""
+    """Return the cost of a request in prompt tokens."""
     return prompt_tokens + COMPLETION_COST * completion_tokens
 
 
 class TenantServiceCounter:
-    """What one tenant received. Costs are expected at first, and corrected when they are known."""
+    """The service of one tenant: estimated costs of running requests, actual costs of others."""
 
     __slots__ = ("_base", "_pending", "_served", "running", "tenant_id", "weight")
 
@@ -36,90 +36,91 @@ class TenantServiceCounter:
         self._base = 0.0
 
     @property
-    def counter(self) -> float:
-        """Service per weight, with what running requests are expected to take."""
+    def value(self) -> float:
+        """Service divided by weight, including the estimated cost of running requests."""
         return self._served + self._pending
 
     @property
     def served(self) -> float:
-        """The same for requests that have ended."""
+        """Service divided by weight, of requests that have ended."""
         return self._served
 
     def raise_to(self, floor: float) -> None:
-        """It becomes active where others are at `floor` already: idle time earns no credit."""
+        """Raise the counter to `floor` when the tenant becomes active: idle time is no credit."""
         self._base = floor
         self._keep_to_base()
 
     def charge(self, cost: float) -> float:
-        """A request begins. Returns its share of the counter, which `end` takes back."""
+        """Add the cost of a request that starts. Returns its share of the counter, for `end`."""
         share = cost / self.weight
         self.running += 1
         self._pending += share
         return share
 
     def end(self, share: float) -> None:
-        """It has ended, and has cost what was expected as long as nobody says otherwise."""
+        """Count an ended request at its estimated cost, until `correct` is called."""
         self.running -= 1
         self._pending = self._pending - share if self.running else 0.0
         self._served += share
 
     def correct(self, share: float, cost: float) -> None:
-        """It has cost something else."""
+        """Replace the estimated cost of an ended request by its actual cost."""
         self._served += cost / self.weight - share
-        # What was expected before the lift was a part of what was lifted: no credit from that.
+        # An estimate from before `raise_to` earns no credit.
         self._keep_to_base()
 
     def _keep_to_base(self) -> None:
-        self._served += max(0.0, self._base - self.counter)
+        self._served += max(0.0, self._base - self.value)
 
 
 class TenantServiceCounters:
-    """Every tenant's of one pool."""
+    """The counters of the tenants of one pool."""
 
     def __init__(self) -> None:
-        self._accounts: dict[int, TenantServiceCounter] = {}
+        self._counters: dict[int, TenantServiceCounter] = {}
         self._furthest = 0.0
         self._furthest_before = 0.0
         self._pace = FIRST_PACE
 
     def __len__(self) -> int:
-        return len(self._accounts)
+        return len(self._counters)
 
     def of(self, tenant_id: int, *, weight: int) -> TenantServiceCounter:
-        """The tenant's; from now on with this weight."""
-        account = self._accounts.get(tenant_id)
-        if account is None:
-            account = self._accounts[tenant_id] = TenantServiceCounter(tenant_id)
-        account.weight = max(1, weight)
-        return account
+        """Return the counter of a tenant, with its weight set."""
+        counter = self._counters.get(tenant_id)
+        if counter is None:
+            counter = self._counters[tenant_id] = TenantServiceCounter(tenant_id)
+        counter.weight = max(1, weight)
+        return counter
 
-    def activate(self, account: TenantServiceCounter, *, least: float) -> None:
-        """It had nothing waiting. `least` is the smallest counter of those that wait, or NOBODY.
+    def activate(self, counter: TenantServiceCounter, *, min_counter: float) -> None:
+        """Raise the counter of a tenant that had no queued request.
 
-        Service that is only expected raises no counter: expectations can be wrong.
+        `min_counter` is the lowest counter of the queue, or NONE_WAITING. Estimated service raises
+        no counter.
         """
-        account.raise_to(min(self._furthest, least))
+        counter.raise_to(min(self._furthest, min_counter))
 
-    def correct(self, account: TenantServiceCounter, share: float, cost: float) -> None:
-        account.correct(share, cost)
-        self._furthest = max(self._furthest, account.served)
+    def correct(self, counter: TenantServiceCounter, share: float, cost: float) -> None:
+        counter.correct(share, cost)
+        self._furthest = max(self._furthest, counter.served)
 
-    def lead_seconds(self, account: TenantServiceCounter) -> float:
-        """Seconds by which others' turns come before the tenant's next, if they want theirs."""
-        return (account.counter - self._furthest) / self._pace
+    def lead_seconds(self, counter: TenantServiceCounter) -> float:
+        """Return the estimated seconds for which other tenants are served before this one."""
+        return (counter.value - self._furthest) / self._pace
 
-    def look(self, *, seconds: float, waiting: Container[int], least: float) -> None:
-        """Called every so many `seconds`: learn the pace, and forget whom it changes nothing for.
+    def tick(self, *, seconds: float, waiting: Container[int], min_counter: float) -> None:
+        """Update the pace after `seconds`, and delete counters of idle tenants.
 
-        `waiting` are the tenants that wait, `least` as for `activate`.
+        `waiting` has the tenants with queued requests; `min_counter` as for `activate`.
         """
         progress, self._furthest_before = self._furthest - self._furthest_before, self._furthest
         if progress:
             pace = self._pace + SMOOTHING * (progress / seconds - self._pace)
-            self._pace = max(SLOWEST_PACE, pace)
-        floor = min(self._furthest, least)
-        for account in tuple(self._accounts.values()):
-            is_idle = not account.running and account.tenant_id not in waiting
-            # It would be lifted at least as high when it comes back.
-            if is_idle and account.served <= floor:
-                del self._accounts[account.tenant_id]
+            self._pace = max(MIN_PACE, pace)
+        floor = min(self._furthest, min_counter)
+        for counter in tuple(self._counters.values()):
+            is_idle = not counter.running and counter.tenant_id not in waiting
+            # `activate` would raise it to at least this value.
+            if is_idle and counter.served <= floor:
+                del self._counters[counter.tenant_id]

@@ -1,4 +1,4 @@
-"""A hash ring: the same key leads to the same place, and a place that goes moves only its own keys.
+"""A consistent hash ring: a key maps to the same node, and removing a node moves only its keys.
 
 Source: Karger et al., "Consistent Hashing and Random Trees" (1997).
 """
@@ -8,62 +8,63 @@ from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 
-POINTS = 104
-"""Of each place on the ring; more make the shares more even."""
-WIDTH = 8
-"""Bytes of a position."""
-AT_ONCE = 8
-"""Positions in the longest digest that there is."""
-RINGS = 64
-KNOWN_NAMES = 8192
+POINTS_PER_NODE = 104
+"""Number of points per node; more make the shares more even."""
+POSITION_BYTES = 8
+POSITIONS_PER_DIGEST = 8
+"""Number of positions in one digest of maximum length."""
+MAX_CACHED_RINGS = 64
+MAX_CACHED_NAMES = 8192
 
 
 def position(text: bytes) -> int:
-    return int.from_bytes(blake2b(text, digest_size=WIDTH).digest())
+    return int.from_bytes(blake2b(text, digest_size=POSITION_BYTES).digest())
 
 
-@lru_cache(maxsize=KNOWN_NAMES)
+@lru_cache(maxsize=MAX_CACHED_NAMES)
 def points_of(name: str) -> tuple[int, ...]:
-    """Where a place stands. Kept, because rings are made anew when any of their places goes."""
+    """Return the positions of a node. Cached, because a change of the nodes needs a new ring."""
     digests = (
-        blake2b(f"{name}#{number}".encode(), digest_size=WIDTH * AT_ONCE).digest()
-        for number in range(POINTS // AT_ONCE)
+        blake2b(
+            f"{name}#{number}".encode(), digest_size=POSITION_BYTES * POSITIONS_PER_DIGEST
+        ).digest()
+        for number in range(POINTS_PER_NODE // POSITIONS_PER_DIGEST)
     )
     return tuple(
-        int.from_bytes(digest[start : start + WIDTH])
+        int.from_bytes(digest[start : start + POSITION_BYTES])
         for digest in digests
-        for start in range(0, WIDTH * AT_ONCE, WIDTH)
+        for start in range(0, POSITION_BYTES * POSITIONS_PER_DIGEST, POSITION_BYTES)
     )
 
 
 class HashRing:
-    """Places in the order in which a key would try them."""
+    """Nodes on a ring."""
 
     def __init__(self, names: Sequence[str]) -> None:
         self._names = tuple(names)
         self._shift = len(self._names).bit_length()
-        # One number for a position and who stands there: numbers are sorted fastest.
+        # Position and node in one integer, because integers sort fastest.
         self._points = sorted(
-            point << self._shift | place
-            for place, name in enumerate(self._names)
+            point << self._shift | node
+            for node, name in enumerate(self._names)
             for point in points_of(name)
         )
 
     def walk(self, key: bytes) -> Iterator[str]:
-        """Each name once, nearest first."""
+        """Yield each name once, nearest to `key` first."""
         points, mask = self._points, (1 << self._shift) - 1
         start = bisect(points, position(key) << self._shift)
         seen: set[int] = set()
         for step in range(len(points)):
-            place = points[(start + step) % len(points)] & mask
-            if place not in seen:
-                seen.add(place)
-                yield self._names[place]
+            node = points[(start + step) % len(points)] & mask
+            if node not in seen:
+                seen.add(node)
+                yield self._names[node]
                 if len(seen) == len(self._names):
                     return
 
 
-@lru_cache(maxsize=RINGS)
+@lru_cache(maxsize=MAX_CACHED_RINGS)
 def ring_of(names: tuple[str, ...]) -> HashRing:
-    """The ring of these places, made once: they stay the same when some of them are left out."""
+    """Return the ring of these nodes. Cached, because excluded endpoints stay on the ring."""
     return HashRing(names)

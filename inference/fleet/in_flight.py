@@ -1,4 +1,4 @@
-"""How many requests each endpoint works on. Counted by leases, which cannot leak."""
+"""Running requests by endpoint, counted by leases."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -10,12 +10,12 @@ from kernel import metrics
 Changed = Callable[[int], None]
 
 
-def unheard(_: int) -> None:
-    """For whoever only wants the counts."""
+def ignore_change(_: int) -> None:
+    """Ignores changes of the count."""
 
 
 class Lease:
-    """One running request. Ends once, however often and on whichever path it is ended."""
+    """One running request. Releasing it again has no effect."""
 
     __slots__ = ("_changed", "_counts", "_endpoint", "_gauge", "_held")
 
@@ -52,13 +52,13 @@ class Lease:
 
 
 class InFlight:
-    """This worker's counts by endpoint id."""
+    """Running requests of this worker, by endpoint id."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
 
-    def lease(self, *, pool: str, endpoint: str, changed: Changed = unheard) -> Lease:
-        """Count one more request until the lease is released. `changed` hears 1, and -1 once."""
+    def lease(self, *, pool: str, endpoint: str, changed: Changed = ignore_change) -> Lease:
+        """Count one request until the release. `changed` is called with 1, and then with -1."""
         return Lease(self._counts, pool=pool, endpoint=endpoint, changed=changed)
 
     def of(self, endpoint: str) -> int:

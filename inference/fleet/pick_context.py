@@ -1,14 +1,14 @@
-"""What strategies may know of a request."""
+"""The properties of a request that strategies use."""
 
 import msgspec
 
 
 class PickContext(msgspec.Struct, frozen=True, gc=False):
-    """By which requests differ when an endpoint is chosen."""
+    """The inputs of a strategy besides the candidates."""
 
-    turn: int = 0
-    """Number of this request among those of this worker and pool."""
-    affinity: bytes = b""
-    """What is to stay together: a conversation, else a key."""
+    sequence: int = 0
+    """Number of the request in this worker and pool."""
+    affinity_key: bytes = b""
+    """The conversation, or else the API key, whose requests prefer one endpoint."""
     prefix: bytes = b""
-    """How the prompt begins."""
+    """The beginning of the prompt."""

@@ -1,30 +1,29 @@
-"""How much may be tried again: a share of what is asked, so that retries never make a storm."""
+"""A budget of retries in proportion to requests, which prevents retry storms."""
 
-SHARE = 0.2
-"""Retries per request."""
-FLOOR = 3.0
-"""Retries that are there before anything is asked, and lent: the first requests add nothing."""
+RETRIES_PER_REQUEST = 0.2
+INITIAL_RETRIES = 3.0
+"""Initial budget. The first requests add nothing until it is repaid."""
 MAX_RETRIES = 20.0
 
 
 class RetryBudget:
-    """Every request adds a part of a retry; every retry takes a whole one.
+    """Each request adds a fraction of a retry; each retry takes one.
 
-    However long it goes on, there are at most FLOOR retries, or SHARE for each request.
+    In total there are at most INITIAL_RETRIES, or RETRIES_PER_REQUEST for each request.
     """
 
     def __init__(self) -> None:
-        self._left = self._lent = FLOOR
+        self._left = self._lent = INITIAL_RETRIES
 
-    def asked(self) -> None:
-        """A request comes."""
+    def add_request(self) -> None:
+        """Count a request."""
         if self._lent > 0:
-            self._lent -= SHARE
+            self._lent -= RETRIES_PER_REQUEST
         else:
-            self._left = min(MAX_RETRIES, self._left + SHARE)
+            self._left = min(MAX_RETRIES, self._left + RETRIES_PER_REQUEST)
 
     def take(self) -> bool:
-        """Whether one more retry is allowed."""
+        """Take one retry from the budget. Return False if it is exhausted."""
         if self._left < 1:
             return False
         self._left -= 1

@@ -1,6 +1,6 @@
-"""The fleet as one immutable value: a gateway worker swaps a reference and is up to date."""
+"""The fleet as an immutable value that a gateway worker replaces as a whole."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from tenants.admission.limits.price import FREE, Price
@@ -21,15 +21,15 @@ class Endpoint:
     version: str = ""
     ready_since: float = 0.0
     """Seconds since 1970."""
-    forced: str = ""
-    """`open` or `closed`: what an operator wants of its breaker."""
+    breaker_override: str = ""
+    """`open` or `closed`: the operator's override of the breaker; empty: automatic."""
     limit_name: str = "max_tokens"
-    """The parameter by which its engine knows the longest answer."""
+    """The engine's parameter for the maximum number of completion tokens."""
 
     @property
     def is_able(self) -> bool:
-        """Whether it may get requests, as far as the tables tell."""
-        return self.ready and self.forced != "open" and self.max_concurrency > 0
+        """Whether it may get requests, according to the database."""
+        return self.ready and self.breaker_override != "open" and self.max_concurrency > 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,20 +72,27 @@ class Route:
     shares: tuple[tuple[Pool, int], ...] = ()
     """Further pools among which requests are divided, with their weights."""
     pool_weight: int = 1
-    """Of `pool` beside the shares."""
+    """Weight of `pool`, relative to those of the shares."""
     fallbacks: tuple[Pool, ...] = ()
-    """In the order in which they are tried when no other pool can."""
+    """Pools for requests that no other pool can serve, in order."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """Every enabled route."""
+    """The enabled routes by name."""
 
     routes: Mapping[str, Route] = field(default_factory=dict)
 
+    def pools(self) -> Iterator[Pool]:
+        """Yield the pools of all routes, shares and fallbacks included; one may come twice."""
+        for route in self.routes.values():
+            yield route.pool
+            yield from (pool for pool, _ in route.shares)
+            yield from route.fallbacks
+
 
 class FleetReference:
-    """Where the current fleet is found. Whoever reads it twice may see two fleets."""
+    """Reference to the current fleet. Two reads may return different fleets."""
 
     def __init__(self) -> None:
         self.current = Fleet()

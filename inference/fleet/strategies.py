@@ -1,4 +1,4 @@
-"""How an endpoint is chosen: pure functions of the candidates, the request and chance."""
+"""The strategies: pure functions of the candidates, the request and a random generator."""
 
 import random
 from collections.abc import Callable, Mapping
@@ -7,50 +7,50 @@ from operator import attrgetter
 from inference.fleet.endpoint_state import CandidateSet, EndpointState
 from inference.fleet.pick_context import PickContext
 
-LONG_PREFIX = 256
-"""Bytes from which on it is worth going where a prompt may be cached."""
-BOUND = 1.25
-"""How far above the average a candidate may be before a key goes to the next one."""
+MIN_PREFIX_BYTES = 256
+"""Minimum bytes of a prompt for which prefix affinity is used."""
+MAX_RELATIVE_LOAD = 1.25
+"""Maximum load of a candidate, relative to the mean, for which a key stays there."""
 GOLDEN = 0.6180339887498949
-"""Multiples of it, less their whole part, fill the unit interval evenly at any time."""
+"""The golden ratio: the fractional parts of its multiples are evenly distributed."""
 
 
 Strategy = Callable[[CandidateSet, PickContext, random.Random], EndpointState]
 
 load_of = attrgetter("load")
 load_by_weight_of = attrgetter("load_by_weight")
-wait_of = attrgetter("wait")
-pressure_of = attrgetter("pressure")
+expected_ttft_of = attrgetter("expected_ttft")
+queue_score_of = attrgetter("queue_score")
 
 
 def least_requests(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """The fewest running requests, for its size."""
+    """Choose the fewest running requests, relative to `max_concurrency`."""
     return min(field.candidates, key=load_of)
 
 
 def round_robin(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """One after the other."""
-    return field.candidates[context.turn % len(field)]
+    """Choose each endpoint in order."""
+    return field.candidates[context.sequence % len(field)]
 
 
 def weighted_round_robin(
     field: CandidateSet, context: PickContext, rng: random.Random
 ) -> EndpointState:
-    """One after the other, the heavier ones more often and evenly in between."""
-    return field.at_weight(context.turn * GOLDEN % 1.0)
+    """Choose each endpoint in proportion to its weight, evenly interleaved."""
+    return field.at_weight(context.sequence * GOLDEN % 1.0)
 
 
 def at_random(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """By lot, by weight."""
+    """Choose a random endpoint, in proportion to the weights."""
     return field.at_weight(rng.random())
 
 
 def two_choices(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """Of two drawn by lot the one with less to do (Mitzenmacher, 2001)."""
+    """Choose the less loaded of two random endpoints (Mitzenmacher, 2001)."""
     candidates = field.candidates
     last = len(candidates) - 1
     one = int(rng.random() * (last + 1))
-    # Never the same one twice, or one that is slow would get its share of such draws.
+    # Two different endpoints: a slow one that is drawn twice would get the request.
     other = int(rng.random() * last)
     other += other >= one and last > 0
     return less_busy(candidates[one], candidates[other])
@@ -63,41 +63,41 @@ def less_busy(one: EndpointState, other: EndpointState) -> EndpointState:
 def weighted_least_requests(
     field: CandidateSet, context: PickContext, rng: random.Random
 ) -> EndpointState:
-    """The fewest running requests for its weight."""
+    """Choose the fewest running requests, relative to the weight."""
     return min(field.candidates, key=load_by_weight_of)
 
 
 def lowest_latency(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """The shortest wait for a first token, if each that runs there already adds one."""
-    return min(field.candidates, key=wait_of)
+    """Choose the shortest expected time to first token."""
+    return min(field.candidates, key=expected_ttft_of)
 
 
 def consistent_hash(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """Where this conversation or key always goes, unless that has far more to do than others.
+    """Choose the same endpoint for each conversation or key, unless its load is above the bound.
 
     Source: Mirrokni et al., "Consistent Hashing with Bounded Loads" (2018).
     """
-    if not context.affinity:
+    if not context.affinity_key:
         return least_requests(field, context, rng)
-    return nearest_with_room(field, context.affinity)
+    return nearest_with_room(field, context.affinity_key)
 
 
 def prefix_affinity(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """Long prompts go where the same beginning went, which may still be in the cache."""
-    if len(context.prefix) < LONG_PREFIX:
+    """Choose the same endpoint for long prompts with the same beginning, which it may cache."""
+    if len(context.prefix) < MIN_PREFIX_BYTES:
         return least_requests(field, context, rng)
     return nearest_with_room(field, context.prefix)
 
 
 def nearest_with_room(field: CandidateSet, key: bytes) -> EndpointState:
-    most = BOUND * (sum(map(load_of, field.candidates)) / len(field)) + 1e-2
-    near = (each for each in field.nearest(key) if each.load <= most)
+    max_load = MAX_RELATIVE_LOAD * (sum(map(load_of, field.candidates)) / len(field)) + 1e-2
+    near = (each for each in field.nearest(key) if each.load <= max_load)
     return next(near, None) or min(field.candidates, key=load_of)
 
 
 def queue_aware(field: CandidateSet, context: PickContext, rng: random.Random) -> EndpointState:
-    """The shortest queue in the engine, then the most free cache, as engines told last."""
-    return min(field.candidates, key=pressure_of)
+    """Choose the lowest score of engine queue and KV cache, as engines reported last."""
+    return min(field.candidates, key=queue_score_of)
 
 
 STRATEGIES: Mapping[str, Strategy] = {
@@ -112,4 +112,4 @@ STRATEGIES: Mapping[str, Strategy] = {
     "prefix_affinity": prefix_affinity,
     "queue_aware": queue_aware,
 }
-"""By the names that pools have them under."""
+"""The strategies by `ModelPool.strategy`."""

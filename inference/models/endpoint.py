@@ -8,42 +8,44 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Now
 
-from inference.addresses import MAX_ADDRESS_CHARS
-from inference.engines.engine import Load
+from inference.engines.engine import EngineLoad
 from kernel.ids import new_public_id
 from kernel.secrets import EncryptedTextField
 
+MAX_ADDRESS_CHARS = 300
 MAX_CONCURRENCY = 100_000
 
 
 class ModelEndpointQuerySet(models.QuerySet["ModelEndpoint"]):
-    def beat(self, *, public_id: str, pool_id: int, now: datetime, load: Load) -> bool:
-        """Note that a registered endpoint is alive. False if it is not registered any more."""
+    def record_heartbeat(
+        self, *, public_id: str, pool_id: int, now: datetime, load: EngineLoad
+    ) -> bool:
+        """Record a heartbeat. False if the endpoint is no longer registered."""
         alive = self.filter(public_id=public_id, pool_id=pool_id, registered=True)
         alive = alive.exclude(state=ModelEndpoint.State.EXPIRED)
         return alive.update(heartbeat_at=now, **load.gauges()) == 1
 
     def silent_since(self, moment: datetime) -> "ModelEndpointQuerySet":
-        """Registered endpoints that count as alive, but have not been heard of since `moment`."""
+        """Registered endpoints that have not expired and sent no heartbeat since `moment`."""
         registered = self.filter(registered=True, heartbeat_at__lt=moment)
         return registered.exclude(state=ModelEndpoint.State.EXPIRED)
 
     def due(self, moment: datetime) -> "ModelEndpointQuerySet":
-        """Endpoints that are to be probed at `moment`; those never probed first."""
+        """Endpoints whose next probe is due; those that were never probed come first."""
         alive = self.exclude(state=ModelEndpoint.State.EXPIRED)
         is_due = Q(next_probe_at=None) | Q(next_probe_at__lte=moment)
         return alive.filter(is_due).order_by(F("next_probe_at").asc(nulls_first=True))
 
     def due_for_completion(self, moment: datetime) -> "ModelEndpointQuerySet":
-        """Endpoints that are to be asked for a token: not those where requests wait already."""
+        """Endpoints whose completion probe is due and where no request waits."""
         wanted = self.filter(pool__completion_probe_seconds__isnull=False, waiting=0)
         is_due = Q(next_completion_at=None) | Q(next_completion_at__lte=moment)
         return wanted.exclude(state=ModelEndpoint.State.EXPIRED).filter(is_due)
 
     def move(self, *, endpoint_id: int, before: str, after: str) -> bool:
-        """Change the state if it is `before`. Of many callers exactly one gets True.
+        """Change the state if it is `before`. Of concurrent callers exactly one gets True.
 
-        Whoever becomes ready starts slowly, with a clean record, and is probed at once.
+        An endpoint that becomes ready begins its slow start, and is probed at once.
         """
         fresh = {"ready_since": Now(), "probe_streak": 0, "next_probe_at": None}
         changes = fresh if after == ModelEndpoint.State.READY else {}
@@ -57,7 +59,7 @@ class ModelEndpoint(models.Model):
     class State(models.TextChoices):
         READY = "ready", "ready: takes requests"
         UNHEALTHY = "unhealthy", "unhealthy: its probes fail"
-        DRAINING = "draining", "draining: finishes what runs"
+        DRAINING = "draining", "draining: finishes its running requests"
         EXPIRED = "expired", "expired: its heartbeat stopped"
 
     public_id = models.CharField(
@@ -70,46 +72,51 @@ class ModelEndpoint(models.Model):
         max_length=MAX_ADDRESS_CHARS,
         help_text="Base URL without /v1, for example http://10.0.0.5:8000.",
     )
-    model = models.CharField(
-        max_length=200, help_text="The name under which this server knows the model."
-    )
+    model = models.CharField(max_length=200, help_text="The server's name of the model.")
     credential = EncryptedTextField(
-        blank=True, default="", help_text="The server's own API key, if it wants one. Write-only."
+        blank=True, default="", help_text="The server's API key, if it requires one. Write-only."
     )
     state = models.CharField(max_length=10, choices=State, default=State.READY, editable=False)
     registered = models.BooleanField(
-        default=False, editable=False, help_text="Registered itself, and expires when silent."
+        default=False,
+        editable=False,
+        help_text="Registered itself, and expires without heartbeats.",
     )
     max_concurrency = models.PositiveIntegerField(
         default=1000,
         validators=[MinValueValidator(1), MaxValueValidator(MAX_CONCURRENCY)],
-        help_text="Most requests that run here at once.",
+        help_text="Maximum number of requests that run here at the same time.",
     )
     weight = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text="Its share of the requests, where the pool's strategy goes by weights.",
+        help_text="Share of the requests, for the weighted strategies.",
     )
-    zone = models.CharField(max_length=50, blank=True, help_text="Where it stands, for people.")
+    zone = models.CharField(
+        max_length=50, blank=True, help_text="Name of the location. It has no effect on routing."
+    )
     capabilities = ArrayField(
         models.CharField(max_length=50),
         default=list,
         blank=True,
         size=20,
-        help_text="Such as tools or vision, comma-separated.",
+        help_text="For example tools or vision, separated by commas.",
     )
-    forced = models.CharField(
+    breaker_override = models.CharField(
         "breaker",
         max_length=10,
         blank=True,
         choices=(
-            ("", "as it goes by itself"),
-            ("open", "open: left out"),
-            ("closed", "closed: used whatever happens"),
+            ("", "automatic"),
+            ("open", "open: gets no requests"),
+            ("closed", "closed: gets requests even if they fail"),
         ),
     )
     machine = models.CharField(
-        max_length=100, blank=True, editable=False, help_text="On which it registered itself."
+        max_length=100,
+        blank=True,
+        editable=False,
+        help_text="The machine from which it registered.",
     )
     engine_version = models.CharField(max_length=50, blank=True, editable=False)
     heartbeat_at = models.DateTimeField(null=True, editable=False)
@@ -121,10 +128,10 @@ class ModelEndpoint(models.Model):
     ready_since = models.DateTimeField(null=True, editable=False)
     probed_at = models.DateTimeField(null=True, editable=False)
     probe_note = models.CharField(
-        max_length=200, blank=True, editable=False, help_text="What the last probe met."
+        max_length=200, blank=True, editable=False, help_text="Result of the last probe."
     )
     probe_streak = models.SmallIntegerField(
-        default=0, editable=False, help_text="Good probes in a row; bad ones count below 0."
+        default=0, editable=False, help_text="Successful probes in a row; failed ones are negative."
     )
     next_probe_at = models.DateTimeField(null=True, editable=False, db_index=True)
     next_completion_at = models.DateTimeField(null=True, editable=False)

@@ -9,18 +9,18 @@ PUBLIC_NAME = RegexValidator(
     "Use letters, digits and . _ : / - only, beginning with a letter or digit.",
 )
 
-HIGHEST_PRICE = 400_000_000
-"""A hold for ten million tokens at this price is still exact in Redis' scripts."""
-PRICE = (MaxValueValidator(HIGHEST_PRICE),)
+MAX_PRICE = 400_000_000
+"""At this price a hold for ten million tokens is still exact in Redis' scripts."""
+PRICE = (MaxValueValidator(MAX_PRICE),)
 PRICE_UNIT = "Millionths of the currency unit per million tokens: 150000 is 0.15 per million."
 
 
 class RouteTarget(models.Model):
-    """A further pool of a route: one that shares its requests, or one that steps in."""
+    """A further pool of a route: one that shares its requests, or a fallback."""
 
     class Role(models.TextChoices):
-        SHARE = "share", "Share: takes a part of the requests"
-        FALLBACK = "fallback", "Fallback: when no other pool can"
+        SHARE = "share", "Share: gets a share of the requests"
+        FALLBACK = "fallback", "Fallback: gets requests that no other pool can serve"
 
     route = models.ForeignKey(
         "inference.ModelRoute", on_delete=models.CASCADE, related_name="targets"
@@ -30,10 +30,10 @@ class RouteTarget(models.Model):
     weight = models.PositiveSmallIntegerField(
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text="Of a share, beside the weights of the route's own pool and its other shares.",
+        help_text="For a share: its weight, relative to the route's own pool and the other shares.",
     )
     order = models.PositiveSmallIntegerField(
-        default=0, help_text="Of a fallback: the lowest is tried first."
+        default=0, help_text="For a fallback: the lowest is tried first."
     )
 
     class Meta:
@@ -51,7 +51,7 @@ class RouteTarget(models.Model):
 
 
 class ModelRoute(models.Model):
-    """What tenants write as `model`."""
+    """A name that tenants send as `model`."""
 
     class Purpose(models.TextChoices):
         CHAT = "chat", "Chat"
@@ -60,17 +60,17 @@ class ModelRoute(models.Model):
     name = models.CharField(max_length=100, unique=True, validators=[PUBLIC_NAME])
     pool = models.ForeignKey("inference.ModelPool", on_delete=models.PROTECT, related_name="routes")
     pool_weight = models.PositiveSmallIntegerField(
-        "weight of its own pool",
+        "weight of the route's own pool",
         default=1,
         validators=[MinValueValidator(1), MaxValueValidator(1000)],
-        help_text="Beside the pools that share its requests.",
+        help_text="Relative to the weights of the pools that share its requests.",
     )
     purpose = models.CharField(max_length=10, choices=Purpose, default=Purpose.CHAT)
     enabled = models.BooleanField(default=True)
     context_length = models.PositiveIntegerField(
         default=8192,
         validators=[MinValueValidator(1)],
-        help_text="Tokens of prompt and answer together.",
+        help_text="Maximum tokens of the prompt and the completion together.",
     )
     prompt_price = models.PositiveBigIntegerField(
         "price of prompt tokens", default=0, validators=PRICE, help_text=PRICE_UNIT
@@ -90,7 +90,7 @@ class ModelRoute(models.Model):
         return self.name
 
     def clean(self) -> None:
-        """Raises ValidationError for cached tokens that cost more than a hold reserves for them."""
+        """Raise ValidationError if cached tokens cost more than the hold reserves for them."""
         if self.cached_price > self.prompt_price:
             raise ValidationError(
                 {"cached_price": "Cached tokens may not cost more than other prompt tokens."}

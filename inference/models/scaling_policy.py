@@ -1,4 +1,4 @@
-"""Scaling policies: how a pool grows and shrinks, by which signals, and when otherwise."""
+"""Scaling policies: bounds, signals and schedules of the replicas of a pool."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -15,32 +15,41 @@ UP_TO_AN_HOUR = (MaxValueValidator(MAX_WINDOW_SECONDS),)
 
 
 class Mode(models.TextChoices):
-    OFF = "off", "off: only records what the pool does"
-    RECOMMEND = "recommend", "recommend: says what it would do"
-    APPLY = "apply", "apply: does it"
+    OFF = "off", "off: only records samples of the pool"
+    RECOMMEND = "recommend", "recommend: shows how many replicas there should be"
+    APPLY = "apply", "apply: starts and stops replicas"
 
 
 class Algorithm(models.TextChoices):
-    TARGET_TRACKING = "target_tracking", "Target tracking: as much per replica as wanted"
-    THRESHOLDS = "thresholds", "Thresholds: a step out when any is above, in when all are below"
-    STEP = "step", "Doubling: double when any is above, halve when all are below"
+    TARGET_TRACKING = (
+        "target_tracking",
+        "Target tracking: keeps each signal at its target per replica",
+    )
+    THRESHOLDS = (
+        "thresholds",
+        "Thresholds: scale out if any signal is above, scale in if all are below",
+    )
+    STEP = "step", "Doubling: double if any signal is above, halve if all are below"
 
 
 class Select(models.TextChoices):
-    MAX = "max", "the limit that allows most"
-    MIN = "min", "the limit that allows least"
-    DISABLED = "disabled", "not at all"
+    MAX = "max", "the limit that allows the largest change"
+    MIN = "min", "the limit that allows the smallest change"
+    DISABLED = "disabled", "none: no change in this direction"
 
 
-class Actuator(models.TextChoices):
-    NONE = "none", "none: people follow the recommendations"
+class ActuatorKind(models.TextChoices):
+    NONE = "none", "none: recommendations only"
     PROCESS = "process", "process: engines on one machine"
-    KUBERNETES = "kubernetes", "Kubernetes: the scale of a Deployment, StatefulSet or the like"
-    HPA = "hpa", "HPA: Kubernetes decides, by this policy"
+    KUBERNETES = (
+        "kubernetes",
+        "Kubernetes: the scale of a Deployment, StatefulSet or similar resource",
+    )
+    HPA = "hpa", "HPA: Kubernetes' autoscaler applies this policy"
 
 
 class ScalingPolicy(models.Model):
-    """How many replicas a pool has. Times are in seconds."""
+    """Rules for the number of replicas of a pool. Times are in seconds."""
 
     pool = models.OneToOneField(
         "inference.ModelPool", on_delete=models.CASCADE, related_name="scaling"
@@ -54,10 +63,10 @@ class ScalingPolicy(models.Model):
     tolerance = models.FloatField(
         default=0.1,
         validators=[MinValueValidator(0), MaxValueValidator(0.9)],
-        help_text="Share by which a signal may miss its target before anything happens.",
+        help_text="Relative difference between a signal and its target that causes no change.",
     )
     step_replicas = models.PositiveIntegerField(
-        default=1, validators=REPLICAS, help_text="What thresholds add or take away."
+        default=1, validators=REPLICAS, help_text="Replicas that a threshold adds or removes."
     )
     up_window = models.PositiveIntegerField(default=0, validators=UP_TO_AN_HOUR)
     up_percent = models.PositiveIntegerField(null=True, blank=True, default=100)
@@ -79,14 +88,14 @@ class ScalingPolicy(models.Model):
         null=True,
         blank=True,
         validators=[MinValueValidator(60), MaxValueValidator(7 * 86_400)],
-        help_text="Without a request for so long, the pool goes to zero. Empty: never.",
+        help_text="Seconds without a request after which the pool scales to zero. Empty: never.",
     )
-    actuator = models.CharField(max_length=12, choices=Actuator, default=Actuator.NONE)
+    actuator = models.CharField(max_length=12, choices=ActuatorKind, default=ActuatorKind.NONE)
     actuator_settings = models.JSONField(default=dict, blank=True)
     replica_cost = models.FloatField(
         default=0,
         validators=[MinValueValidator(0)],
-        help_text="What a replica costs in an hour, for rehearsals.",
+        help_text="Cost of a replica per hour, for rehearsals.",
     )
     paused = models.BooleanField(default=False, editable=False)
     override_replicas = models.PositiveIntegerField(null=True, editable=False)
@@ -107,17 +116,25 @@ class ScalingPolicy(models.Model):
 
 
 class ScalingSignal(models.Model):
-    """What a policy goes by."""
+    """A signal that a policy evaluates."""
 
     policy = models.ForeignKey(ScalingPolicy, on_delete=models.CASCADE, related_name="signals")
     kind = models.CharField(
         max_length=20, choices=[(name, each.label) for name, each in MEASURES.items()]
     )
-    target = models.FloatField(null=True, blank=True, help_text="For target tracking.")
-    up = models.FloatField(null=True, blank=True, help_text="For the others: grow above it.")
-    down = models.FloatField(null=True, blank=True, help_text="Shrink below it.")
+    target = models.FloatField(
+        null=True, blank=True, help_text="For target tracking: the value per replica."
+    )
+    up = models.FloatField(
+        null=True, blank=True, help_text="For the other algorithms: scale out above this value."
+    )
+    down = models.FloatField(
+        null=True, blank=True, help_text="For the other algorithms: scale in below this value."
+    )
     query = models.CharField(
-        max_length=1000, blank=True, help_text="PromQL, for CPU, memory and GPU: one number."
+        max_length=1000,
+        blank=True,
+        help_text="PromQL for CPU, memory and GPU. It returns one number.",
     )
 
     class Meta:
@@ -131,18 +148,20 @@ class ScalingSignal(models.Model):
 
 
 class ScalingSchedule(models.Model):
-    """Other bounds on some days, from one time to another."""
+    """Bounds that replace those of the policy during a time of the week."""
 
     policy = models.ForeignKey(ScalingPolicy, on_delete=models.CASCADE, related_name="schedules")
     name = models.CharField(max_length=60)
-    zone = models.CharField(max_length=60, default="UTC", help_text="Such as Europe/Berlin.")
+    zone = models.CharField(
+        max_length=60, default="UTC", help_text="Time zone, for example Europe/Berlin."
+    )
     weekdays = ArrayField(
         models.PositiveSmallIntegerField(validators=[MaxValueValidator(6)]),
         size=7,
-        help_text="0 is Monday. The day on which it begins.",
+        help_text="Days on which the schedule starts; 0 is Monday.",
     )
     starts = models.TimeField()
-    ends = models.TimeField(help_text="At or before its start: on the next day.")
+    ends = models.TimeField(help_text="A time at or before the start is on the next day.")
     min_replicas = models.PositiveIntegerField(validators=[MaxValueValidator(MAX_REPLICAS)])
     max_replicas = models.PositiveIntegerField(validators=REPLICAS)
     first_day = models.DateField(null=True, blank=True)

@@ -1,4 +1,4 @@
-"""What scaling saw, decided and did."""
+"""Samples, decisions and evaluation state of scaling."""
 
 from django.db import models
 from django.db.models import Exists, OuterRef, Q
@@ -6,20 +6,20 @@ from django.db.models import Exists, OuterRef, Q
 from inference.models.pool import ModelPool
 
 SLOT_SECONDS = 15
-"""Time is cut into slots of so many seconds; a pool is looked at once in each."""
+"""Seconds of a slot. Each pool is evaluated once per slot."""
 SLOTS_AHEAD = 4
-"""A state that is further ahead was written by a clock that has since been put back."""
+"""A state that is more slots ahead was written before the clock was set back."""
 
 
 class ScalingStateQuerySet(models.QuerySet["ScalingState"]):
     def free(self, *, slot: int) -> "ScalingStateQuerySet":
-        """Locked: those that nobody else looks at in this slot, now or before."""
+        """States that no other process has evaluated, or is evaluating, in this slot; locked."""
         return self.select_for_update(skip_locked=True, of=("self",)).filter(due(slot))
 
     def is_anything_due(self, *, slot: int) -> bool:
-        """Whether some pool was not looked at in this slot, as far as one query can tell."""
-        looked_at = self.filter(~due(slot), pool=OuterRef("pk"))
-        return ModelPool.objects.filter(~Exists(looked_at)).exists()
+        """Return whether a pool was not evaluated in this slot yet."""
+        evaluated = self.filter(~due(slot), pool=OuterRef("pk"))
+        return ModelPool.objects.filter(~Exists(evaluated)).exists()
 
 
 def due(slot: int) -> Q:
@@ -27,16 +27,16 @@ def due(slot: int) -> Q:
 
 
 class ScalingState(models.Model):
-    """Where the scaling of a pool stands: who looked last, and what the next one must know."""
+    """The last evaluated slot of a pool, with the state that the next evaluation needs."""
 
     pool = models.OneToOneField(
         "inference.ModelPool", on_delete=models.CASCADE, primary_key=True, related_name="+"
     )
     slot = models.BigIntegerField(default=0)
-    memory = models.JSONField(default=dict)
-    """Counters as they were, proposals and changes of the last windows, since when it is idle."""
-    shown = models.JSONField(default=dict)
-    """What was seen and wanted last, for pages and metrics."""
+    history = models.JSONField(default=dict)
+    """Counters, and the proposals and changes within the windows of the policy."""
+    status = models.JSONField(default=dict)
+    """The last observation and recommendation, for pages and metrics."""
 
     objects = ScalingStateQuerySet.as_manager()
 
@@ -45,28 +45,28 @@ class ScalingState(models.Model):
 
 
 class ScalingDecision(models.Model):
-    """What was decided for a pool, from what, and what came of it."""
+    """One decision for a pool, with its inputs and its outcome."""
 
     class Outcome(models.TextChoices):
-        KEPT = "kept", "nothing to change"
+        UNCHANGED = "unchanged", "nothing to change"
         RECOMMENDED = "recommended", "recommended"
-        PENDING = "pending", "being carried out"
-        APPLIED = "applied", "carried out"
-        FAILED = "failed", "could not be carried out"
+        PENDING = "pending", "in progress"
+        APPLIED = "applied", "applied"
+        FAILED = "failed", "failed"
 
     pool = models.ForeignKey("inference.ModelPool", on_delete=models.CASCADE, related_name="+")
     slot = models.BigIntegerField()
     at = models.DateTimeField()
     mode = models.CharField(max_length=10)
-    replicas = models.PositiveIntegerField(help_text="How many there were.")
-    proposed = models.PositiveIntegerField(help_text="By the signals alone.")
-    desired = models.PositiveIntegerField(help_text="After windows, limits and bounds.")
+    replicas = models.PositiveIntegerField(help_text="Replicas at the time of the decision.")
+    proposed = models.PositiveIntegerField(help_text="Replicas by the signals alone.")
+    desired = models.PositiveIntegerField(help_text="Replicas after windows, limits and bounds.")
     outcome = models.CharField(max_length=12, choices=Outcome)
     reason = models.TextField()
-    held_by = models.CharField(max_length=12, blank=True)
+    limited_by = models.CharField(max_length=12, blank=True)
     inputs = models.JSONField(default=dict)
-    formulas = models.JSONField(default=list)
-    note = models.CharField(max_length=300, blank=True, help_text="What the actuator said.")
+    signal_results = models.JSONField(default=list)
+    note = models.CharField(max_length=300, blank=True, help_text="Message of the actuator.")
 
     class Meta:
         ordering = ("-at",)
@@ -80,7 +80,7 @@ class ScalingDecision(models.Model):
 
 
 class PoolSample(models.Model):
-    """What a pool did in one stretch of time. Nothing where nobody told."""
+    """Replicas and signals of a pool in one interval. Null: not reported."""
 
     class Stretch(models.IntegerChoices):
         SLOT = SLOT_SECONDS, "15 seconds"
@@ -89,12 +89,12 @@ class PoolSample(models.Model):
 
     pool = models.ForeignKey("inference.ModelPool", on_delete=models.CASCADE, related_name="+")
     stretch = models.PositiveSmallIntegerField(choices=Stretch, default=Stretch.SLOT)
-    at = models.DateTimeField(help_text="When the stretch began.")
-    replicas = models.FloatField(help_text="Those that start included.")
+    at = models.DateTimeField(help_text="Start of the interval.")
+    replicas = models.FloatField(help_text="Replicas, including those that are starting.")
     ready = models.FloatField()
     desired = models.FloatField(null=True)
-    least = models.FloatField(null=True)
-    most = models.FloatField(null=True)
+    min_replicas = models.FloatField(null=True)
+    max_replicas = models.FloatField(null=True)
     waiting = models.FloatField(null=True)
     in_flight = models.FloatField(null=True)
     request_rate = models.FloatField(null=True)

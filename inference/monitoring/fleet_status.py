@@ -1,4 +1,4 @@
-"""What gateways and engines tell of the fleet right now, read for pages. Decides nothing."""
+"""Reads the live state of the fleet, as reported by gateways and engines."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ from kernel.storage.shared_values import note_unreadable, read_json
 from tenants.counters.client import limits
 
 MAX_WORKERS = 256
-STEPS = 48
-"""Of the history that a page draws."""
+HISTORY_STEPS = 48
+"""Number of intervals of the history that a page draws."""
 HOUR_SECONDS = 3600
 WORST_FIRST = ("open", "half_open", "closed")
 
 
 class ReportedEndpoint(msgspec.Struct, frozen=True):
-    """What one worker tells of one endpoint."""
+    """The report of one worker about one endpoint."""
 
     in_flight: int = 0
     breaker: str = "closed"
@@ -34,36 +34,36 @@ class ReportedEndpoint(msgspec.Struct, frozen=True):
     failures: int = 0
 
 
-class Demand(msgspec.Struct, frozen=True):
-    """Requests for a pool in which no endpoint was."""
+class ReportedDemand(msgspec.Struct, frozen=True):
+    """Requests for a pool without endpoints."""
 
     requests: int = 0
-    """Since the worker began."""
+    """Number since the worker started."""
     at: float = 0.0
-    """When the last one came, in seconds since 1970; 0: never."""
+    """Time of the last one in seconds since 1970; 0: never."""
 
 
-class Report(msgspec.Struct, frozen=True):
-    """What one worker tells."""
+class FleetReport(msgspec.Struct, frozen=True):
+    """The report of one worker."""
 
     endpoints: dict[str, ReportedEndpoint] = {}
     queues: dict[str, int] = {}
-    demand: dict[str, Demand] = {}
+    demand: dict[str, ReportedDemand] = {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointLive:
-    """One endpoint as all workers together see it."""
+    """The state of one endpoint, merged from all workers."""
 
     in_flight: int = 0
     breaker: str = "closed"
-    """The worst that a worker says: open, half_open or closed."""
+    """The worst state of all workers: open, half_open or closed."""
     ejected_until: float | None = None
     """Seconds since 1970."""
     ttft_p50_ms: float | None = None
-    """The workers' medians, weighed by their requests."""
+    """Mean of the workers' medians, weighted by their requests."""
     ttft_p95_ms: float | None = None
-    """The highest of the workers'."""
+    """Maximum of the workers' values."""
     requests: int = 0
     failures: int = 0
 
@@ -75,25 +75,25 @@ class FleetLive:
     workers: int = 0
     endpoints: Mapping[str, EndpointLive] = field(default_factory=dict)
     queues: Mapping[str, int] = field(default_factory=dict)
-    """Requests that wait for a turn, by pool."""
+    """Number of queued requests by pool."""
     demand: Mapping[str, float] = field(default_factory=dict)
-    """When somebody last asked in vain for a pool without endpoints, in seconds since 1970."""
+    """Time of the last request for a pool without endpoints, by pool, in seconds since 1970."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """What an engine told at one moment; None for what it does not tell."""
+    """One sample of an engine's load; None for values that it does not report."""
 
     at: float
     running: float = 0
     waiting: float = 0
     kv: float | None = None
     tokens_per_second: float | None = None
-    """That it generated."""
+    """Generated tokens per second."""
 
 
 def read_fleet() -> FleetLive:
-    """Summed up over the workers that reported lately. Raises FleetUnreadable."""
+    """Return the merged reports of all live workers. Raises FleetUnreadable."""
     try:
         names: Any = limits().smembers(WORKERS)
         keys = [WORKER.encode() + name for name in islice(names, MAX_WORKERS)]
@@ -103,13 +103,13 @@ def read_fleet() -> FleetLive:
     return merge([report for report in map(as_report, found_reports) if report is not None])
 
 
-def as_report(found_reports: bytes | None) -> Report | None:
-    """None for a worker that has just gone, or that speaks in a way that we do not know."""
-    return read_json(found_reports, Report, reader="worker_report")
+def as_report(found_reports: bytes | None) -> FleetReport | None:
+    """Decode a report; None for a worker that is gone, or a format that is not known."""
+    return read_json(found_reports, FleetReport, reader="worker_report")
 
 
-def merge(reports: Sequence[Report]) -> FleetLive:
-    """What several workers tell, as one. Pure."""
+def merge(reports: Sequence[FleetReport]) -> FleetLive:
+    """Merge the reports of several workers. Pure."""
     found_reports: dict[str, list[ReportedEndpoint]] = {}
     queues: dict[str, int] = {}
     demand: dict[str, float] = {}
@@ -118,8 +118,8 @@ def merge(reports: Sequence[Report]) -> FleetLive:
             found_reports.setdefault(endpoint, []).append(each)
         for pool, length in report.queues.items():
             queues[pool] = queues.get(pool, 0) + length
-        for pool, asked in report.demand.items():
-            demand[pool] = max(demand.get(pool, 0.0), asked.at)
+        for pool, last in report.demand.items():
+            demand[pool] = max(demand.get(pool, 0.0), last.at)
     return FleetLive(
         workers=len(reports),
         endpoints={endpoint: merge_endpoint(each) for endpoint, each in found_reports.items()},
@@ -136,50 +136,50 @@ def merge_endpoint(found_reports: Sequence[ReportedEndpoint]) -> EndpointLive:
         in_flight=sum(each.in_flight for each in found_reports),
         breaker=next((state for state in WORST_FIRST if state in breakers), "closed"),
         ejected_until=max(until, default=None),
-        ttft_p50_ms=weighed_median(found_reports),
+        ttft_p50_ms=weighted_median(found_reports),
         ttft_p95_ms=max(highest, default=None),
         requests=sum(each.requests for each in found_reports),
         failures=sum(each.failures for each in found_reports),
     )
 
 
-def weighed_median(found_reports: Sequence[ReportedEndpoint]) -> float | None:
+def weighted_median(found_reports: Sequence[ReportedEndpoint]) -> float | None:
     known = [(each.ttft_p50_ms, each.requests or 1) for each in found_reports if each.ttft_p50_ms]
     total = sum(weight for _, weight in known)
     return sum(median * weight for median, weight in known) / total if total else None
 
 
 def read_history(ids: Sequence[str], *, now: float) -> Mapping[str, tuple[Sample, ...]]:
-    """A sample for each 75 seconds of the last hour, the oldest first, by endpoint id.
+    """Return a sample per 75 seconds of the last hour, the oldest first, by endpoint id.
 
-    One entry of each step is read, and the newest, however many there are: what it costs is
-    bounded by the number of endpoints. `now` is seconds since 1970. Raises FleetUnreadable.
+    Only one entry per interval and the newest are read, so the cost depends on the number of
+    endpoints only. `now` is in seconds since 1970. Raises FleetUnreadable.
     """
-    step = HOUR_SECONDS / STEPS
+    step = HOUR_SECONDS / HISTORY_STEPS
     begins = now - HOUR_SECONDS
-    asked = limits().pipeline(transaction=False)
+    pipeline = limits().pipeline(transaction=False)
     for each in ids:
-        for number in range(STEPS):
+        for number in range(HISTORY_STEPS):
             since, until = (int(1000 * (begins + step * (number + end))) for end in (0, 1))
-            asked.xrange(HISTORY + each, since, until - 1, count=1)
-        asked.xrevrange(HISTORY + each, count=1, min=int(1000 * begins))
+            pipeline.xrange(HISTORY + each, since, until - 1, count=1)
+        pipeline.xrevrange(HISTORY + each, count=1, min=int(1000 * begins))
     try:
-        found_reports = asked.execute() if ids else []
+        found_reports = pipeline.execute() if ids else []
     except redis.RedisError as error:
         raise FleetUnreadable from error
     found = iter(found_reports)
-    return {each: samples_of(islice(found, STEPS + 1)) for each in ids}
+    return {each: samples_of(islice(found, HISTORY_STEPS + 1)) for each in ids}
 
 
 def samples_of(answers: Iterator[Any]) -> tuple[Sample, ...]:
-    # By its id, since the newest entry may be that of the last step too.
+    # Keyed by entry id: the newest entry may also be the entry of the last interval.
     entries = {entry: fields for answer in answers for entry, fields in answer}
     samples = (as_sample(entries[entry]) for entry in sorted(entries))
     return tuple(sample for sample in samples if sample is not None)
 
 
 def as_sample(fields: Mapping[bytes, bytes]) -> Sample | None:
-    """None for an entry that says nothing that we understand."""
+    """Decode an entry; None for one that is not valid."""
     try:
         numbers = {name.decode(): float(value) for name, value in fields.items() if value}
         if not all(map(math.isfinite, numbers.values())):

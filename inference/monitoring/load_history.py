@@ -1,6 +1,7 @@
-"""What engines told of their load, for an hour or two: a Redis stream for each endpoint.
+"""The recent load of each engine, in one Redis stream per endpoint.
 
-Pages draw it and scaling reads it. It is no record: a Redis that is away only leaves a gap.
+Pages draw it; the last entries are also in one hash for the gateways. It is not durable: an outage
+of Redis leaves a gap.
 """
 
 import json
@@ -12,28 +13,28 @@ from typing import Any
 
 import redis
 
-from inference.engines.engine import Load
+from inference.engines.engine import EngineLoad
 from inference.fleet.redis_keys import HISTORY, LOADS
 from kernel.storage.shared_values import note_unreadable
 from tenants.counters.client import limits
 
 log = logging.getLogger(__name__)
 
-ENTRIES = 720
-"""An hour of heartbeats, two hours of probes."""
-KEPT_SECONDS = 2 * 3600
+MAX_ENTRIES = 720
+"""Entries of a stream: an hour of heartbeats, or two hours of probes."""
+HISTORY_TTL_SECONDS = 2 * 3600
 
 
 def history_key(public_id: str) -> str:
     return HISTORY + public_id
 
 
-def note_load(*, public_id: str, load: Load, now: datetime) -> None:
-    """Append to an endpoint's history. A Redis that does not answer is logged and not waited for.
+def record_load(*, public_id: str, load: EngineLoad, now: datetime) -> None:
+    """Append to an endpoint's history. A failure of Redis is logged, and the entry is lost.
 
-    Fields: at (seconds since 1970), running, waiting, and where the engine tells them kv (0 to 1),
-    prompt_tokens and generation_tokens (counted since its start), and of both the rate since the
-    entry before as prompt_tokens_per_second and generation_tokens_per_second.
+    Fields: at (seconds since 1970), running, waiting, and if the engine reports them kv (0 to 1),
+    prompt_tokens and generation_tokens (counted since its start), and their rates since the
+    previous entry as prompt_tokens_per_second and generation_tokens_per_second.
     """
     key, redis_ = history_key(public_id), limits()
     try:
@@ -42,8 +43,8 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
         entry = history_entry(load, before=before, at=now.timestamp())
         latest = {name: entry[name] for name in ("at", "running", "waiting", "kv") if name in entry}
         with redis_.pipeline(transaction=False) as pipeline:
-            pipeline.xadd(key, entry, maxlen=ENTRIES, approximate=True)
-            pipeline.expire(key, KEPT_SECONDS)
+            pipeline.xadd(key, entry, maxlen=MAX_ENTRIES, approximate=True)
+            pipeline.expire(key, HISTORY_TTL_SECONDS)
             pipeline.hset(LOADS, public_id, json.dumps(latest))
             pipeline.execute()
     except (redis.RedisError, OSError) as error:
@@ -52,8 +53,8 @@ def note_load(*, public_id: str, load: Load, now: datetime) -> None:
         )
 
 
-def forget_load(*, public_id: str) -> None:
-    """Nothing is known any more of an endpoint that is gone."""
+def delete_load(*, public_id: str) -> None:
+    """Delete the history of an endpoint that is gone. A failure of Redis is logged."""
     try:
         limits().hdel(LOADS, public_id)
         limits().delete(history_key(public_id))
@@ -63,8 +64,8 @@ def forget_load(*, public_id: str) -> None:
         )
 
 
-def history_entry(load: Load, *, before: Mapping[str, str], at: float) -> dict[Any, Any]:
-    """What is written down of `load`, with rates since the entry `before`. Pure."""
+def history_entry(load: EngineLoad, *, before: Mapping[str, str], at: float) -> dict[Any, Any]:
+    """Return the entry for `load`, with rates since the entry `before`. Pure."""
     entry: dict[Any, Any] = {"at": at, "running": load.running, "waiting": load.waiting}
     if load.kv_cache_used is not None:
         entry["kv"] = round(load.kv_cache_used, 4)
@@ -75,12 +76,14 @@ def history_entry(load: Load, *, before: Mapping[str, str], at: float) -> dict[A
         entry[name] = count
         then, counted = number_of(before, "at"), number_of(before, name)
         if then is not None and counted is not None and at > then:
-            entry[f"{name}_per_second"] = round(grown(int(counted), count) / (at - then), 2)
+            entry[f"{name}_per_second"] = round(
+                counter_increase(int(counted), count) / (at - then), 2
+            )
     return entry
 
 
-def grown(before: int, now: int) -> int:
-    """How much a counter grew. One that is lower than before began again with its engine."""
+def counter_increase(before: int, now: int) -> int:
+    """Return the increase of a counter. A lower value means that the engine restarted at 0."""
     return now if now < before else now - before
 
 
@@ -92,7 +95,7 @@ def as_text(entry: Any) -> dict[str, str]:
 
 
 def number_of(entry: Mapping[str, str], name: str) -> float | None:
-    """None if it is not there, or no number: another version or a fault has left it."""
+    """Return a field as a number; None if it is absent or not a finite number."""
     if name not in entry:
         return None
     try:

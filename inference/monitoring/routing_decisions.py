@@ -1,40 +1,40 @@
-"""Why a request went where it went, read from what the ledger keeps of it. Pure."""
+"""Reads the routing decision of a request from its row in the ledger. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-WHY_NOT = {
-    "full": "it was full",
-    "busy": "it had said a moment before that it had too much to do",
-    "ejected": "it was left out after failures",
+EXCLUSION_TEXTS = {
+    "full": "it was at its maximum concurrency",
+    "busy": "it had just reported that it was overloaded",
+    "ejected": "it was ejected after failures",
     "open": "its breaker was open",
     "breaker_open": "its breaker was open",
-    "half_open": "it was on trial, and its trial request ran already",
-    "forced_open": "an operator had left it out",
-    "forced": "an operator had left it out",
+    "half_open": "its breaker was half-open, and its trial request was running",
+    "forced_open": "an operator had forced its breaker open",
+    "forced": "an operator had forced its breaker open",
     "draining": "it was draining",
     "not_ready": "it was not ready",
     "unhealthy": "its probes failed",
-    "visited": "it had this request already",
-    "tried": "it had this request already",
-    "slow_start": "it was new, and given little yet",
+    "visited": "the request had been sent to it before",
+    "tried": "the request had been sent to it before",
+    "slow_start": "it was in its slow start",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Candidate:
-    """An endpoint that was looked at."""
+class RankedEndpoint:
+    """A candidate for the request."""
 
     endpoint: str
     in_flight: int | None = None
     why_not: str = ""
-    """In words; empty for those that could have been chosen."""
+    """Text of the reason for its exclusion; empty for those that could have been chosen."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """An endpoint that failed before its first byte, so that another one was asked."""
+    """An endpoint that failed before its first byte, so that another one was tried."""
 
     endpoint: str
     error: str = ""
@@ -42,32 +42,32 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
-    """How one request found its endpoint."""
+class RoutingDecision:
+    """The routing of one request."""
 
     strategy: str = ""
-    candidates: tuple[Candidate, ...] = ()
+    candidates: tuple[RankedEndpoint, ...] = ()
     chosen: tuple[str, ...] = ()
     retries: tuple[Retry, ...] = ()
     waited_ms: float | None = None
     hedged: bool = False
     fallback: str = ""
-    """The pool that stepped in."""
+    """Name of the fallback pool that was used."""
 
     @property
     def is_plain(self) -> bool:
-        """Nothing was kept: the first endpoint answered, and there was nothing to tell."""
-        return self == Decision()
+        """Whether the row has no details: the first endpoint answered without a wait."""
+        return self == RoutingDecision()
 
 
-def read_decision(kept: Any) -> Decision:
-    """The decision in a row of the ledger. What is missing or strange is left out, never an error.
+def read_decision(stored: Any) -> RoutingDecision:
+    """Return the decision in a row of the ledger. Missing or invalid values are omitted.
 
-    Rows of 0.1 kept `unreachable`, a list of endpoints, in place of `retries`.
+    Rows of version 0.1 have `unreachable`, a list of endpoints, instead of `retries`.
     """
-    data: Mapping[str, Any] = kept if isinstance(kept, Mapping) else {}
+    data: Mapping[str, Any] = stored if isinstance(stored, Mapping) else {}
     old = [{"endpoint": each, "error": "unreachable"} for each in listed(data, "unreachable")]
-    return Decision(
+    return RoutingDecision(
         strategy=text(data.get("strategy")),
         candidates=tuple(as_candidate(each) for each in objects(data, "candidates")),
         chosen=tuple(text(each) for each in listed(data, "chosen")),
@@ -78,18 +78,18 @@ def read_decision(kept: Any) -> Decision:
     )
 
 
-def as_candidate(data: Mapping[str, Any]) -> Candidate:
+def as_candidate(data: Mapping[str, Any]) -> RankedEndpoint:
     count = number(data.get("in_flight"))
-    return Candidate(
+    return RankedEndpoint(
         endpoint=text(data.get("endpoint")),
         in_flight=None if count is None else int(count),
-        why_not=why_not_words(text(data.get("why_not"))),
+        why_not=exclusion_text(text(data.get("why_not"))),
     )
 
 
-def why_not_words(reason: str) -> str:
-    """A reason that is not known here is told as it is kept."""
-    return WHY_NOT.get(reason, reason.replace("_", " "))
+def exclusion_text(reason: str) -> str:
+    """Return the text of a reason; an unknown one is returned with spaces for underscores."""
+    return EXCLUSION_TEXTS.get(reason, reason.replace("_", " "))
 
 
 def as_retry(data: Mapping[str, Any]) -> Retry:
@@ -100,11 +100,11 @@ def as_retry(data: Mapping[str, Any]) -> Retry:
     )
 
 
-def endpoints_in(decision: Decision) -> set[str]:
-    """The ids of all endpoints that it names."""
-    looked_at = [each.endpoint for each in decision.candidates]
+def endpoints_in(decision: RoutingDecision) -> set[str]:
+    """Return the ids of all endpoints in the decision."""
+    candidates = [each.endpoint for each in decision.candidates]
     failed = [each.endpoint for each in decision.retries]
-    return {each for each in (*looked_at, *failed, *decision.chosen) if each}
+    return {each for each in (*candidates, *failed, *decision.chosen) if each}
 
 
 def listed(data: Mapping[str, Any], name: str) -> Sequence[Any]:

@@ -1,4 +1,4 @@
-"""Asking engines how they are: from outside, through the few paths that we ever call."""
+"""Probe requests to engines, limited to an allow-list of paths."""
 
 import asyncio
 import json
@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import aiohttp
 
-from inference.engines.engine import Load, MetricNames, read_load
+from inference.engines.engine import EngineLoad, MetricNames, read_load
 from inference.engines.resolver import EngineResolver
 
 GetPath = Literal["/health", "/healthz", "/ready", "/readyz", "/ping", "/v1/models", "/metrics"]
@@ -19,14 +19,14 @@ PROBE_TIMEOUT_SECONDS = 3.0
 MAX_CONCURRENT_PROBES = 50
 MAX_ANSWER_BYTES = 4 * 1024 * 1024
 MAX_NOTE_CHARS = 200
-TOO_BUSY = frozenset({408, 429})
-FAILURES = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
-"""How asking may end without an answer; ValueError is one that is too long or no text."""
+BUSY_STATUSES = frozenset({408, 429})
+PROBE_ERRORS = (aiohttp.ClientError, TimeoutError, OSError, ValueError)
+"""Errors of a probe without a response; ValueError means one that is too long or not text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """An endpoint to be asked, and how."""
+class ProbeTarget:
+    """An endpoint to probe, and the settings of the probe."""
 
     id: int
     public_id: str
@@ -35,33 +35,33 @@ class Target:
     credential: str = field(repr=False)
     path: GetPath
     embeds: bool = False
-    """It makes vectors: it is asked for one instead of a token."""
-    patience: float = PROBE_TIMEOUT_SECONDS
+    """Whether it serves embeddings, so that one is requested instead of a token."""
+    timeout_seconds: float = PROBE_TIMEOUT_SECONDS
     metrics: MetricNames | None = None
-    """None: its load is not read; it tells by itself, or has none that we understand."""
+    """Names of the load metrics; None if the load comes with heartbeats or is unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeResult:
-    """What asking an endpoint brought to light."""
+    """The result of a probe."""
 
     good: bool
     note: str
-    """For people: what was asked, what came, after which time. No secrets."""
-    load: Load | None = None
+    """Path, result and duration for operators, without secrets."""
+    load: EngineLoad | None = None
     counts: bool = True
-    """False: it says nothing about the health of the endpoint."""
+    """Whether the result says anything about the health of the endpoint."""
 
 
-Ask = Callable[[aiohttp.ClientSession, Target], Awaitable[ProbeResult]]
+Probe = Callable[[aiohttp.ClientSession, ProbeTarget], Awaitable[ProbeResult]]
 
 
-async def ask_all(
-    targets: Iterable[Target], *, ask: Ask, allow_loopback: bool = False
-) -> list[tuple[Target, ProbeResult]]:
-    """Ask all of them at the same time, some at once. In the order of `targets`.
+async def probe_all(
+    targets: Iterable[ProbeTarget], *, probe: Probe, allow_loopback: bool = False
+) -> list[tuple[ProbeTarget, ProbeResult]]:
+    """Probe all targets concurrently. Return the results in the order of `targets`.
 
-    `allow_loopback`: names of engines may stand for this machine.
+    `allow_loopback`: names of engines may resolve to this machine.
     """
     gate = asyncio.Semaphore(MAX_CONCURRENT_PROBES)
     resolver = EngineResolver(allow_loopback=allow_loopback)
@@ -72,44 +72,46 @@ async def ask_all(
         connector=connector, cookie_jar=aiohttp.DummyCookieJar(), trust_env=False
     ) as session:
 
-        async def one(target: Target) -> tuple[Target, ProbeResult]:
+        async def one(target: ProbeTarget) -> tuple[ProbeTarget, ProbeResult]:
             async with gate:
-                return target, await ask(session, target)
+                return target, await probe(session, target)
 
         return list(await asyncio.gather(*(one(target) for target in targets)))
 
 
-async def ask_health(session: aiohttp.ClientSession, target: Target) -> ProbeResult:
-    """Whether it answers at the pool's probe path, and its load where we read that."""
+async def probe_health(session: aiohttp.ClientSession, target: ProbeTarget) -> ProbeResult:
+    """Request the pool's probe path, and the load if the target has metrics."""
     started = time.monotonic()
     try:
         status, _ = await get(session, target, target.path)
-    except FAILURES as error:
-        return ProbeResult(good=False, note=describe(target.path, described(error), since=started))
+    except PROBE_ERRORS as error:
+        return ProbeResult(
+            good=False, note=format_note(target.path, describe_error(error), since=started)
+        )
     finding = ProbeResult(
-        good=is_alive(status), note=describe(target.path, f"status {status}", since=started)
+        good=is_alive(status), note=format_note(target.path, f"status {status}", since=started)
     )
     return await with_load(session, target, finding) if target.metrics else finding
 
 
 async def with_load(
-    session: aiohttp.ClientSession, target: Target, finding: ProbeResult
+    session: aiohttp.ClientSession, target: ProbeTarget, finding: ProbeResult
 ) -> ProbeResult:
-    """`finding` with the engine's load; without, where it does not tell."""
+    """Return `finding` with the engine's load, if it is available."""
     assert target.metrics is not None
     try:
         status, text = await get(session, target, "/metrics")
-    except FAILURES:
+    except PROBE_ERRORS:
         return finding
     load = read_load(target.metrics, metrics=text) if status == 200 else None  # noqa: PLR2004 - OK
     return ProbeResult(good=finding.good, note=finding.note, load=load)
 
 
-async def probe_completion(session: aiohttp.ClientSession, target: Target) -> ProbeResult:
-    """Whether it answers as a request would find it: one token, or one vector.
+async def probe_completion(session: aiohttp.ClientSession, target: ProbeTarget) -> ProbeResult:
+    """Request one token or one embedding.
 
-    Here a refusal of the credential or of the model is a failure, since requests would meet it,
-    too. An engine that is only busy is left in peace.
+    A rejected credential or model is a failure here, since requests would fail too. The response of
+    a busy engine does not count.
     """
     started = time.monotonic()
     path, body = small_request(target)
@@ -119,21 +121,21 @@ async def probe_completion(session: aiohttp.ClientSession, target: Target) -> Pr
             json=body,
             headers=headers_for(target),
             allow_redirects=False,
-            timeout=aiohttp.ClientTimeout(total=target.patience),
+            timeout=aiohttp.ClientTimeout(total=target.timeout_seconds),
         ) as answer:
             status, text = answer.status, await read_bounded(answer)
-    except FAILURES as error:
-        return ProbeResult(good=False, note=describe(path, described(error), since=started))
-    said = describe(path, f"status {status}", since=started)
-    if status in TOO_BUSY:
-        return ProbeResult(good=True, note=said, counts=False)
+    except PROBE_ERRORS as error:
+        return ProbeResult(good=False, note=format_note(path, describe_error(error), since=started))
+    note = format_note(path, f"status {status}", since=started)
+    if status in BUSY_STATUSES:
+        return ProbeResult(good=True, note=note, counts=False)
     if status != 200:  # noqa: PLR2004 - OK
-        return ProbeResult(good=False, note=said)
-    fine = answers(text, expected="data" if target.embeds else "choices")
-    return ProbeResult(good=fine, note=said if fine else f"{said}, but no answer of a model")
+        return ProbeResult(good=False, note=note)
+    fine = has_results(text, expected="data" if target.embeds else "choices")
+    return ProbeResult(good=fine, note=note if fine else f"{note}, but not the response of a model")
 
 
-def small_request(target: Target) -> tuple[PostPath, dict[str, Any]]:
+def small_request(target: ProbeTarget) -> tuple[PostPath, dict[str, Any]]:
     if target.embeds:
         return "/v1/embeddings", {"model": target.model, "input": "."}
     message = {"role": "user", "content": "."}
@@ -145,8 +147,10 @@ def small_request(target: Target) -> tuple[PostPath, dict[str, Any]]:
     }
 
 
-async def get(session: aiohttp.ClientSession, target: Target, path: GetPath) -> tuple[int, str]:
-    """Status and body. Raises one of FAILURES."""
+async def get(
+    session: aiohttp.ClientSession, target: ProbeTarget, path: GetPath
+) -> tuple[int, str]:
+    """Return status and body. Raises one of PROBE_ERRORS."""
     async with session.get(
         target.address + path,
         headers=headers_for(target),
@@ -157,29 +161,29 @@ async def get(session: aiohttp.ClientSession, target: Target, path: GetPath) -> 
 
 
 async def read_bounded(answer: aiohttp.ClientResponse) -> str:
-    """Raises ValueError if the body is longer than any that we want."""
+    """Return the body. Raises ValueError if it is longer than MAX_ANSWER_BYTES."""
     parts: list[bytes] = []
     size = 0
     async for part in answer.content.iter_chunked(64 * 1024):
         size += len(part)
         if size > MAX_ANSWER_BYTES:
-            raise ValueError("the answer is too long")
+            raise ValueError("the response is too long")
         parts.append(part)
     return b"".join(parts).decode()
 
 
-def headers_for(target: Target) -> dict[str, str]:
+def headers_for(target: ProbeTarget) -> dict[str, str]:
     return {"authorization": f"Bearer {target.credential}"} if target.credential else {}
 
 
 def is_alive(status: int) -> bool:
-    """A server that refuses the question lives: the path may be ours to mend. One that says that
-    it fails does not.
+    """Return whether a status means that the engine runs. A client error may be caused by the
+    configured path, so only server errors count as failures.
     """
     return status < 500  # noqa: PLR2004 - server errors
 
 
-def answers(text: str, *, expected: str) -> bool:
+def has_results(text: str, *, expected: str) -> bool:
     try:
         body = json.loads(text)
     except ValueError:
@@ -188,16 +192,16 @@ def answers(text: str, *, expected: str) -> bool:
     return isinstance(found, list) and bool(found)
 
 
-def described(error: BaseException) -> str:
-    """In words that hold no address: operators see it, and so may screenshots."""
+def describe_error(error: BaseException) -> str:
+    """Return a description of an error without addresses, for operators."""
     if isinstance(error, TimeoutError):
-        return "no answer in time"
+        return "no response in time"
     if isinstance(error, aiohttp.ClientConnectorError):
         return "cannot be reached"
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        return "hung up"
+        return "connection closed"
     return f"failed ({type(error).__name__})"
 
 
-def describe(path: str, said: str, *, since: float) -> str:
-    return f"{path}: {said} after {(time.monotonic() - since) * 1000:.0f} ms"[:MAX_NOTE_CHARS]
+def format_note(path: str, text: str, *, since: float) -> str:
+    return f"{path}: {text} after {(time.monotonic() - since) * 1000:.0f} ms"[:MAX_NOTE_CHARS]

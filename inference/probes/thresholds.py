@@ -1,19 +1,22 @@
-"""What probes mean: when an endpoint is taken out, comes back, and is asked again. Pure.
+"""Thresholds of probes: when an endpoint fails, recovers, and is probed again. Pure.
 
-As load balancers have it (HAProxy's rise, fall and fastinter): one bad answer is no verdict, but
-it makes us ask sooner.
+As HAProxy's rise, fall and fastinter: one failed probe does not change the state, but shortens the
+interval.
 """
 
 from dataclasses import dataclass
 
-DOUBT_SECONDS = 2.0
-"""Between two probes while the last one contradicts the state."""
+RECHECK_SECONDS = 2.0
+"""Interval while the last probe contradicts the state."""
 MAX_STREAK = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRules:
-    """A pool's: good probes that bring an endpoint back, bad ones that take it out."""
+    """The thresholds of a pool.
+
+    `rise`: successes until recovery; `fall`: failures until removal; `seconds`: interval.
+    """
 
     rise: int
     fall: int
@@ -21,7 +24,7 @@ class ProbeRules:
 
 
 def streak_after(streak: int, *, good: bool) -> int:
-    """Good probes in a row, or bad ones as a negative number."""
+    """Return the number of successes in a row, or of failures as a negative number."""
     if good:
         return min(max(streak, 0) + 1, MAX_STREAK)
     return max(min(streak, 0) - 1, -MAX_STREAK)
@@ -36,6 +39,6 @@ def should_recover(streak: int, *, rules: ProbeRules) -> bool:
 
 
 def next_interval(streak: int, *, is_ready: bool, rules: ProbeRules) -> float:
-    """Seconds until the next probe."""
+    """Return the seconds until the next probe."""
     in_doubt = streak < 0 if is_ready else streak > 0
-    return min(rules.seconds, DOUBT_SECONDS) if in_doubt else rules.seconds
+    return min(rules.seconds, RECHECK_SECONDS) if in_doubt else rules.seconds

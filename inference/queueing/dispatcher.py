@@ -1,7 +1,6 @@
-"""Opening an exchange when it is the request's turn, and giving the turn back when it ends."""
+"""Admits requests to pools: acquires a slot, opens the exchange, and releases the slot."""
 
 import asyncio
-from collections.abc import Iterator
 from functools import partial
 
 from inference.fleet.snapshot import Endpoint, FleetReference, Pool
@@ -13,110 +12,103 @@ from inference.relay.route_trace import RouteTrace
 from inference.relay.slot import PoolSlot
 from inference.relay.upstream import Path
 
-SECONDS_BETWEEN_LOOKS = 0.5
-"""As often as workers tell each other what they work on."""
+TICK_SECONDS = 0.5
+"""Seconds between two ticks, the interval at which workers exchange their state."""
 
 
-def nowhere_else(_: str) -> int:
-    """What other workers run, where there are none."""
+def none_elsewhere(_: str) -> int:
+    """Return the number of requests of other workers if there are none."""
     return 0
 
 
-def alone() -> int:
+def one_worker() -> int:
     return 1
 
 
 class Dispatcher:
-    """Lets so many requests run in each pool as it takes; the others wait, and fairly."""
+    """Limits the running requests of each pool; the others wait in a fair queue."""
 
     def __init__(
         self,
         relay: ExchangeOpener,
         *,
         fleet: FleetReference,
-        elsewhere: Elsewhere = nowhere_else,
-        workers: Workers = alone,
+        elsewhere: Elsewhere = none_elsewhere,
+        workers: Workers = one_worker,
     ) -> None:
         self._relay = relay
         self._fleet = fleet
-        self._seen = fleet.current
+        self._snapshot = fleet.current
         self._elsewhere = elsewhere
         self._workers = workers
         self._pools: dict[str, PoolQueue] = {}
 
     async def open(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
-        """`Relay.open` when it is the request's turn in its pool.
+        """Wait for a slot of the pool, then send the request.
 
-        Raises Overloaded if that takes too long, or if too many wait already.
+        Raises Overloaded if the request waits too long, or if the queue is full.
         """
-        turns = self._turns(route_trace.pool)
-        turn = turns.take(route_trace)
-        if turn is None:
-            turn = await turns.wait(route_trace)
-            # It may have waited long: its endpoints are what they are now.
-            route_trace.pool = turns.pool
-        route_trace.turn = turn
-        route_trace.take_turn = partial(turns.take, route_trace)
+        queue = self._queue_of(route_trace.pool)
+        slot = queue.take(route_trace)
+        if slot is None:
+            slot = await queue.wait(route_trace)
+            # The endpoints may have changed while the request waited.
+            route_trace.pool = queue.pool
+        route_trace.slot = slot
+        route_trace.take_slot = partial(queue.take, route_trace)
         exchange = None
         try:
             exchange = await self._relay.open(
-                route_trace, path, prioritized(encode, route_trace, turn)
+                route_trace, path, prioritized(encode, route_trace, slot)
             )
         finally:
             if exchange is None:
-                turn.give_back()
+                slot.release()
         exchange.queued = route_trace.waited
-        exchange.when_ended(turn.give_back)
+        exchange.on_end(slot.release)
         return exchange
 
-    def _turns(self, pool: Pool) -> PoolQueue:
-        turns = self._pools.get(pool.name)
-        if turns is None:
-            turns = PoolQueue(pool, elsewhere=self._elsewhere, workers=self._workers)
-            self._pools[pool.name] = turns
-        elif turns.pool is not pool:
-            turns.renew(pool)
-        return turns
+    def _queue_of(self, pool: Pool) -> PoolQueue:
+        queue = self._pools.get(pool.name)
+        if queue is None:
+            queue = PoolQueue(pool, elsewhere=self._elsewhere, workers=self._workers)
+            self._pools[pool.name] = queue
+        elif queue.pool is not pool:
+            queue.renew(pool)
+        return queue
 
     def waiting(self) -> dict[str, int]:
-        """How many requests wait here for each pool."""
-        return {name: turns.waiting for name, turns in self._pools.items()}
+        """Return the number of queued requests of this worker, by pool."""
+        return {name: queue.waiting for name, queue in self._pools.items()}
 
     def running(self) -> dict[str, int]:
-        """How many requests each pool works on from here."""
-        return {name: turns.running for name, turns in self._pools.items()}
+        """Return the number of running requests of this worker, by pool."""
+        return {name: queue.running for name, queue in self._pools.items()}
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Tick until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
-            self.look(loop.time())
+            await asyncio.sleep(TICK_SECONDS)
+            self.tick(loop.time())
 
-    def look(self, now: float) -> None:
-        """Notice what has changed beside the requests that come and go."""
-        if self._fleet.current is not self._seen:
-            self._seen = self._fleet.current
-            for pool in pools_of(self._fleet):
+    def tick(self, now: float) -> None:
+        """Apply a new snapshot of the fleet, and advance the queues."""
+        if self._fleet.current is not self._snapshot:
+            self._snapshot = self._fleet.current
+            for pool in self._snapshot.pools():
                 if pool.name in self._pools:
                     self._pools[pool.name].renew(pool)
-        for turns in self._pools.values():
-            turns.look(now)
+        for queue in self._pools.values():
+            queue.tick(now)
 
 
-def prioritized(encode: Encode, route_trace: RouteTrace, turn: PoolSlot) -> Encode:
-    """`encode`, with a priority for the engine where the pool sends one."""
+def prioritized(encode: Encode, route_trace: RouteTrace, slot: PoolSlot) -> Encode:
+    """Return `encode`, with a priority for the engine if the pool sends one."""
     if not route_trace.pool.sends_priority:
         return encode
 
     def encode_with_priority(endpoint: Endpoint) -> bytes:
-        return with_priority(encode(endpoint), turn.priority)
+        return with_priority(encode(endpoint), slot.priority)
 
     return encode_with_priority
-
-
-def pools_of(fleet: FleetReference) -> Iterator[Pool]:
-    for route in fleet.current.routes.values():
-        yield route.pool
-        yield from (pool for pool, _ in route.shares)
-        yield from route.fallbacks

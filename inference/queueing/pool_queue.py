@@ -1,4 +1,4 @@
-"""The turns of one pool: so many requests run in it at once, and the others wait for theirs."""
+"""The queue of one pool: it limits the running requests, and queues the others."""
 
 import asyncio
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from math import inf
 
 from inference.fleet.capacity import capacity_of, worker_share
-from inference.fleet.fairness import NOBODY, TenantServiceCounter, TenantServiceCounters
+from inference.fleet.fairness import NONE_WAITING, TenantServiceCounter, TenantServiceCounters
 from inference.fleet.snapshot import Pool
 from inference.queueing.fair_queue import FairQueue
 from inference.relay.route_trace import RouteTrace
@@ -15,26 +15,26 @@ from kernel import metrics
 from kernel.errors import Overloaded
 
 EPOCH = 1_735_689_600
-"""The start of 2025: keeps priorities small, and alike in every worker."""
+"""2025-01-01 in seconds since 1970: keeps priorities small, and equal in all workers."""
 SETTLED_SECONDS = 1.0
-"""Twice the time in which workers tell each other what they work on."""
-FIRST_GUESS_SECONDS = 1.0
+"""Twice the interval at which workers exchange their state."""
+DEFAULT_HOLD_SECONDS = 1.0
 SMOOTHING = 0.1
 MAX_RETRY_SECONDS = 300.0
 
 Elsewhere = Callable[[str], int]
-"""How many requests the other workers run in the pool of this name, as far as this one heard."""
+"""The running requests of the other workers in a pool, by its name, as last reported."""
 Workers = Callable[[], int]
-"""How many gateway workers there are, this one included."""
+"""The number of gateway workers, including this one."""
 
 
 class QueuedRequest:
-    """A request in the queue, and what it is told in the end."""
+    """A request in the queue, with the future of its slot or rejection."""
 
-    __slots__ = ("account", "answer", "tokens")
+    __slots__ = ("answer", "counter", "tokens")
 
-    def __init__(self, account: TenantServiceCounter, tokens: int) -> None:
-        self.account = account
+    def __init__(self, counter: TenantServiceCounter, tokens: int) -> None:
+        self.counter = counter
         self.tokens = tokens
         self.answer: asyncio.Future[PoolSlot | Overloaded] = (
             asyncio.get_running_loop().create_future()
@@ -42,25 +42,25 @@ class QueuedRequest:
 
 
 class PoolQueue:
-    """Hands turns out and takes them back."""
+    """Grants slots of one pool to requests."""
 
     def __init__(self, pool: Pool, *, elsewhere: Elsewhere, workers: Workers) -> None:
         self._elsewhere = elsewhere
         self._workers = workers
         self._loop = asyncio.get_running_loop()
-        self._accounts = TenantServiceCounters()
-        self._queue: FairQueue[QueuedRequest] = FairQueue(self._accounts)
+        self._counters = TenantServiceCounters()
+        self._queue: FairQueue[QueuedRequest] = FairQueue(self._counters)
         self._depth = metrics.series(metrics.queue_depth, pool.name)
         self._waits = metrics.series(metrics.queue_wait, pool.name)
         self._mean_seconds = 0.0
-        """How long turns are held."""
+        """Smoothed seconds for which slots are held."""
         self._pressed_since = inf
-        self._looked = self._loop.time()
+        self._ticked_at = self._loop.time()
         self.running = 0
         self.renew(pool)
 
     def renew(self, pool: Pool) -> None:
-        """The pool as it is published now."""
+        """Apply the pool as it is published now."""
         self.pool = pool
         self._capacity = capacity_of(pool)
 
@@ -69,20 +69,20 @@ class PoolQueue:
         return len(self._queue)
 
     def take(self, route_trace: RouteTrace) -> PoolSlot | None:
-        """A slot, if no request waits for one and there is capacity."""
+        """Return a slot if no request is queued and there is capacity; None otherwise."""
         if self._queue or self.running >= self._limit():
             return None
-        account = self._accounts.of(route_trace.tenant_id, weight=route_trace.weight)
-        self._accounts.activate(account, least=NOBODY)
-        return self._grant(account, route_trace.tokens)
+        counter = self._counters.of(route_trace.tenant_id, weight=route_trace.weight)
+        self._counters.activate(counter, min_counter=NONE_WAITING)
+        return self._grant(counter, route_trace.tokens)
 
     async def wait(self, route_trace: RouteTrace) -> PoolSlot:
-        """A turn as soon as it is this request's. Raises Overloaded if that is too long.
+        """Wait for a slot. Raises Overloaded after `queue_seconds`, and if the queue is full.
 
-        Cancelled, it leaves the queue at once.
+        A cancelled request leaves the queue at once.
         """
-        account = self._accounts.of(route_trace.tenant_id, weight=route_trace.weight)
-        waiting = QueuedRequest(account, route_trace.tokens)
+        counter = self._counters.of(route_trace.tenant_id, weight=route_trace.weight)
+        waiting = QueuedRequest(counter, route_trace.tokens)
         self._join(waiting)
         started = self._loop.time()
         timer = self._loop.call_later(self.pool.queue_seconds, self._expire, waiting)
@@ -93,25 +93,25 @@ class PoolQueue:
             timer.cancel()
             waited = self._loop.time() - started
             route_trace.waited += waited
+            self._waits.observe(waited)
             if answer is None:
                 self._withdraw(waiting)
         if isinstance(answer, Overloaded):
             raise answer
-        self._waits.observe(waited)
         return answer
 
     def _join(self, waiting: QueuedRequest) -> None:
-        dropped = self._queue.join(waiting, waiting.account, room=self.pool.queue_length)
+        dropped = self._queue.join(waiting, waiting.counter, room=self.pool.queue_length)
         if dropped is waiting:
-            raise self._refusal("Too many requests wait for this model.")
+            raise self._refusal("The queue of this model is full.")
         if dropped is not None:
-            self._refuse(dropped, "Too many requests wait for this model.")
+            self._refuse(dropped, "The queue of this model is full.")
         self.advance()
 
     def _expire(self, waiting: QueuedRequest) -> None:
-        if self._queue.leave(waiting, waiting.account):
+        if self._queue.leave(waiting, waiting.counter):
             self._depth.set(len(self._queue))
-            self._refuse(waiting, "This model had no room for the request in time.")
+            self._refuse(waiting, "No capacity became free for this model in time.")
 
     def _refuse(self, waiting: QueuedRequest, reason: str) -> None:
         if not waiting.answer.done():
@@ -122,8 +122,8 @@ class PoolQueue:
         return Overloaded(f"{reason} Try again when Retry-After says.", retry_after=self.delay())
 
     def _withdraw(self, waiting: QueuedRequest) -> None:
-        """Its client left, perhaps at the moment in which its turn came."""
-        if self._queue.leave(waiting, waiting.account):
+        """Remove a cancelled request, and release a slot that it was granted meanwhile."""
+        if self._queue.leave(waiting, waiting.counter):
             self._depth.set(len(self._queue))
         elif not waiting.answer.cancelled():
             answer = waiting.answer.result()
@@ -131,65 +131,67 @@ class PoolQueue:
                 answer.used(prompt_tokens=0, completion_tokens=0)
 
     def delay(self) -> float:
-        """Seconds until all that waits now has been sent, at the pace of the last answers."""
-        mean = self._mean_seconds or FIRST_GUESS_SECONDS
+        """Return the estimated seconds until the queue is empty, for Retry-After."""
+        mean = self._mean_seconds or DEFAULT_HOLD_SECONDS
         delay = (len(self._queue) + 1) * mean / max(1, self.running)
         return min(max(delay, 1.0), MAX_RETRY_SECONDS)
 
     def advance(self) -> None:
-        """Send the next requests, as far as there is capacity."""
+        """Grant slots to the next requests, up to the capacity."""
         while self._queue and self.running < self._limit():
             waiting = self._queue.next()
-            # One that is done was cancelled a moment ago, and leaves by itself.
+            # A request that is done was cancelled, and leaves the queue itself.
             if not waiting.answer.done():
-                waiting.answer.set_result(self._grant(waiting.account, waiting.tokens))
+                waiting.answer.set_result(self._grant(waiting.counter, waiting.tokens))
         self._depth.set(len(self._queue))
 
-    def _grant(self, account: TenantServiceCounter, tokens: int) -> PoolSlot:
-        priority = self._priority(account)
-        share = account.charge(tokens)
-        self._queue.moved(account)
+    def _grant(self, counter: TenantServiceCounter, tokens: int) -> PoolSlot:
+        priority = self._priority(counter)
+        share = counter.charge(tokens)
+        self._queue.moved(counter)
         self.running += 1
         return PoolSlot(
-            account,
+            counter,
             share=share,
             priority=priority,
             since=self._loop.time(),
-            give_back=self._take_back,
+            release=self._release,
             correct=self._correct,
         )
 
-    def _priority(self, account: TenantServiceCounter) -> int:
-        """Milliseconds at which it is the tenant's turn: so old requests never starve."""
+    def _priority(self, counter: TenantServiceCounter) -> int:
+        """Milliseconds since EPOCH, so that old requests do not starve; the lowest is next."""
         if not self.pool.sends_priority:
             return 0
-        return int((time.time() - EPOCH + self._accounts.lead_seconds(account)) * 1000)
+        return int((time.time() - EPOCH + self._counters.lead_seconds(counter)) * 1000)
 
-    def _take_back(self, turn: PoolSlot) -> None:
+    def _release(self, slot: PoolSlot) -> None:
         self.running -= 1
-        turn.account.end(turn.share)
-        held = self._loop.time() - turn.since
+        slot.counter.end(slot.share)
+        held = self._loop.time() - slot.since
         self._mean_seconds += (held - self._mean_seconds) * (
             SMOOTHING if self._mean_seconds else 1.0
         )
         if self._queue:
-            self._queue.moved(turn.account)
+            self._queue.moved(slot.counter)
             self.advance()
 
-    def _correct(self, turn: PoolSlot, cost: int) -> None:
-        self._accounts.correct(turn.account, turn.share, cost)
-        self._queue.moved(turn.account)
+    def _correct(self, slot: PoolSlot, cost: int) -> None:
+        self._counters.correct(slot.counter, slot.share, cost)
+        self._queue.moved(slot.counter)
 
-    def look(self, now: float) -> None:
-        """What others left may be taken, and idle tenants are forgotten."""
-        seconds, self._looked = now - self._looked, now
-        self._accounts.look(seconds=seconds, waiting=self._queue, least=self._queue.least())
+    def tick(self, now: float) -> None:
+        """Use capacity that other workers released, and delete counters of idle tenants."""
+        seconds, self._ticked_at = now - self._ticked_at, now
+        self._counters.tick(
+            seconds=seconds, waiting=self._queue, min_counter=self._queue.min_counter()
+        )
         self.advance()
 
     def _limit(self) -> float:
         capacity = self._capacity
         if not capacity:
-            return inf  # the relay knows better what to say than a queue that does not move
+            return inf  # the relay reports that no endpoint is ready
         workers = self._workers()
         if workers == 1:
             return capacity

@@ -1,1 +1,1 @@
-"""Passing requests on to engines, and their answers back. Imports no model."""
+"""Relays requests to engines and their responses to clients. Imports no Django model."""

@@ -1,7 +1,7 @@
-"""One connection to an engine: a request goes out, its answer comes in as it arrives.
+"""One HTTP/1.1 connection to an engine (RFC 9112), with streamed responses.
 
-HTTP/1.1 (RFC 9112) as a gateway speaks it to engines: the parser is httptools', in its strict mode;
-transport and TLS are the event loop's. ADR 0015 says why no general client stands here.
+The parser is httptools in its strict mode; transport and TLS are the event loop's. ADR 0015
+explains why no general HTTP client is used.
 """
 
 import asyncio
@@ -15,28 +15,28 @@ from inference.errors import UpstreamBroken
 from kernel.errors import UpstreamError
 
 MAX_BUFFERED_BYTES = 64 * 1024
-"""Of an answer that were received and not read; beyond that its engine has to wait."""
+"""Bytes of a response that are buffered before reading from the socket is paused."""
 MAX_BYTES_WITHOUT_BODY = 32 * 1024
-"""Bytes without any of the answer's body: heads, informational answers, chunk extensions."""
-HEADER_OVERHEAD = 32
-"""Bytes that a header counts for beside its text, as in RFC 9113 §6.5.2."""
-FINAL = 200
-"""Lower statuses announce an answer, and are none."""
-BODILESS = frozenset({204, 304})
+"""Bytes that may arrive without any body: heads, informational responses, chunk extensions."""
+HEADER_OVERHEAD_BYTES = 32
+"""Bytes added to the size of each header, as in RFC 9113 §6.5.2."""
+MIN_FINAL_STATUS = 200
+"""Lowest status of a final response; lower ones are informational."""
+BODILESS_STATUSES = frozenset({204, 304})
 NEVER = float("inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Origin:
-    """Where connections lead."""
+    """Host, port and scheme of a server, the key of the connection pool."""
 
     host: str
     port: int
     is_tls: bool
 
 
-class Answer:
-    """An engine's answer. Whoever got it must leave it."""
+class EngineResponse:
+    """A response of an engine. Its user must call `release`."""
 
     __slots__ = (
         "_connection",
@@ -52,41 +52,42 @@ class Answer:
         "waiting_since",
     )
 
-    def __init__(self, connection: "Connection", loop: asyncio.AbstractEventLoop) -> None:
-        self._connection: Connection | None = connection
-        self._loop = loop  # before Python 3.12, to ask which one runs is a system call
+    def __init__(self, connection: "EngineConnection", loop: asyncio.AbstractEventLoop) -> None:
+        self._connection: EngineConnection | None = connection
+        self._loop = loop  # before Python 3.12, get_running_loop is a system call
         self._parts: list[bytes] = []
         self._waiting: asyncio.Future[None] | None = None
         self._error: UpstreamError | None = None
         self.status = 0
-        """0 until its head has come."""
+        """HTTP status; 0 until the head has arrived."""
         self.headers: dict[bytes, bytes] = {}
-        """By name in small letters."""
+        """Header values by name in lower case."""
         self.ended = False
-        """Whether all of it has arrived."""
+        """Whether the response has arrived completely."""
         self.is_stale = False
-        """Whether a connection that had been used before was closed without a byte of it."""
+        """Whether a reused connection was closed before the first byte of the response."""
         self.waiting_since = NEVER
-        """The event loop's time from which on somebody waits for more."""
+        """Start of the current wait for data, in the event loop's time; NEVER if none."""
         self.waited = 0.0
-        """Seconds that somebody waited before that."""
+        """Seconds of all earlier waits for data."""
 
     @property
     def is_read(self) -> bool:
-        """Whether it has been read to its end."""
+        """Whether the response has been read to its end."""
         return self.ended and not self._parts
 
     async def read(self) -> bytes:
-        """What of the body has arrived since the last call; empty at its end. Raises as `take`."""
+        """Return the bytes received since the last call; empty at the end. Raises as `take`."""
         while (data := self.take()) is None:
-            await self.change()
+            await self.next_change()
         return data
 
     def take(self) -> bytes | None:
-        """What of the body has arrived since the last call; empty at its end, None if more of it
-        has to be waited for.
+        """Return the bytes received since the last call without waiting; empty at the end of the
+        body, None if nothing new has arrived.
 
-        Raises UpstreamError without a head, UpstreamBroken after one, and what it failed with.
+        Raises the error given to `fail`; UpstreamError for a connection that broke before the head
+        arrived, UpstreamBroken after it.
         """
         parts = self._parts
         if not parts:
@@ -95,31 +96,31 @@ class Answer:
             return b"" if self.ended else None
         self._parts = []
         if self._connection is not None:
-            self._connection.was_read()
+            self._connection.mark_read()
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def put_back(self, data: bytes) -> None:
-        """Let `data`, all that was taken so far, be taken once more."""
+        """Put `data`, all that was read so far, back to be read again."""
         if data:
             self._parts.insert(0, data)
 
-    def change(self) -> asyncio.Future[None]:
-        """Done as soon as there may be more to take. One caller at a time waits for it."""
+    def next_change(self) -> asyncio.Future[None]:
+        """Return a future that is done when there may be more to take. One caller may wait."""
         self._waiting = waiting = self._loop.create_future()
         self.waiting_since = self._loop.time()
         return waiting
 
-    def arrived(self, part: bytes) -> None:
+    def append(self, part: bytes) -> None:
         self._parts.append(part)
 
     def fail(self, error: UpstreamError) -> None:
-        """Let whoever reads have this after what has arrived, unless all of it has."""
+        """Raise `error` to the reader after the data received so far, unless it is complete."""
         if not self.ended and self._error is None:
             self._error = error
             self.wake()
 
     def wake(self) -> None:
-        """Something has changed. Whoever waited may have left meanwhile."""
+        """Wake the waiting reader. Its wait may have been cancelled meanwhile."""
         waiting = self._waiting
         if waiting is None:
             return
@@ -129,14 +130,14 @@ class Answer:
         if not waiting.done():
             waiting.set_result(None)
 
-    def leave(self) -> None:
-        """Nobody reads on. If it has not ended, its engine learns to stop. May be said again."""
+    def release(self) -> None:
+        """Release the connection; close it if the response has not ended. May be called again."""
         connection, self._connection = self._connection, None
         if connection is not None:
-            connection.leave(self)
+            connection.release(self)
 
 
-class Connection(asyncio.Protocol):
+class EngineConnection(asyncio.Protocol):
     """Carries one request at a time."""
 
     _transport: asyncio.Transport
@@ -145,64 +146,62 @@ class Connection(asyncio.Protocol):
         self,
         *,
         origin: Origin,
-        left: Callable[["Connection"], None],
-        lost: Callable[["Connection"], None],
+        on_release: Callable[["EngineConnection"], None],
+        on_close: Callable[["EngineConnection"], None],
     ) -> None:
-        """`left` hears when a request is over, whether the connection is still good or not; `lost`
-        hears when it is closed.
-        """
+        """`on_release` is called after each request, `on_close` when the connection is closed."""
         self.origin = origin
         self.idle_since = 0.0
-        """The event loop's time."""
+        """Time of the last release, in the event loop's time."""
         self._loop = asyncio.get_running_loop()
-        self._left = left
-        self._lost = lost
+        self._on_release = on_release
+        self._on_close = on_close
         self._parser = httptools.HttpResponseParser(self)
-        self._answer: Answer | None = None
+        self._answer: EngineResponse | None = None
         self._is_reused = False
-        self._has_heard = False
+        self._has_received = False
         self._is_framed = False
-        """Whether the answer says itself where it ends."""
+        """Whether the response declares its end, by its length or by chunks."""
         self._is_good = True
         self._is_paused = False
         self._unread = 0
-        self._unheard = 0
+        self._bytes_without_body = 0
         self._head = 0
 
     @property
     def is_good(self) -> bool:
-        """Whether it can carry another request."""
+        """Whether the connection can be reused."""
         return self._is_good and not self._transport.is_closing()
 
-    def ask(self, request: bytes) -> Answer:
-        """Send a whole request. The answer is there at once, and arrives by and by."""
-        self._answer = answer = Answer(self, self._loop)
-        self._is_good = False  # until the answer has ended, and says that more may follow
-        self._has_heard = False
-        self._unheard = self._head = 0
+    def send(self, request: bytes) -> EngineResponse:
+        """Send a complete request. The response is returned at once, and filled as data arrives."""
+        self._answer = answer = EngineResponse(self, self._loop)
+        self._is_good = False  # until the response has ended and allows keep-alive
+        self._has_received = False
+        self._bytes_without_body = self._head = 0
         self._transport.write(request)
         return answer
 
-    def leave(self, answer: Answer) -> None:
+    def release(self, answer: EngineResponse) -> None:
         if not (answer.ended and self.is_good):
             self.close()
-        self.was_read()
+        self.mark_read()
         self._is_reused = True
-        self._left(self)
+        self._on_release(self)
 
-    def was_read(self) -> None:
-        """Nothing of the answer is buffered any more."""
+    def mark_read(self) -> None:
+        """Reset the count of buffered bytes, and resume reading from the socket."""
         self._unread = 0
         if self._is_paused and not self._transport.is_closing():
             self._is_paused = False
             self._transport.resume_reading()
 
     def close(self) -> None:
-        """At once: whoever is at the other end shall not go on."""
+        """Close at once, discarding unsent data, so that the engine stops working."""
         self._is_good = False
         self._transport.abort()
 
-    # What the event loop says.
+    # Callbacks of the event loop.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -210,46 +209,46 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:
-            self.close()  # an answer without a request
+            self.close()  # a response without a request
             return
-        self._unheard += len(data)
-        self._has_heard = True
+        self._bytes_without_body += len(data)
+        self._has_received = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserCallbackError:
-            raise  # a bug of ours, no fault of the engine
+            raise  # a bug of this class, not an error of the engine
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             self._break()
-        if self._unheard > MAX_BYTES_WITHOUT_BODY or self._head > MAX_BYTES_WITHOUT_BODY:
+        if self._bytes_without_body > MAX_BYTES_WITHOUT_BODY or self._head > MAX_BYTES_WITHOUT_BODY:
             self._break()
         elif self._unread > MAX_BUFFERED_BYTES and not self._is_paused:
             self._is_paused = True
             self._transport.pause_reading()
-        # Also after a failure: it may have ended before what is wrong.
+        # Also after a failure: the response may have ended before the invalid bytes.
         answer.wake()
 
     def _break(self) -> None:
-        """What came is no answer, or no end of one."""
+        """Fail the response and close the connection: the received bytes are invalid."""
         self._give_up()
         self.close()
 
     def _give_up(self) -> None:
         answer, self._answer = self._answer, None
         if answer is not None:
-            answer.is_stale = self._is_reused and not self._has_heard
+            answer.is_stale = self._is_reused and not self._has_received
             answer.fail(UpstreamBroken() if answer.status else UpstreamError())
 
     def connection_lost(self, error: Exception | None) -> None:
         answer = self._answer
         if error is None and answer is not None and answer.status and not self._is_framed:
-            # RFC 9112 §6.3: without a length the answer ends with its connection.
+            # RFC 9112 §6.3: without a length the response ends with its connection.
             self._answer, answer.ended = None, True
             answer.wake()
         self._is_good = False
         self._give_up()
-        self._lost(self)
+        self._on_close(self)
 
-    # What the parser says.
+    # Callbacks of the parser.
 
     def on_message_begin(self) -> None:
         self._is_good = False
@@ -257,14 +256,14 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._answer is not None and not self._answer.status:
             self._answer.headers[name.lower()] = value
-            self._head += len(name) + len(value) + HEADER_OVERHEAD
+            self._head += len(name) + len(value) + HEADER_OVERHEAD_BYTES
 
     def on_headers_complete(self) -> None:
         answer = self._answer
         if answer is None:
             return
         status = self._parser.get_status_code()
-        if status < FINAL:
+        if status < MIN_FINAL_STATUS:
             answer.headers.clear()
             return
         if self._head > MAX_BYTES_WITHOUT_BODY:
@@ -274,14 +273,14 @@ class Connection(asyncio.Protocol):
         self._is_framed = (
             b"content-length" in answer.headers
             or b"transfer-encoding" in answer.headers
-            or status in BODILESS
+            or status in BODILESS_STATUSES
         )
 
     def on_body(self, body: bytes) -> None:
-        self._unheard = 0
+        self._bytes_without_body = 0
         if self._answer is not None:
             self._unread += len(body)
-            self._answer.arrived(body)
+            self._answer.append(body)
 
     def on_message_complete(self) -> None:
         answer = self._answer

@@ -1,4 +1,4 @@
-"""The connections to engines: kept open between requests, bounded, and made where there is none."""
+"""Pool of keep-alive connections to engines, with a limit on those in use."""
 
 import asyncio
 import ssl
@@ -8,23 +8,23 @@ from ipaddress import ip_address
 
 from aiohttp.abc import AbstractResolver
 
-from inference.relay.connection import Connection, Origin
+from inference.relay.connection import EngineConnection, Origin
 from kernel.storage.cache import LoadingCache
 
 KEEP_ALIVE_SECONDS = 4.0
-"""Less than servers wait: a request must not meet the end of its connection. vLLM's waits 5 s."""
-RESOLVED_SECONDS = 30.0
-"""For which the addresses of a name are believed."""
+"""Idle time after which a connection is closed. Below the servers' own timeout (vLLM: 5 s), so that
+a request does not meet a closing connection."""
+DNS_CACHE_SECONDS = 30.0
 
 
 @cache
 def tls() -> ssl.SSLContext:
-    """Certificates are checked against those of the system."""
+    """Return a context that verifies certificates against the system's trust store."""
     return ssl.create_default_context()
 
 
-def is_literal(host: str) -> bool:
-    """Whether it is an address already, and stands for no other."""
+def is_ip_address(host: str) -> bool:
+    """Return whether `host` is an IP address and needs no name resolution."""
     try:
         ip_address(host)
     except ValueError:
@@ -33,53 +33,53 @@ def is_literal(host: str) -> bool:
 
 
 class Connections:
-    """Lends connections, `most` at the same time. Use it in one event loop."""
+    """Provides at most `max_connections` connections at a time. Use it in one event loop."""
 
-    def __init__(self, *, most: int, resolver: AbstractResolver) -> None:
-        self._slots = asyncio.Semaphore(most)
+    def __init__(self, *, max_connections: int, resolver: AbstractResolver) -> None:
+        self._slots = asyncio.Semaphore(max_connections)
         self._resolver = resolver
         self._names: LoadingCache[tuple[str, int], list[str]] = LoadingCache(
-            self._resolve, ttl=RESOLVED_SECONDS
+            self._resolve, ttl=DNS_CACHE_SECONDS
         )
         self._loop = asyncio.get_running_loop()
-        self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
-        self._open: set[Connection] = set()
+        self._idle: defaultdict[Origin, list[EngineConnection]] = defaultdict(list)
+        self._open: set[EngineConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
 
-    async def take(self, origin: Origin, *, patience: float) -> Connection:
-        """A connection for one request; it comes back by itself when the answer is left.
+    async def take(self, origin: Origin, *, timeout_seconds: float) -> EngineConnection:
+        """Return a connection for one request; leaving the response returns it to the pool.
 
-        Raises OSError if there is none within `patience` seconds; TimeoutError is one.
+        Raises OSError, of which TimeoutError is a subclass, if there is none within the timeout.
         """
-        await self._take_slot(patience)
+        await self._take_slot(timeout_seconds)
         connection = self._idle_at(origin)
         if connection is not None:
             return connection
-        return await self._connect_in_slot(origin, patience)
+        return await self._connect_in_slot(origin, timeout_seconds)
 
-    async def take_new(self, origin: Origin, *, patience: float) -> Connection:
-        """As `take`, but one that has carried no request."""
-        await self._take_slot(patience)
-        return await self._connect_in_slot(origin, patience)
+    async def take_new(self, origin: Origin, *, timeout_seconds: float) -> EngineConnection:
+        """As `take`, but always with a new connection."""
+        await self._take_slot(timeout_seconds)
+        return await self._connect_in_slot(origin, timeout_seconds)
 
-    async def _take_slot(self, patience: float) -> None:
+    async def _take_slot(self, timeout_seconds: float) -> None:
         if self._slots.locked():
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(timeout_seconds):
                 await self._slots.acquire()
         else:
             await self._slots.acquire()
 
-    async def _connect_in_slot(self, origin: Origin, patience: float) -> Connection:
+    async def _connect_in_slot(self, origin: Origin, timeout_seconds: float) -> EngineConnection:
         connection = None
         try:
-            connection = await self._connect(origin, patience=patience)
+            connection = await self._connect(origin, timeout_seconds=timeout_seconds)
         finally:
             if connection is None:
                 self._slots.release()
         return connection
 
-    def _idle_at(self, origin: Origin) -> Connection | None:
-        """The one that was used last."""
+    def _idle_at(self, origin: Origin) -> EngineConnection | None:
+        """Return the most recently used idle connection to `origin`, if any."""
         idle = self._idle[origin]
         while idle:
             connection = idle.pop()
@@ -91,10 +91,10 @@ class Connections:
             connection.close()
         return None
 
-    async def _connect(self, origin: Origin, *, patience: float) -> Connection:
-        async with asyncio.timeout(patience):
+    async def _connect(self, origin: Origin, *, timeout_seconds: float) -> EngineConnection:
+        async with asyncio.timeout(timeout_seconds):
             addresses = [origin.host]
-            if not is_literal(origin.host):
+            if not is_ip_address(origin.host):
                 addresses = await self._names.get((origin.host, origin.port))
             failure = OSError(f"{origin.host} has no address")
             for address in addresses:
@@ -104,8 +104,10 @@ class Connections:
                     failure = error
             raise failure
 
-    async def _connect_to(self, address: str, origin: Origin) -> Connection:
-        make = partial(Connection, origin=origin, left=self._came_back, lost=self._lost)
+    async def _connect_to(self, address: str, origin: Origin) -> EngineConnection:
+        make = partial(
+            EngineConnection, origin=origin, on_release=self._on_released, on_close=self._on_closed
+        )
         _, connection = await self._loop.create_connection(
             make,
             address,
@@ -114,8 +116,8 @@ class Connections:
             server_hostname=origin.host if origin.is_tls else None,
         )
         if not connection.is_good:
-            # Lost before it was handed out: nobody would ever tell who asks on it.
-            raise ConnectionResetError("the server hung up at once")
+            # Lost before it was returned: `connection_lost` will not be called again.
+            raise ConnectionResetError("the server closed the connection at once")
         self._open.add(connection)
         return connection
 
@@ -123,7 +125,7 @@ class Connections:
         host, port = name
         return [each["host"] for each in await self._resolver.resolve(host, port)]
 
-    def _came_back(self, connection: Connection) -> None:
+    def _on_released(self, connection: EngineConnection) -> None:
         self._slots.release()
         if not connection.is_good:
             return
@@ -132,14 +134,14 @@ class Connections:
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(KEEP_ALIVE_SECONDS, self._sweep)
 
-    def _lost(self, connection: Connection) -> None:
+    def _on_closed(self, connection: EngineConnection) -> None:
         self._open.discard(connection)
         idle = self._idle.get(connection.origin)
         if idle and connection in idle:
             idle.remove(connection)
 
     def _sweep(self) -> None:
-        """Close those that were idle for too long."""
+        """Close connections that have been idle for too long."""
         self._sweeper = None
         old = self._loop.time() - KEEP_ALIVE_SECONDS
         for origin, idle in tuple(self._idle.items()):
@@ -152,7 +154,7 @@ class Connections:
             self._sweeper = self._loop.call_later(KEEP_ALIVE_SECONDS / 4, self._sweep)
 
     async def aclose(self) -> None:
-        """Close all of them, used or not."""
+        """Close all connections, idle or in use."""
         if self._sweeper is not None:
             self._sweeper.cancel()
         for connection in tuple(self._open):

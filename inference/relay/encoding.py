@@ -1,4 +1,4 @@
-"""What is sent to an engine: the caller's request under the engine's name of the model."""
+"""Encoding of requests for an engine: its name of the model, and its names of parameters."""
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
@@ -18,76 +18,76 @@ from inference.relay.schema import (
 )
 from kernel.errors import UnsupportedParameter
 
-CONTINUOUS = frozenset({"vllm"})
-"""Engines that report usage on every chunk, so that a stream that is cut is billed exactly."""
-TIMED = frozenset({"llamacpp"})
-"""Engines that do the same under another name."""
+CONTINUOUS_USAGE_ENGINES = frozenset({"vllm"})
+"""Engines that can report usage on every chunk, so that aborted streams are billed exactly."""
+TIMINGS_ENGINES = frozenset({"llamacpp"})
+"""Engines that report it as `timings`."""
 
 
-EXTRAS: Final = tuple(
+EXTRA_PARAMETERS: Final = tuple(
     name for name in EngineParameters.__struct_fields__ if name not in Parameters.__struct_fields__
 )
-"""Parameters of engines. Another OpenAI-compatible server gets all of them, and says itself which
-it does not take."""
-EXTRA_EMBEDDINGS: Final = (
+"""Parameters beyond OpenAI's. A server of an unknown kind receives all of them, and rejects those
+that it does not support."""
+EXTRA_EMBEDDINGS_PARAMETERS: Final = (
     *("messages", "truncate_prompt_tokens", "add_special_tokens", "normalize", "embed_dtype"),
     *("endianness", "input_type"),
 )
-LLAMACPP: Final = frozenset(
+LLAMACPP_PARAMETERS: Final = frozenset(
     {
         *("chat_template_kwargs", "grammar", "ignore_eos", "min_p", "reasoning_effort"),
         *("repeat_penalty", "repetition_penalty", "top_k", "typical_p", "verbosity"),
     }
 )
-"""Those of them that llama.cpp's server takes; of an unknown one it says nothing."""
-DROPPED_FROM_CHAT: Final = {
+"""The ones that llama.cpp's server supports; it silently ignores others."""
+UNSUPPORTED_IN_CHAT: Final = {
     "vllm": ("grammar", "repeat_penalty", "typical_p"),
-    "llamacpp": tuple(name for name in EXTRAS if name not in LLAMACPP),
+    "llamacpp": tuple(name for name in EXTRA_PARAMETERS if name not in LLAMACPP_PARAMETERS),
 }
-"""By kind of engine, what it would drop without a word."""
-DROPPED_FROM_EMBEDDINGS: Final = {"llamacpp": EXTRA_EMBEDDINGS}
-NOTES: Final[dict[str, Any]] = dict.fromkeys(
+"""Parameters that an engine silently ignores, by kind of engine."""
+UNSUPPORTED_IN_EMBEDDINGS: Final = {"llamacpp": EXTRA_EMBEDDINGS_PARAMETERS}
+UNSENT_PARAMETERS: Final[dict[str, Any]] = dict.fromkeys(
     (
         *("user", "variables", "metadata", "modalities", "prediction", "prompt_cache_key"),
         *("prompt_cache_retention", "safety_identifier", "service_tier", "store"),
     )
 )
-"""For us, or for nobody: no engine learns of them."""
+"""Parameters that are never sent to engines."""
 
 
 def encode_chat(request: ChatRequest, endpoint: Endpoint, *, engine: str) -> bytes:
-    """Usage is always asked for, whether or not the client wants to see it.
+    """Return the body of a chat request. Usage is always requested, for billing.
 
-    Raises UnsupportedParameter for what engines of this kind would drop without a word.
+    Raises UnsupportedParameter for parameters that engines of this kind silently ignore.
     """
-    ensure_taken(request, DROPPED_FROM_CHAT.get(engine, ()))
+    ensure_supported(request, UNSUPPORTED_IN_CHAT.get(engine, ()))
     options = None
     if request.stream:
-        continuous = engine in CONTINUOUS
+        continuous = engine in CONTINUOUS_USAGE_ENGINES
         options = StreamOptions(
             include_usage=True, continuous_usage_stats=True if continuous else None
         )
-    longest = request.max_completion_tokens or request.max_tokens
+    max_tokens_value = request.max_completion_tokens or request.max_tokens
     wants_new_name = endpoint.limit_name == "max_completion_tokens"
-    asked = msgspec.structs.replace(
-        without_empty_members(in_words_of(engine, request)),
+    encoded = msgspec.structs.replace(
+        without_empty_members(with_engine_names(engine, request)),
         model=endpoint.model,
         messages=readable_by_models(request.messages),
         stream_options=options,
-        max_tokens=None if wants_new_name else longest,
-        max_completion_tokens=longest if wants_new_name else None,
-        **NOTES,
+        max_tokens=None if wants_new_name else max_tokens_value,
+        max_completion_tokens=max_tokens_value if wants_new_name else None,
+        **UNSENT_PARAMETERS,
     )
-    body = msgspec.json.encode(asked)
-    if request.stream and engine in TIMED:
-        # Added behind the allow-list: what only we may ask of an engine is no field of a request.
+    body = msgspec.json.encode(encoded)
+    if request.stream and engine in TIMINGS_ENGINES:
+        # Added after the allow-list: tenants may not send it, so it is no field of the request.
         return body[:-1] + b',"timings_per_token":true}'
     return body
 
 
 def without_empty_members(request: ChatRequest) -> ChatRequest:
-    """`request` without a list of tools that has none, which OpenAI's engines refuse, and with it
-    without a choice that allows to call nothing; and without null members of the format.
+    """Return `request` without an empty list of tools, which OpenAI's engines reject, and its
+    `tool_choice` of `auto` or `none`; and without null members of the response format.
     """
     if request.response_format is not None:
         form = present_format(request.response_format)
@@ -99,8 +99,8 @@ def without_empty_members(request: ChatRequest) -> ChatRequest:
 
 
 def present_format(given: dict[str, Any]) -> dict[str, Any]:
-    """The format of an answer without members that are null, which are absent everywhere; a null
-    inside the schema itself is a value.
+    """Return the response format without null members, which count as absent. A null inside the
+    schema itself is a value.
     """
     schema = given.get("json_schema")
     if isinstance(schema, dict):
@@ -108,18 +108,18 @@ def present_format(given: dict[str, Any]) -> dict[str, Any]:
     return present(given)
 
 
-def ensure_taken(request: ChatRequest | EmbeddingsRequest, dropped: Iterable[str]) -> None:
-    """Raises UnsupportedParameter if one of these is in the request."""
+def ensure_supported(request: ChatRequest | EmbeddingsRequest, dropped: Iterable[str]) -> None:
+    """Raise UnsupportedParameter if one of the `dropped` parameters is set."""
     for name in dropped:
         if getattr(request, name) is not None:
             raise UnsupportedParameter(
-                f"{name}: The engine of this model does not take this parameter. Leave it out.",
+                f"{name}: The engine of this model does not support this parameter. Leave it out.",
                 param=name,
             )
 
 
-def in_words_of(engine: str, request: ChatRequest) -> ChatRequest:
-    """`request` with the names that engines of this kind have for its parameters."""
+def with_engine_names(engine: str, request: ChatRequest) -> ChatRequest:
+    """Return `request` with the parameter names of engines of this kind."""
     if engine != "llamacpp" or request.repetition_penalty is None:
         return request
     return msgspec.structs.replace(
@@ -128,8 +128,8 @@ def in_words_of(engine: str, request: ChatRequest) -> ChatRequest:
 
 
 def readable_by_models(messages: Sequence[ChatMessage]) -> list[ChatMessage]:
-    """The history without members that no template knows, and without empty lists of calls, which
-    some engines answer and others refuse. A message that only refuses has its words as text.
+    """Return the history without members that no template reads, and without empty lists of
+    calls, which some engines send and others reject. A refusal without content becomes content.
     """
     return [
         readable_message(message)
@@ -150,30 +150,30 @@ def readable_message(message: ChatMessage) -> ChatMessage:
 
 
 def encode_embeddings(request: EmbeddingsRequest, endpoint: Endpoint, *, engine: str) -> bytes:
-    """Raises UnsupportedParameter as `encode_chat` does."""
-    ensure_taken(request, DROPPED_FROM_EMBEDDINGS.get(engine, ()))
+    """Return the body of an embeddings request. Raises UnsupportedParameter as `encode_chat`."""
+    ensure_supported(request, UNSUPPORTED_IN_EMBEDDINGS.get(engine, ()))
     return msgspec.json.encode(msgspec.structs.replace(request, model=endpoint.model, user=None))
 
 
 def with_priority(body: bytes, priority: int) -> bytes:
-    """`body`, an object with members, with vLLM's `priority`: the lowest is served first."""
+    """Return `body`, a non-empty object, with vLLM's `priority`; the lowest is served first."""
     return b'%b,"priority":%d}' % (body[:-1], priority)
 
 
-def renamed(answer: bytes, endpoint: Endpoint, model: str) -> bytes:
-    """`answer` with the client's name of the model instead of the engine's own."""
+def with_client_model_name(answer: bytes, endpoint: Endpoint, model: str) -> bytes:
+    """Return `answer` with the client's name of the model instead of the engine's."""
     if endpoint.model == model:
         return answer
-    for theirs, ours in renaming(endpoint.model, model):
+    for theirs, ours in model_name_replacements(endpoint.model, model):
         answer = answer.replace(theirs, ours)
     return answer
 
 
 @lru_cache(maxsize=4096)
-def renaming(theirs: str, ours: str) -> list[tuple[bytes, bytes]]:
-    """The member as engines write it, and as it is to be: asked for with every token.
+def model_name_replacements(theirs: str, ours: str) -> list[tuple[bytes, bytes]]:
+    """Return pairs of bytes to replace. Cached, as it is called for every token.
 
-    Inside a text the quotes would be escaped, so only the member itself is found.
+    Inside a string the quotes are escaped, so only the member itself matches.
     """
     forms = (b'"model":%b', b'"model": %b')
     names = msgspec.json.encode(theirs), msgspec.json.encode(ours)

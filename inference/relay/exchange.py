@@ -1,4 +1,4 @@
-"""One exchange with an engine: a request sent, an answer received, and nothing left behind."""
+"""One request to an engine and its response. All resources are freed when it ends."""
 
 import asyncio
 from collections.abc import Callable
@@ -10,24 +10,24 @@ from inference.fleet.in_flight import Lease
 from inference.fleet.snapshot import Endpoint, Pool
 from inference.relay.answers.engine_answers import ensure_completion, ensure_vectors, readable
 from inference.relay.answers.refusals import COMPLAINTS, failure_of
-from inference.relay.connection import Answer
+from inference.relay.connection import EngineResponse
 from inference.relay.watchdog import Watchdog
 from kernel.errors import PlatformError, Rejected, UpstreamError
 
 MAX_ANSWER_BYTES = 32 * 1024 * 1024
-"""A thousand vectors of 2,000 numbers. It is in memory as a whole, and for a moment twice."""
+"""Room for 1,000 embeddings of 2,000 numbers. The body is held in memory, briefly twice."""
 MAX_ERROR_BYTES = 64 * 1024
 AFTER_FINISH_TIMEOUT_SECONDS = 5.0
-"""That an engine which has finished every choice is waited for, so that it can end its stream."""
+"""Timeout for the end of a stream after its last choice has finished."""
 OK = 200
 JSON = b"application/json"
 EVENTS = b"text/event-stream"
 ENSURE = {"/v1/chat/completions": ensure_completion, "/v1/embeddings": ensure_vectors}
-"""What a whole answer has to be, by the path that was asked."""
+"""Check of a complete response, by the path of the request."""
 
 
 class Stream(Protocol):
-    """What makes events of the bytes of an answer: an `SseBuffer`."""
+    """Parser that splits the bytes of a response into events: an `SseBuffer`."""
 
     events: int
     finished: bool
@@ -48,59 +48,60 @@ class Stream(Protocol):
 
 
 def ignore(*_: object) -> None:
-    """For an exchange whose engine nobody keeps a record of."""
+    """Default callback of an exchange whose outcome is not recorded."""
 
 
 class Exchange:
-    """An answer that is being received. Leaving the block frees all it held.
+    """A response that is being received. Leaving the block frees its connection and its lease.
 
-    An answer that was not read to its end is cut off, which is how an engine learns to stop.
+    If the response was not read to its end, the connection is closed, so that the engine stops
+    generating.
     """
 
     def __init__(
         self,
-        answer: Answer,
+        answer: EngineResponse,
         *,
         pool: Pool,
         endpoint: Endpoint,
         lease: Lease,
         watch: Watchdog,
-        broke: Callable[[UpstreamError], None] = ignore,
-        ended: Callable[[], None] = ignore,
+        on_failure: Callable[[UpstreamError], None] = ignore,
+        on_success: Callable[[], None] = ignore,
     ) -> None:
-        """`broke` is told what the engine did wrong, `ended` that it did nothing wrong at all."""
-        self._broke = broke
-        self._ended = ended
+        """`on_failure` is called with an error of the engine, `on_success` after a success."""
+        self._on_failure = on_failure
+        self._on_success = on_success
         self._answer = answer
         self._lease = lease
         self._watch = watch
-        self._patience = pool.first_token_timeout
+        self._silence_timeout = pool.first_token_timeout
         self._stream: Stream | None = None
         self._progress = 0
         self._waited_before = 0.0
-        """Seconds that the engine was waited for before it made its last progress."""
+        """Seconds spent waiting for the engine before its last progress."""
         self.pool = pool
         self.endpoint = endpoint
         self.queued = 0.0
-        """Seconds that the request waited for its turn before."""
+        """Seconds that the request spent in the queue before it was sent."""
         self.refusal = b""
-        """What the engine says against the request; empty if it does not."""
-        self._when_ended: Callable[[], None] | None = None
+        """Body with which the engine rejected the request; empty if it accepted it."""
+        self._on_end: Callable[[], None] | None = None
         watch.join(self)
 
     @property
     def status(self) -> int:
-        """HTTP's; 0 before the first part of the answer is there."""
+        """HTTP status; 0 before the head of the response has arrived."""
         return self._answer.status
 
     @property
     def waited(self) -> float:
-        """Seconds spent waiting for the engine, and before that for its turn."""
+        """Seconds spent waiting in the queue and for the engine."""
         return self.queued + self._answer.waited
 
-    def when_ended(self, call: Callable[[], None]) -> None:
-        """Call this when the block is left. One caller only."""
-        self._when_ended = call
+    def on_end(self, call: Callable[[], None]) -> None:
+        """Set the function to call when the block is left. A second call replaces the first."""
+        self._on_end = call
 
     async def __aenter__(self) -> Self:
         return self
@@ -112,45 +113,45 @@ class Exchange:
         trace: TracebackType | None,
     ) -> None:
         if isinstance(error, UpstreamError):
-            self._broke(error)
+            self._on_failure(error)
         elif error is None or isinstance(error, Rejected):
-            self._ended()
-        self.abandon()
-        if self._when_ended is not None:
-            self._when_ended()
+            self._on_success()
+        self.close()
+        if self._on_end is not None:
+            self._on_end()
 
-    def look(self, now: float) -> None:
-        """Give up on an engine that makes no progress for longer than its pool allows. Comments and
-        pings are none.
+    def tick(self, now: float) -> None:
+        """Fail the response if the engine has made no progress for longer than its pool allows.
+        Comments and pings are not progress.
         """
         stream = self._stream
         if stream is not None and stream.progress != self._progress:
             self._progress = stream.progress
             self._note_progress()
             if stream.is_complete:
-                self._patience = min(self._patience, AFTER_FINISH_TIMEOUT_SECONDS)
-        # How long the client takes to be written to is not the engine's fault.
+                self._silence_timeout = min(self._silence_timeout, AFTER_FINISH_TIMEOUT_SECONDS)
+        # Time spent writing to a slow client does not count as silence of the engine.
         answer = self._answer
         silence = now - answer.waiting_since + answer.waited - self._waited_before
-        if silence > self._patience:
+        if silence > self._silence_timeout:
             self._answer.fail(UpstreamTimeout())
 
     @property
     def is_stale(self) -> bool:
-        """Whether the engine had closed this connection, a used one, before it saw the request."""
+        """Whether the engine had closed this reused connection before it received the request."""
         return self._answer.is_stale
 
     @property
     def _media_type(self) -> bytes:
-        """In small letters, as media types compare; with its parameters."""
+        """Content type in lower case, with its parameters."""
         return self._answer.headers.get(b"content-type", b"").lower()
 
     async def fetch_first(self, path: str, stream: Stream) -> None:
-        """Wait for as much as shows that an answer comes: the first chunk of a stream, or all of an
-        answer that is no stream, or of a refusal. `stream` is a new one, to look for that chunk.
+        """Wait for the first chunk of a stream, or for the complete body of any other response or
+        of a rejection. `stream` is a new parser, used to find that chunk.
 
-        Raises UpstreamError and Overloaded for what another endpoint may do better. What is wrong
-        with the request itself is left to `ensure_success`, unless it came with status 200.
+        Raises UpstreamError and Overloaded for failures that another endpoint may not have. Errors
+        of the request itself are left to `ensure_success`, unless they came with status 200.
         """
         first = await self.read()
         if self.status != OK:
@@ -168,7 +169,10 @@ class Exchange:
         self._answer.put_back(first)
 
     async def _up_to_first_chunk(self, data: bytes, stream: Stream) -> bytes:
-        """With the comments before it. Raises UpstreamBroken if there are too many of them."""
+        """Return the stream up to its first chunk, with the comments before it.
+
+        Raises UpstreamBroken if the comments exceed MAX_ANSWER_BYTES.
+        """
         parts, size = [data], len(data)
         while data:
             if size > MAX_ANSWER_BYTES:
@@ -184,52 +188,53 @@ class Exchange:
         stream.close()
         return b"".join(parts)
 
-    def abandon(self) -> None:
-        """Free what it holds. Harmless on one that was left."""
-        self.hang_up()
+    def close(self) -> None:
+        """Free the connection and the lease. May be called more than once."""
+        self.disconnect()
         self._lease.release()
 
-    def hang_up(self) -> None:
-        """Leave the answer, but keep the endpoint's lease: it is asked once more."""
+    def disconnect(self) -> None:
+        """Free the connection, but keep the endpoint's lease for another attempt."""
         self._watch.leave(self)
-        self._answer.leave()
+        self._answer.release()
 
     async def read(self) -> bytes:
-        """What has arrived since the last call; empty at the end of the answer.
+        """Return the bytes received since the last call; empty at the end of the response.
 
         Raises UpstreamTimeout and UpstreamBroken.
         """
         return await self._answer.read()
 
     def _note_progress(self) -> None:
-        """A part of the answer has come."""
+        """Record that a part of the response has arrived."""
         self._waited_before = self._answer.waited
-        self._patience = self.pool.token_timeout
+        self._silence_timeout = self.pool.token_timeout
 
     async def read_block(self, stream: Stream) -> bytes:
-        """The next complete events, as `stream` makes them of this answer. They are the last ones
-        if the stream is `finished` then.
+        """Return the next complete events, as parsed by `stream`. They are the last ones if the
+        stream is `finished` afterwards.
 
-        Raises UpstreamTimeout, and UpstreamBroken if the engine stops before it is done.
+        Raises UpstreamTimeout, and UpstreamBroken if the engine stops before the end.
         """
         answer, self._stream = self._answer, stream
         while True:
             if stream.failure is not None:
-                raise stream.failure  # what the last events said; nothing comes after it
+                raise stream.failure  # reported by the last events
             try:
                 while (data := answer.take()) is None:
-                    await answer.change()
+                    await answer.next_change()
             except UpstreamError:
                 if not stream.is_complete:
                     raise
-                data = b""  # every choice was finished: nothing of the answer is missing
+                data = b""  # every choice was finished: the response is complete
             block = stream.feed(data) if data else stream.close()
             if block or stream.finished:
                 return block
 
     async def answer(self) -> bytes:
-        """The whole body, in valid UTF-8. Raises UpstreamTimeout, and UpstreamBroken beyond
-        MAX_ANSWER_BYTES.
+        """Return the whole body in valid UTF-8.
+
+        Raises UpstreamTimeout, and UpstreamBroken beyond MAX_ANSWER_BYTES.
         """
         whole = await self._whole(await self.read())
         return whole if whole.isascii() else readable(whole)
@@ -238,13 +243,13 @@ class Exchange:
         if self._answer.is_read:
             return data
         parts = await self._read_up_to(MAX_ANSWER_BYTES, data)
-        # Not put together first: what is too long is long enough once.
+        # Checked before joining, so that a body that is too long is not copied.
         if sum(map(len, parts)) > MAX_ANSWER_BYTES:
             raise UpstreamBroken
         return b"".join(parts)
 
     async def _read_up_to(self, limit: int, data: bytes) -> list[bytes]:
-        """`data` and what comes after it, to the end or to a little more than `limit` bytes."""
+        """Return `data` and what follows it, up to the end or slightly more than `limit` bytes."""
         parts, size = [data], len(data)
         while data and size <= limit:
             if not data.isspace():
@@ -255,7 +260,7 @@ class Exchange:
         return parts
 
     async def finish(self) -> None:
-        """Read to the end, so that the connection can serve another request."""
+        """Read to the end, so that the connection can be reused."""
         if self._answer.is_read:
             return
         try:
@@ -263,26 +268,26 @@ class Exchange:
                 while await self.read():
                     continue
         except (TimeoutError, PlatformError):
-            return  # the client has its answer; only the connection is lost
+            return  # the client has its response; only the connection is lost
 
     def _ensure_complaint(self, body: bytes) -> None:
-        """Raises the failure of an endpoint, where another one may do better: that is every status
-        which is not about the request itself.
+        """Raise UpstreamError or Overloaded for a failure of the endpoint: every error status that
+        is not about the request itself.
         """
         failure = failure_of(self.status, body, headers=self._answer.headers)
         if not isinstance(failure, Rejected):
             raise failure
 
     def _ensure_engine(self) -> None:
-        """Raises UpstreamError for a page of something that is no engine, and for an answer that
-        is packed, which nobody asked for.
+        """Raise UpstreamError for a response of another media type, such as the page of a proxy,
+        and for a compressed one, which was not requested.
         """
         packing = self._answer.headers.get(b"content-encoding", b"identity").lower()
         if packing != b"identity" or not self._media_type.startswith((JSON, EVENTS)):
             raise UpstreamError
 
     async def ensure_success(self, *, content_type: str) -> None:
-        """Raises the caller's or the engine's failure if this is not the answer we asked for."""
+        """Raise the error of the caller or the engine unless this is a success of this type."""
         if self.status != OK:
             body = b"".join(await self._read_up_to(MAX_ERROR_BYTES, await self.read()))
             raise failure_of(self.status, body, headers=self._answer.headers)

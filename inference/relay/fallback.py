@@ -1,4 +1,4 @@
-"""The next pool of a route, where the first one cannot serve."""
+"""Fallback to the next pool of a route when a pool cannot serve a request."""
 
 from inference.errors import NoEndpointAvailable, Starting, UpstreamTimeout
 from inference.fleet.balancer import EndpointBalancer
@@ -9,38 +9,38 @@ from inference.relay.route_trace import RouteTrace
 from inference.relay.upstream import ConnectFailed, Path
 from kernel.errors import Overloaded, PlatformError, UpstreamError
 
-UNSEEN = (NoEndpointAvailable, Starting, ConnectFailed)
-"""With these no engine has seen the request."""
+NOT_RECEIVED = (NoEndpointAvailable, Starting, ConnectFailed)
+"""Failures after which no engine has received the request."""
 
 
 class Fallbacks:
     """Tries the pools of a route one after the other."""
 
     def __init__(
-        self, opener: ExchangeOpener, *, board: EndpointBalancer, budget: RetryBudget
+        self, opener: ExchangeOpener, *, balancer: EndpointBalancer, budget: RetryBudget
     ) -> None:
-        """`budget`: an engine that has seen the request was asked once; the next one is a retry."""
+        """`budget` limits the fallbacks of requests that an engine has already received."""
         self._opener = opener
-        self._board = board
+        self._balancer = balancer
         self._budget = budget
 
     async def open(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
-        """As `Relay.open`. Raises what the last pool failed with.
+        """As `Relay.open`. Raises the failure of the last pool.
 
-        A pool whose engines are all known to be out is not asked first.
+        Pools without an available endpoint are skipped while there is a fallback.
         """
-        while route_trace.fallbacks and self._board.is_out(route_trace.pool):
+        while route_trace.fallbacks and self._balancer.is_out(route_trace.pool):
             route_trace.next_fallback()
         while True:
             try:
                 return await self._opener.open(route_trace, path, encode)
             except (UpstreamError, Overloaded) as error:
-                if not self._may_go_on(route_trace, error):
+                if not self._may_fall_back(route_trace, error):
                     raise
                 route_trace.next_fallback()
 
-    def _may_go_on(self, route_trace: RouteTrace, error: PlatformError) -> bool:
-        """Whoever has waited in vain for a first token has waited long enough."""
+    def _may_fall_back(self, route_trace: RouteTrace, error: PlatformError) -> bool:
+        """Return whether the next pool may be tried. There is no fallback after a timeout."""
         if not route_trace.fallbacks or isinstance(error, UpstreamTimeout):
             return False
-        return isinstance(error, UNSEEN) or not route_trace.attempts or self._budget.take()
+        return isinstance(error, NOT_RECEIVED) or not route_trace.attempts or self._budget.take()

@@ -1,4 +1,4 @@
-"""What doors need of whatever passes requests on to engines."""
+"""The interface through which doors send requests to engines."""
 
 from collections.abc import Callable
 from typing import Protocol
@@ -9,7 +9,7 @@ from inference.relay.route_trace import RouteTrace
 from inference.relay.upstream import Path
 
 Encode = Callable[[Endpoint], bytes]
-"""Renders a request for the endpoint that was chosen."""
+"""Encodes a request for the chosen endpoint."""
 
 
 class ExchangeOpener(Protocol):

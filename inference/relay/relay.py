@@ -1,4 +1,4 @@
-"""Opening an exchange: choose an endpoint, send, and try another one if the first cannot."""
+"""Opens an exchange: chooses an endpoint, sends the request, and retries on another endpoint."""
 
 import asyncio
 import random
@@ -11,7 +11,7 @@ from inference.fleet.endpoint_state import EndpointState
 from inference.fleet.in_flight import Lease
 from inference.fleet.retry_budget import RetryBudget
 from inference.fleet.snapshot import Pool
-from inference.relay.connection import Answer
+from inference.relay.connection import EngineResponse
 from inference.relay.exchange import Exchange
 from inference.relay.opener import Encode
 from inference.relay.requests.limit_names import LimitNames
@@ -24,31 +24,32 @@ from kernel.errors import Overloaded, PlatformError, UpstreamError
 
 MAX_ATTEMPTS = 3
 FIRST_PAUSE_SECONDS = 0.05
-"""The most that the first retry waits; each further one waits up to twice as long."""
+"""Upper bound of the pause before the first retry; it doubles with every further one."""
 
 
 class Relay:
     """Passes requests on to the endpoints of a pool."""
 
     def __init__(
-        self, *, upstream: Upstream, board: EndpointBalancer, watch: Watchdog, rng: random.Random
+        self, *, upstream: Upstream, balancer: EndpointBalancer, watch: Watchdog, rng: random.Random
     ) -> None:
         self._upstream = upstream
-        self._board = board
+        self._balancer = balancer
         self._watch = watch
         self._rng = rng
         self._limit_names = LimitNames()
         self.budget = RetryBudget()
-        """What this worker may still send a second time."""
+        """Limits the retries and hedges of this worker."""
 
     async def open(self, route_trace: RouteTrace, path: Path, encode: Encode) -> Exchange:
-        """Send a request to one of the pool's endpoints; `encode` renders it for the chosen one.
+        """Send a request to one of the pool's endpoints; `encode` encodes it for the chosen one.
 
-        The first part of the answer is there, so nothing has to be taken back if another endpoint
-        is tried. Raises Starting, NoEndpointAvailable, and what the last endpoint failed with.
+        The first part of the response has arrived, and nothing has been sent to the client, so
+        failed attempts are not visible. Raises Starting, NoEndpointAvailable, and the failure of
+        the last endpoint.
         """
         if not route_trace.visited:
-            self.budget.asked()
+            self.budget.add_request()
         if route_trace.pool.hedge_after is not None:
             return await self._open_hedged(
                 route_trace, path, encode, after=route_trace.pool.hedge_after
@@ -63,16 +64,18 @@ class Relay:
             except (UpstreamError, Overloaded) as error:
                 if not self._may_retry(route_trace, error):
                     raise
-                route_trace.failed(candidate, error)
+                route_trace.record_failure(candidate, error)
                 metrics.retries.inc()
-                await self._pause(route_trace, error)
+                await self._back_off(route_trace, error)
 
     def _choose(self, route_trace: RouteTrace) -> EndpointState:
-        candidate = self._board.choose(
+        candidate = self._balancer.choose(
             route_trace.pool, route_trace.context, visited=route_trace.visited
         )
         pool = route_trace.pool
-        route_trace.record_choice(candidate, self._board.field(pool), self._board.left_out(pool))
+        route_trace.record_choice(
+            candidate, self._balancer.field(pool), self._balancer.excluded(pool)
+        )
         return candidate
 
     def _may_retry(self, route_trace: RouteTrace, error: PlatformError) -> bool:
@@ -80,37 +83,40 @@ class Relay:
             return False
         if all(each.endpoint.id in route_trace.visited for each in self._others(route_trace)):
             return False
-        # What certainly reached nobody adds nothing to anybody's load.
+        # A request that reached no engine adds no load, so its retry costs no budget.
         return isinstance(error, ConnectFailed) or self.budget.take()
 
     def _others(self, route_trace: RouteTrace) -> tuple[EndpointState, ...]:
-        return self._board.field(route_trace.pool).candidates
+        return self._balancer.field(route_trace.pool).candidates
 
-    async def _pause(self, route_trace: RouteTrace, error: PlatformError) -> None:
-        """With full jitter, so that those who failed together do not come back together."""
+    async def _back_off(self, route_trace: RouteTrace, error: PlatformError) -> None:
+        """Wait with full jitter, so that requests that failed together do not retry together."""
         if not isinstance(error, ConnectFailed):
-            most = FIRST_PAUSE_SECONDS * 2 ** (route_trace.attempts - 1)
-            await asyncio.sleep(self._rng.uniform(0, most))
+            max_pause_seconds = FIRST_PAUSE_SECONDS * 2 ** (route_trace.attempts - 1)
+            await asyncio.sleep(self._rng.uniform(0, max_pause_seconds))
 
     async def _attempt(
         self, pool: Pool, candidate: EndpointState, path: Path, encode: Encode
     ) -> Exchange:
-        """Ask one endpoint. The first part of its answer is there, and is no failure of its own."""
-        lease = self._board.begin(pool, candidate)
+        """Send the request to one endpoint and wait for the first valid part of its response."""
+        lease = self._balancer.start_request(pool, candidate)
+        metrics.series(metrics.upstream_requests, pool.name, candidate.endpoint.id).inc()
         started = time.monotonic()
         try:
-            exchange = await self._ask(pool, candidate, path, encode, lease)
+            exchange = await self._send(pool, candidate, path, encode, lease)
         except BaseException as error:
             lease.release()
-            self._note(pool, candidate, error)
+            self._record_outcome(pool, candidate, error)
             raise
-        self._board.answered(pool, candidate, seconds=time.monotonic() - started)
+        self._balancer.note_first_token(pool, candidate, seconds=time.monotonic() - started)
         return exchange
 
-    async def _ask(
+    async def _send(
         self, pool: Pool, candidate: EndpointState, path: Path, encode: Encode, lease: Lease
     ) -> Exchange:
-        """Send the request; once more where the engine has certainly not worked on it."""
+        """Send the request, again if the engine closed a reused connection before reading it, or
+        requires the other name of the token limit.
+        """
         post = self._upstream.post
         while True:
             endpoint = self._limit_names.adapted(candidate.endpoint)
@@ -119,21 +125,21 @@ class Relay:
             try:
                 await exchange.fetch_first(path, SseBuffer(keep_usage=True))
             except UpstreamError:
-                exchange.hang_up()
+                exchange.disconnect()
                 if not exchange.is_stale:
                     raise
-                # Never stale a second time: a new connection has not been used before.
+                # A new connection cannot be stale, so this happens once.
                 post = self._upstream.post_on_new_connection
                 continue
             except BaseException:
-                exchange.hang_up()
+                exchange.disconnect()
                 raise
             if not self._limit_names.learn(endpoint, exchange):
                 return exchange
-            exchange.hang_up()
+            exchange.disconnect()
 
     def _exchange(
-        self, answer: Answer, pool: Pool, candidate: EndpointState, lease: Lease
+        self, answer: EngineResponse, pool: Pool, candidate: EndpointState, lease: Lease
     ) -> Exchange:
         return Exchange(
             answer,
@@ -141,39 +147,40 @@ class Relay:
             endpoint=candidate.endpoint,
             lease=lease,
             watch=self._watch,
-            broke=partial(self._note, pool, candidate),
-            ended=partial(self._board.ended_well, pool, candidate),
+            on_failure=partial(self._record_outcome, pool, candidate),
+            on_success=partial(self._balancer.note_success, pool, candidate),
         )
 
-    def _note(self, pool: Pool, candidate: EndpointState, error: BaseException) -> None:
-        """Whose fault it was: an engine that has too much to do is in good health."""
+    def _record_outcome(self, pool: Pool, candidate: EndpointState, error: BaseException) -> None:
+        """Record the outcome of an attempt. An overloaded engine counts as healthy."""
         if not isinstance(error, UpstreamError | Overloaded):
             # Cancelled: the client left, another endpoint was faster, or the worker stops.
-            self._board.note_neutral(pool, candidate)
+            self._balancer.note_neutral(pool, candidate)
             return
         name = candidate.endpoint.id
         metrics.series(metrics.upstream_errors, pool.name, name, error.code).inc()
         if isinstance(error, Overloaded):
-            self._board.note_overloaded(pool, candidate)
+            self._balancer.note_overloaded(pool, candidate)
         elif isinstance(error, ConnectFailed) and error.was_refused:
-            self._board.refused(pool, candidate)
+            self._balancer.note_refused(pool, candidate)
         else:
-            self._board.failed(pool, candidate)
+            self._balancer.note_failure(pool, candidate)
 
     async def _open_hedged(
         self, route_trace: RouteTrace, path: Path, encode: Encode, *, after: float
     ) -> Exchange:
-        """Ask a second endpoint if the first says nothing for so long; who answers first wins.
+        """Send to a second endpoint if the first has not responded within `after` seconds, and
+        use the first response.
 
-        The other one is cut off. What it had generated by then is not billed.
+        The other exchange is closed. Tokens that it had generated by then are not billed.
         """
         first = asyncio.create_task(self._open(route_trace, path, encode))
         try:
             done, _ = await asyncio.wait({first}, timeout=after)
-            if done or not self._can_hedge(route_trace):
+            if done or not self._acquire_hedge(route_trace):
                 return await first
         except asyncio.CancelledError:
-            await drop(first)
+            await cancel_exchange(first)
             raise
         try:
             second = asyncio.create_task(self._open_second(route_trace, path, encode))
@@ -181,10 +188,10 @@ class Relay:
         finally:
             route_trace.end_hedge()
 
-    def _can_hedge(self, route_trace: RouteTrace) -> bool:
-        """Whether there is another endpoint, a place in the pool for one more, and a retry left."""
+    def _acquire_hedge(self, route_trace: RouteTrace) -> bool:
+        """Take a slot and a retry for a hedge; False if either, or another endpoint, is missing."""
         others = (each.endpoint.id for each in self._others(route_trace))
-        if all(name in route_trace.visited for name in others) or not route_trace.begin_hedge():
+        if all(name in route_trace.visited for name in others) or not route_trace.start_hedge():
             return False
         if self.budget.take():
             return True
@@ -199,7 +206,9 @@ class Relay:
 
 
 async def first_of(*tasks: asyncio.Task[Exchange]) -> Exchange:
-    """The first exchange that is opened; the others are cut off. Raises if none is."""
+    """Return the first exchange that opens and close the others. Raises the last failure if none
+    does.
+    """
     waiting = set(tasks)
     error: BaseException = NoEndpointAvailable()
     try:
@@ -208,22 +217,22 @@ async def first_of(*tasks: asyncio.Task[Exchange]) -> Exchange:
             for task in done:
                 if task.exception() is None:
                     others = [each for each in tasks if each is not task]
-                    await asyncio.gather(*map(drop, others))
+                    await asyncio.gather(*map(cancel_exchange, others))
                     return task.result()
                 error = task.exception() or error
     except asyncio.CancelledError:
-        await asyncio.gather(*map(drop, tasks))
+        await asyncio.gather(*map(cancel_exchange, tasks))
         raise
     raise error
 
 
-async def drop(task: asyncio.Task[Exchange]) -> None:
-    """Cut an exchange off, whether it is open already or not, even if this call is cancelled."""
-    task.add_done_callback(abandon)
+async def cancel_exchange(task: asyncio.Task[Exchange]) -> None:
+    """Close an exchange, open or still opening, even if this call is cancelled."""
+    task.add_done_callback(close_opened)
     task.cancel()
     await asyncio.wait({task})
 
 
-def abandon(task: asyncio.Task[Exchange]) -> None:
+def close_opened(task: asyncio.Task[Exchange]) -> None:
     if not task.cancelled() and task.exception() is None:
-        task.result().abandon()
+        task.result().close()

@@ -1,28 +1,28 @@
-"""Where one request went, noted as it goes: what the ledger keeps to explain it."""
+"""Route of one request through pools and endpoints, recorded for the ledger."""
 
 import time
 from collections.abc import Callable
 from typing import Any
 
-from inference.fleet.endpoint_state import CandidateSet, EndpointState, LeftOut
+from inference.fleet.endpoint_state import CandidateSet, EndpointState, ExcludedEndpoints
 from inference.fleet.pick_context import PickContext
 from inference.fleet.snapshot import Pool
 from inference.relay.slot import PoolSlot
 from kernel.errors import PlatformError
 
 MAX_CANDIDATES = 10
-"""That are kept to explain a choice."""
+"""Number of candidates and of excluded endpoints that are recorded for a choice."""
 
-TakeTurn = Callable[[], PoolSlot | None]
+TakeSlot = Callable[[], PoolSlot | None]
 
 
 class RouteTrace:
-    """The endpoints that one request was sent to, in order, and for whom."""
+    """The facts of one request for routing, and the endpoints it was sent to, in order."""
 
     __slots__ = (
-        "_before",
+        "_attempts_before",
         "_candidates",
-        "_hedge_turn",
+        "_hedge_slot",
         "_home",
         "_retries",
         "_started",
@@ -31,10 +31,10 @@ class RouteTrace:
         "fallbacks",
         "hedged",
         "pool",
-        "take_turn",
+        "slot",
+        "take_slot",
         "tenant_id",
         "tokens",
-        "turn",
         "waited",
         "weight",
     )
@@ -47,48 +47,48 @@ class RouteTrace:
         tenant_id: int = 0,
         weight: int = 1,
         tokens: int = 0,
-        affinity: bytes = b"",
+        affinity_key: bytes = b"",
         prefix: bytes = b"",
     ) -> None:
-        """`tokens`: of the prompt and of the answer, as expected."""
+        """`tokens` is the expected number of prompt and completion tokens."""
         self.pool = pool
         self._home = pool
         self.fallbacks = fallbacks
-        """Pools that are tried when this one cannot."""
+        """Pools to try next, in order."""
         self.tenant_id = tenant_id
         self.weight = weight
         self.tokens = tokens
-        self.context = PickContext(affinity=affinity, prefix=prefix)
-        self.turn: PoolSlot | None = None
-        """Its place among what the pool works on; from the dispatcher."""
-        self.take_turn: TakeTurn | None = None
-        """A second place in the pool, if it has one to spare; without it there is always room."""
-        self._hedge_turn: PoolSlot | None = None
+        self.context = PickContext(affinity_key=affinity_key, prefix=prefix)
+        self.slot: PoolSlot | None = None
+        """Slot of the pool, set by the dispatcher."""
+        self.take_slot: TakeSlot | None = None
+        """Takes a second slot for a hedge, set by the dispatcher; None if slots are not limited."""
+        self._hedge_slot: PoolSlot | None = None
         self.waited = 0.0
-        """Seconds in the queues of pools."""
+        """Seconds spent in the queues of pools."""
         self.hedged = False
-        self._before = 0
-        """Attempts in the pools that it has left."""
+        self._attempts_before = 0
+        """Attempts in earlier pools of the route."""
         self._visited: list[str] = []
         self._retries: list[dict[str, Any]] = []
         self._candidates: list[dict[str, Any]] = []
         self._started = time.monotonic()
 
     def record_choice(
-        self, candidate: EndpointState, field: CandidateSet, left_out: LeftOut = ()
+        self, candidate: EndpointState, field: CandidateSet, excluded: ExcludedEndpoints = ()
     ) -> None:
-        """The request is being sent there; these were the candidates, and those that were none."""
-        if not self.attempts and len(field) + len(left_out) > 1:
-            looked_at = [
+        """Record the chosen endpoint, the candidates, and the excluded endpoints with reasons."""
+        if not self.attempts and len(field) + len(excluded) > 1:
+            considered = [
                 {"endpoint": each.endpoint.id, "in_flight": each.in_flight + each.elsewhere}
                 for each in field.candidates[:MAX_CANDIDATES]
             ]
-            others = [{"endpoint": name, "why_not": why} for name, why in left_out]
-            self._candidates = [*looked_at, *others[:MAX_CANDIDATES]]
+            others = [{"endpoint": name, "why_not": why} for name, why in excluded]
+            self._candidates = [*considered, *others[:MAX_CANDIDATES]]
         self._visited.append(candidate.endpoint.id)
 
-    def failed(self, candidate: EndpointState, error: PlatformError) -> None:
-        """It was in vain there, and the request goes on to somebody else."""
+    def record_failure(self, candidate: EndpointState, error: PlatformError) -> None:
+        """Record a failed attempt after which the request is sent to another endpoint."""
         after = (time.monotonic() - self._started) * 1000
         self._retries.append(
             {"endpoint": candidate.endpoint.id, "error": error.code, "after_ms": round(after, 1)}
@@ -100,57 +100,53 @@ class RouteTrace:
 
     @property
     def endpoint(self) -> str:
-        """The last one's id; empty if the request was sent nowhere."""
+        """Id of the last endpoint; empty before the first attempt."""
         return self._visited[-1] if self._visited else ""
 
     @property
     def attempts(self) -> int:
-        """In the pool in which it is."""
-        return len(self._visited) - self._before
-
-    def won(self, candidate: EndpointState) -> None:
-        """Of two that were asked this one answered."""
-        self._visited.append(candidate.endpoint.id)
+        """Number of attempts in the current pool."""
+        return len(self._visited) - self._attempts_before
 
     def next_fallback(self) -> bool:
-        """Go on in the next pool. False if there is none."""
+        """Switch to the next pool. Return False if there is none."""
         if not self.fallbacks:
             return False
         self.pool, *rest = self.fallbacks
         self.fallbacks = tuple(rest)
-        self._before = len(self._visited)
-        if self.turn is not None:
-            # What another pool answers is no service of this one.
-            self.turn.used(prompt_tokens=0, completion_tokens=0)
-            self.turn = None
+        self._attempts_before = len(self._visited)
+        if self.slot is not None:
+            # The response of another pool is not charged to this one's queue.
+            self.slot.used(prompt_tokens=0, completion_tokens=0)
+            self.slot = None
         return True
 
-    def begin_hedge(self) -> bool:
-        """Take a place for a second attempt at the same time. False if the pool has none left."""
-        if self.take_turn is None:
+    def start_hedge(self) -> bool:
+        """Take a slot for a concurrent second attempt. Return False if the pool has none left."""
+        if self.take_slot is None:
             return True
-        self._hedge_turn = self.take_turn()
-        return self._hedge_turn is not None
+        self._hedge_slot = self.take_slot()
+        return self._hedge_slot is not None
 
     def end_hedge(self) -> None:
-        """One of the two is left, and has the first place."""
-        if self._hedge_turn is not None:
-            self._hedge_turn.used(prompt_tokens=0, completion_tokens=0)
-            self._hedge_turn = None
+        """Release the slot of the second attempt; the remaining one holds the first slot."""
+        if self._hedge_slot is not None:
+            self._hedge_slot.used(prompt_tokens=0, completion_tokens=0)
+            self._hedge_slot = None
 
     def decision(self) -> dict[str, Any]:
-        """What is worth keeping: nothing, where a lone endpoint answered at once."""
-        kept: dict[str, Any] = {}
+        """Return the facts to store; empty if a single endpoint responded at the first attempt."""
+        facts: dict[str, Any] = {}
         if self._candidates or self._retries:
-            kept = {"strategy": self.pool.strategy, "chosen": list(self._visited)}
+            facts = {"strategy": self.pool.strategy, "chosen": list(self._visited)}
         if self._candidates:
-            kept["candidates"] = self._candidates
+            facts["candidates"] = self._candidates
         if self._retries:
-            kept["retries"] = self._retries
+            facts["retries"] = self._retries
         if self.waited:
-            kept["waited_ms"] = round(self.waited * 1000, 1)
+            facts["waited_ms"] = round(self.waited * 1000, 1)
         if self.hedged:
-            kept["hedged"] = True
+            facts["hedged"] = True
         if self.pool is not self._home and self.pool.name != self._home.name:
-            kept["fallback"] = self.pool.name
-        return kept
+            facts["fallback"] = self.pool.name
+        return facts

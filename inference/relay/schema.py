@@ -1,8 +1,8 @@
-"""The parameters of a chat request: an allow-list with ranges (CONTRACT §2).
+"""The parameters of chat and embeddings requests: an allow-list with ranges (protocols.md).
 
 Sources: the OpenAI API reference, "Create chat completion"; vLLM's OpenAI-compatible server, "Extra
-parameters". What is not listed here is refused by its name: engines take extras that must never
-come from a tenant (priorities, templates, cache salts). Null is absent, everywhere.
+parameters". Unlisted parameters are rejected: engines accept some that a tenant must not set
+(priorities, templates, cache salts). Null counts as absent, everywhere.
 """
 
 import re
@@ -23,9 +23,9 @@ from inference.relay.requests.content_parts import (
 from inference.relay.requests.normalization import with_typed_parts, without_nulls
 from kernel.errors import InvalidJson, InvalidParameter, MissingParameter, UnsupportedParameter
 
-DEEPEST: Final = 64
+MAX_DEPTH: Final = 64
 NUL: Final = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-"""As JSON spells it; after a backslash that is escaped itself it would be plain text."""
+"""NUL as JSON escapes it. After an escaped backslash the same characters are plain text."""
 
 Probability = Annotated[float, Meta(ge=0, le=1)]
 Penalty = Annotated[float, Meta(ge=-2, le=2)]
@@ -35,7 +35,7 @@ Variables = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=4_000)]],
     Meta(max_length=64),
 ]
-"""Texts for the `{{names}}` in an agent's instructions."""
+"""Values of the `{{names}}` in an agent's instructions."""
 Word = Annotated[str, Meta(max_length=64)]
 TokenId = Annotated[int, Meta(ge=0, le=10_000_000)]
 TEMPLATE_ARGUMENT: Final = (
@@ -43,15 +43,15 @@ TEMPLATE_ARGUMENT: Final = (
     "max_length|messages|padding|return_.*|tokenize|tokenizer.*|tools|truncation)$)"
     "[A-Za-z_][A-Za-z0-9_]{0,63}$"
 )
-"""Names that only a template reads: with the others a tenant would bring a template of its own, or
-change how the engine reads every prompt."""
+"""Names that only a template reads. With the others a tenant could replace the template, or change
+how the engine renders every prompt."""
 TemplateArguments = Annotated[
     dict[Annotated[str, Meta(pattern=TEMPLATE_ARGUMENT)], Any], Meta(max_length=64)
 ]
 
 
 class Parameters(msgspec.Struct, omit_defaults=True, kw_only=True):
-    """How to generate; also what an agent may preset."""
+    """Sampling parameters of a request, which an agent may preset."""
 
     temperature: Annotated[float, Meta(ge=0, le=2)] | None = None
     top_p: Probability | None = None
@@ -86,20 +86,20 @@ ContentPart = (
 )
 
 
-class FunctionCall(msgspec.Struct):
+class CalledFunction(msgspec.Struct):
     name: str
     arguments: str
 
 
 class ToolCall(msgspec.Struct):
     id: str
-    function: FunctionCall
+    function: CalledFunction
     type: Literal["function"] = "function"
 
 
 class ChatMessage(msgspec.Struct, omit_defaults=True):
-    """One message of the conversation. Members that engines add to their answers, and that no model
-    reads (`annotations`), may come back in a history and are not passed on.
+    """One message of the conversation. Members that engines add to their responses, and that no
+    model reads (`annotations`), are accepted in a history and not passed on.
     """
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -109,17 +109,17 @@ class ChatMessage(msgspec.Struct, omit_defaults=True):
     tool_call_id: str | None = None
     refusal: str | None = None
     reasoning: Any = None
-    """What a model has thought, as it told it: models that think between calls need it back."""
+    """Reasoning of an earlier response: models that reason between tool calls need it."""
     reasoning_content: Any = None
     reasoning_details: Any = None
     prefix: bool | None = None
-    """The answer begins with this message: DeepSeek's and Mistral's name."""
+    """Whether the response continues this message: the name of DeepSeek and Mistral."""
     partial: bool | None = None
-    """The same; Moonshot's and Qwen's name."""
+    """The same: the name of Moonshot and Qwen."""
     audio: Any = None
-    """An answer that was spoken: the text beside it is all that a model here can read."""
+    """Spoken response in a history. Only its text is passed on."""
     function_call: Any = None
-    """What tool calls were before there were tools: refused."""
+    """Predecessor of `tool_calls`, rejected."""
 
 
 class FunctionTool(msgspec.Struct, omit_defaults=True):
@@ -129,7 +129,7 @@ class FunctionTool(msgspec.Struct, omit_defaults=True):
     strict: bool | None = None
 
 
-class Tool(msgspec.Struct):
+class ToolDefinition(msgspec.Struct):
     function: FunctionTool
     type: Literal["function"] = "function"
 
@@ -140,7 +140,7 @@ class StreamOptions(msgspec.Struct, omit_defaults=True):
 
 
 class EngineParameters(Parameters, omit_defaults=True, kw_only=True):
-    """What engines take beside that. `encoding` knows which engine takes what."""
+    """Parameters of engines beyond OpenAI's. `encoding` lists what each engine supports."""
 
     reasoning_effort: Word | None = None
     verbosity: Word | None = None
@@ -176,9 +176,9 @@ class EngineParameters(Parameters, omit_defaults=True, kw_only=True):
     guided_grammar: str | None = None
     guided_whitespace_pattern: str | None = None
     grammar: str | None = None
-    """llama.cpp's guided_grammar."""
+    """llama.cpp's name of `guided_grammar`."""
     repeat_penalty: Annotated[float, Meta(gt=0, le=10)] | None = None
-    """llama.cpp's repetition_penalty."""
+    """llama.cpp's name of `repetition_penalty`."""
 
 
 class ChatRequest(EngineParameters, omit_defaults=True, kw_only=True, forbid_unknown_fields=True):
@@ -191,13 +191,13 @@ class ChatRequest(EngineParameters, omit_defaults=True, kw_only=True, forbid_unk
     n: Annotated[int, Meta(ge=1, le=8)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Meta(ge=0, le=20)] | None = None
-    tools: Annotated[list[Tool], Meta(max_length=128)] | None = None
+    tools: Annotated[list[ToolDefinition], Meta(max_length=128)] | None = None
     tool_choice: Literal["none", "auto", "required"] | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
-    """Whom the client serves: the same user stays with one revision of an agent. Not passed on."""
+    """End user of the client; each stays with one revision of an agent. Not passed on."""
     variables: Variables | None = None
-    # Notes and hints of OpenAI's that change no answer. Taken, and not passed on.
+    # OpenAI's annotations and hints. Accepted, and not passed on.
     metadata: dict[str, Any] | None = None
     modalities: list[Literal["text"]] | None = None
     prediction: dict[str, Any] | None = None
@@ -209,19 +209,19 @@ class ChatRequest(EngineParameters, omit_defaults=True, kw_only=True, forbid_unk
 
     @property
     def wants_usage(self) -> bool:
-        """Whether the client asked for the usage at the end of its stream."""
+        """Whether the client requested the usage at the end of its stream."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     @property
     def wants_every_usage(self) -> bool:
-        """Whether the client asked for the usage beside every chunk of its stream, vLLM's way."""
+        """Whether the client requested the usage in every chunk, a parameter of vLLM."""
         return self.stream_options is not None and bool(self.stream_options.continuous_usage_stats)
 
 
 class EmbeddingsRequest(
     msgspec.Struct, omit_defaults=True, kw_only=True, forbid_unknown_fields=True
 ):
-    """The body of `POST /v1/embeddings`: texts, or the messages of a chat as vLLM takes them."""
+    """The body of `POST /v1/embeddings`: texts or, as in vLLM, chat messages."""
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
     input: (
@@ -242,16 +242,16 @@ class EmbeddingsRequest(
     endianness: Word | None = None
     input_type: Word | None = None
     user: Annotated[str, Meta(max_length=256)] | None = None
-    """A note for OpenAI. Not passed on."""
+    """End user of the client. Not passed on."""
 
 
 Request = TypeVar("Request")
 
-# Possessive, and content with a string that does not end: it never tries anew from a later quote.
+# Possessive, and matches an unterminated string, so that it never backtracks.
 STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 BRACKETS = re.compile(rb"[\[\]{}]")
 ANY_MEMBER: Final = "[...]"
-"""How msgspec writes the place of a member with a free name."""
+"""Path of a member of a dict in the messages of msgspec."""
 STEPS = re.compile(r"[^.\[\]]+")
 PLACE = re.compile(
     r"^(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<place>.*)`)?$", re.DOTALL
@@ -260,17 +260,17 @@ MISSING = re.compile(r"missing required field `(?P<name>[^`]+)`")
 UNKNOWN = re.compile(r"contains unknown field `(?P<name>[^`]+)`")
 PATTERN = re.compile(r"matching regex '(?P<pattern>.*)'")
 MAX_SEARCHED_BYTES: Final = 256 * 1024
-"""Of a request in which the name of a wrong member is looked for."""
+"""Size of a request above which the name of an invalid dict member is not searched."""
 
-NORMALISING: Final[dict[type, Callable[[Any], Any]]] = {
+NORMALIZERS: Final[dict[type, Callable[[Any], Any]]] = {
     ChatRequest: with_typed_parts,
     EmbeddingsRequest: with_typed_parts,
 }
-"""Beside nulls, which are absent in every request."""
+"""Normalization by type of request, in addition to the removal of nulls."""
 
 
 def parse(body: bytes, request: type[Request]) -> Request:
-    """The request in `body`. Raises InvalidJson, MissingParameter or InvalidParameter."""
+    """Return the request in `body`. Raises InvalidJson, MissingParameter or InvalidParameter."""
     ensure_shallow(body)
     ensure_storable(body)
     try:
@@ -284,24 +284,24 @@ def parse(body: bytes, request: type[Request]) -> Request:
 def parse_normalised(
     body: bytes, request: type[Request], refusal: msgspec.ValidationError
 ) -> Request:
-    """The request in `body`, which was refused as it is, in its usual spelling.
+    """Normalize `body`, which failed validation with `refusal`, and validate it again.
 
-    Raises what `parse` does.
+    Raises as `parse`.
     """
     try:
         value = msgspec.json.decode(body)
     except msgspec.ValidationError as error:
-        raise explain(refusal) from error  # a number beyond all numbers
+        raise explain(refusal) from error  # a number that is out of range
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InvalidJson from error
-    normalised = NORMALISING.get(request, unchanged)(without_nulls(value))
+    normalised = NORMALIZERS.get(request, unchanged)(without_nulls(value))
     try:
         if normalised == value:
             raise refusal
         return msgspec.json.decode(msgspec.json.encode(normalised), type=request)
     except msgspec.ValidationError as error:
         is_searched = len(body) <= MAX_SEARCHED_BYTES
-        name = wrong_member(error, normalised, request) if is_searched else ""
+        name = find_invalid_member(error, normalised, request) if is_searched else ""
         raise explain(error, name=name) from error
 
 
@@ -309,8 +309,8 @@ def unchanged(value: Any) -> Any:
     return value
 
 
-def wrong_member(error: msgspec.ValidationError, value: Any, request: type) -> str:
-    """The name of the member that is wrong where msgspec says `[...]`; empty if it is not found."""
+def find_invalid_member(error: msgspec.ValidationError, value: Any, request: type) -> str:
+    """Return the name of the invalid member that msgspec calls `[...]`; empty if not found."""
     _, place = reason_and_place(error)
     before, found, _ = place.partition(ANY_MEMBER)
     holder = value
@@ -320,18 +320,18 @@ def wrong_member(error: msgspec.ValidationError, value: Any, request: type) -> s
         return ""
     members = dict(holder)
     while len(members) > 1:
-        # Halves: it takes ten attempts to find one of a thousand.
+        # Binary search: ten attempts for a thousand members.
         half = dict(list(members.items())[: len(members) // 2])
         holder.clear()
         holder.update(half)
-        if is_refused_at(value, request, before):
+        if is_invalid_at(value, request, before):
             members = half
         else:
             members = {name: members[name] for name in members if name not in half}
     return next(iter(members), "")
 
 
-def is_refused_at(value: Any, request: type, place: str) -> bool:
+def is_invalid_at(value: Any, request: type, place: str) -> bool:
     try:
         msgspec.convert(value, request)
     except msgspec.ValidationError as error:
@@ -340,8 +340,8 @@ def is_refused_at(value: Any, request: type, place: str) -> bool:
 
 
 def ensure_consistent(request: ChatRequest) -> None:
-    """Raises InvalidParameter for options of a stream that was not asked for, and
-    UnsupportedParameter for a message whose words would be lost on their way to the engine.
+    """Raise InvalidParameter for stream options without a stream, and UnsupportedParameter for a
+    message with content that would not reach the engine.
     """
     for index, message in enumerate(request.messages):
         lost = "function_call" if message.function_call else ""
@@ -349,15 +349,15 @@ def ensure_consistent(request: ChatRequest) -> None:
             lost = "audio"
         if lost:
             param = f"messages[{index}].{lost}"
-            raise UnsupportedParameter(f"{param}: No model here can read it.", param=param)
+            raise UnsupportedParameter(f"{param}: No model supports it.", param=param)
     if request.stream_options is not None and not request.stream:
         raise InvalidParameter(
-            "stream_options: They are allowed with `stream: true` only.", param="stream_options"
+            "stream_options: Only allowed with `stream: true`.", param="stream_options"
         )
 
 
 def ensure_one_input(request: EmbeddingsRequest) -> None:
-    """Raises MissingParameter without, and InvalidParameter with two things to embed."""
+    """Raise MissingParameter without `input` and `messages`, InvalidParameter with both."""
     if request.input is None and request.messages is None:
         raise MissingParameter("The parameter 'input' is missing.", param="input")
     if request.input is not None and request.messages is not None:
@@ -365,7 +365,7 @@ def ensure_one_input(request: EmbeddingsRequest) -> None:
 
 
 def check_parameters(value: object) -> Parameters:
-    """The presets of an agent. Raises InvalidParameter; here unknown names are refused."""
+    """Return the presets of an agent. Raises InvalidParameter, also for unknown names."""
     if not isinstance(value, dict):
         raise InvalidParameter("Parameters are a JSON object.")
     unknown = set(value) - set(Parameters.__struct_fields__)
@@ -383,54 +383,54 @@ def check_parameters(value: object) -> Parameters:
 def explain(
     error: msgspec.ValidationError, *, name: str = ""
 ) -> InvalidParameter | MissingParameter:
-    """What msgspec says, as one sentence about one parameter.
+    """Return msgspec's error as a sentence about one parameter.
 
-    `name` is that of the member of an object with free names, which msgspec does not tell.
+    `name` is the name of an invalid dict member, which msgspec does not report.
     """
     reason, place = reason_and_place(error)
     place = place.replace(ANY_MEMBER, f".{name}" if name else "", 1)
     missing = MISSING.search(reason)
     if missing:
-        param = inside(place, missing["name"])
+        param = joined_path(place, missing["name"])
         return MissingParameter(f"The parameter {param!r} is missing.", param=param)
     unknown = UNKNOWN.search(reason)
     if unknown:
-        param = inside(place, unknown["name"])
+        param = joined_path(place, unknown["name"])
         return UnsupportedParameter(
             f"The parameter {param!r} is not supported here. Leave it out.", param=param
         )
     pattern = PATTERN.search(reason)
     if pattern:
-        reason = PATTERNS.get(pattern["pattern"], "Only arguments of a chat template stand here")
+        reason = PATTERNS.get(pattern["pattern"], "Only arguments of a chat template are allowed")
     if not place:
         return InvalidParameter(f"{reason}.")
     return InvalidParameter(f"{place}: {reason}.", param=place)
 
 
 def reason_and_place(error: msgspec.ValidationError) -> tuple[str, str]:
-    """What is wrong, and where in the request; the place is empty for the request as a whole."""
+    """Return the reason and the path in the request; the path is empty for the whole request."""
     match = PLACE.match(str(error))
     if match is None:
         return str(error), ""
     return match["reason"], (match["place"] or "") + (ANY_MEMBER if match["key"] else "")
 
 
-def inside(place: str, name: str) -> str:
+def joined_path(place: str, name: str) -> str:
     return f"{place}.{name}" if place else name
 
 
 def ensure_shallow(body: bytes) -> None:
-    """Raises InvalidJson if objects and arrays are nested more than `DEEPEST` deep."""
-    if body.count(b"{") + body.count(b"[") <= DEEPEST:
+    """Raise InvalidJson if objects and arrays are nested deeper than `MAX_DEPTH`."""
+    if body.count(b"{") + body.count(b"[") <= MAX_DEPTH:
         return
     depth = 0
     for bracket in BRACKETS.finditer(STRINGS.sub(b"", body)):
         depth += 1 if bracket[0] in b"[{" else -1
-        if depth > DEEPEST:
-            raise InvalidJson(f"The JSON is nested more than {DEEPEST} deep.")
+        if depth > MAX_DEPTH:
+            raise InvalidJson(f"The JSON is nested more than {MAX_DEPTH} deep.")
 
 
 def ensure_storable(body: bytes) -> None:
-    """Raises InvalidParameter if a text in `body` holds a NUL: PostgreSQL keeps none."""
+    """Raise InvalidParameter if a string in `body` contains NUL, which PostgreSQL cannot store."""
     if b"\\u0000" in body and NUL.search(body):
-        raise InvalidParameter("A text may not hold the character U+0000. Leave it out.")
+        raise InvalidParameter("A text may not contain the character U+0000. Remove it.")

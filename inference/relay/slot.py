@@ -1,22 +1,22 @@
-"""A request's place among those that a pool works on."""
+"""A slot of a pool: one of its running requests."""
 
 from collections.abc import Callable
 
 from inference.fleet.fairness import TenantServiceCounter, cost_of
 
-GiveBack = Callable[["PoolSlot"], None]
+Release = Callable[["PoolSlot"], None]
 Correct = Callable[["PoolSlot", int], None]
 
 
 class PoolSlot:
-    """Given back once, and told once what it cost, however often anybody says so."""
+    """Released once, and corrected once; further calls have no effect."""
 
     __slots__ = (
         "_correct",
-        "_give_back",
         "_is_corrected",
         "_is_held",
-        "account",
+        "_release",
+        "counter",
         "priority",
         "share",
         "since",
@@ -24,34 +24,34 @@ class PoolSlot:
 
     def __init__(
         self,
-        account: TenantServiceCounter,
+        counter: TenantServiceCounter,
         *,
         share: float,
         priority: int,
         since: float,
-        give_back: GiveBack,
+        release: Release,
         correct: Correct,
     ) -> None:
-        """`share` is what its tenant was charged; `since` is the event loop's time."""
-        self.account = account
+        """`share` is the charge of its tenant; `since` is the event loop's time in seconds."""
+        self.counter = counter
         self.share = share
         self.priority = priority
-        """When it would be its turn if the engine had a queue of its own; least first."""
+        """Priority in the queue of the engine; the lowest is served first."""
         self.since = since
-        self._give_back = give_back
+        self._release = release
         self._correct = correct
         self._is_held = True
         self._is_corrected = False
 
-    def give_back(self) -> None:
-        """The engine does not work on it any more."""
+    def release(self) -> None:
+        """Release the slot when the engine has ended the request."""
         if self._is_held:
             self._is_held = False
-            self._give_back(self)
+            self._release(self)
 
     def used(self, *, prompt_tokens: int, completion_tokens: int) -> None:
-        """Correct its cost. Gives the slot back, if that was not done."""
-        self.give_back()
+        """Replace the estimated cost by the actual cost. Releases the slot."""
+        self.release()
         if not self._is_corrected:
             self._is_corrected = True
             cost = cost_of(prompt_tokens=prompt_tokens, completion_tokens=completion_tokens)

@@ -1,4 +1,4 @@
-"""The one HTTP client towards engines: pooled, bounded, and calling allow-listed paths only."""
+"""The HTTP client of engines: pooled, bounded, limited to the allow-listed paths."""
 
 import re
 from collections.abc import Callable
@@ -11,7 +11,7 @@ from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.relay.connection import Answer, Connection, Origin
+from inference.relay.connection import EngineConnection, EngineResponse, Origin
 from inference.relay.connections import Connections
 from kernel.errors import UpstreamError
 
@@ -19,15 +19,15 @@ Path = Literal["/v1/chat/completions", "/v1/embeddings"]
 
 
 class Take(Protocol):
-    """One of the ways to get a connection."""
+    """Method of the connection pool that provides a connection."""
 
-    async def __call__(self, origin: Origin, *, patience: float) -> Connection: ...
+    async def __call__(self, origin: Origin, *, timeout_seconds: float) -> EngineConnection: ...
 
 
 NewResolver = Callable[[], AbstractResolver]
 
-UNSPEAKABLE = re.compile(r"[^\x20-\x7e]")
-"""What would end a header, or is no ASCII."""
+INVALID_HEADER_CHARS = re.compile(r"[^\x20-\x7e]")
+"""Characters that a header value may not contain: control characters and non-ASCII."""
 
 
 class ConnectFailed(UpstreamError):
@@ -35,28 +35,31 @@ class ConnectFailed(UpstreamError):
 
     code = "upstream_unreachable"
     was_refused = False
-    """Nobody listens there, which is known at once."""
+    """Whether the connection was refused, as by a host on which no process listens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Destination:
-    """Where a request goes, and how it begins."""
+    """Origin and head of a request."""
 
     origin: Origin
     head: bytes
-    """Up to the length of the body."""
+    """Request line and headers, up to the value of Content-Length."""
 
 
 @lru_cache(maxsize=4096)
 def destination_of(address: str, credential: str, path: Path) -> Destination:
-    """Raises UpstreamError for a credential that no header can hold."""
+    """Return the destination of requests to an endpoint.
+
+    Raises UpstreamError for a credential that is no valid header value.
+    """
     url = URL(address + path)
-    if UNSPEAKABLE.search(credential):
+    if INVALID_HEADER_CHARS.search(credential):
         raise UpstreamError
     lines = [
         f"POST {url.raw_path} HTTP/1.1",
         f"host: {url.host_port_subcomponent}",
-        # A body is relayed as it came; a compressed one would hide its size and its usage.
+        # Bodies are relayed unchanged; in a compressed one the usage could not be read.
         "accept-encoding: identity",
         "content-type: application/json",
         *([f"authorization: Bearer {credential}"] if credential else []),
@@ -70,44 +73,48 @@ class Upstream:
     """Sends requests to engines. Open it in the event loop that uses it."""
 
     def __init__(self, *, connections: int, resolver: NewResolver = ThreadedResolver) -> None:
-        """`resolver` makes what finds out which addresses the names of engines stand for."""
-        self._most = connections
+        """`resolver` creates the DNS resolver for the host names of engines."""
+        self._max_connections = connections
         self._resolver = resolver
         self._connections: Connections | None = None
 
     async def open(self) -> None:
-        self._connections = Connections(most=self._most, resolver=self._resolver())
+        self._connections = Connections(
+            max_connections=self._max_connections, resolver=self._resolver()
+        )
 
     async def close(self) -> None:
         if self._connections is not None:
             await self._connections.aclose()
 
-    async def post(self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool) -> Answer:
-        """Send a request. The answer arrives by and by; whoever takes it must leave it.
+    async def post(
+        self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool
+    ) -> EngineResponse:
+        """Send a request. The response is filled as data arrives; its user must call `release`.
 
-        Raises ConnectFailed if the engine has certainly not seen the request.
+        Raises ConnectFailed if there is no connection: the engine has not received the request.
         """
         return await self._post(endpoint, path, body, pool, self._open_connections.take)
 
     async def post_on_new_connection(
         self, endpoint: Endpoint, path: Path, body: bytes, *, pool: Pool
-    ) -> Answer:
-        """As `post`, where the engine has closed a connection that had been used before."""
+    ) -> EngineResponse:
+        """As `post`, on a new connection: for a retry after a stale one."""
         return await self._post(endpoint, path, body, pool, self._open_connections.take_new)
 
     @property
     def _open_connections(self) -> Connections:
-        assert self._connections is not None, "open() comes first"
+        assert self._connections is not None, "call open() first"
         return self._connections
 
     async def _post(
         self, endpoint: Endpoint, path: Path, body: bytes, pool: Pool, take: Take
-    ) -> Answer:
+    ) -> EngineResponse:
         to = destination_of(endpoint.address, endpoint.credential, path)
         try:
-            connection = await take(to.origin, patience=pool.connect_timeout)
+            connection = await take(to.origin, timeout_seconds=pool.connect_timeout)
         except OSError as error:
             failure = ConnectFailed()
             failure.was_refused = isinstance(error, ConnectionRefusedError)
             raise failure from error
-        return connection.ask(b"%b%d\r\n\r\n%b" % (to.head, len(body), body))
+        return connection.send(b"%b%d\r\n\r\n%b" % (to.head, len(body), body))

@@ -1,4 +1,4 @@
-"""Reading what an engine says that it used. Only what is absent may be estimated."""
+"""Usage reported by engines, and estimates for responses without it."""
 
 import re
 from typing import Any
@@ -10,32 +10,32 @@ from tenants.admission.usage.records import Usage
 
 MAX_TOKENS = 2**31
 BYTES_PER_TOKEN = 3
-"""A cautious guess for prompts whose tokens nobody counted (ADMISSION, "Hold size")."""
+"""Conservative estimate for prompts that no engine counted (admission.md, "How much is held")."""
 BYTES_PER_TOKEN_OF_ANSWERS = 4
-"""As usual tokenizers make of prose: here the guess is billed, so it shall not be above."""
+"""Average of common tokenizers for prose. This estimate is billed, so it must not be too high."""
 
-HIDDEN = re.compile(rb'"usage"\s*:\s*\{')
+NESTED_USAGE = re.compile(rb'"usage"\s*:\s*\{')
 
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for bytes that are not the JSON we asked for."""
+"""Errors of decoding bytes that are not the expected JSON."""
 
 
 class WithUsage(msgspec.Struct):
-    """The places of an engine's answer in which usage stands nearly always."""
+    """The members of a response that usually hold usage."""
 
     usage: Any = None
     timings: Any = None
 
 
-class WithHiddenUsage(msgspec.Struct):
-    """The places in which some engines put it instead: Moonshot's and Groq's."""
+class WithNestedUsage(msgspec.Struct):
+    """Other members that hold usage in the responses of Moonshot and Groq."""
 
     choices: Any = None
     x_groq: Any = None
 
 
 def read_usage(answer: bytes) -> Usage | None:
-    """The usage in a JSON answer or chunk; None if there is none that can be believed.
+    """Return the usage in a JSON response or chunk; None if there is no valid one.
 
     An explicit 0 is 0. Raises one of UNREADABLE if `answer` is not a JSON object.
     """
@@ -44,13 +44,13 @@ def read_usage(answer: bytes) -> Usage | None:
         return usage
     if isinstance(found.timings, dict):
         return usage_of_timings(found.timings)
-    # A usage in another place has the same name, which is looked for before all is decoded.
-    return read_hidden_usage(answer) if HIDDEN.search(answer) else None
+    # Searched first, because decoding all members is slower.
+    return read_nested_usage(answer) if NESTED_USAGE.search(answer) else None
 
 
-def read_hidden_usage(answer: bytes) -> Usage | None:
-    """The usage in the choices, or in a member of the engine's own."""
-    found = msgspec.json.decode(answer, type=WithHiddenUsage)
+def read_nested_usage(answer: bytes) -> Usage | None:
+    """Return the usage in the choices, or in a member specific to the engine."""
+    found = msgspec.json.decode(answer, type=WithNestedUsage)
     choices = found.choices if isinstance(found.choices, list) else []
     for place in (*choices, found.x_groq):
         inner = place.get("usage") if isinstance(place, dict) else None
@@ -60,7 +60,7 @@ def read_hidden_usage(answer: bytes) -> Usage | None:
 
 
 def usage_of_timings(timings: dict[str, Any]) -> Usage | None:
-    """What llama.cpp tells on every chunk: its prompt tokens come in two parts."""
+    """Return the usage in llama.cpp's `timings`, which split prompt tokens into two counts."""
     fresh = token_count(timings.get("prompt_n"))
     cached = token_count(timings.get("cache_n"))
     completion = token_count(timings.get("predicted_n"))
@@ -70,14 +70,14 @@ def usage_of_timings(timings: dict[str, Any]) -> Usage | None:
 
 
 def usage_of(usage: dict[str, Any]) -> Usage | None:
-    """OpenAI's usage object, of chat or of responses; None if its numbers cannot be meant."""
+    """Return the usage in OpenAI's usage object, of chat or of responses; None if invalid."""
     get = usage.get
     prompt = token_count(get("prompt_tokens", get("input_tokens")))
     completion = token_count(get("completion_tokens", get("output_tokens", 0)))
     if completion is None:
         return None
     if prompt is None:
-        # Some engines give the sum and one part of it.
+        # Some engines report the total and the completion tokens only.
         total = token_count(usage.get("total_tokens"))
         if total is None or "prompt_tokens" in usage or total < completion:
             return None
@@ -92,7 +92,7 @@ def usage_of(usage: dict[str, Any]) -> Usage | None:
 
 
 def cached_tokens(usage: dict[str, Any]) -> int:
-    """Prompt tokens that the engine still had: OpenAI's details, Moonshot's, DeepSeek's."""
+    """Return the cached prompt tokens, in the formats of OpenAI, Moonshot and DeepSeek."""
     get = usage.get
     details = get("prompt_tokens_details", get("input_tokens_details"))
     if isinstance(details, dict):
@@ -101,7 +101,7 @@ def cached_tokens(usage: dict[str, Any]) -> int:
 
 
 def reasoning_tokens(usage: dict[str, Any]) -> int:
-    """Completion tokens that the model thought with: OpenAI's details, or beside the others."""
+    """Return the reasoning tokens, from OpenAI's details or the usage object itself."""
     get = usage.get
     details = get("completion_tokens_details", get("output_tokens_details"))
     found = details if isinstance(details, dict) else usage
@@ -109,7 +109,7 @@ def reasoning_tokens(usage: dict[str, Any]) -> int:
 
 
 def token_count(value: object) -> int | None:
-    """`value` if it is a number of tokens that can be meant; some engines write 11.0."""
+    """Return `value` if it is a valid number of tokens; some engines write 11.0."""
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is int and 0 <= value <= MAX_TOKENS:
@@ -118,12 +118,12 @@ def token_count(value: object) -> int | None:
 
 
 def estimate_tokens(text: str) -> int:
-    """Tokens of a text that nobody counted: a quarter of its bytes, and each word at least one."""
+    """Return the estimated tokens of a text: a quarter of its bytes, at least one per word."""
     return max(-(-len(text.encode()) // BYTES_PER_TOKEN_OF_ANSWERS), len(text.split()))
 
 
 def estimate_usage(*, prompt_bytes: int, completion_tokens: int) -> Usage:
-    """A cautious estimate, marked as one."""
+    """Return a conservative estimate, marked as estimated."""
     return Usage(
         prompt_tokens=-(-prompt_bytes // BYTES_PER_TOKEN),
         completion_tokens=completion_tokens,
@@ -132,9 +132,9 @@ def estimate_usage(*, prompt_bytes: int, completion_tokens: int) -> Usage:
 
 
 def read_usage_of_answer(answer: bytes) -> Usage | None:
-    """The usage in a whole answer. Raises UpstreamError if the answer is not a JSON object."""
+    """Return the usage in a complete response. Raises UpstreamError unless it is a JSON object."""
     try:
-        # What is not read is not decoded either, and would be passed on as it is.
+        # Checks members that msgspec skips and that would be passed on unchecked.
         answer.decode()
         return read_usage(answer)
     except UNREADABLE as error:

@@ -1,20 +1,20 @@
-"""Looks after everything that runs now and then, instead of arming a timer per token."""
+"""Calls every running exchange at intervals, instead of one timer per token."""
 
 import asyncio
 from typing import Protocol
 
-SECONDS_BETWEEN_LOOKS = 0.25
+TICK_SECONDS = 0.25
 
 
 class Watched(Protocol):
-    """Something that may have to be told that time has passed."""
+    """An object with timeouts to check."""
 
-    def look(self, now: float) -> None:
+    def tick(self, now: float) -> None:
         """`now` is the event loop's time in seconds. Must not block or raise."""
 
 
 class Watchdog:
-    """The members are looked at until they leave."""
+    """Calls `tick` of its members until they leave."""
 
     def __init__(self) -> None:
         self._members: set[Watched] = set()
@@ -26,10 +26,10 @@ class Watchdog:
         self._members.discard(member)
 
     async def run(self) -> None:
-        """Look until cancelled."""
+        """Tick until cancelled."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            await asyncio.sleep(TICK_SECONDS)
             now = loop.time()
             for member in tuple(self._members):
-                member.look(now)
+                member.tick(now)

@@ -1,1 +1,1 @@
-"""How a pool grows and shrinks: decided by policy, rehearsed, and carried out by an actuator."""
+"""Scaling of pools: a policy decides, a rehearsal simulates it, an actuator applies it."""

@@ -1,4 +1,4 @@
-"""Asking actuators how many replicas there are, and having them changed."""
+"""Reads the numbers of replicas from actuators, and has them changed."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -19,68 +19,68 @@ from kernel.audit import note_transition
 log = logging.getLogger(__name__)
 
 Outcome = ScalingDecision.Outcome
-AT_ONCE = 16
+MAX_CONCURRENT_CALLS = 16
 MAX_NOTE_CHARS = 300
 SAMPLED_SLOTS = 20
-Asked = TypeVar("Asked")
-Answer = TypeVar("Answer")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """A decision that is to be carried out."""
+    """A decision to apply."""
 
     policy: ScalingPolicy
     pool: str
     slot: int
     slot_at: datetime
-    """When the slot began, by which periods are counted."""
+    """Start of the slot; the periods of limits are counted from it."""
     at: datetime
     before: int
     after: int
     reason: str
-    idlest: Sequence[str] = ()
+    least_loaded: Sequence[str] = ()
 
 
 def read_replicas(
     policies: Mapping[int, ScalingPolicy],
 ) -> tuple[dict[int, int], dict[int, str]]:
-    """What actuators say, and what went wrong with the others, by pool."""
-    asked = list(policies.values())
+    """Return the replicas that actuators report and the messages of those that failed, by pool."""
+    items = list(policies.values())
     counts: dict[int, int] = {}
-    troubles: dict[int, str] = {}
-    for policy, answer in zip(asked, all_at_once(ask_one, asked), strict=True):
+    errors: dict[int, str] = {}
+    for policy, answer in zip(items, run_concurrently(read_one, items), strict=True):
         if isinstance(answer, ActuatorFailed):
-            troubles[policy.pool_id] = answer.message
+            errors[policy.pool_id] = answer.message
         elif answer is not None:
             counts[policy.pool_id] = answer
-    return counts, troubles
+    return counts, errors
 
 
-def ask_one(policy: ScalingPolicy) -> int | ActuatorFailed | None:
+def read_one(policy: ScalingPolicy) -> int | ActuatorFailed | None:
     try:
         return ACTUATORS[policy.actuator].read(order_of(policy))
     except ActuatorFailed as failure:
         return failure
 
 
-def order_of(policy: ScalingPolicy, *, idlest: Sequence[str] = ()) -> Order:
+def order_of(policy: ScalingPolicy, *, least_loaded: Sequence[str] = ()) -> Order:
     return Order(
         pool_id=policy.pool_id,
         pool=policy.pool.name,
         settings=policy.actuator_settings,
-        idlest=idlest,
+        least_loaded=least_loaded,
     )
 
 
-def carry_out(changes: Sequence[Change]) -> None:
-    """Have them done, and write down what came of each. A pool that fails stays as it is."""
-    for change, failure in zip(changes, all_at_once(carry_out_one, changes), strict=True):
+def apply_changes(changes: Sequence[Change]) -> None:
+    """Apply the changes and record the outcome of each. A pool that fails is not changed."""
+    for change, failure in zip(changes, run_concurrently(apply_change, changes), strict=True):
         note_outcome(change, failure)
 
 
-def carry_out_one(change: Change) -> str | ActuatorFailed:
-    order = order_of(change.policy, idlest=change.idlest)
+def apply_change(change: Change) -> str | ActuatorFailed:
+    order = order_of(change.policy, least_loaded=change.least_loaded)
     try:
         return ACTUATORS[change.policy.actuator].scale(
             order, before=change.before, after=change.after
@@ -89,23 +89,23 @@ def carry_out_one(change: Change) -> str | ActuatorFailed:
         return failure
 
 
-def all_at_once(function: Callable[[Asked], Answer], asked: Sequence[Asked]) -> list[Answer]:
-    """On some threads: most of the time is spent waiting for others."""
-    if not asked:
+def run_concurrently(function: Callable[[Item], Result], items: Sequence[Item]) -> list[Result]:
+    """Call `function` for each item in threads: most of the time is spent waiting for I/O."""
+    if not items:
         return []
-    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(asked))) as threads:
-        return list(threads.map(function, asked))
+    with ThreadPoolExecutor(max_workers=min(MAX_CONCURRENT_CALLS, len(items))) as threads:
+        return list(threads.map(function, items))
 
 
 @transaction.atomic
 def note_outcome(change: Change, answer: str | ActuatorFailed) -> None:
-    """In the decision's row and, where it was carried out, in the audit log and the memory."""
+    """Record the outcome in the decision and, if it was applied, in the audit log and history."""
     rows = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, slot=change.slot)
     if isinstance(answer, ActuatorFailed):
         note_failure(change, rows, note=answer.message[:MAX_NOTE_CHARS])
         return
     rows.update(outcome=Outcome.APPLIED, note=answer[:MAX_NOTE_CHARS])
-    remember(change)
+    record_change(change)
     note_transition(
         change.policy,
         field="replicas",
@@ -116,7 +116,7 @@ def note_outcome(change: Change, answer: str | ActuatorFailed) -> None:
 
 
 def note_failure(change: Change, rows: QuerySet[ScalingDecision], *, note: str) -> None:
-    """Once for each reason, and as a sample while it goes on: it is tried in every slot."""
+    """Record a failure once per reason, and then in sampled slots: each slot tries again."""
     before = ScalingDecision.objects.filter(pool_id=change.policy.pool_id, at__lt=change.at)
     last = before.order_by("-at").first()
     is_recorded = last is not None and (last.outcome, last.note) == (Outcome.FAILED, note)
@@ -128,16 +128,16 @@ def note_failure(change: Change, rows: QuerySet[ScalingDecision], *, note: str) 
 
 
 def is_sampled(*, slot: int, pool_id: int) -> bool:
-    """Whether what is no news is written down in this slot: every five minutes."""
+    """Return whether unchanged decisions are stored in this slot: once every five minutes."""
     return (slot + pool_id) % SAMPLED_SLOTS == 0
 
 
-def remember(change: Change) -> None:
-    """For the limits of how much may change in a period. A failure does not count against them."""
+def record_change(change: Change) -> None:
+    """Add a change to the history, from which limits per period are computed. Failures are not."""
     rows = ScalingState.objects.select_for_update().filter(pool_id=change.policy.pool_id)
     state = rows.first()
     if state is None:
         return
     made = [change.slot_at.timestamp(), change.after - change.before]
-    state.memory["changes"] = [*state.memory.get("changes", ()), made]
-    state.save(update_fields=["memory"])
+    state.history["changes"] = [*state.history.get("changes", ()), made]
+    state.save(update_fields=["history"])

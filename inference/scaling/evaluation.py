@@ -1,7 +1,8 @@
-"""Looking at every pool once in each quarter of a minute, and deciding.
+"""Evaluates every pool once per slot of 15 seconds, and decides how many replicas it needs.
 
-Whoever moves a pool's state to the present slot has the pool: a second evaluator finds the rows
-locked, and later taken. Nothing is asked of an actuator while rows are locked.
+The evaluator that moves a pool's state to the present slot owns the pool for it; a concurrent
+evaluator skips locked rows and rows of the present slot. No actuator is called while rows are
+locked.
 """
 
 import logging
@@ -13,9 +14,9 @@ from typing import Any
 from django.db import transaction
 
 from inference.models import ModelPool, PoolSample, ScalingDecision, ScalingPolicy, ScalingState
-from inference.models.scaling_policy import Actuator, Mode
+from inference.models.scaling_policy import ActuatorKind, Mode
 from inference.models.scaling_record import SLOT_SECONDS
-from inference.scaling.actuation import Change, carry_out, is_sampled, read_replicas
+from inference.scaling.actuation import Change, apply_changes, is_sampled, read_replicas
 from inference.scaling.decision import decide as algorithm
 from inference.scaling.decision import formatting
 from inference.scaling.decision.types import (
@@ -32,11 +33,11 @@ from inference.scaling.signals.collect import (
     PoolFacts,
     PoolObservation,
     collect_pools,
-    look_at,
+    observe_pool,
     read_live,
     with_queries,
 )
-from inference.scaling.signals.prometheus import ask_prometheus
+from inference.scaling.signals.prometheus import query_prometheus
 from inference.signal_kinds import MEASURES
 
 log = logging.getLogger(__name__)
@@ -46,19 +47,18 @@ Outcome = ScalingDecision.Outcome
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inputs:
-    """What was read before any row is locked."""
+    """The values that are read before any row is locked; mappings have the pool's id as key."""
 
     now: datetime
     pools: Sequence[PoolFacts]
     policies: Mapping[int, ScalingPolicy]
-    """By pool."""
     live: Any = None
     replicas: Mapping[int, int] = field(default_factory=dict)
-    """As actuators have it, by pool."""
-    troubles: Mapping[int, str] = field(default_factory=dict)
-    """Why an actuator could not be asked, by pool."""
+    """Replicas as reported by actuators."""
+    errors: Mapping[int, str] = field(default_factory=dict)
+    """Messages of actuators that failed to report."""
     answers: Mapping[int, Mapping[str, Reading]] = field(default_factory=dict)
-    """Of Prometheus, by pool."""
+    """Readings from Prometheus."""
 
     @property
     def slot(self) -> int:
@@ -66,13 +66,13 @@ class Inputs:
 
     @property
     def slot_at(self) -> datetime:
-        """When the slot began."""
+        """Start of the slot."""
         return datetime.fromtimestamp(self.slot * SLOT_SECONDS, tz=UTC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """One pool's part of an evaluation."""
+    """The result of an evaluation for one pool."""
 
     state: ScalingState
     sample: PoolSample
@@ -81,15 +81,15 @@ class Result:
 
 
 def evaluate_pools(*, now: datetime) -> int:
-    """Look at all pools that nobody looked at in this slot. Returns how many that were.
+    """Evaluate all pools that were not evaluated in this slot, and return their number.
 
-    Safe to run any number of times, and at once. Costs one query if there is nothing to look at.
+    Safe to run repeatedly and concurrently. Costs one query if no pool is due.
     """
     if not ScalingState.objects.is_anything_due(slot=slot_of(now)):
         return 0
-    findings = find_out(now=now)
-    results = decide_all(findings)
-    carry_out([each.change for each in results if each.change])
+    inputs = read_inputs(now=now)
+    results = decide_pools(inputs)
+    apply_changes([each.change for each in results if each.change])
     return len(results)
 
 
@@ -97,18 +97,20 @@ def slot_of(now: datetime) -> int:
     return int(now.timestamp()) // SLOT_SECONDS
 
 
-def find_out(*, now: datetime) -> Inputs:
+def read_inputs(*, now: datetime) -> Inputs:
     pools = collect_pools()
     policies = {policy.pool_id: policy for policy in active_policies()}
-    replicas, troubles = read_replicas(policies)
+    replicas, errors = read_replicas(policies)
     return Inputs(
         now=now,
         pools=pools,
         policies=policies,
         live=read_live(),
         replicas=replicas,
-        troubles=troubles,
-        answers=ask_prometheus({pool: stored_signals(policy) for pool, policy in policies.items()}),
+        errors=errors,
+        answers=query_prometheus(
+            {pool: stored_signals(policy) for pool, policy in policies.items()}
+        ),
     )
 
 
@@ -118,19 +120,19 @@ def active_policies() -> list[ScalingPolicy]:
 
 
 @transaction.atomic
-def decide_all(findings: Inputs) -> list[Result]:
-    """One transaction: either a pool's slot is taken and all of it is written down, or nothing."""
-    make_states(findings.pools)
-    facts = {each.pool_id: each for each in findings.pools}
-    free = ScalingState.objects.free(slot=findings.slot).filter(pool_id__in=facts)
-    results = [decide(facts[state.pool_id], state, findings) for state in free]
+def decide_pools(inputs: Inputs) -> list[Result]:
+    """Store the slot, sample and decision of each pool in one transaction."""
+    make_states(inputs.pools)
+    facts = {each.pool_id: each for each in inputs.pools}
+    free = ScalingState.objects.free(slot=inputs.slot).filter(pool_id__in=facts)
+    results = [decide(facts[state.pool_id], state, inputs) for state in free]
     ScalingState.objects.bulk_update(
-        [each.state for each in results], ["slot", "memory", "shown"], batch_size=200
+        [each.state for each in results], ["slot", "history", "status"], batch_size=200
     )
     PoolSample.objects.bulk_create(
         [each.sample for each in results], ignore_conflicts=True, batch_size=500
     )
-    # A clock that was put back comes by the same slots again.
+    # After a clock was set back, the same slots are evaluated again.
     decisions = [each.decision for each in results if each.decision]
     ScalingDecision.objects.bulk_create(decisions, ignore_conflicts=True, batch_size=500)
     return results
@@ -139,149 +141,169 @@ def decide_all(findings: Inputs) -> list[Result]:
 def make_states(pools: Sequence[PoolFacts]) -> None:
     known = set(ScalingState.objects.values_list("pool_id", flat=True))
     new = {each.pool_id for each in pools} - known
-    # A pool may have been deleted a moment ago.
+    # A pool may have been deleted since it was read.
     alive = ModelPool.objects.filter(pk__in=new).values_list("pk", flat=True) if new else ()
     states = [ScalingState(pool_id=pk) for pk in alive]
     ScalingState.objects.bulk_create(states, ignore_conflicts=True)
 
 
-def decide(facts: PoolFacts, state: ScalingState, findings: Inputs) -> Result:
-    """What one pool needs. Its state is locked."""
-    look = with_queries(
-        look_at(
+def decide(facts: PoolFacts, state: ScalingState, inputs: Inputs) -> Result:
+    """Decide for one pool, whose state must be locked."""
+    pool_observation = with_queries(
+        observe_pool(
             facts,
-            live=findings.live,
-            before=Counted(**state.memory.get("counted", {})),
-            now=findings.now.timestamp(),
-            slot_at=findings.slot_at.timestamp(),
-            replicas=findings.replicas.get(facts.pool_id),
+            live=inputs.live,
+            before=Counted(**state.history.get("counted", {})),
+            now=inputs.now.timestamp(),
+            slot_at=inputs.slot_at.timestamp(),
+            replicas=inputs.replicas.get(facts.pool_id),
         ),
-        findings.answers.get(facts.pool_id, {}),
+        inputs.answers.get(facts.pool_id, {}),
     )
-    policy = findings.policies.get(facts.pool_id)
-    memory = memory_of(state)
-    trouble = findings.troubles.get(facts.pool_id, "")
+    policy = inputs.policies.get(facts.pool_id)
+    history = history_of(state)
+    error = inputs.errors.get(facts.pool_id, "")
     if policy is None:
-        write_state(state, look, memory, findings)
-        return Result(state=state, sample=sample_of(look, state.pool_id, findings))
+        write_state(state, pool_observation, history, inputs)
+        return Result(state=state, sample=sample_of(pool_observation, state.pool_id, inputs))
     rules = rules_of(
         policy,
         signals=stored_signals(policy),
         schedules=stored_hours(policy),
-        moment=findings.now,
+        moment=inputs.now,
     )
-    found = algorithm.decide(rules, look.seen, memory)
-    verdict = apply_overrides(found, policy, look.seen, now=findings.now, trouble=trouble)
-    decision = decision_of(policy, verdict, look, state, findings, trouble=trouble)
-    write_state(state, look, verdict.memory, findings, verdict=verdict, rules=rules)
-    sample = sample_of(look, state.pool_id, findings, verdict=verdict, rules=rules)
-    change = change_of(policy, decision, look, facts, findings)
+    found = algorithm.decide(rules, pool_observation.observation, history)
+    recommendation = apply_overrides(
+        found, policy, pool_observation.observation, now=inputs.now, error=error
+    )
+    decision = decision_of(policy, recommendation, pool_observation, state, inputs, error=error)
+    write_state(
+        state,
+        pool_observation,
+        recommendation.history,
+        inputs,
+        recommendation=recommendation,
+        rules=rules,
+    )
+    sample = sample_of(
+        pool_observation, state.pool_id, inputs, recommendation=recommendation, rules=rules
+    )
+    change = change_of(policy, decision, pool_observation, facts, inputs)
     return Result(state=state, sample=sample, decision=decision, change=change)
 
 
 def apply_overrides(
     found: Recommendation,
     policy: ScalingPolicy,
-    seen: Observation,
+    observation: Observation,
     *,
     now: datetime,
-    trouble: str = "",
+    error: str = "",
 ) -> Recommendation:
-    """As the policy says, unless people say otherwise, or there is no one to carry it out. Pure."""
-    if trouble:
-        return kept(found, seen, f"{trouble} So nothing is changed.", held_by="actuator")
+    """Apply a failure of the actuator, a pause or a manual override, in this order. Pure."""
+    if error:
+        return unchanged(found, observation, f"{error} Nothing is changed.", limited_by="actuator")
     if policy.paused:
-        return kept(found, seen, "Paused: somebody resumes it on the policy's page.")
+        return unchanged(found, observation, "Paused: resume it on the policy's page.")
     if is_overridden(policy, now=now):
         wanted, until = policy.override_replicas or 0, policy.override_until
         assert until is not None
         reason = f"Set by hand to {formatting.replicas(wanted)} until {until:%Y-%m-%d %H:%M} UTC."
-        return replaced(found, wanted, reason, held_by="override")
+        return overridden(found, wanted, reason, limited_by="override")
     return found
 
 
-def kept(
-    found: Recommendation, seen: Observation, reason: str, *, held_by: str = "paused"
+def unchanged(
+    found: Recommendation, observation: Observation, reason: str, *, limited_by: str = "paused"
 ) -> Recommendation:
-    return replaced(found, seen.replicas, reason, held_by=held_by)
+    return overridden(found, observation.replicas, reason, limited_by=limited_by)
 
 
-def replaced(found: Recommendation, desired: int, reason: str, *, held_by: str) -> Recommendation:
-    """The same, decided by people; what the signals said stays to be read."""
+def overridden(
+    found: Recommendation, desired: int, reason: str, *, limited_by: str
+) -> Recommendation:
+    """Return the recommendation with another `desired`; the policy's own reason is appended."""
     return Recommendation(
         proposed=found.proposed,
         desired=desired,
-        reason=f"{reason} The policy would say: {found.reason}",
-        held_by=held_by,
-        formulas=found.formulas,
-        memory=found.memory,
+        reason=f"{reason} The policy's recommendation: {found.reason}",
+        limited_by=limited_by,
+        signal_results=found.signal_results,
+        history=found.history,
     )
 
 
 def decision_of(
     policy: ScalingPolicy,
-    verdict: Recommendation,
-    look: PoolObservation,
+    recommendation: Recommendation,
+    pool_observation: PoolObservation,
     state: ScalingState,
-    findings: Inputs,
+    inputs: Inputs,
     *,
-    trouble: str,
+    error: str,
 ) -> ScalingDecision | None:
-    """What is written down; None for one of many that change nothing."""
-    seen = look.seen
-    moves = verdict.desired != seen.replicas
-    carries_out = moves and is_carried_out(policy)
-    is_news = carries_out or verdict.desired != state.shown.get("desired", seen.replicas)
-    is_news = is_news or bool(trouble) != bool(state.shown.get("trouble"))
-    if not is_news and not is_sampled(slot=findings.slot, pool_id=state.pool_id):
+    """Return the decision to store; None if it changes nothing and its slot is not sampled."""
+    observation = pool_observation.observation
+    moves = recommendation.desired != observation.replicas
+    carries_out = moves and is_applied(policy)
+    is_notable = carries_out or recommendation.desired != state.status.get(
+        "desired", observation.replicas
+    )
+    is_notable = is_notable or bool(error) != bool(state.status.get("trouble"))
+    if not is_notable and not is_sampled(slot=inputs.slot, pool_id=state.pool_id):
         return None
-    outcome = Outcome.PENDING if carries_out else Outcome.RECOMMENDED if moves else Outcome.KEPT
+    outcome = (
+        Outcome.PENDING if carries_out else Outcome.RECOMMENDED if moves else Outcome.UNCHANGED
+    )
     return ScalingDecision(
         pool_id=state.pool_id,
-        slot=findings.slot,
-        at=findings.now,
+        slot=inputs.slot,
+        at=inputs.now,
         mode=policy.mode,
-        replicas=seen.replicas,
-        proposed=verdict.proposed,
-        desired=verdict.desired,
+        replicas=observation.replicas,
+        proposed=recommendation.proposed,
+        desired=recommendation.desired,
         outcome=outcome,
-        reason=verdict.reason,
-        held_by=verdict.held_by,
-        inputs={kind: asdict(reading) for kind, reading in seen.readings.items()},
-        formulas=[asdict(each) for each in verdict.formulas],
-        note=trouble[:300],
+        reason=recommendation.reason,
+        limited_by=recommendation.limited_by,
+        inputs={kind: asdict(reading) for kind, reading in observation.readings.items()},
+        signal_results=[asdict(each) for each in recommendation.signal_results],
+        note=error[:300],
     )
 
 
-def is_carried_out(policy: ScalingPolicy) -> bool:
-    """Kubernetes' own autoscaler goes by itself; ours only tells what it would do."""
-    return policy.mode == Mode.APPLY and policy.actuator not in {Actuator.NONE, Actuator.HPA}
+def is_applied(policy: ScalingPolicy) -> bool:
+    """Return whether we apply decisions; with an HPA Kubernetes does, and ours are informative."""
+    return policy.mode == Mode.APPLY and policy.actuator not in {
+        ActuatorKind.NONE,
+        ActuatorKind.HPA,
+    }
 
 
 def change_of(
     policy: ScalingPolicy,
     decision: ScalingDecision | None,
-    look: PoolObservation,
+    pool_observation: PoolObservation,
     facts: PoolFacts,
-    findings: Inputs,
+    inputs: Inputs,
 ) -> Change | None:
     if decision is None or decision.outcome != Outcome.PENDING:
         return None
     return Change(
         policy=policy,
         pool=facts.name,
-        slot=findings.slot,
-        at=findings.now,
-        slot_at=findings.slot_at,
+        slot=inputs.slot,
+        at=inputs.now,
+        slot_at=inputs.slot_at,
         before=decision.replicas,
         after=decision.desired,
         reason=decision.reason,
-        idlest=look.idlest,
+        least_loaded=pool_observation.least_loaded,
     )
 
 
-def memory_of(state: ScalingState) -> ScalingHistory:
-    stored = state.memory
+def history_of(state: ScalingState) -> ScalingHistory:
+    stored = state.history
     return ScalingHistory(
         proposals=tuple((at, count) for at, count in stored.get("proposals", ())),
         changes=tuple((at, by) for at, by in stored.get("changes", ())),
@@ -290,56 +312,58 @@ def memory_of(state: ScalingState) -> ScalingHistory:
 
 def write_state(
     state: ScalingState,
-    look: PoolObservation,
-    memory: ScalingHistory,
-    findings: Inputs,
+    pool_observation: PoolObservation,
+    history: ScalingHistory,
+    inputs: Inputs,
     *,
-    verdict: Recommendation | None = None,
+    recommendation: Recommendation | None = None,
     rules: Rules | None = None,
 ) -> None:
-    """Into the row, which is stored with all others."""
-    seen = look.seen
-    state.slot = findings.slot
-    state.memory = {**asdict(memory), "counted": asdict(look.counted)}
-    state.shown = {
-        "at": findings.now.timestamp(),
-        "replicas": seen.replicas,
-        "states": dict(look.states),
-        "idlest": list(look.idlest),
-        "signals": {kind: each.value for kind, each in seen.readings.items()}
-        | {"demand": float(seen.is_wanted)},
-        "notes": {kind: each.note for kind, each in seen.readings.items() if each.value is None},
-        "trouble": findings.troubles.get(state.pool_id, ""),
+    """Set the fields of the row; `decide_pools` stores all rows at once."""
+    observation = pool_observation.observation
+    state.slot = inputs.slot
+    state.history = {**asdict(history), "counted": asdict(pool_observation.counted)}
+    state.status = {
+        "at": inputs.now.timestamp(),
+        "replicas": observation.replicas,
+        "states": dict(pool_observation.states),
+        "idlest": list(pool_observation.least_loaded),
+        "signals": {kind: each.value for kind, each in observation.readings.items()}
+        | {"demand": float(observation.is_wanted)},
+        "notes": {
+            kind: each.note for kind, each in observation.readings.items() if each.value is None
+        },
+        "trouble": inputs.errors.get(state.pool_id, ""),
     }
-    if verdict and rules:
-        state.shown |= {
-            "desired": verdict.desired,
-            "proposed": verdict.proposed,
-            "reason": verdict.reason,
-            "held_by": verdict.held_by,
-            "least": rules.bounds.least,
-            "most": rules.bounds.most,
+    if recommendation and rules:
+        state.status |= {
+            "desired": recommendation.desired,
+            "proposed": recommendation.proposed,
+            "reason": recommendation.reason,
+            "limited_by": recommendation.limited_by,
+            "min_replicas": rules.bounds.min_replicas,
+            "max_replicas": rules.bounds.max_replicas,
             "schedule": rules.bounds.schedule,
         }
 
 
 def sample_of(
-    look: PoolObservation,
+    pool_observation: PoolObservation,
     pool_id: int,
-    findings: Inputs,
+    inputs: Inputs,
     *,
-    verdict: Recommendation | None = None,
+    recommendation: Recommendation | None = None,
     rules: Rules | None = None,
 ) -> PoolSample:
-    readings = look.seen.readings
+    readings = pool_observation.observation.readings
     values = {kind: readings[kind].value if kind in readings else None for kind in MEASURES}
     return PoolSample(
         pool_id=pool_id,
-        at=findings.slot_at,
-        replicas=look.seen.replicas,
-        ready=look.seen.ready,
-        desired=verdict.desired if verdict else None,
-        least=rules.bounds.least if rules else None,
-        most=rules.bounds.most if rules else None,
+        at=inputs.slot_at,
+        replicas=pool_observation.observation.replicas,
+        ready=pool_observation.observation.ready,
+        desired=recommendation.desired if recommendation else None,
+        min_replicas=rules.bounds.min_replicas if rules else None,
+        max_replicas=rules.bounds.max_replicas if rules else None,
         **values,
     )

@@ -1,6 +1,6 @@
-"""How pools are scaled, for Prometheus (CONTRACT §5): read when the console is scraped.
+"""Prometheus metrics of scaling, read from the tables when the console is scraped.
 
-Celery's worker decides, and has no address to be scraped at; what it decided is in the tables.
+Celery's worker decides, but has no address that can be scraped.
 """
 
 from collections.abc import Iterator
@@ -14,31 +14,32 @@ from prometheus_client.registry import Collector
 
 from inference.models import ModelPool, ScalingState
 
-MAX_LOOK_AGE_SECONDS = 60
-"""Pools are looked at every 15 seconds. Older looks are left out: what scales by them would follow
-a load that is over, and an absent series is taken for unknown."""
+MAX_STATUS_AGE_SECONDS = 60
+"""Pools are evaluated every 15 seconds. Older states are omitted: autoscalers treat an absent
+series as unknown, but would act on an outdated value.
+"""
 STATES = ("ready", "unhealthy", "draining")
 
 
 class PoolsCollector(Collector):
-    """The last look at every pool."""
+    """Exports the last evaluation of every pool."""
 
     def describe(self) -> list[GaugeMetricFamily]:
-        """Without a question to the database, which may not be there when the console starts."""
+        """Query no database: it may not be available when the console starts."""
         return list(families())
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         replicas, desired, signals = families()
-        for pool, shown in look_up():
-            states = shown.get("states", {})
+        for pool, status in fresh_statuses():
+            states = status.get("states", {})
             counts = {state: states.get(state, 0) for state in STATES}
             there = counts["ready"] + counts["unhealthy"]
-            counts["starting"] = max(0, shown.get("replicas", 0) - there)
+            counts["starting"] = max(0, status.get("replicas", 0) - there)
             for state, count in counts.items():
                 replicas.add_metric([pool, state], count)
-            if "desired" in shown:
-                desired.add_metric([pool], shown["desired"])
-            for kind, value in shown.get("signals", {}).items():
+            if "desired" in status:
+                desired.add_metric([pool], status["desired"])
+            for kind, value in status.get("signals", {}).items():
                 if value is not None:
                     signals.add_metric([pool, kind], value)
         yield from (replicas, desired, signals)
@@ -50,36 +51,36 @@ def families() -> tuple[GaugeMetricFamily, GaugeMetricFamily, GaugeMetricFamily]
             "tenantry_pool_replicas", "Replicas of a pool.", labels=["pool", "state"]
         ),
         GaugeMetricFamily(
-            "tenantry_pool_desired_replicas", "As many as its policy wants.", labels=["pool"]
+            "tenantry_pool_desired_replicas",
+            "Number of replicas that the pool's policy recommends.",
+            labels=["pool"],
         ),
         GaugeMetricFamily(
             "tenantry_scaling_signal",
-            "A signal as it was last seen: of the whole pool, or a mean of its replicas.",
+            "Last value of a signal: the sum of the pool, or the mean of its replicas.",
             labels=["pool", "signal"],
         ),
     )
 
 
-def look_up() -> list[tuple[str, dict[str, Any]]]:
-    """Each pool's last look, if it is fresh.
+def fresh_statuses() -> list[tuple[str, dict[str, Any]]]:
+    """Return the name and the status of each pool that was evaluated recently.
 
-    None while PostgreSQL is away: other metrics are served all the same.
-
-    The shown JSON is ours.
+    Empty while PostgreSQL is unavailable, so that other metrics are still served.
     """
     try:
         names = dict(ModelPool.objects.values_list("pk", "name"))
-        rows = list(ScalingState.objects.values_list("pool_id", "shown"))
+        rows = list(ScalingState.objects.values_list("pool_id", "status"))
     except (DatabaseError, InterfaceError):
         return []
-    oldest = timezone.now().timestamp() - MAX_LOOK_AGE_SECONDS
+    oldest = timezone.now().timestamp() - MAX_STATUS_AGE_SECONDS
     return [
-        (names[pool], shown)
-        for pool, shown in rows
-        if pool in names and shown.get("at", 0.0) >= oldest
+        (names[pool], status)
+        for pool, status in rows
+        if pool in names and status.get("at", 0.0) >= oldest
     ]
 
 
 def register() -> None:
-    """Called once, when the console starts."""
+    """Register the collector; called once, when the console starts."""
     REGISTRY.register(PoolsCollector())

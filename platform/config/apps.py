@@ -14,21 +14,27 @@ class ConfigConfig(AppConfig):
             self.prepare_console()
 
     def prepare_console(self) -> None:
-        """What the gateway has no business with: task broker and audit log."""
+        """Set up the task broker and the audit log, which the gateway does not use."""
         import agents.auditing
         import inference.auditing
         import tenants.auditing
-        from config import celery  # noqa: F401 - binds `shared_task.delay` to our broker
+        from agents.nodes import metrics_exporter as nodes_exporter
+        from config import (
+            celery,  # noqa: F401 - binds `shared_task.delay` to our broker
+            worker_heartbeat,
+        )
         from inference.scaling import metrics_exporter
         from kernel.storage import stored_counts
 
         for context in (tenants, inference, agents):
             context.auditing.register()
         metrics_exporter.register()
+        nodes_exporter.register()
         stored_counts.register()
+        worker_heartbeat.register()
 
 
 class ConsoleAdminConfig(AdminConfig):
-    """Django's admin with our site."""
+    """Django's admin with the site of the console."""
 
     default_site = "config.console.admin_site.ConsoleSite"

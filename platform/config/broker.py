@@ -1,10 +1,10 @@
-"""Celery's broker on Redis, with what kombu 5.7 lacks to survive its server.
+"""Celery's broker on Redis, with corrections of kombu 5.7 for failures of the server.
 
-* A task that ends after its connection was lost is acknowledged on a channel whose connection is
-  gone; kombu then asks None for its address, and the AttributeError ends the worker.
-* A server that was demoted, is full or loads its data answers with an error that says nothing of
-  the connection; it is closed, so that the next one leads to whoever has the address by then.
-* What lies in a queue and is no message ends the worker that takes it out.
+* A task that ends after its connection was lost is acknowledged on a channel without a connection;
+  kombu then reads the address of None, and the AttributeError ends the worker.
+* A server that was demoted, is full or loads its data answers with an error that does not look like
+  a connection error. The connection is closed, so that the next one leads to the current server.
+* An entry of a queue that is not a message would end the worker that reads it.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ SCHEMES = ("redis", "rediss")
 
 
 class Channel(kombu_redis.Channel):
-    """kombu's, whose failures are such that Celery reconnects."""
+    """kombu's channel with errors on which Celery reconnects."""
 
     connection_class = TcpConnection
     connection_class_ssl = TlsConnection
@@ -39,12 +39,12 @@ class Channel(kombu_redis.Channel):
 
 
 class Transport(kombu_redis.Transport):
-    """For `redis://` and `rediss://`."""
+    """kombu's transport for `redis://` and `rediss://`, with this channel."""
 
     Channel = Channel
 
 
 def use_transport() -> None:
-    """From now on kombu finds it under the schemes of its own."""
+    """Register the transport under kombu's own schemes."""
     for scheme in SCHEMES:
         TRANSPORT_ALIASES[scheme] = f"{__name__}:{Transport.__name__}"

@@ -1,4 +1,4 @@
-"""What `manage.py doctor` looks at. Each look is one function and answers one finding."""
+"""The checks of `manage.py doctor`. Each is a function that returns a finding."""
 
 import platform
 import shutil
@@ -26,53 +26,55 @@ MIN_REDIS_VERSION = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What was found; `advice` counts if it is not good."""
+    """The result of a check; `advice` is printed if it is not good."""
 
     about: str
     is_good: bool
-    says: str
+    detail: str
     advice: str = ""
 
 
 def diagnose(values: Mapping[str, str]) -> list[Finding]:
-    """All findings about the installation that the environment describes."""
+    """Return all findings about the installation that the environment describes."""
     home = Path(values.get("TENANTRY_HOME") or CHECKOUT / ".tenantry")
     env = Environment({**read_env_file(home / "stack.env"), **values})
-    database = env.url("DATABASE_URL", default="", schemes=("postgresql", "postgres"), says="")
-    cache = env.url("REDIS_URL", default="", schemes=("redis", "rediss", "unix"), says="")
+    database = env.url(
+        "DATABASE_URL", default="", schemes=("postgresql", "postgres"), description=""
+    )
+    cache = env.url("REDIS_URL", default="", schemes=("redis", "rediss", "unix"), description="")
     return [
-        look_at_python(),
-        look_at_disk(home if home.exists() else CHECKOUT),
-        *look_at_database(database),
-        look_at_redis(cache),
-        *look_at_gpus(),
+        check_python(),
+        check_disk(home if home.exists() else CHECKOUT),
+        *check_database(database),
+        check_redis(cache),
+        *check_gpus(),
     ]
 
 
-def look_at_python() -> Finding:
+def check_python() -> Finding:
     return Finding(
         about="Python",
         is_good=sys.version_info >= (3, 11),
-        says=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
+        detail=f"{platform.python_version()} on {platform.system()} {platform.machine()}",
         advice="Tenantry needs Python 3.11 or newer.",
     )
 
 
-def look_at_disk(folder: Path) -> Finding:
+def check_disk(folder: Path) -> Finding:
     free = shutil.disk_usage(folder).free
     return Finding(
         about="Disk",
         is_good=free > MIN_FREE_BYTES,
-        says=f"{free / 1e9:.1f} GB free at {folder}",
+        detail=f"{free / 1e9:.1f} GB free at {folder}",
         advice="Free some space, or set TENANTRY_HOME to a folder on another disk.",
     )
 
 
-def look_at_database(url: str) -> list[Finding]:
-    """Version and latency of PostgreSQL, and how far its clock is from ours."""
+def check_database(url: str) -> list[Finding]:
+    """Check version, latency and clock of PostgreSQL."""
     if not url:
         advice = "Set DATABASE_URL, or start the embedded stack with `make run`."
-        return [Finding(about="PostgreSQL", is_good=False, says="not configured", advice=advice)]
+        return [Finding(about="PostgreSQL", is_good=False, detail="not configured", advice=advice)]
     try:
         with psycopg.connect(url, connect_timeout=5) as connection:
             started = time.monotonic()
@@ -80,34 +82,34 @@ def look_at_database(url: str) -> list[Finding]:
             latency = time.monotonic() - started
             version = connection.info.server_version
     except psycopg.Error as error:
-        says = " ".join(redact(str(error).replace("\n", " ")).split())
-        advice = "Is the server running, and is DATABASE_URL right?"
-        return [Finding(about="PostgreSQL", is_good=False, says=says, advice=advice)]
+        detail = " ".join(redact(str(error).replace("\n", " ")).split())
+        advice = "Check that the server is running and that DATABASE_URL is correct."
+        return [Finding(about="PostgreSQL", is_good=False, detail=detail, advice=advice)]
     assert row is not None
     return [
         Finding(
             about="PostgreSQL",
             is_good=latency < SLOW_SECONDS and version >= MIN_POSTGRES_VERSION,
-            says=f"{version // 10_000}.{version % 10_000}, {latency * 1000:.1f} ms",
+            detail=f"{version // 10_000}.{version % 10_000}, {latency * 1000:.1f} ms",
             advice="Use PostgreSQL 14 or newer, in the same network: aim below 50 ms.",
         ),
-        look_at_clock(float(row[0]) - time.time()),
+        check_clock(float(row[0]) - time.time()),
     ]
 
 
-def look_at_clock(offset: float) -> Finding:
+def check_clock(offset: float) -> Finding:
     return Finding(
         about="Clock",
         is_good=abs(offset) < CLOCK_SECONDS,
-        says=f"{offset:+.2f} s from PostgreSQL's",
+        detail=f"{offset:+.2f} s from PostgreSQL's",
         advice="Quota windows and expiries rely on it: synchronise both machines with NTP.",
     )
 
 
-def look_at_redis(url: str) -> Finding:
+def check_redis(url: str) -> Finding:
     if not url:
         advice = "Set REDIS_URL, or start the embedded stack with `make run`."
-        return Finding(about="Redis", is_good=False, says="not configured", advice=advice)
+        return Finding(about="Redis", is_good=False, detail="not configured", advice=advice)
     try:
         with connect(url) as client:
             facts = client.info()
@@ -115,8 +117,8 @@ def look_at_redis(url: str) -> Finding:
             client.ping()
             latency = time.monotonic() - started
     except (redis.RedisError, OSError) as error:
-        advice = "Is the server running, and is REDIS_URL right?"
-        return Finding(about="Redis", is_good=False, says=redact(str(error)), advice=advice)
+        advice = "Check that the server is running and that REDIS_URL is correct."
+        return Finding(about="Redis", is_good=False, detail=redact(str(error)), advice=advice)
     version = str(facts["redis_version"])
     policy = str(facts["maxmemory_policy"])
     return Finding(
@@ -124,23 +126,23 @@ def look_at_redis(url: str) -> Finding:
         is_good=int(version.split(".", 1)[0]) >= MIN_REDIS_VERSION
         and latency < SLOW_SECONDS
         and policy == "noeviction",
-        says=f"{version}, {latency * 1000:.1f} ms, {policy}",
-        advice="Use version 7 or newer, nearby, with maxmemory-policy noeviction: it holds limits.",
+        detail=f"{version}, {latency * 1000:.1f} ms, {policy}",
+        advice="Use version 7 or newer in the same network, with maxmemory-policy noeviction.",
     )
 
 
-def look_at_gpus() -> list[Finding]:
-    """One finding per GPU; having none is fine, models then run elsewhere or on the CPU."""
+def check_gpus() -> list[Finding]:
+    """Return one finding per GPU. None is fine: models run elsewhere or on the CPU."""
     command = shutil.which("nvidia-smi")
     if command is None:
-        return [Finding(about="GPU", is_good=True, says="none here (no nvidia-smi)")]
+        return [Finding(about="GPU", is_good=True, detail="none here (no nvidia-smi)")]
     query = ["--query-gpu=name,driver_version,memory.used,memory.total", "--format=csv,noheader"]
     done = subprocess.run(  # noqa: S603 - found on the operator's own PATH
         [command, *query], check=False, capture_output=True, text=True, timeout=20
     )
-    advice = "nvidia-smi fails: is the driver loaded?"
+    advice = "nvidia-smi fails. Check that the driver is loaded."
     lines = done.stdout.strip().splitlines() or [done.stderr.strip()]
     return [
-        Finding(about="GPU", is_good=done.returncode == 0, says=text, advice=advice)
+        Finding(about="GPU", is_good=done.returncode == 0, detail=text, advice=advice)
         for text in lines
     ]

@@ -1,4 +1,4 @@
-"""The outermost edge of every process: what can be mended is a sentence, no stack trace."""
+"""The exit of every process on a configuration error: a message without a stack trace."""
 
 import sys
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from config.env import ConfigurationError
 
 @contextmanager
 def exit_on_configuration_error() -> Iterator[None]:
-    """Ends the process with the message of a ConfigurationError and exit code 1."""
+    """Exit with the message of a ConfigurationError and status 1."""
     try:
         yield
     except ConfigurationError as error:

@@ -1,6 +1,6 @@
 """Rows of a large installation, for measuring pages: one INSERT per table, reproducible by number.
 
-Every value follows from the number of its row, so two databases of one size hold the same. The
+Every value follows from the number of its row, so that databases of one size are equal. The
 first tenant is the big one: it has the most keys, and four of ten requests, runs and conversations.
 Ids ascend with time, as they do where rows are appended.
 """
@@ -17,7 +17,7 @@ BIG = "t0001"
 PLAN = "Scale"
 
 NUMBER_OF_TENANT = "CASE WHEN i %% 10 < 4 THEN 1 ELSE 1 + (i * 7919) %% {tenants} END"
-"""Of the row `i` of a table that belongs to tenants."""
+"""SQL of the tenant of row `i` of a table."""
 
 KEYS_BY_TENANT = """
     CREATE TEMPORARY TABLE scale_key ON COMMIT DROP AS
@@ -52,12 +52,12 @@ COUNTERS = """
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sizes:
-    """How many rows of each kind. There are two members for each tenant."""
+    """Numbers of rows of each kind. There are two members for each tenant."""
 
     tenants: int = 2_000
     keys: int = 100_000
     big_tenant_keys: int = 20_000
-    """How many of the keys are the first tenant's."""
+    """The number of keys of the first tenant."""
     events: int = 2_000_000
     audit_entries: int = 600_000
     runs: int = 200_000
@@ -65,13 +65,13 @@ class Sizes:
 
     @property
     def are_possible(self) -> bool:
-        """Each tenant gets a key, and there is one beside the big one."""
+        """Whether each tenant gets a key, and there is a tenant besides the big one."""
         others = self.tenants - 1
         return others >= 1 and 1 <= self.big_tenant_keys <= self.keys - others
 
 
 def window(period: str, moment: str) -> str:
-    """SQL of the id of the calendar's window in the tenant's zone, as `Window.id` writes it."""
+    """Return SQL of the id of the calendar's window in the tenant's zone, as `Window.id` does."""
     local = f"date_trunc('{period}', {moment} AT TIME ZONE time_zone)"
     begin = f"extract(epoch FROM {local} AT TIME ZONE time_zone)::bigint"
     end = f"({local} + interval '1 {period}') AT TIME ZONE time_zone"
@@ -180,7 +180,7 @@ RUN = {
 
 
 def numbers(rows: int, *, days: int = USAGE_DAYS) -> str:
-    """SQL of the numbers `i` from `first` to `last`, each with its `moment` of the last days."""
+    """Return SQL of the numbers `i` from `first` to `last`, each with its `moment`."""
     ago = f"(1 - i::float8 / {rows}) * interval '{days} days'"
     return (
         f"(SELECT i, %(now)s - {ago} AS moment"  # noqa: S608 - numbers only
@@ -191,10 +191,10 @@ def numbers(rows: int, *, days: int = USAGE_DAYS) -> str:
 def insert_rows(
     model: type[models.Model], values: Mapping[str, str], *, source: str, facts: Mapping[str, Any]
 ) -> int:
-    """Insert what `values` (column to SQL) make of each row of `source`; returns how many.
+    """Insert a row for each row of `source`, with `values` (SQL by column). Returns the number.
 
-    Columns that `values` do not name get the default of their field. Raises KeyError for one that
-    has none: the model has got a new column, and this module must say what stands there.
+    Columns that `values` do not name get the default of their field. Raises KeyError for one
+    without a default: a new column of the model needs a value in this module.
     """
     others = default_values(model, values)
     columns = {name: sql for name, (sql, _) in others.items()} | dict(values)
@@ -211,7 +211,7 @@ def insert_rows(
 def default_values(
     model: type[models.Model], values: Mapping[str, str]
 ) -> dict[str, tuple[str, Any]]:
-    """By column: a typed placeholder, and the default that stands for it."""
+    """Return by column: a typed placeholder, and the default that replaces it."""
     found: dict[str, tuple[str, Any]] = {}
     for field in model._meta.concrete_fields:  # noqa: SLF001 - Django documents it
         if field.column in values or field.primary_key or (field.null and not field.has_default()):

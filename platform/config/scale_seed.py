@@ -1,4 +1,4 @@
-"""Fills an empty database with a large installation: what `manage.py seed_scale` does."""
+"""Creates a large installation in an empty database, for `manage.py seed_scale`."""
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -24,20 +24,20 @@ from tenants.models import (
 from tenants.scoping import every_tenant
 
 ROWS_AT_ONCE = 200_000
-"""Of one INSERT, so that something is reported meanwhile."""
+"""The number of rows of one INSERT, so that progress is reported."""
 
 Report = Callable[[str], object]
 
 
 def is_empty() -> bool:
-    """Whether this database has no tenants yet."""
+    """Return whether this database has no tenants yet."""
     with every_tenant():
         used = (Tenant.objects.all(), UsageEvent.objects.all())
         return not any(rows.exists() for rows in used)
 
 
 def seed_scale(sizes: Sizes, *, now: datetime, report: Report) -> None:
-    """All rows or none, then statistics for the planner. The sums are those of the ledger."""
+    """Create all rows or none, then statistics for the planner. Sums equal those of the ledger."""
     with transaction.atomic(), connection.cursor() as cursor:
         # Sorting and grouping the ledger in memory is several times faster than on disk.
         cursor.execute("SET LOCAL work_mem = '256MB'")
@@ -51,7 +51,7 @@ def seed_scale(sizes: Sizes, *, now: datetime, report: Report) -> None:
 
 
 def add_plan() -> Plan:
-    """One plan for all: a quota of the tenant, one of each key, and a rate."""
+    """Create one plan for all: a quota of the tenant, one of each key, and a rate limit."""
     (plan,) = Plan.objects.bulk_create([Plan(name=scale_rows.PLAN)])
     PlanQuota.objects.bulk_create(
         [
@@ -82,7 +82,7 @@ def add_tenants(sizes: Sizes, *, facts: Mapping[str, Any], report: Report) -> No
 
 
 def add_usage(sizes: Sizes, *, facts: Mapping[str, Any], report: Report) -> None:
-    """The ledger, and what sums it up."""
+    """Create the ledger and its sums."""
     with connection.cursor() as cursor:
         cursor.execute(scale_rows.KEYS_BY_TENANT)
         cursor.execute("CREATE INDEX ON scale_key (tenant_number, number)")
@@ -102,7 +102,7 @@ def add_usage(sizes: Sizes, *, facts: Mapping[str, Any], report: Report) -> None
 
 
 def add_history(sizes: Sizes, *, facts: Mapping[str, Any], report: Report) -> None:
-    """The audit log, conversations and the runs in them."""
+    """Create the audit log, and conversations with runs."""
     joined = (
         " JOIN tenants_apikey AS key ON key.public_id ="
         f" lpad(to_hex(1 + (i * 7919) %% {sizes.keys}), 12, 's')"
@@ -146,7 +146,7 @@ def add(
     joined: str = "",
     days: int = scale_rows.USAGE_DAYS,
 ) -> None:
-    """Rows 1 to `rows` of a table, in pieces."""
+    """Insert rows 1 to `rows` of a table, in batches."""
     name = model._meta.verbose_name_plural  # noqa: SLF001 - Django documents it
     for first in range(1, rows + 1, ROWS_AT_ONCE):
         last = min(rows, first + ROWS_AT_ONCE - 1)

@@ -4,7 +4,7 @@ from django.apps import AppConfig
 
 
 class CommandsOnly(AppConfig):
-    """Offers an app's commands; leaves its models alone, which would want settings and secrets."""
+    """Offers an app's commands without its models, which need settings and secrets."""
 
     def import_models(self) -> None:
         self.models = {}

@@ -1,1 +1,1 @@
-"""PostgreSQL, Valkey and a small language model from wheels, kept running together."""
+"""Runs the whole stack on one machine, with PostgreSQL, Valkey and a small model from wheels."""

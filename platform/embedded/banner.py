@@ -1,4 +1,4 @@
-"""What the person at the terminal needs when everything runs."""
+"""The message in the terminal when the stack is ready."""
 
 from collections.abc import Mapping
 
@@ -11,7 +11,7 @@ Tenantry is ready ({seconds:.0f} s).
 
   Gateway    {TENANTRY_GATEWAY_URL}/v1
   API key    {TENANTRY_API_KEY}
-  Models     {TENANTRY_AGENT} (an agent), {TENANTRY_MODEL} (the model it asks)
+  Models     {TENANTRY_AGENT} (an agent), {TENANTRY_MODEL} (the model that it uses)
 
 Try it:
 
@@ -21,10 +21,10 @@ Try it:
     -d '{{"model": "{TENANTRY_AGENT}", "stream": true,
          "messages": [{{"role": "user", "content": "Hello! Who are you?"}}]}}'
 
-Ctrl-C stops everything. The data stays: run it again and it goes on where it was.
+Ctrl-C stops everything. The data is kept for the next start.
 """
 
 
 def banner(values: Mapping[str, str], *, seconds: float) -> str:
-    """`values` are those of `demo.env`."""
+    """Return the message; `values` are those of `demo.env`."""
     return BANNER.format(seconds=seconds, **values)

@@ -1,9 +1,9 @@
-"""What keeps the embedded stack from starting."""
+"""Errors of the start of the embedded stack."""
 
 
 class CannotStart(Exception):
-    """The stack cannot start. The message says what is wrong and how to mend it."""
+    """The stack cannot start. The message states the problem and a solution."""
 
 
 class AlreadyRunning(CannotStart):
-    """Another `up` keeps a stack running in this folder."""
+    """Another `up` already runs a stack in this folder."""

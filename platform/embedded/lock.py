@@ -1,4 +1,4 @@
-"""One stack per folder: a file lock that lives as long as anything of the stack does."""
+"""Ensures one stack per folder by a file lock, which is held until its last process has ended."""
 
 import fcntl
 import time
@@ -9,14 +9,14 @@ import psutil
 
 from embedded.errors import AlreadyRunning
 
-CLEARING_SECONDS = 45.0
+CLEANUP_TIMEOUT_SECONDS = 45.0
 
 
-def take_lock(path: Path, *, owner: int) -> TextIO:
-    """Hold the returned file to hold the lock; processes that inherit it hold it too.
+def acquire_lock(path: Path, *, owner: int) -> TextIO:
+    """Acquire the lock, which is held while the returned file is open, also in child processes.
 
-    If the last owner is dead, its reaper is still clearing up behind it: that is waited for.
-    Raises AlreadyRunning if the owner lives.
+    If the last owner is dead, wait until its reaper has ended the rest of that stack. Raises
+    AlreadyRunning if the owner lives.
     """
     file = path.open("a+", encoding="utf-8")
     try:
@@ -31,7 +31,7 @@ def take_lock(path: Path, *, owner: int) -> TextIO:
 
 
 def wait_for_lock(file: TextIO, *, path: Path) -> None:
-    give_up = time.monotonic() + CLEARING_SECONDS
+    give_up = time.monotonic() + CLEANUP_TIMEOUT_SECONDS
     while True:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

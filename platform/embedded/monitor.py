@@ -1,7 +1,7 @@
-"""Watches the stack: reports when it is ready, and ends if a database server has died.
+"""Monitors the stack: reports when it is ready, and exits if a database server has died.
 
-A process of its own under the supervisor, because the servers are not the supervisor's children:
-they run before the others, for the migrations, and stop after them.
+It is a process under the supervisor, because the servers are not children of the supervisor: they
+start before the others, for the migrations, and stop after them.
 """
 
 import argparse
@@ -25,15 +25,15 @@ REMINDER_SECONDS = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Watched:
-    """A process to watch; `log` is what to show if it dies."""
+class MonitoredServer:
+    """A process to monitor; the end of `log` is printed if it dies."""
 
     name: str
     process: psutil.Process
     log: Path | None
 
     @classmethod
-    def parse(cls, text: str) -> "Watched":
+    def parse(cls, text: str) -> "MonitoredServer":
         name, pid, log = text.split(":", 2)
         return cls(name=name, process=psutil.Process(int(pid)), log=Path(log) if log else None)
 
@@ -42,57 +42,57 @@ class Watched:
         return gone or self.process.status() == psutil.STATUS_ZOMBIE
 
     def exit_report(self) -> str:
-        said = f" The end of {self.log}:\n{last_lines(self.log)}" if self.log else ""
-        return f"{self.name} (process {self.process.pid}) has died.{said}"
+        log_end = f" The end of {self.log}:\n{last_lines(self.log)}" if self.log else ""
+        return f"{self.name} (process {self.process.pid}) has died.{log_end}"
 
 
-def watch(watched: Sequence[Watched], *, demo: Path, started: float) -> str:
-    """Returns the exit report of the first that dies; until then prints what becomes ready."""
+def watch(watched: Sequence[MonitoredServer], *, demo: Path, started: float) -> str:
+    """Print parts as they become ready, until a process dies; return its exit report."""
     addresses = read_env_file(demo)
-    start = Start(addresses=addresses, began=started, shown=started)
+    progress = StartupProgress(addresses=addresses, began=started, printed_at=started)
     while True:
         for one in watched:
             if one.is_dead():
                 return one.exit_report()
-        if not start.is_complete:
-            start.look()
+        if not progress.is_complete:
+            progress.poll()
         time.sleep(POLL_SECONDS)
 
 
 @dataclass(slots=True, kw_only=True)
-class Start:
-    """Shows each part of the stack when it is ready, and then how to use them."""
+class StartupProgress:
+    """Prints each part of the stack when it is ready, and then the banner."""
 
     addresses: Mapping[str, str]
     began: float
-    shown: float
+    printed_at: float
     ready: set[str] = field(default_factory=set)
 
     @property
     def is_complete(self) -> bool:
         return len(self.ready) == len(PARTS)
 
-    def look(self) -> None:
+    def poll(self) -> None:
         now = ready_parts(self.addresses)
         for part in PARTS:
             if part in now - self.ready:
-                self.show(line(f"  the {part} is ready", self.began))
+                self.print_line(line(f"  the {part} is ready", self.began))
         self.ready |= now
         if self.is_complete:
             print(banner(self.addresses, seconds=time.time() - self.began), flush=True)
             print(READY, flush=True)
-        elif time.time() - self.shown > REMINDER_SECONDS:
+        elif time.time() - self.printed_at > REMINDER_SECONDS:
             missing = " and the ".join(part for part in PARTS if part not in self.ready)
-            self.show(f"  … still starting the {missing}")
+            self.print_line(f"  … still starting the {missing}")
 
-    def show(self, text: str) -> None:
+    def print_line(self, text: str) -> None:
         print(text, flush=True)
-        self.shown = time.time()
+        self.printed_at = time.time()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
-    parser.add_argument("--process", action="append", default=[], type=Watched.parse)
+    parser.add_argument("--process", action="append", default=[], type=MonitoredServer.parse)
     parser.add_argument("--demo", required=True, type=Path)
     parser.add_argument("--started", required=True, type=float)
     given = parser.parse_args()

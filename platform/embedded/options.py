@@ -1,4 +1,4 @@
-"""What one start of the stack is to do, decided at the edge from the environment."""
+"""The options of one start of the stack, which `up` reads from the environment."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from embedded.state_dir import Home
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StartOptions:
-    """Addresses are empty where the embedded server is meant."""
+    """Options of a start. `database_url` and `redis_url` are empty for the embedded servers."""
 
     checkout: Path
     home: Home
@@ -17,10 +17,11 @@ class StartOptions:
     console_port: int
     gateway_port: int
     engine_port: int
+    node_port: int
     console_url: str
     gateway_url: str
     database_url: str
     redis_url: str
     drain_seconds: float
     environment: Mapping[str, str]
-    """The caller's own. What it sets has precedence over what the stack would choose."""
+    """The caller's environment, which has precedence over the values of the stack."""

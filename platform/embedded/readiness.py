@@ -1,4 +1,4 @@
-"""Whether the whole stack answers: the one question that `up` waits on."""
+"""Checks which parts of the stack are ready."""
 
 import json
 import urllib.error
@@ -6,12 +6,12 @@ import urllib.request
 from collections.abc import Mapping
 from typing import Any
 
-PROBE_SECONDS = 2.0
+PROBE_TIMEOUT_SECONDS = 2.0
 PARTS = ("console", "gateway", "local model")
 
 
 def ready_parts(addresses: Mapping[str, str]) -> set[str]:
-    """Those of PARTS that answer now."""
+    """Return those of PARTS that are ready now."""
     ready = set()
     if get(f"{addresses['TENANTRY_CONSOLE_URL']}/admin/login/"):
         ready.add("console")
@@ -25,9 +25,9 @@ def ready_parts(addresses: Mapping[str, str]) -> set[str]:
 
 
 def get(url: str) -> bytes:
-    """The body of a successful answer; empty without one."""
+    """Return the body of a successful response; empty after a failure."""
     try:
-        with urllib.request.urlopen(url, timeout=PROBE_SECONDS) as answer:  # noqa: S310 - our own
+        with urllib.request.urlopen(url, timeout=PROBE_TIMEOUT_SECONDS) as answer:  # noqa: S310 - a local address
             body: bytes = answer.read()
             return body
     except (urllib.error.URLError, OSError):

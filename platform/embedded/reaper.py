@@ -1,8 +1,8 @@
-"""Ends every process of a stack whose supervisor is gone, even if that was killed with SIGKILL.
+"""Ends every process of a stack after its supervisor has ended, even by SIGKILL.
 
-A small process of its own. It holds the read end of a pipe from the supervisor; the end of that
-pipe is the end of the supervisor. Members are known by TENANTRY_STACK_ID in their environment,
-which grandchildren inherit and which needs no list of pids that could be out of date.
+It is a separate process with the read end of a pipe from the supervisor, and ends the others when
+that pipe is closed. Members are found by TENANTRY_STACK_ID in their environment, which
+grandchildren inherit; a list of pids could be outdated.
 """
 
 import os
@@ -25,7 +25,7 @@ DATABASES = {"postgres", "valkey-server"}
 
 @dataclass(slots=True, kw_only=True)
 class Lifeline:
-    """The supervisor's end of the pipe: as long as it is open, the supervisor lives."""
+    """The supervisor's end of the pipe, which is open while the supervisor runs."""
 
     descriptor: int
     is_open: bool = True
@@ -38,7 +38,7 @@ class Lifeline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reaper:
-    """The supervisor's side of the arrangement."""
+    """The supervisor's handle of the reaper process."""
 
     process: subprocess.Popen[bytes]
     lifeline: Lifeline
@@ -48,16 +48,16 @@ class Reaper:
         return self.process.pid
 
     def finish(self) -> None:
-        """Have everything that is left ended now; returns when that is done."""
+        """End all remaining processes, and return when they have ended."""
         self.lifeline.close()
         self.process.wait()
 
 
 def start_reaper(stack_id: str, *, held_open: tuple[int, ...] = ()) -> Reaper:
-    """Start the reaper of `stack_id`. It keeps the descriptors `held_open` until it has ended."""
+    """Start the reaper of `stack_id`, which keeps the descriptors `held_open` until it ends."""
     reading, writing = os.pipe()
     lifeline = Lifeline(descriptor=writing)
-    # Forked helpers of the supervisor must not keep the pipe open when the supervisor is gone.
+    # Forked children of the supervisor must not keep the pipe open after the supervisor's end.
     os.register_at_fork(after_in_child=lifeline.close)
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
     environment.pop(MARKER, None)
@@ -71,14 +71,14 @@ def start_reaper(stack_id: str, *, held_open: tuple[int, ...] = ()) -> Reaper:
     )
     os.close(reading)
     assert process.stdout is not None
-    # Only from here on do signals to everybody at the terminal leave it alone.
-    with process.stdout as said:
-        said.readline()
+    # Its first line means that it ignores signals of the terminal.
+    with process.stdout as output:
+        output.readline()
     return Reaper(process=process, lifeline=lifeline)
 
 
 def members(stack_id: str, *, besides: int) -> list[psutil.Process]:
-    """Every living process whose environment names the stack."""
+    """Return every running process with the stack's id in its environment, except `besides`."""
 
     def found() -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
@@ -100,27 +100,27 @@ def is_database(process: psutil.Process) -> bool:
 
 
 def reap(stack_id: str, *, besides: int) -> None:
-    """End all members: first those that use the databases, then the databases, then by force."""
+    """End all members: first the clients of the databases, then the databases."""
 
-    def others() -> list[psutil.Process]:
+    def clients() -> list[psutil.Process]:
         return [p for p in members(stack_id, besides=besides) if not is_database(p)]
 
-    def everybody() -> list[psutil.Process]:
+    def all_members() -> list[psutil.Process]:
         return members(stack_id, besides=besides)
 
-    end(others)
-    end(everybody)
+    end(clients)
+    end(all_members)
 
 
-def end(who: Callable[[], list[psutil.Process]]) -> None:
-    """Signal all, wait for 10 s, kill the rest; also those that were only now started."""
-    for process in who():
+def end(find: Callable[[], list[psutil.Process]]) -> None:
+    """Signal all, wait for 10 s, then kill the rest, including those that started meanwhile."""
+    for process in find():
         send(process, stop_signal)
     give_up = time.monotonic() + GRACE_SECONDS
-    while time.monotonic() < give_up and who():
+    while time.monotonic() < give_up and find():
         time.sleep(0.1)
-    while left := who():
-        for process in left:
+    while remaining := find():
+        for process in remaining:
             send(process, lambda _: signal.SIGKILL)
         time.sleep(0.05)
 

@@ -1,4 +1,4 @@
-"""The secrets of one embedded stack: drawn once, kept in `secrets.env`, the same at every start."""
+"""The secrets of an embedded stack, generated once and stored in `secrets.env`."""
 
 import secrets
 from collections.abc import Callable
@@ -18,10 +18,10 @@ GENERATORS: dict[str, Callable[[], str]] = {
 
 
 def ensure_secrets(path: Path) -> dict[str, str]:
-    """All secrets from `path`; those it lacks are drawn and added, those it has never change."""
-    kept = read_env_file(path)
-    drawn = {name: draw() for name, draw in GENERATORS.items() if not kept.get(name)}
-    if drawn:
+    """Return the secrets in `path`; missing ones are generated and added to the file."""
+    saved = read_env_file(path)
+    new = {name: generate() for name, generate in GENERATORS.items() if not saved.get(name)}
+    if new:
         about = "Secrets of this embedded stack. Without them its stored credentials are lost."
-        write_env_file(path, {**kept, **drawn}, about=about)
-    return {**kept, **drawn}
+        write_env_file(path, {**saved, **new}, about=about)
+    return {**saved, **new}

@@ -1,4 +1,4 @@
-"""The folder that holds the embedded stack's state."""
+"""The folder with the state of the embedded stack."""
 
 import os
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from embedded.errors import CannotStart
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Home:
-    """`TENANTRY_HOME`, and the name of everything in it."""
+    """The folder `TENANTRY_HOME` and the paths in it."""
 
     path: Path
 
@@ -35,17 +35,21 @@ class Home:
 
     @property
     def stack(self) -> Path:
-        """Read by `config/settings/base.py`, so that every command finds the same database."""
+        """Environment file of the stack, which `config/settings/base.py` reads."""
         return self.path / "stack.env"
 
     @property
     def demo(self) -> Path:
-        """For people and their scripts to `source`."""
+        """Environment file with addresses and keys, for scripts to `source`."""
         return self.path / "demo.env"
 
     @property
     def join_token(self) -> Path:
         return self.path / "join-token"
+
+    @property
+    def node_token(self) -> Path:
+        return self.path / "node-token"
 
     @property
     def beat_schedule(self) -> Path:
@@ -56,7 +60,7 @@ class Home:
         return self.path / "metrics"
 
     def create(self) -> None:
-        """Make the folder and the folder of logs, for their owner only."""
+        """Create the folder and the folder of logs for their owner only. Raises CannotStart."""
         try:
             for folder in (self.path, self.logs):
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -68,5 +72,5 @@ class Home:
             ) from error
 
     def keep_private(self) -> None:
-        """Nobody else may look in. Under root, PostgreSQL's own user must still pass through."""
+        """Restrict the folder to its owner. Under root, PostgreSQL's user may traverse it."""
         self.path.chmod(0o711 if os.geteuid() == 0 else 0o700)

@@ -1,35 +1,31 @@
-"""Runs the stack's processes side by side (honcho) until somebody says stop.
+"""Runs the stack's processes until a stop is requested.
 
-What ends before the stack is ready stops it, with the reason. Later it is started again.
+A process that ends before the stack is ready stops the stack; one that ends later is restarted.
 """
 
-import contextlib
-import multiprocessing
 import os
-import shlex
+import select
 import signal
-import sys
+import subprocess
 import time
-from collections import deque
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, BinaryIO
 
-import honcho.manager
-from honcho.printer import Message, Printer
-
+from embedded.servers.server import last_lines
 from kernel.backoff import Backoff
 
 TAIL_LINES = 15
 READY = "\0ready"
-"""The line with which the watch says that everything answers; not shown."""
+"""The line with which the monitor reports that every part is ready. It is not printed."""
 MAX_FAILURES = 10
-"""Of one process in a row, each soon after its start. Then everything is stopped."""
-START_SECONDS = 5.0
-"""For a process that is being started, when everything is to stop."""
+"""Maximum of failed restarts of one process in a row. One more stops the stack."""
+POLL_SECONDS = 0.1
 WATCH = "watch"
-"""The one process whose lines are meant for the person at the terminal."""
+"""Name of the monitor, the only process whose output is printed in the terminal."""
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,219 +35,217 @@ class Program:
     name: str
     command: tuple[str, ...]
     after_ready: bool = False
-    """Started when the others answer, so that it does not slow their start down."""
+    """Whether to start it after the others are ready, so that it does not delay them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crash:
-    """The process that ended unasked and took the rest with it."""
+    """The process whose end stopped the stack."""
 
     name: str
     exit_code: int
-    last_lines: tuple[str, ...]
+    last_lines: str
     failures: int = 0
-    """How often it was started again in vain."""
+    """Number of failed restarts in a row."""
 
-    def sentence(self, logs: Path) -> str:
+    def message(self, logs: Path) -> str:
         if self.name == WATCH:
-            return "Everything was stopped."
-        lines = "\n".join(f"  | {line}" for line in self.last_lines) or "  | (it said nothing)"
-        again = f" {self.failures} times soon after its start" if self.failures else ""
+            return "The stack was stopped."
+        repeated = f" {self.failures} times soon after its start" if self.failures else ""
         return (
-            f"The {self.name} {how_it_ended(self.exit_code)}{again}, so everything was stopped."
-            f" Its last lines:\n{lines}\nAll of them are in {logs / self.name}.log"
+            f"The {self.name} {describe_exit(self.exit_code)}{repeated}, so the stack was stopped."
+            f" Its last lines:\n{self.last_lines}\nThe log is {log_path(logs, self.name)}"
         )
 
 
-def how_it_ended(exit_code: int) -> str:
+def describe_exit(exit_code: int) -> str:
     if exit_code < 0:
-        return f"was ended by signal {-exit_code}"
+        return f"was killed by signal {-exit_code}"
     return f"ended with exit code {exit_code}"
+
+
+def log_path(logs: Path, name: str) -> Path:
+    return logs / f"{name}.log"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ending:
-    """How it ended: the exit code to leave with, and the crash if there was one."""
+    """The exit code of the stack, and the crash if there was one."""
 
     exit_code: int
     crash: Crash | None
 
 
 @dataclass(slots=True, kw_only=True)
-class Logs:
-    """Writes each process's lines to its own file, and remembers the last of them."""
+class ManagedProcess:
+    """A program with its current process, which leads a process group of its own."""
 
+    program: Program
+    environment: Mapping[str, str]
     folder: Path
-    files: dict[str, TextIO] = field(default_factory=dict)
-    tails: dict[str, deque[str]] = field(default_factory=dict)
-
-    def add(self, name: str, line: str) -> None:
-        if name not in self.files:
-            path = self.folder / f"{name}.log"
-            self.files[name] = path.open("w", encoding="utf-8", buffering=1)
-            self.tails[name] = deque(maxlen=TAIL_LINES)
-        self.files[name].write(f"{line}\n")
-        self.tails[name].append(line)
-
-    def close(self) -> None:
-        for file in self.files.values():
-            file.close()
-
-
-class LogPrinter(Printer):  # type: ignore[misc]  # honcho ships no types
-    """Sends lines to their logs; to the terminal only what a person should read there."""
-
-    def __init__(self, logs: Logs) -> None:
-        super().__init__(sys.stdout)
-        self.logs = logs
-        self.is_ready = False
-        """Whether everything has answered once."""
-
-    def write(self, message: Message) -> None:
-        data = message.data
-        text = data.decode("utf-8", "replace") if isinstance(data, bytes) else data
-        for line in text.splitlines():
-            if message.name == WATCH and line == READY:
-                self.is_ready = True
-            elif message.name == WATCH:
-                print(line, flush=True)
-            else:
-                self.logs.add(message.name, line)
-
-
-@dataclass(slots=True, kw_only=True)
-class Restarts:
-    """When one process was started, and when it is to be started again."""
-
-    started: float = field(default_factory=time.monotonic)
+    log: Path
+    process: subprocess.Popen[bytes] | None = None
+    started_at: float = 0.0
+    """Monotonic time of the last start."""
+    restart_at: float | None = None
+    """Monotonic time of the next start, if a restart is scheduled."""
     backoff: Backoff = field(default_factory=Backoff)
-    due: float | None = None
 
-    def plan(self) -> float:
-        """Seconds until its next start, now that it has ended."""
+    def start(self) -> None:
+        """Start the process. Its output goes to its log; that of the monitor goes to a pipe."""
+        self.restart_at, self.started_at = None, time.monotonic()
+        if self.program.name == WATCH:
+            self.process = self._open(subprocess.PIPE)
+        else:
+            with self.log.open("ab") as log:
+                self.process = self._open(log)
+
+    def _open(self, output: BinaryIO | int) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            self.program.command,
+            env=dict(self.environment),
+            cwd=self.folder,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+    def restart(self) -> None:
+        self.send(signal.SIGKILL)  # to remaining children of the ended process
+        self.start()
+
+    def schedule_restart(self) -> float:
+        """Schedule the next start and return the seconds until then."""
         now = time.monotonic()
-        pause = self.backoff.pause(lived=now - self.started)
-        self.due = now + pause
+        pause = self.backoff.pause(lived=now - self.started_at)
+        self.restart_at = now + pause
         return pause
 
     @property
-    def is_due(self) -> bool:
-        return self.due is not None and time.monotonic() >= self.due
+    def exit_code(self) -> int | None:
+        """None while the process runs, and before its first start."""
+        return self.process.poll() if self.process else None
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        """Signal the process group, if it still exists."""
+        if self.process:
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process.pid, number)
 
 
-class Supervisor(honcho.manager.Manager):  # type: ignore[misc]  # honcho ships no types
-    """honcho's manager, which starts again what ends, and remembers what could not be."""
+@dataclass(slots=True, kw_only=True)
+class Supervisor:
+    """Starts the children, restarts those that end, and stops all of them."""
 
-    first: tuple[str, int] | None = None
-    """The process for which everything was stopped, and its exit code."""
+    children: list[ManagedProcess]
+    stop_seconds: float
+    is_ready: bool = False
+    """Whether the monitor has reported that every part is ready."""
+    stop_signal: signal.Signals | None = None
+    """The signal that requested the stop."""
+    crashed: ManagedProcess | None = None
+    _unread: bytes = b""
+    """The incomplete last line of the monitor's output."""
 
-    def __init__(self, printer: LogPrinter) -> None:
-        super().__init__(printer)
-        self._restarts: dict[str, Restarts] = {}
-        self._later: dict[str, dict[str, Any]] = {}
-        self._stop_asked: float | None = None
-        """When, if somebody has."""
-        self._may_stop = False
+    def run(self) -> None:
+        """Run until a stop is requested or a process stops the stack, then end all processes."""
+        # The handlers only store the signal: an exception raised in a handler can be lost.
+        signal.signal(signal.SIGTERM, self._request_stop)
+        signal.signal(signal.SIGINT, self._request_stop)
+        for child in self.children:
+            if not child.program.after_ready:
+                child.start()
+        while self.stop_signal is None and self.crashed is None:
+            self._read_monitor()
+            self._start_waiting()
+            self.crashed = next(filter(self._stops_the_stack, self.children), None)
+        self._stop()
 
-    def add_program(
-        self, program: Program, *, environment: Mapping[str, str], folder: Path
-    ) -> None:
-        """Before the loop."""
-        # `exec`: honcho's shell becomes the program, so that signals and exit codes are its own.
-        command = f"exec {shlex.join(program.command)}"
-        self.add_process(program.name, command, env=dict(environment), cwd=str(folder))
-        if program.after_ready:
-            self._later[program.name] = self._processes.pop(program.name)
+    def _request_stop(self, number: int, _frame: object) -> None:
+        self.stop_signal = self.stop_signal or signal.Signals(number)
 
-    def failures(self, name: str) -> int:
-        """How often it ended soon after it was started again."""
-        known = self._restarts.get(name)
-        return known.backoff.failures if known else 0
+    def _read_monitor(self) -> None:
+        """Print the output of the monitor of one poll interval."""
+        output = self._monitor_output
+        if output is None:
+            time.sleep(POLL_SECONDS)
+        elif select.select([output], [], [], POLL_SECONDS)[0]:
+            data = os.read(output.fileno(), 65536)
+            if not data:  # the monitor has ended, so `select` returns at once
+                time.sleep(POLL_SECONDS)
+            *lines, self._unread = (self._unread + data).split(b"\n")
+            for line in lines:
+                self._show(line.decode("utf-8", "replace"))
 
-    def terminate(self) -> None:
-        """Stop everything. A signal handler, from which honcho calls this too, only leaves word:
-        what is raised there may be lost, since Python ignores what hooks of a fork raise.
-        """
-        if not self._may_stop:
-            self._stop_asked = self._stop_asked or time.monotonic()
-        elif not self._terminating:
-            print("\nStopping …", flush=True)
-            super().terminate()
+    @property
+    def _monitor_output(self) -> IO[bytes] | None:
+        processes = (child.process for child in self.children if child.program.name == WATCH)
+        return next((process.stdout for process in processes if process), None)
 
-    def _any_stopped(self) -> bool:
-        """Whether to stop everything: honcho asks it all the time, so starts happen here too."""
-        if self._terminating:
-            stopped: bool = super()._any_stopped()
-            return stopped
-        self._may_stop = self._stop_asked is not None or self._has_lost_one()
-        if not self._may_stop and self._printer.is_ready and self._later:
-            self._start_later()
-        return self._may_stop
+    def _show(self, line: str) -> None:
+        if line == READY:
+            self.is_ready = True
+        else:
+            print(line, flush=True)
 
-    def _has_lost_one(self) -> bool:
-        """Whether a process has ended without which nothing goes on. Others are started again."""
-        for name, process in self._processes.items():
-            exit_code = process.get("returncode")
-            if exit_code is not None and not self._goes_on_without(name, exit_code):
-                self.first = (name, exit_code)
-                return True
-        return False
+    def _start_waiting(self) -> None:
+        """Start the children with `after_ready`, once the stack is ready."""
+        if self.is_ready:
+            for child in self.children:
+                if child.process is None:
+                    child.start()
 
-    def _all_started(self) -> bool:
-        started: bool = super()._all_started()
-        if started or self._stop_asked is None:
-            return started
-        if time.monotonic() - self._stop_asked > START_SECONDS:
-            # One that never started cannot be stopped in order: leave, and the reaper ends all.
-            sys.exit(self.returncode or 1)
-        return False
-
-    def _all_stopped(self) -> bool:
-        """What waits for its next start has not stopped."""
-        return self._terminating and bool(super()._all_stopped())
-
-    def _goes_on_without(self, name: str, exit_code: int) -> bool:
-        """Start it again, once it is time. False if that is in vain."""
-        if name == WATCH or not self._printer.is_ready:
+    def _stops_the_stack(self, child: ManagedProcess) -> bool:
+        """Return whether `child` has ended and stops the stack; else restart it when due."""
+        exit_code = child.exit_code
+        if exit_code is None:
             return False
-        restarts = self._restarts.setdefault(name, Restarts(started=0.0))
-        if restarts.due is None:
-            self.returncode = None  # honcho keeps that of the first that ends
-            pause = restarts.plan()
-            if restarts.backoff.failures > MAX_FAILURES:
-                return False
+        if child.program.name == WATCH or not self.is_ready:
+            return True
+        if child.restart_at is None:
+            pause = child.schedule_restart()
+            if child.backoff.failures > MAX_FAILURES:
+                return True
             print(
-                f"The {name} {how_it_ended(exit_code)}. It starts again in {pause:g} s; its lines "
-                f"are in {self._printer.logs.folder / name}.log",
+                f"The {child.program.name} {describe_exit(exit_code)}. It restarts in "
+                f"{pause:g} s; its log is {child.log}",
                 flush=True,
             )
-        elif restarts.is_due:
-            self._start_again(name, restarts)
-        return True
+        elif time.monotonic() >= child.restart_at:
+            child.restart()
+        return False
 
-    def _start_again(self, name: str, restarts: Restarts) -> None:
-        process = self._processes[name]
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process["pid"], signal.SIGKILL)  # what it may have left behind
-        del process["returncode"]
-        process["pid"] = None
-        restarts.due, restarts.started = None, time.monotonic()
-        self._launch(name)
+    def _stop(self) -> None:
+        """Send SIGTERM to all processes; kill those that still run after `stop_seconds`."""
+        self._read_monitor()
+        print("\nStopping …", flush=True)
+        kill_at = time.monotonic() + self.stop_seconds
+        for child in self.children:
+            if child.is_running:
+                child.send(signal.SIGTERM)
+        while running := [child for child in self.children if child.is_running]:
+            if time.monotonic() >= kill_at:
+                for child in running:
+                    child.send(signal.SIGKILL)
+            self._read_monitor()
 
-    def _start_later(self) -> None:
-        """Start what was to wait until the others answer."""
-        later, self._later = self._later, {}
-        self._processes.update(later)
-        for name in later:
-            self._launch(name)
-
-    def _launch(self, name: str) -> None:
-        process = self._processes[name]
-        run = process["obj"].run
-        process["process"] = multiprocessing.Process(
-            name=name, target=run, args=(self.events, True)
+    def ending(self) -> Ending:
+        if self.crashed is None:
+            code = EXIT_CODES[self.stop_signal] if self.stop_signal else 0
+            return Ending(exit_code=code, crash=None)
+        child = self.crashed
+        crash = Crash(
+            name=child.program.name,
+            exit_code=child.exit_code or 0,
+            last_lines=last_lines(child.log, count=TAIL_LINES),
+            failures=child.backoff.failures,
         )
-        process["process"].start()
+        return Ending(exit_code=1, crash=crash)
 
 
 def run_programs(
@@ -262,32 +256,25 @@ def run_programs(
     logs: Path,
     stop_seconds: float,
 ) -> Ending:
-    """Run `programs` until SIGINT or SIGTERM comes, then stop them.
+    """Run `programs` until SIGINT or SIGTERM arrives, then stop them.
 
-    It also stops them when one ends before the watch has said that all are ready, when the watch
-    ends, and when one cannot be started again.
+    They are also stopped if one ends before all are ready, if the monitor ends, and if one fails
+    more than MAX_FAILURES times in a row.
 
-    Whoever has not stopped `stop_seconds` after the first one has is killed.
+    A process that still runs `stop_seconds` after the request to stop is killed. Existing logs are
+    overwritten.
     """
-    # honcho knows no other way to say how long a graceful stop may take.
-    honcho.manager.KILL_WAIT = stop_seconds
-    written = Logs(folder=logs)
-    supervisor = Supervisor(LogPrinter(written))
-    for program in programs:
-        supervisor.add_program(program, environment=environment, folder=folder)
-    try:
-        supervisor.loop()
-    finally:
-        written.close()
-    return ending(supervisor, written)
-
-
-def ending(supervisor: Supervisor, logs: Logs) -> Ending:
-    if supervisor.first is None:
-        return Ending(exit_code=supervisor.returncode or 0, crash=None)
-    name, exit_code = supervisor.first
-    tail = tuple(logs.tails.get(name, ()))
-    crash = Crash(
-        name=name, exit_code=exit_code, last_lines=tail, failures=supervisor.failures(name)
-    )
-    return Ending(exit_code=1, crash=crash)
+    children = [
+        ManagedProcess(
+            program=program,
+            environment=environment,
+            folder=folder,
+            log=log_path(logs, program.name),
+        )
+        for program in programs
+    ]
+    for child in children:
+        child.log.unlink(missing_ok=True)
+    supervisor = Supervisor(children=children, stop_seconds=stop_seconds)
+    supervisor.run()
+    return supervisor.ending()

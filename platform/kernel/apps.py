@@ -1,4 +1,4 @@
-"""The words that every context uses."""
+"""Code that every context uses."""
 
 from django.apps import AppConfig
 

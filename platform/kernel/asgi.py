@@ -1,4 +1,4 @@
-"""ASGI in plain words: the protocol's types, reading a body within limits, answering JSON.
+"""Types of ASGI, reading of bodies within limits, and JSON responses.
 
 Source: the ASGI HTTP specification 2.5.
 """
@@ -23,11 +23,11 @@ JSON_TYPE = (b"content-type", b"application/json")
 
 
 class ClientLeft(Exception):
-    """The client closed the connection before it had the whole answer."""
+    """The client closed the connection before it had the whole response."""
 
 
 def header(scope: Scope, name: bytes) -> bytes | None:
-    """The value of a header; None if it is absent or, to be safe, sent more than once."""
+    """Return the value of a header; None if it is absent or, to be safe, sent more than once."""
     found = None
     for key, value in scope["headers"]:
         if key == name:
@@ -38,7 +38,7 @@ def header(scope: Scope, name: bytes) -> bytes | None:
 
 
 async def read_body(scope: Scope, receive: Receive, *, limit: int) -> bytes:
-    """The whole request body. Raises BodyTooLarge beyond `limit` bytes and ClientLeft."""
+    """Return the whole request body. Raises BodyTooLarge beyond `limit` bytes and ClientLeft."""
     declared = header(scope, b"content-length")
     if declared is not None and declared.isdigit() and int(declared[:12]) > limit:
         raise BodyTooLarge(f"The request body is larger than {limit} bytes. Send less.")
@@ -70,19 +70,19 @@ async def respond(
     *,
     headers: Iterable[tuple[bytes, bytes]] = (),
 ) -> None:
-    """Answer with a complete body."""
+    """Respond with a complete body."""
     length = (b"content-length", b"%d" % len(body))
     await send({"type": "http.response.start", "status": status, "headers": [*headers, length]})
     await send({"type": "http.response.body", "body": body})
 
 
 async def refuse_socket(scope: Scope, receive: Receive, send: Send) -> None:
-    """No socket lives here: refused before it is accepted, which clients see as HTTP 403."""
+    """Refuse a WebSocket before it is accepted, which clients see as HTTP 403."""
     await send({"type": "websocket.close"})
 
 
 class ClientWatch:
-    """Ends the block with ClientLeft as soon as the client closes the connection."""
+    """Raises ClientLeft inside the block as soon as the client closes the connection."""
 
     __slots__ = ("_cancelling", "_left", "_listener", "_receive", "_start", "_task")
 
@@ -96,7 +96,7 @@ class ClientWatch:
         assert task is not None, "a request runs in a task"
         self._task = task
         self._cancelling = task.cancelling()
-        # Most answers are there before this: a timer costs a tenth of a task.
+        # Most responses are sent before this: a timer costs a tenth of a task.
         self._start = task.get_loop().call_later(LISTEN_AFTER_SECONDS, self._begin)
         return self
 
@@ -109,12 +109,12 @@ class ClientWatch:
         self.give_up()
 
     def give_up(self) -> None:
-        """Treat the client as gone: it left, or it no longer reads."""
+        """End the block with ClientLeft: the client left, or it no longer reads."""
         self._left = True
         self._task.cancel()
 
     def dismiss(self) -> None:
-        """The client has all it asked for; it may leave now."""
+        """Stop watching: the response is complete."""
         self._start.cancel()
         if self._listener is not None:
             self._listener.cancel()
@@ -128,12 +128,12 @@ class ClientWatch:
         self.dismiss()
         if not self._left:
             return
-        # Our own cancellation, so it ends here and leaves no mark on the task. Somebody else's,
-        # which may have come as well, goes on.
+        # The cancellation by this object ends here and leaves no mark on the task. A cancellation
+        # by other code, which may have come as well, continues.
         if self._task.uncancel() > self._cancelling:
             return
         if kind is asyncio.CancelledError:
             raise ClientLeft from None
-        # It came after the block's last await: let it strike here instead of in what follows.
+        # It came after the last await of the block: raise it here, not in later code.
         with contextlib.suppress(asyncio.CancelledError):
             await asyncio.sleep(0)

@@ -1,4 +1,4 @@
-"""What the audit log hears from no signal: conditional UPDATEs, and things that were used."""
+"""Audit log entries of changes without a model signal: conditional UPDATEs, and uses of rows."""
 
 from collections.abc import Sequence
 
@@ -8,9 +8,9 @@ from django.db import models
 def note_transition(
     row: models.Model, *, field: str, before: object, after: object, reason: str = ""
 ) -> None:
-    """Note that `field` of `row` went from `before` to `after`, in the running transaction.
+    """Record that `field` of `row` changed from `before` to `after`, in the running transaction.
 
-    A `reason` is noted beside it, as a change from nothing.
+    A `reason` is recorded beside it, as a change from an empty value.
     """
     # The gateway, which also loads services, has no audit log: it changes nothing.
     from auditlog.models import LogEntry
@@ -22,7 +22,7 @@ def note_transition(
 def note_transitions(
     rows: Sequence[models.Model], *, field: str, before: object, after: object
 ) -> None:
-    """As `note_transition` without a person, for many rows of one table in one statement."""
+    """Record the change of many rows of one table in one statement, without an actor."""
     from auditlog.models import LogEntry
     from django.contrib.contenttypes.models import ContentType
 
@@ -40,7 +40,7 @@ def note_transitions(
 
 
 def note_use(row: models.Model, *, act: str, detail: str) -> None:
-    """Note that somebody used `row`, which changed nothing of it: what for, in a few words."""
+    """Record a use of `row` that did not change it, with a short description."""
     from auditlog.models import LogEntry
 
     LogEntry.objects.log_create(row, action=LogEntry.Action.ACCESS, changes={act: ["", detail]})

@@ -1,4 +1,4 @@
-"""Files of NAME=value lines: read as they stand, written readable by their owner only."""
+"""Files of NAME=value lines, written with mode 600."""
 
 import os
 from collections.abc import Mapping
@@ -9,9 +9,9 @@ EXPORT = "export "
 
 
 def read_env_file(path: Path) -> dict[str, str]:
-    """The NAME=value lines of a file, also those that `export` begins; empty if there is none.
+    """Return the NAME=value lines of a file, also after `export`; empty if there is no file.
 
-    Values are taken as they stand.
+    Values are not unquoted.
     """
     if not path.exists():
         return {}
@@ -21,25 +21,25 @@ def read_env_file(path: Path) -> dict[str, str]:
 
 
 def write_env_file(path: Path, values: Mapping[str, str], *, about: str) -> None:
-    """Replace the file in one step; whoever reads sees the old one or the new one, mode 600."""
+    """Replace the file atomically, with mode 600."""
     write_lines(path, values, before="", about=about)
 
 
 def write_exports(path: Path, values: Mapping[str, str], *, about: str) -> None:
-    """The same for a shell to `source`: programs that it starts afterwards have the values too."""
+    """Replace the file atomically, with mode 600 and with `export` for a shell's `source`."""
     write_lines(path, values, before=EXPORT, about=about)
 
 
 def write_lines(path: Path, values: Mapping[str, str], *, before: str, about: str) -> None:
     for name, value in values.items():
         if "\n" in value:
-            raise ValueError(f"{name} holds a line break, which {path.name} cannot keep")
+            raise ValueError(f"{name} has a line break, which {path.name} cannot contain")
     lines = [f"# {about}", *(f"{before}{name}={value}" for name, value in values.items()), ""]
     write_private_file(path, "\n".join(lines))
 
 
 def write_private_file(path: Path, text: str) -> None:
-    """Like `Path.write_text`, in one step and with mode 600 from the first byte on."""
+    """Write a text like `Path.write_text`, but atomically and with mode 600 from the start."""
     beside = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:

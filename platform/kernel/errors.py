@@ -1,23 +1,23 @@
-"""The root of every failure we expect.
+"""The root of the tree of expected errors.
 
 * PlatformError
-  x Rejected              400  wrong now and wrong if sent again
+    x Rejected              400  invalid, also if it is sent again
     + InvalidJson, MissingParameter, InvalidParameter
-      - UnsupportedParameter   nothing here, or no engine of this kind, can honour it
+            - UnsupportedParameter   not supported by the platform, or by engines of this kind
     + BodyTooLarge        413
     + UnsupportedEncoding 415
     + MethodNotAllowed    405
-  x Unauthenticated       401  we do not know this caller
-  x Denied                403  we know the caller; the answer is no
-  x NotFound              404  not in this tenant, which is all a caller may learn
-  x Conflict              409  right in itself, but not with what is there
-  x RateLimited           429  right, but too often
-  x UpstreamError         502  an engine failed; nothing the caller could mend
-  x Overloaded            503  right, but not now; carries `retry_after`
-    + DatabaseAway, CacheUnavailable
+    x Unauthenticated       401  the caller is unknown
+    x Denied                403  the caller is known, but not allowed
+    x NotFound              404  not in this tenant; no more is disclosed
+    x Conflict              409  valid, but in conflict with the current state
+    x RateLimited           429  valid, but over a limit
+    x UpstreamError         502  an engine failed; the caller cannot correct it
+    x Overloaded            503  valid, but not possible now; has `retry_after`
+    + DatabaseUnavailable, CacheUnavailable
 
-Each context grows its own leaves in its own `errors.py`. An exception outside this tree is a bug.
-The docstring of a class is its default message, so no error is without a sentence for people.
+Each context defines its own leaves in its own `errors.py`. An exception outside this tree is a bug.
+The docstring of a class is its default message, so that every error has a text for people.
 """
 
 import math
@@ -26,31 +26,31 @@ from typing import ClassVar
 
 
 class PlatformError(Exception):
-    """Something went wrong on our side. Try again; if it stays, contact the operator."""
+    """An internal error occurred. Try again; if it persists, contact the operator."""
 
     code: ClassVar[str] = "internal_error"
     status: ClassVar[int] = 500
     kind: ClassVar[str] = "api_error"
     """The `type` of OpenAI's error object."""
     sdk_code: ClassVar[str] = ""
-    """The `code` that OpenAI's SDKs look for, where ours is more precise: callers then read ours as
-    the error's `reason`."""
+    """The `code` that OpenAI's SDKs expect, if it differs from ours; ours is then the error's
+    `reason`."""
 
     def __init__(
         self, message: str = "", *, param: str | None = None, retry_after: float | None = None
     ) -> None:
-        """`retry_after` is in seconds; `param` names the field of the request that is meant."""
+        """`retry_after` is in seconds; `param` is the name of the wrong field of the request."""
         super().__init__(message or " ".join((self.__doc__ or self.code).split()))
         self.param = param
         self.retry_after = retry_after
 
     @property
     def message(self) -> str:
-        """Safe to show to the caller: no secrets, SQL, addresses of replicas or stack traces."""
+        """A text for the client, without secrets, SQL, addresses of replicas or stack traces."""
         return str(self)
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        """The headers that belong to this answer (CONTRACT §2)."""
+        """Response headers of this error (protocols.md, "Errors")."""
         if self.retry_after is None:
             return []
         return [
@@ -99,14 +99,14 @@ class BodyTooLarge(Rejected):
 
 
 class UnsupportedEncoding(Rejected):
-    """Request bodies are not unpacked here. Send it without Content-Encoding."""
+    """Compressed request bodies are not supported. Send it without Content-Encoding."""
 
     code = "unsupported_encoding"
     status = 415
 
 
 class MethodNotAllowed(Rejected):
-    """This address does not answer to that method. See the Allow header."""
+    """This address does not support the method. See the Allow header."""
 
     code = "method_not_allowed"
     status = 405
@@ -147,7 +147,7 @@ class NotFound(PlatformError):
 
 
 class Conflict(PlatformError):
-    """This conflicts with the current state. Read it again and decide anew."""
+    """This conflicts with the current state. Read it again before you retry."""
 
     code = "conflict"
     status = 409
@@ -155,7 +155,7 @@ class Conflict(PlatformError):
 
 
 class RateLimited(PlatformError):
-    """Too many requests. Wait as long as Retry-After says."""
+    """Too many requests. Wait for the time in Retry-After."""
 
     code = "rate_limited"
     status = 429
@@ -168,15 +168,15 @@ class RateLimited(PlatformError):
         param: str | None = None,
         retry_after: float | None = None,
         scope_kind: str = "request",
-        standings: Sequence[tuple[bytes, bytes]] = (),
+        limit_headers: Sequence[tuple[bytes, bytes]] = (),
     ) -> None:
-        """`scope_kind` says whose limit it is; `standings` are headers on how limits stand."""
+        """`scope_kind` is the owner of the limit; `limit_headers` describe the limits."""
         super().__init__(message, param=param, retry_after=retry_after)
         self.scope_kind = scope_kind
-        self._standings = standings
+        self._limit_headers = limit_headers
 
     def headers(self) -> list[tuple[bytes, bytes]]:
-        return [*super().headers(), *self._standings]
+        return [*super().headers(), *self._limit_headers]
 
 
 class UpstreamError(PlatformError):
@@ -200,18 +200,18 @@ class Overloaded(PlatformError):
         super().__init__(message, param=param, retry_after=retry_after)
 
 
-class DatabaseAway(Overloaded):
-    """The database does not answer right now. Try again shortly."""
+class DatabaseUnavailable(Overloaded):
+    """The database is unavailable right now. Try again shortly."""
 
     code = "database_unavailable"
 
 
 class CacheUnavailable(Overloaded):
-    """Redis does not answer right now, or takes no writes. Try again shortly."""
+    """Redis is unavailable right now. Try again shortly."""
 
     code = "cache_unavailable"
 
 
 def every_leaf(root: type[PlatformError] = PlatformError) -> list[type[PlatformError]]:
-    """Every class of the tree that is loaded, the root first."""
+    """Return all loaded classes of the tree, the root first."""
     return [root, *(leaf for child in root.__subclasses__() for leaf in every_leaf(child))]

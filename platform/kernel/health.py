@@ -1,4 +1,4 @@
-"""How a dependency was found: what `/readyz` tells of each."""
+"""The result of a health check, which `/readyz` reports for each dependency."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from kernel.storage.redis import NotServing
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One dependency. Says nothing that a stranger should not know."""
+    """The result of one dependency, without confidential details."""
 
     status: str
     latency_ms: float | None = None
@@ -16,6 +16,6 @@ class Check:
 
 
 def failure_name(error: Exception) -> str:
-    """The class of what was behind a failure: `ReadOnlyDatabase`, `OutOfMemoryError`."""
+    """Return the class of the original cause of a failure: `ReadOnlyDatabase`, for example."""
     cause = error.__cause__ if isinstance(error, PlatformError | NotServing) else None
     return (cause or error).__class__.__name__

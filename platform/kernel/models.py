@@ -1,4 +1,4 @@
-"""The tables behind publishing, and behind counters of processes that cannot be scraped."""
+"""Tables of publishing, of counters that Prometheus cannot scrape, and of the version."""
 
 from django.db import models
 
@@ -18,7 +18,7 @@ class Publication(models.Model):
 
 
 class StoredCount(models.Model):
-    """One series of a counter that is raised where Prometheus cannot scrape."""
+    """One series of a counter of processes that Prometheus cannot scrape."""
 
     metric = models.CharField(max_length=100)
     label = models.CharField(max_length=100)
@@ -31,3 +31,13 @@ class StoredCount(models.Model):
 
     def __str__(self) -> str:
         return f"{self.metric} {self.label}: {self.value}"
+
+
+class DatabaseVersion(models.Model):
+    """The version of the platform that last migrated this database. The table has one row."""
+
+    version = models.CharField(max_length=50)
+    migrated_at = models.DateTimeField(auto_now=True)
+
+    def __str__(self) -> str:
+        return self.version

@@ -1,4 +1,4 @@
-"""Secrets at rest: encrypted with a Fernet key, write-only in forms, never in a log."""
+"""Stored secrets: encrypted with a Fernet key, write-only in forms, never in a log."""
 
 from typing import Any
 
@@ -16,17 +16,20 @@ class SecretUnreadable(PlatformError):
 
 
 def cipher() -> MultiFernet:
-    """The first key encrypts; every key decrypts, so that keys can be rotated."""
+    """Return the cipher.
+
+    The first key encrypts; every key decrypts, so that keys can be rotated.
+    """
     return MultiFernet([Fernet(key) for key in settings.ENCRYPTION_KEYS])
 
 
 def encrypt(text: str) -> str:
-    """With the first key; empty stays empty."""
+    """Encrypt a text with the first key. An empty text stays empty."""
     return cipher().encrypt(text.encode()).decode() if text else ""
 
 
 def decrypt(ciphertext: str) -> str:
-    """Raises SecretUnreadable if no configured key fits."""
+    """Decrypt a text. Raises SecretUnreadable if no configured key fits."""
     if not ciphertext:
         return ""
     try:
@@ -36,7 +39,7 @@ def decrypt(ciphertext: str) -> str:
 
 
 class EncryptedTextField(models.TextField[str, str]):
-    """Holds a secret as ciphertext; reads and writes plain text. Cannot be searched."""
+    """A secret that is stored as ciphertext, read and written as plain text. Not searchable."""
 
     def get_prep_value(self, value: Any) -> Any:
         return encrypt(value) if value else ""

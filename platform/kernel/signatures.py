@@ -1,7 +1,7 @@
-"""Signatures of messages that we send to addresses of tenants, so that they know they are ours.
+"""Signatures of webhooks, by which tenants verify their origin.
 
-The form is the one that receivers know from Stripe (docs.stripe.com/webhooks/signature) and from
-standardwebhooks.com: an HMAC over time and body, so that neither can be changed or replayed later.
+The format is that of Stripe (docs.stripe.com/webhooks/signature) and standardwebhooks.com: an HMAC
+over time and body, so that neither can be changed or replayed later.
 """
 
 import hashlib
@@ -12,11 +12,11 @@ HEADER = "Tenantry-Signature"
 
 
 def new_signing_secret() -> str:
-    """256 random bits, with a prefix by which scanners find leaked ones."""
+    """Return 256 random bits, with a prefix that secret scanners detect."""
     return f"tnw_{secrets.token_hex(32)}"
 
 
 def sign(body: bytes, *, secret: str, at: int) -> str:
-    """The header's value; `at` is in seconds since 1970."""
+    """Return the header's value; `at` is in seconds since 1970."""
     digest = hmac.new(secret.encode(), b"%d.%b" % (at, body), hashlib.sha256).hexdigest()
     return f"t={at},v1={digest}"

@@ -1,18 +1,18 @@
-"""Names of time zones that people may choose."""
+"""Names of time zones that may be chosen."""
 
 from functools import cache
 from zoneinfo import available_timezones
 
 NO_PLACES = frozenset({"Factory", "localtime"})
-"""Entries of the database that stand for "not set" and for the zone of whichever machine asks."""
+"""Entries of the database for an unset zone and for the local zone of the machine."""
 
 
 def is_time_zone(name: str) -> bool:
-    """Whether it is an IANA name that means the same on every machine."""
+    """Return whether `name` is an IANA name with the same meaning on every machine."""
     return name in time_zones()
 
 
 @cache
 def time_zones() -> frozenset[str]:
-    """Those names. Python reads a thousand files to find them."""
+    """Return the names, cached because Python reads a thousand files to find them."""
     return frozenset(available_timezones() - NO_PLACES)

@@ -1,4 +1,4 @@
-"""Who is told when a quota is nearly used up. A webhook's secret is shown once."""
+"""Recipients of notifications. A webhook's secret is displayed once."""
 
 from typing import Any
 
@@ -16,13 +16,13 @@ from tenants.models import AlertRecipient
 from tenants.notifications import recipients
 
 RENEW = Question(
-    title="Make a new secret?",
-    explains="Messages are signed with it at once; whoever checks signatures must learn it first.",
-    verb="Make a new secret",
+    title="Create a new secret?",
+    explains="All further messages are signed with it. Receivers that verify signatures need it.",
+    verb="Create a new secret",
     dangerous=True,
 )
-UNSIGNED = "Only what a webhook is sent is signed. E-mail has no secret."
-CHECK = """# v1 of the header {header}, for a message's body and its time t:
+UNSIGNED = "Only messages to webhooks are signed. E-mail has no secret."
+CHECK = """# Computes v1 of the header {header} for a message's body and its time t:
 printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac '{secret}'"""
 
 
@@ -35,10 +35,12 @@ class AlertRecipientAdmin(ConsoleAdmin):
     autocomplete_fields = ("tenant",)
     fields = ("tenant", "kind", "address", "enabled", "on_reset")
     actions_detail = ("renew",)
-    when_empty = "Add an e-mail address or a webhook that is told when a quota is nearly used up."
+    when_empty = (
+        "Add an e-mail address or a webhook that gets an alert when a quota is nearly used up."
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[AlertRecipient]:
-        # Not read, so that a lost encryption key does not take the whole page with it.
+        # Without the secret, so that the page works even if the encryption key is lost.
         rows: QuerySet[AlertRecipient] = super().get_queryset(request).defer("secret")
         return rows
 
@@ -55,7 +57,7 @@ class AlertRecipientAdmin(ConsoleAdmin):
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         setattr(request, SECRET, recipients.save_recipient(recipient=obj))
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         recipients.delete_recipient(recipient=row)
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
@@ -65,18 +67,18 @@ class AlertRecipientAdmin(ConsoleAdmin):
         return self.show_new(request, obj) or super().response_change(request, obj)
 
     def show_new(self, request: HttpRequest, recipient: AlertRecipient) -> HttpResponse | None:
-        """The secret, if one was just made: for a new webhook, and for one that moved."""
+        """Return a page with the secret if it is new: of a new webhook, or after a new address."""
         secret = getattr(request, SECRET)
         return self.show(request, recipient, secret) if secret else None
 
     def show(self, request: HttpRequest, recipient: AlertRecipient, secret: str) -> HttpResponse:
-        shown = OneTimeSecret(
+        secret_page = OneTimeSecret(
             title="Copy this secret now",
             secret=secret,
-            explains=f"It signs what {recipient} is sent. It is shown this one time.",
+            explains=f"It signs messages to {recipient}. It is displayed only now.",
             command=CHECK.format(header=HEADER, secret=secret),
         )
-        return self.show_once(request, recipient, shown)
+        return self.show_once(request, recipient, secret_page)
 
     @action(description="New secret", icon="autorenew")
     def renew(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -84,7 +86,7 @@ class AlertRecipientAdmin(ConsoleAdmin):
             if recipient.kind != AlertRecipient.Kind.WEBHOOK:
                 raise Conflict(UNSIGNED)
             secret = recipients.rotate_signing_secret(recipient=recipient)
-            self.log_change(request, recipient, "Made a new secret.")
+            self.log_change(request, recipient, "Created a new secret.")
             return self.show(request, recipient, secret)
 
-        return self.ask_first(request, object_id, question=RENEW, act=act)
+        return self.confirm(request, object_id, question=RENEW, act=act)

@@ -1,4 +1,4 @@
-"""API keys: made and rotated with their text shown once, blocked and unblocked, never deleted."""
+"""API keys: created, rotated, blocked and unblocked, never deleted. Their text is shown once."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -32,8 +32,7 @@ from tenants.services import IssuedKey
 WHEN = ("prefix", "last_used_at", "replaces", "created_at")
 BLOCK = Question(
     title="Block this API key?",
-    explains="Every request with it is refused within a second. You can unblock it later; "
-    "the tenant's own people cannot.",
+    explains="Every request with it is refused within a second. Only operators can unblock it.",
     verb="Block",
     dangerous=True,
     applies=lambda key: key.blocked_at is None,
@@ -58,8 +57,8 @@ UNBLOCK_SELECTED = replace(
 )
 ROTATE = Question(
     title="Rotate this API key?",
-    explains="A new key with the same rights and limits is made and shown once. This one keeps "
-    "working until the overlap is over. Limits count both together.",
+    explains="Creates a new key with the same rights and limits, whose text is displayed once. "
+    "This key stays valid until the overlap ends. Limits count both together.",
     verb="Rotate",
 )
 EXAMPLE = """curl {url}/v1/chat/completions \\
@@ -69,20 +68,20 @@ EXAMPLE = """curl {url}/v1/chat/completions \\
 
 
 class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What a key may be used for. Its text is never here."""
+    """The form of a key, without its text."""
 
     scopes = forms.MultipleChoiceField(
         choices=Scope,
         initial=every_scope,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="What it may be used for.",
+        help_text="Kinds of requests that the key may send.",
     )
-    # Checked by the form: of the model's own check Django would drop the sentence.
+    # Validated by the form field, because Django drops the message of the model's validator.
     allowed_networks = SimpleArrayField(
         forms.CharField(max_length=50, validators=[validate_network]),
         required=False,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Addresses or networks it may be used from, comma-separated. Empty: anywhere.",
+        help_text="Client addresses or networks to accept, comma-separated. Empty: any.",
         error_messages={"item_invalid": "Entry %(nth)s:"},
     )
 
@@ -96,7 +95,7 @@ class KeyForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 class OverlapForm(forms.Form):
-    """How long the old key goes on working."""
+    """The time until the old key expires."""
 
     hours = forms.IntegerField(
         min_value=0,
@@ -104,7 +103,7 @@ class OverlapForm(forms.Form):
         initial=24,
         label="Overlap in hours",
         widget=UnfoldAdminIntegerFieldWidget,
-        help_text="Time to put the new key in place. 0 ends the old key at once.",
+        help_text="Time until the old key expires. 0: it expires at once.",
     )
 
 
@@ -113,11 +112,11 @@ class ApiKeyAdmin(ConsoleAdmin):
     form = KeyForm
     list_display = ("name", "prefix", "tenant", "member", "state", "expires_at", "last_used_at")
     list_filter = (KeyStatusFilter, ("tenant", AutocompleteSelectFilter))
-    # Fetched for the rows of a page: joined, they would be sorted along with all keys.
+    # Not joined, because PostgreSQL would join all keys before it sorts them.
     list_select_related = ()
     search_fields = ("name__icontains", "prefix__icontains")
     related_search = {"tenant": ("slug__icontains", "name__icontains")}
-    # Counting each choice of a filter would read all keys for each.
+    # Counting the choices of a filter would read all keys for each choice.
     show_facets = admin.ShowFacets.NEVER
     autocomplete_fields = ("tenant", "member")
     fields = (
@@ -128,7 +127,7 @@ class ApiKeyAdmin(ConsoleAdmin):
     actions = ("block_selected", "unblock_selected")
     actions_detail = ("rotate", "block", "unblock")
     questions = {"block": BLOCK, "unblock": UNBLOCK}
-    when_empty = "Make a key for a tenant. Its text is shown once, with an example that uses it."
+    when_empty = "Create a key for a tenant. Its text is displayed once, with an example."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[ApiKey]:
         rows: QuerySet[ApiKey] = super().get_queryset(request)
@@ -151,7 +150,7 @@ class ApiKeyAdmin(ConsoleAdmin):
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         if change:
-            # What the operator left as it was is not thereby the operator's.
+            # Unchanged fields must not become restrictions by the operator.
             changed = [name for name in services.KEY_FIELDS if name in form.changed_data]
             services.save_key(key=obj, fields=changed)
             return
@@ -163,18 +162,18 @@ class ApiKeyAdmin(ConsoleAdmin):
         return self.show(request, IssuedKey(key=obj, secret=getattr(request, SECRET)))
 
     def show(self, request: HttpRequest, issued: IssuedKey) -> HttpResponse:
-        shown = OneTimeSecret(
+        secret_page = OneTimeSecret(
             title="Copy this API key now",
             secret=issued.secret,
-            explains=f"It is for {issued.key.tenant}. It is shown this one time: only a digest "
-            "of it is stored. If it is lost, rotate the key.",
+            explains=f"It is for {issued.key.tenant}. It is displayed only now, because only a "
+            "digest is stored. If it is lost, rotate the key.",
             command=EXAMPLE.format(
                 url=settings.GATEWAY_URL,
                 secret=issued.secret,
                 model=next(iter(issued.key.allowed_models), "MODEL"),
             ),
         )
-        return self.show_once(request, issued.key, shown)
+        return self.show_once(request, issued.key, secret_page)
 
     @action(description="Rotate", icon="autorenew")
     def rotate(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -184,23 +183,23 @@ class ApiKeyAdmin(ConsoleAdmin):
             self.log_change(request, key, f"Rotated; replaced by {issued.key}.")
             return self.show(request, issued)
 
-        return self.ask_first(request, object_id, question=ROTATE, act=act, form=OverlapForm)
+        return self.confirm(request, object_id, question=ROTATE, act=act, form=OverlapForm)
 
     @action(description="Block", icon="block")
     def block(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(key: ApiKey) -> HttpResponse:
             services.block_key(key=key, now=timezone.now())
-            return self.done(request, key, f"{key} is blocked.")
+            return self.redirect_with_message(request, key, f"{key} is blocked.")
 
-        return self.ask_first(request, object_id, question=BLOCK, act=act)
+        return self.confirm(request, object_id, question=BLOCK, act=act)
 
     @action(description="Unblock", icon="lock_open")
     def unblock(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(key: ApiKey) -> HttpResponse:
             services.unblock_key(key=key)
-            return self.done(request, key, f"{key} is accepted again.")
+            return self.redirect_with_message(request, key, f"{key} is accepted again.")
 
-        return self.ask_first(request, object_id, question=UNBLOCK, act=act)
+        return self.confirm(request, object_id, question=UNBLOCK, act=act)
 
     @action(description="Block the selected keys")
     def block_selected(self, request: HttpRequest, queryset: QuerySet[ApiKey]) -> Any:
@@ -209,7 +208,7 @@ class ApiKeyAdmin(ConsoleAdmin):
         def act(key: ApiKey) -> bool:
             return services.block_key(key=key, now=now)
 
-        return self.ask_about_selected(
+        return self.confirm_selected(
             request, queryset, question=BLOCK_SELECTED, act=act, done="Blocked"
         )
 
@@ -218,13 +217,13 @@ class ApiKeyAdmin(ConsoleAdmin):
         def act(key: ApiKey) -> bool:
             return services.unblock_key(key=key)
 
-        return self.ask_about_selected(
+        return self.confirm_selected(
             request, queryset, question=UNBLOCK_SELECTED, act=act, done="Unblocked"
         )
 
 
 def issue(key: ApiKey) -> IssuedKey:
-    """The key that was filled in, made by the service."""
+    """Create a key with the values of a form."""
     return services.issue_key(
         tenant=key.tenant,
         name=key.name,

@@ -1,4 +1,4 @@
-"""The filter of API keys by what the gateway would say to them now."""
+"""The filter of API keys by their present status at the gateway."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A filter by the values that a column of the ledger has."""
+"""A filter by the existing values of a column of the ledger."""
 
 from typing import Any
 
@@ -8,8 +8,7 @@ from unfold.contrib.filters.admin import DropdownFilter
 
 MAX_CHOICES = 200
 
-# From one value to the next along the column's index: a filter must not read a ledger of millions
-# to offer a choice.
+# A loose index scan, from one value to the next, because the ledger is too large to read.
 VALUES = """
     WITH RECURSIVE found AS (
         (SELECT min({column}) AS value FROM tenants_usageevent)
@@ -22,7 +21,7 @@ VALUES = """
 
 
 class LedgerValuesFilter(DropdownFilter):
-    """Of a column that an index of the ledger begins with. Operators see all tenants' values."""
+    """A filter by a column that is the first of an index. It lists the values of all tenants."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         with connection.cursor() as cursor:
@@ -30,7 +29,7 @@ class LedgerValuesFilter(DropdownFilter):
             return [(value, value) for (value,) in cursor]
 
     def has_output(self) -> bool:
-        # Also when nothing was used yet: an address with this filter must stay valid.
+        # True even without values, because a URL with this filter must stay valid.
         return True
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:

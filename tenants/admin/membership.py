@@ -1,4 +1,4 @@
-"""Members: who may do what for which tenant."""
+"""Members: roles of users in tenants."""
 
 from typing import Any
 
@@ -21,7 +21,7 @@ class MembershipAdmin(ConsoleAdmin):
     search_fields = ("user__username", "user__email", "tenant__slug")
     autocomplete_fields = ("tenant", "user")
     fields = ("tenant", "user", "role")
-    when_empty = "Give a person a role in a tenant. Operators need none: they see everything."
+    when_empty = "Give a user a role in a tenant. Operators need none: they may see everything."
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("tenant", "user") if obj else ()
@@ -30,11 +30,11 @@ class MembershipAdmin(ConsoleAdmin):
     def role_name(self, membership: Membership) -> str:
         return membership.role
 
-    def store(self, *, row: Any, form: Any) -> Membership:
+    def create_row(self, *, row: Any, form: Any) -> Membership:
         return services.add_member(tenant=row.tenant, user=row.user, role=row.role)
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         services.change_role(membership=row, role=row.role)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         services.remove_member(membership=row)

@@ -30,7 +30,7 @@ from tenants.models import Plan, PlanQuota, PlanRateLimit
 class TitledRateForm(RuleForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        # Where the theme looks for the title of a stored rule.
+        # The theme reads the title of an inline row from this attribute.
         self.instance.get_inline_title = describe_rate(self.instance)
 
 
@@ -65,16 +65,16 @@ class QuotasInline(StackedInline):
 class PlanAdmin(ConsoleAdmin):
     list_display = ("name", "tenants", "summary", "created_at")
     search_fields = ("name", "description")
-    # Said here too: rows that are counted per plan have no order of the model's.
+    # Needed here, because an annotated query ignores the ordering of the model.
     ordering = ("name",)
-    fields = ("name", "description", "longest_answer")
-    # Labels above the fields: there are three in a row.
+    fields = ("name", "description", "default_max_completion_tokens")
+    # Labels above the fields, because a row has three of them.
     compressed_fields = False
     inlines = (RateLimitsInline, QuotasInline)
-    # Tenants are never deleted, and a plan that one is on neither: the page then names them.
-    goes_along = frozenset({"tenant"})
-    when_in_use = "Give these tenants another plan, or none, on their pages; then delete this one."
-    when_empty = "Make a plan: limits that many tenants share. Then choose it on their pages."
+    # A plan of a tenant cannot be deleted; the page then lists the tenants.
+    deleted_together = frozenset({"tenant"})
+    when_in_use = "Assign another plan, or none, to these tenants; then delete this one."
+    when_empty = "Create a plan: limits that many tenants share. Then assign it to tenants."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Plan]:
         rows: QuerySet[Plan] = super().get_queryset(request)
@@ -88,7 +88,7 @@ class PlanAdmin(ConsoleAdmin):
             return "none"
         place = reverse(f"{self.admin_site.name}:tenants_tenant_changelist")
         return format_html(
-            '<a class="text-primary-600 dark:text-primary-500" href="{}?plan__id__exact={}">{}</a>',
+            '<a class="text-link" href="{}?plan__id__exact={}">{}</a>',
             place,
             plan.pk,
             separated(plan.tenant_count),
@@ -103,18 +103,18 @@ class PlanAdmin(ConsoleAdmin):
             )
         )
 
-    def store(self, *, row: Any, form: Any) -> Plan:
+    def create_row(self, *, row: Any, form: Any) -> Plan:
         limit_services.save_plan(plan=row)
         return row  # type: ignore[no-any-return]
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         limit_services.save_plan(plan=row)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         limit_services.delete_plan(plan=row)
 
     def save_formset(self, request: HttpRequest, form: Any, formset: Any, change: Any) -> None:
-        """Each rule through its service; first those that go, to make room for others."""
+        """Save each rule through its service; delete first, because new rules may replace those."""
         now = timezone.now()
         rules = formset.save(commit=False)
         for rule in formset.deleted_objects:

@@ -1,4 +1,4 @@
-"""Tenants: made, changed, suspended and resumed, never deleted."""
+"""Tenants: created, changed, suspended and resumed, never deleted."""
 
 from dataclasses import replace
 from typing import Any
@@ -23,7 +23,7 @@ from tenants.models import ApiKey, Membership, Tenant
 SUSPEND = Question(
     title="Suspend this tenant?",
     explains="All its requests are refused within a second, until you resume it. "
-    "Keys, agents and usage stay as they are.",
+    "Keys, agents and usage do not change.",
     verb="Suspend",
     dangerous=True,
     applies=lambda tenant: tenant.status != Tenant.Status.SUSPENDED,
@@ -31,7 +31,7 @@ SUSPEND = Question(
 )
 RESUME = Question(
     title="Resume this tenant?",
-    explains="Its keys work again within a second.",
+    explains="Requests with its keys are accepted again within a second.",
     verb="Resume",
     applies=lambda tenant: tenant.status == Tenant.Status.SUSPENDED,
     otherwise="This tenant is active already.",
@@ -40,10 +40,12 @@ SUSPEND_SELECTED = replace(
     SUSPEND,
     title="Suspend these tenants?",
     explains="All their requests are refused within a second, until you resume them. "
-    "Keys, agents and usage stay as they are.",
+    "Keys, agents and usage do not change.",
 )
 RESUME_SELECTED = replace(
-    RESUME, title="Resume these tenants?", explains="Their keys work again within a second."
+    RESUME,
+    title="Resume these tenants?",
+    explains="Requests with their keys are accepted again within a second.",
 )
 
 
@@ -56,7 +58,7 @@ FILTER = "tenant__id__exact"
 
 
 def rows_of_tenant(model: type[ApiKey | Membership]) -> Coalesce:
-    """How many rows of `model` each tenant of the outer query has."""
+    """Return the number of rows of `model` for each tenant of the outer query."""
     counted = (
         model.objects.filter(tenant=OuterRef("pk"))
         .order_by()
@@ -78,7 +80,7 @@ class TenantAdmin(LimitsPage):
     actions = ("suspend_selected", "resume_selected")
     actions_detail = ("limits", "suspend", "resume")
     questions = {"suspend": SUSPEND, "resume": RESUME}
-    when_empty = "Make your first tenant: a customer with its own keys, agents and usage."
+    when_empty = "Create your first tenant: a customer with its own keys, agents and usage."
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tenant]:
         rows: QuerySet[Tenant] = super().get_queryset(request)
@@ -88,7 +90,7 @@ class TenantAdmin(LimitsPage):
         return self.fields if obj else ("name", "slug", "plan", "time_zone", "retention_days")
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        # The short name is in URLs, dashboards and exports: it stays what it was.
+        # The short name is used in URLs, dashboards and exports, so it cannot change.
         return ("slug", "state", "created_at", "see") if obj else ()
 
     def get_prepopulated_fields(self, request: HttpRequest, obj: Any = None) -> dict[str, Any]:
@@ -109,18 +111,18 @@ class TenantAdmin(LimitsPage):
     def members(self, tenant: Any) -> str:
         return separated(tenant.people)
 
-    @display(description="See its")
+    @display(description="Related")
     def see(self, tenant: Tenant) -> SafeString:
         return format_html_join(
             " · ",
-            '<a class="text-primary-600 dark:text-primary-500" href="{}?{}={}">{}</a>',
+            '<a class="text-link" href="{}?{}={}">{}</a>',
             [
                 (reverse(f"{self.admin_site.name}:{page}_changelist"), FILTER, tenant.pk, name)
                 for name, page in PAGES.items()
             ],
         )
 
-    def store(self, *, row: Any, form: Any) -> Tenant:
+    def create_row(self, *, row: Any, form: Any) -> Tenant:
         tenant = services.create_tenant(
             slug=row.slug,
             name=row.name,
@@ -131,7 +133,7 @@ class TenantAdmin(LimitsPage):
             limit_services.set_plan(tenant=tenant, plan=row.plan, now=timezone.now())
         return tenant
 
-    def restore(self, *, row: Any, form: Any) -> None:
+    def update_row(self, *, row: Any, form: Any) -> None:
         services.save_tenant(tenant=row)
         if "plan" in form.changed_data:
             limit_services.set_plan(tenant=row, plan=row.plan, now=timezone.now())
@@ -141,7 +143,7 @@ class TenantAdmin(LimitsPage):
         def act(tenant: Tenant) -> bool:
             return services.suspend_tenant(tenant_id=tenant.pk)
 
-        return self.ask_about_selected(
+        return self.confirm_selected(
             request, queryset, question=SUSPEND_SELECTED, act=act, done="Suspended"
         )
 
@@ -150,7 +152,7 @@ class TenantAdmin(LimitsPage):
         def act(tenant: Tenant) -> bool:
             return services.resume_tenant(tenant_id=tenant.pk)
 
-        return self.ask_about_selected(
+        return self.confirm_selected(
             request, queryset, question=RESUME_SELECTED, act=act, done="Resumed"
         )
 
@@ -158,14 +160,14 @@ class TenantAdmin(LimitsPage):
     def suspend(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(tenant: Tenant) -> HttpResponse:
             services.suspend_tenant(tenant_id=tenant.pk)
-            return self.done(request, tenant, f"{tenant} is suspended.")
+            return self.redirect_with_message(request, tenant, f"{tenant} is suspended.")
 
-        return self.ask_first(request, object_id, question=SUSPEND, act=act)
+        return self.confirm(request, object_id, question=SUSPEND, act=act)
 
     @action(description="Resume", icon="play_arrow")
     def resume(self, request: HttpRequest, object_id: str) -> HttpResponse:
         def act(tenant: Tenant) -> HttpResponse:
             services.resume_tenant(tenant_id=tenant.pk)
-            return self.done(request, tenant, f"{tenant} is active.")
+            return self.redirect_with_message(request, tenant, f"{tenant} is active.")
 
-        return self.ask_first(request, object_id, question=RESUME, act=act)
+        return self.confirm(request, object_id, question=RESUME, act=act)

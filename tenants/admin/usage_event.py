@@ -1,4 +1,4 @@
-"""The ledger: read, filtered and summed up here, and changed nowhere."""
+"""The ledger: rows, filters and sums. Read-only."""
 
 import json
 from typing import Any
@@ -16,24 +16,24 @@ from kernel.admin.base import ReadOnlyAdmin
 from kernel.admin.bounded_lists import UncountedPaginator
 from kernel.admin.formatting import BADGES, currency_words, separated
 from tenants.admin.ledger_values import DoorFilter, RouteFilter
-from tenants.admin.usage_filters import DaysFilter, hours_alike
+from tenants.admin.usage_filters import DaysFilter, hours_for
 from tenants.ledger.usage_queries import MAX_SUMMED_EVENTS, total_events, total_hours
 from tenants.models import UsageEvent
 
 
 def explain_address(event: UsageEvent) -> str:
-    """Where it is explained why the request went where it went."""
+    """Return the URL of the page that explains the routing of a request."""
     return f"{reverse('admin:explain')}?{urlencode({'id': event.request_id})}"
 
 
 def usage_address(tenant_id: str) -> str:
-    """The page that adds up the usage of a tenant, or of all."""
+    """Return the URL of the usage page of a tenant, or of all tenants."""
     place = reverse("admin:tenants_usagehour_changelist")
     return f"{place}?{urlencode({'tenant': tenant_id})}" if tenant_id else place
 
 
 def as_code(value: Any) -> SafeString:
-    """JSON as people read it."""
+    """Format a value as indented JSON."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     return format_html('<pre class="console-code console-result">{}</pre>', text)
 
@@ -50,12 +50,12 @@ class UsageEventAdmin(ReadOnlyAdmin):
     )
     list_select_related = ("tenant", "api_key")
     search_fields = ("request_id__exact", "client_request_id__exact")
-    search_help_text = "A whole request id, ours or the client's."
-    # Counting millions of rows to number pages is a price that nobody wants to pay.
+    search_help_text = "A complete request id, of the platform or of the client."
+    # The number of pages would require counting millions of rows.
     paginator = UncountedPaginator
     list_before_template = "tenants/usage_totals.html"
     list_fullwidth = True
-    # Sorting millions of rows by what has no index reads all of them.
+    # Sorting by a column without an index would read millions of rows.
     sortable_by = ("started_at",)
     fields = (
         *("request_id", "client_request_id", "kind", "state", "error_code"),
@@ -64,7 +64,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
         *("ttft", "duration", "started_at", "ended_at", "routed", "charged"),
     )
     actions_detail = ("explain",)
-    when_empty = "No request was metered yet. Send one with an API key, and it appears here."
+    when_empty = "No requests yet. Send one with an API key, and it appears here."
 
     @display(description="API key", empty_value="-")
     def key_name(self, event: UsageEvent) -> str | None:
@@ -97,8 +97,8 @@ class UsageEventAdmin(ReadOnlyAdmin):
     @display(description="Tokens")
     def counted(self, event: UsageEvent) -> str:
         if event.estimated:
-            return "estimated, since the engine reported no usage"
-        return "as the engine reported them"
+            return "estimated, because the engine reported no usage"
+        return "reported by the engine"
 
     @display(description="Routing decision")
     def routed(self, event: UsageEvent) -> SafeString:
@@ -111,7 +111,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
     @display(description="Why")
     def why(self, event: UsageEvent) -> SafeString:
         return format_html(
-            '<a class="text-primary-600 dark:text-primary-500" href="{}">Explain</a>',
+            '<a class="text-link" href="{}">Explain</a>',
             explain_address(event),
         )
 
@@ -123,7 +123,7 @@ class UsageEventAdmin(ReadOnlyAdmin):
         response = super().changelist_view(request, extra_context)
         changes = getattr(response, "context_data", None) or {}
         if "cl" in changes:
-            hours = hours_alike(request.GET.dict())
+            hours = hours_for(request.GET.dict())
             events = changes["cl"].queryset
             changes["totals"] = total_events(events) if hours is None else total_hours(hours)
             changes["summed_at_most"] = separated(MAX_SUMMED_EVENTS)

@@ -1,4 +1,4 @@
-"""Filters of the ledger's page, and the same ones for the hours that sum the ledger up."""
+"""Filters of the ledger's page, and the same filters for the hourly sums of the ledger."""
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, time, timedelta
@@ -12,21 +12,21 @@ from unfold.contrib.filters.admin import RangeDateFilter
 from tenants.models import UsageHour
 
 HOUR_LOOKUPS = {"tenant__id__exact": "tenant_id"}
-"""Filters by which hours have an index. Of other ones the newest events are summed instead."""
+"""Filters for which hourly sums have an index. With others, the newest events are summed."""
 NO_FILTERS = {"p", "o", "started_at_from", "started_at_to"}
-"""Parameters of the page that leave hours as they are, or that `days_between` reads."""
+"""Parameters of the page that select no hours, or that `days_between` reads."""
 
 
 class DaysFilter(RangeDateFilter):
-    """From one day to another, both included, in UTC."""
+    """A filter by days in UTC, both inclusive."""
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         return queryset.filter(**days_between(self.used_parameters, column="started_at"))
 
 
-def days_between(asked: Mapping[str, Any], *, column: str) -> dict[str, datetime]:
-    """Lookups of `column` for the days in a query string; what is no date is not asked for."""
-    first, last = (as_day(asked.get(f"started_at_{end}")) for end in ("from", "to"))
+def days_between(parameters: Mapping[str, Any], *, column: str) -> dict[str, datetime]:
+    """Return lookups of `column` for the days in a query string; invalid dates are ignored."""
+    first, last = (as_day(parameters.get(f"started_at_{end}")) for end in ("from", "to"))
     lookups = {}
     if first:
         lookups[f"{column}__gte"] = datetime.combine(first, time(), UTC)
@@ -42,9 +42,9 @@ def as_day(text: Any) -> date | None:
         return None
 
 
-def hours_alike(asked: Mapping[str, str]) -> QuerySet[UsageHour] | None:
-    """The hours that sum up what the page's query string asks for; None if hours cannot tell."""
-    given = {name: value for name, value in asked.items() if value}
+def hours_for(parameters: Mapping[str, str]) -> QuerySet[UsageHour] | None:
+    """Return the hourly sums of the page's filter; None for a filter that they do not have."""
+    given = {name: value for name, value in parameters.items() if value}
     if given.keys() - HOUR_LOOKUPS.keys() - NO_FILTERS:
         return None
     lookups = {HOUR_LOOKUPS[name]: value for name, value in given.items() if name in HOUR_LOOKUPS}

@@ -1,6 +1,5 @@
-"""The console's page of usage: how much, of what, and by whom, day by day, or hour by hour."""
+"""The console's page with charts of usage by day or hour, and by model, agent, key or tenant."""
 
-import json
 from datetime import date, timedelta
 from typing import Any
 
@@ -14,7 +13,7 @@ from unfold.widgets import UnfoldAdminDateWidget, UnfoldAdminSelectWidget
 from kernel.admin.base import ReadOnlyAdmin
 from kernel.admin.formatting import currency_words, separated
 from kernel.errors import InvalidParameter
-from tenants.admin.usage_charts import Measure, draw_chart, has_any, legend
+from tenants.admin.usage_charts import Measure, draw_usage, legend
 from tenants.ledger.usage_queries import StackedUsage, stack_usage
 from tenants.ledger.usage_report import GroupBy, UsageQuestion
 from tenants.models import Tenant, UsageHour
@@ -25,7 +24,7 @@ STACKS = (("model", "Model"), ("agent", "Agent"), ("key", "API key"), ("tenant",
 
 
 class UsageForm(forms.Form):
-    """What the page is narrowed to. Days are the tenant's, or UTC's for all tenants."""
+    """Filters of the page. Days are in the tenant's time zone, or in UTC for all tenants."""
 
     tenant = forms.ModelChoiceField(
         queryset=Tenant.objects.all(),
@@ -42,40 +41,38 @@ class UsageForm(forms.Form):
 
 @admin.register(UsageHour)
 class UsageHourAdmin(ReadOnlyAdmin):
-    """Roll-ups have no rows that a person would read: their page is charts."""
+    """A page of charts in place of the list of hourly sums."""
 
-    when_empty = (
-        "Nothing was used in this time. Send a request with an API key, and it appears here."
-    )
+    when_empty = "No usage in this time. Send a request with an API key, and it appears here."
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> HttpResponse:
         form = UsageForm(request.GET)
-        asked = form.cleaned_data if form.is_valid() else {}
-        tenant: Tenant | None = asked.get("tenant")
+        filters = form.cleaned_data if form.is_valid() else {}
+        tenant: Tenant | None = filters.get("tenant")
         with tenant_scope(tenant.pk) if tenant else every_tenant():
-            context = self.describe(form, asked, zone=tenant.time_zone if tenant else "UTC")
+            context = self.describe(form, filters, zone=tenant.time_zone if tenant else "UTC")
         context |= {"opts": self.opts, "form": form, "when_empty": self.when_empty}
         page = {**self.admin_site.each_context(request), **context}
         return TemplateResponse(request, "tenants/usage.html", page)
 
-    def describe(self, form: UsageForm, asked: dict[str, Any], *, zone: str) -> dict[str, Any]:
-        stack: GroupBy = asked.get("stack") or "model"
+    def describe(self, form: UsageForm, filters: dict[str, Any], *, zone: str) -> dict[str, Any]:
+        stack: GroupBy = filters.get("stack") or "model"
         question = UsageQuestion(
             tenant_id=0,
-            begins=asked.get("begins"),
-            ends=next_day(asked.get("ends")),
+            begins=filters.get("begins"),
+            ends=next_day(filters.get("ends")),
             group_by=stack,
         )
         try:
             usage = stack_usage(question, zone=zone, now=timezone.now())
         except InvalidParameter as error:
             if error.param == "to":
-                form.add_error("ends", "Choose a day that is not before the first one.")
+                form.add_error("ends", "Choose a day that is not before the start.")
             else:
                 form.add_error(None, error.message)
             return {"title": "Usage", "zone": zone}
-        shown = describe_usage(usage, group_by=dict(STACKS)[stack])
-        return {"title": "Usage", "zone": zone, **shown}
+        described = describe_usage(usage, group_by=dict(STACKS)[stack])
+        return {"title": "Usage", "zone": zone, **described}
 
 
 def next_day(day: date | None) -> date | None:
@@ -83,8 +80,14 @@ def next_day(day: date | None) -> date | None:
 
 
 def describe_usage(usage: StackedUsage, *, group_by: str) -> dict[str, Any]:
-    """Numbers, charts and a table. No charts where nothing was used."""
+    """Return the context of the page: numbers, table, and charts unless there is no usage."""
     totals, stacks = usage.totals, usage.stacks
+    group = group_by if group_by.startswith("API") else group_by.lower()
+    title = f"{{}} by {stacks.step} and {group}"
+    charts = [
+        draw_usage(stacks, measure=measure, title=title.format(measure.capitalize()))
+        for measure in MEASURES
+    ]
     return {
         "cards": [
             {"title": "Requests", "value": separated(totals.requests)},
@@ -98,12 +101,7 @@ def describe_usage(usage: StackedUsage, *, group_by: str) -> dict[str, Any]:
             },
             {"title": "Cost", "value": currency_words(totals.cost_micro)},
         ],
-        "charts": [
-            {"title": measure.capitalize(), "data": json.dumps(draw_chart(stacks, measure=measure))}
-            for measure in MEASURES
-            if has_any(stacks, measure=measure)
-        ],
-        "step": stacks.step,
+        "charts": [chart for chart in charts if chart],
         "groups": legend(stacks),
         "group_by": group_by,
         "begins": usage.span.since,

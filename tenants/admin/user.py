@@ -1,4 +1,4 @@
-"""Users: people who sign in. Deactivated when they leave, never deleted: revisions name them."""
+"""Users, who are deactivated but never deleted, because revisions refer to them."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ from tenants.models import User
 from tenants.operator_tokens import end_tokens
 from tenants.sign_in_locks import unlock_user
 
-# Rights come from being an operator or from memberships; a third way would confuse.
+# Only operator status and memberships give rights, so groups are not used.
 admin.site.unregister(Group)
 
 
 class PersonForm(UserChangeForm):
-    """Nobody locks themselves out."""
+    """The form of a user. Refuses to remove the rights of the acting user."""
 
     acting: User
 
@@ -32,7 +32,7 @@ class PersonForm(UserChangeForm):
         leaves = not (self.cleaned_data.get("is_active") and self.cleaned_data.get("is_superuser"))
         if self.instance == self.acting and leaves:
             raise forms.ValidationError(
-                "You cannot take your own rights away. Ask another operator to do it."
+                "You cannot remove your own rights. Ask another operator to do it."
             )
         return answers
 
@@ -55,7 +55,7 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     actions = ("unlock", "revoke_tokens")
     list_per_page = 50
     show_full_result_count = False
-    when_empty = "Add a person, then give them a role in a tenant, or make them an operator."
+    when_empty = "Add a user, then give them a role in a tenant, or make them an operator."
 
     def get_form(  # type: ignore[override]
         self, request: HttpRequest, obj: Any = None, **kwargs: Any
@@ -85,10 +85,10 @@ class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[type-arg]
     def state(self, user: User) -> str:
         return "active" if user.is_active else "blocked"
 
-    @action(description="Let sign in again")
+    @action(description="Unlock sign-in")
     def unlock(self, request: HttpRequest, users: QuerySet[User]) -> None:
         unlocked = [user.username for user in users if unlock_user(user=user)]
-        message = f"{', '.join(unlocked)}: may try again." if unlocked else "Nobody was locked out."
+        message = f"Unlocked: {', '.join(unlocked)}." if unlocked else "No user was locked out."
         self.message_user(request, message)
 
     @action(description="Revoke all their API tokens")

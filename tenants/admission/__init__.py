@@ -1,1 +1,1 @@
-"""The asynchronous side: who calls, may they, and what did it cost. Imports no model."""
+"""Admission of requests in gateways: authentication, limits and usage. Imports no model."""

@@ -1,5 +1,6 @@
-"""Authenticate: from a key's text to a principal, mostly without asking anybody."""
+"""Authentication of API keys, with a cache of their principals."""
 
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 from kernel.asgi import Scope, header
@@ -11,24 +12,30 @@ from tenants.errors import InvalidApiKey, KeysUnavailable
 
 FRESH_SECONDS = 30
 STALE_SECONDS = 15 * 60
-"""How long a known key works while PostgreSQL is away."""
+"""Maximum age of a cached principal while PostgreSQL is unavailable."""
 
 LoadPrincipal = Callable[[str], Awaitable[Principal | None]]
 
 
 class Keyring:
-    """Knows the principals behind keys; forgets them when their tenant is published."""
+    """Caches principals by key, and reloads them after a publication of their tenant."""
 
-    def __init__(self, load: LoadPrincipal, *, peppers: Sequence[str]) -> None:
+    def __init__(
+        self,
+        load: LoadPrincipal,
+        *,
+        peppers: Sequence[str],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._peppers = {pepper_name(pepper): pepper for pepper in peppers}
         self._principals = LoadingCache(
-            load, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(KeysUnavailable,)
+            load, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(KeysUnavailable,), clock=clock
         )
 
     async def authenticate(self, text: str) -> Principal:
-        """The principal who holds the key `text`. Raises InvalidApiKey or KeysUnavailable.
+        """Return the principal of the key `text`. Raises InvalidApiKey or KeysUnavailable.
 
-        Unknown ids and wrong secrets are one answer, and no principal exists without a proof.
+        An unknown id and a wrong secret raise the same error.
         """
         key = parse_key(text)
         if key is None:
@@ -42,39 +49,39 @@ class Keyring:
         return principal
 
     async def find(self, public_id: str) -> Principal | None:
-        """The principal of a key that was proven before, elsewhere. Raises KeysUnavailable."""
+        """Return the principal of a key that was authenticated before. Raises KeysUnavailable."""
         return await self._principals.get(public_id)
 
     async def refresh(self, principal: Principal) -> Principal:
-        """The same key as it is now. Raises InvalidApiKey if it is gone."""
+        """Return the principal with the current state of its key. Raises InvalidApiKey."""
         current = await self._principals.get(principal.public_id)
         if current is None or current.digest != principal.digest:
             raise InvalidApiKey
         return current
 
     def refresh_tenant(self, tenant_id: int) -> None:
-        """Load this tenant's principals anew, and unknown ids too: one may be its new key.
+        """Reload this tenant's principals, and unknown ids, one of which may be its new key.
 
-        While PostgreSQL is away, those that are known go on. What was taken from a key or a tenant
-        is told by `forget_key` and `forget_tenant`.
+        Cached principals are still served while PostgreSQL is unavailable; after a restriction of a
+        key or tenant call `forget_key` or `forget_tenant` instead.
         """
         self._principals.mark_outdated(
             lambda _, principal: principal is None or principal.tenant_id == tenant_id
         )
 
     def forget_tenant(self, tenant_id: int) -> None:
-        """Load this tenant's principals anew, and unknown ids too, or serve none of them."""
+        """Reload this tenant's principals, and unknown ids; do not serve the cached ones."""
         self._principals.invalidate(
             lambda _, principal: principal is None or principal.tenant_id == tenant_id
         )
 
     def forget_key(self, public_id: str) -> None:
-        """Load this key anew, or do not serve it: it may do less than before."""
+        """Reload this key, which may have been restricted; do not serve the cached principal."""
         self._principals.invalidate(lambda key, _: key == public_id)
 
 
 def key_text(scope: Scope) -> str:
-    """The key in the `Authorization` or `x-api-key` header. Raises Unauthenticated."""
+    """Return the key in the `Authorization` or `x-api-key` header. Raises Unauthenticated."""
     bearer = header(scope, b"authorization")
     if bearer is not None:
         scheme, _, text = bearer.partition(b" ")

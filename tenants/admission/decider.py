@@ -1,4 +1,4 @@
-"""Who decides on a request: this worker's own limiter first, then Redis; alone if it is away."""
+"""Decisions on requests: by the limiter of this worker first, then by Redis if it is available."""
 
 import asyncio
 import logging
@@ -8,44 +8,45 @@ from functools import partial
 
 import msgspec
 
-from tenants.admission.limits.errors import CountersAway
+from tenants.admission.limits.errors import CountersUnavailable
 from tenants.admission.limits.local_limiter import WHOLE, LocalLimiter
 from tenants.admission.limits.messages import AdmitRequest, Granted, Refused, Violation
 from tenants.admission.limits.outage_budget import OutageBudget
 from tenants.admission.limits.ports import CounterStore
 from tenants.admission.redis_counters.refusal_log import Refusals
-from tenants.admission.redis_counters.worker_registry import LiveWorkers
+from tenants.admission.redis_counters.worker_registry import WorkerRegistry
 from tenants.admission.usage.records import Usage
 
-CERTAIN_SECONDS = 1.2
-"""After which Redis is away, and not only slow. A slow one goes on admitting for other workers."""
-OTHERS_SECONDS = 0.08
-"""In which another worker's ledger has surely taken what ended there a moment ago."""
+CERTAIN_OUTAGE_SECONDS = 1.2
+"""Outage after which Redis counts as unavailable to all workers. Before, it may be slow here only
+and admit requests of other workers."""
+OTHER_WORKERS_SECONDS = 0.08
+"""Time that other workers usually need to write the usage of requests that have just ended."""
 
 log = logging.getLogger(__name__)
 
 
-class Decision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request may run, and who said so."""
+class AdmissionDecision(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """An admitted request, and how it was admitted."""
 
     granted: Granted
     share: float
-    """The part of the local limits under which it was counted."""
+    """Share of the local limits with which the request was counted."""
     without_redis: bool
 
 
 class Decider:
-    """Decides on requests, and takes back what they did not use."""
+    """Admits or refuses requests, and releases their unused amounts."""
 
     def __init__(
         self,
         *,
         counters: CounterStore,
-        workers: LiveWorkers,
+        workers: WorkerRegistry,
         refusals: Refusals,
         settle: Callable[[], Awaitable[None]],
     ) -> None:
-        """`settle` brings what has ended in this worker to the ledger now, if that can be done."""
+        """`settle` writes the usage of requests that have ended in this worker at once."""
         self._settle = settle
         self._counters = counters
         self._workers = workers
@@ -53,80 +54,85 @@ class Decider:
         self._local = LocalLimiter()
         self._outage = OutageBudget()
 
-    async def decide(self, ask: AdmitRequest) -> Decision | Refused:
-        """Whether a request may run, by whoever can say.
+    async def decide(self, request: AdmitRequest) -> AdmissionDecision | Refused:
+        """Admit or refuse a request.
 
-        Raises LimitsUnavailable if nobody can, and WindowMoved if the checks are of a window that
-        is over.
+        Raises LimitsUnavailable if neither Redis nor this worker can decide, and WindowMoved if a
+        window of the checks has ended.
         """
-        verdict = self._local_refusal(ask, share=WHOLE) or await self._ask(ask)
-        if isinstance(verdict, Refused):
-            self._refusals.note(ask, verdict.breach, shadow=False)
-        return verdict
+        answer = self._local_refusal(request, share=WHOLE) or await self._decide_by_redis(request)
+        if isinstance(answer, Refused):
+            self._refusals.note(request, answer.violation, shadow=False)
+        return answer
 
-    async def _ask(self, ask: AdmitRequest) -> Decision | Refused:
+    async def _decide_by_redis(self, request: AdmitRequest) -> AdmissionDecision | Refused:
         try:
-            verdict = await self._counters.admit(ask)
-        except CountersAway as error:
+            answer = await self._counters.admit(request)
+        except CountersUnavailable as error:
             log.debug("admission: Redis unavailable, decided locally (error=%s)", error)
-            return self._decide_alone(ask)
-        if isinstance(verdict, Refused) and is_only_held(verdict.breach):
-            verdict = await self._ask_again(ask, verdict)
-        if isinstance(verdict, Refused):
-            return verdict
-        self._outage.heard(ask.checks.tenant_id, verdict.quotas)
-        self._local.take(ask, now_us=now_us(), share=WHOLE)
-        for breach in verdict.shadowed:
-            self._refusals.note(ask, breach, shadow=True)
-        return Decision(granted=verdict, share=WHOLE, without_redis=False)
+            return self._decide_locally(request)
+        if isinstance(answer, Refused) and is_only_held(answer.violation):
+            answer = await self._retry_after_settling(request, answer)
+        if isinstance(answer, Refused):
+            return answer
+        self._outage.record(request.checks.tenant_id, answer.quotas)
+        self._local.take(request, now_us=now_us(), share=WHOLE)
+        for violation in answer.shadowed:
+            self._refusals.note(request, violation, shadow=True)
+        return AdmissionDecision(granted=answer, share=WHOLE, without_redis=False)
 
-    async def _ask_again(self, ask: AdmitRequest, verdict: Refused) -> Granted | Refused:
-        """What stands in the way is held, not used. Much of that may be held by requests that have
-        ended and are on their way to the ledger: here, or in another worker.
+    async def _retry_after_settling(
+        self, request: AdmitRequest, answer: Refused
+    ) -> Granted | Refused:
+        """Retry a request that Redis refused because of the holds of other requests.
+
+        Some of those may have ended, here or in another worker, and not be in the ledger yet.
         """
-        for settle_what_has_ended in (self._settle, partial(asyncio.sleep, OTHERS_SECONDS)):
-            await settle_what_has_ended()
+        for settle_ended in (self._settle, partial(asyncio.sleep, OTHER_WORKERS_SECONDS)):
+            await settle_ended()
             try:
-                again = await self._counters.admit(ask)
-            except CountersAway:
-                return verdict
-            if isinstance(again, Granted) or not is_only_held(again.breach):
+                again = await self._counters.admit(request)
+            except CountersUnavailable:
+                return answer
+            if isinstance(again, Granted) or not is_only_held(again.violation):
                 return again
-        return verdict
+        return answer
 
-    def _decide_alone(self, ask: AdmitRequest) -> Decision | Refused:
+    def _decide_locally(self, request: AdmitRequest) -> AdmissionDecision | Refused:
         share = 1 / self._workers.count
-        refused = self._local_refusal(ask, share=share)
+        refused = self._local_refusal(request, share=share)
         if refused is not None:
             return refused
-        is_away = self._counters.away_for() >= CERTAIN_SECONDS
-        self._outage.admit(ask, completion=ask.completion_tokens, share=share, is_away=is_away)
-        self._local.take(ask, now_us=now_us(), share=share)
-        granted = Granted(completion_tokens=ask.completion_tokens)
-        return Decision(granted=granted, share=share, without_redis=True)
+        is_certain = self._counters.outage_seconds() >= CERTAIN_OUTAGE_SECONDS
+        self._outage.admit(
+            request, completion=request.completion_tokens, share=share, is_certain=is_certain
+        )
+        self._local.take(request, now_us=now_us(), share=share)
+        granted = Granted(completion_tokens=request.completion_tokens)
+        return AdmissionDecision(granted=granted, share=share, without_redis=True)
 
-    def _local_refusal(self, ask: AdmitRequest, *, share: float) -> Refused | None:
-        breach = self._local.breach(ask, now_us=now_us(), share=share)
-        return None if breach is None else Refused(breach=breach)
+    def _local_refusal(self, request: AdmitRequest, *, share: float) -> Refused | None:
+        violation = self._local.violation(request, now_us=now_us(), share=share)
+        return None if violation is None else Refused(violation=violation)
 
-    def release(self, ask: AdmitRequest, decision: Decision, usage: Usage) -> None:
-        """It has ended. Redis learns of it by way of the ledger."""
-        self._local.release(ask, tokens=usage.total_tokens, share=decision.share)
+    def release(self, request: AdmitRequest, decision: AdmissionDecision, usage: Usage) -> None:
+        """Release an ended request locally. In Redis it is released by its settlement."""
+        self._local.release(request, tokens=usage.total_tokens, share=decision.share)
         if decision.without_redis:
             self._outage.correct(
-                ask,
+                request,
                 completion=decision.granted.completion_tokens,
                 prompt_used=usage.prompt_tokens,
                 completion_used=usage.completion_tokens,
             )
 
 
-def is_only_held(breach: Violation) -> bool:
-    """Whether a quota lacks only what other requests hold and may give back."""
-    held = breach.reason == "quota_exhausted" and breach.resets_at is None
-    return held and breach.retry_after_ms is not None
+def is_only_held(violation: Violation) -> bool:
+    """Return whether the request would fit into the quota without the holds of other requests."""
+    held = violation.reason == "quota_exhausted" and violation.resets_at is None
+    return held and violation.retry_after_ms is not None
 
 
 def now_us() -> int:
-    """For intervals only: this clock is never compared with another one."""
+    """Return the microseconds of the monotonic clock, for intervals within this process."""
     return time.monotonic_ns() // 1000

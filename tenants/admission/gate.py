@@ -1,4 +1,4 @@
-"""The one pair on every request's path: admit before the model runs, settle after it has."""
+"""Admission of requests: `admit` before the model runs, `settle` afterwards."""
 
 import time
 from datetime import UTC, datetime
@@ -7,14 +7,14 @@ from typing import Any
 import msgspec
 
 from kernel.ids import new_request_id
-from tenants.admission.answer_paces import AnswerPaces
-from tenants.admission.decider import Decider, Decision
+from tenants.admission.decider import AdmissionDecision, Decider
+from tenants.admission.generation_rates import GenerationRates
 from tenants.admission.holds import Hold, Holds
 from tenants.admission.limits.cache import CachedLimits, LimitsCache
 from tenants.admission.limits.checks import Checks
 from tenants.admission.limits.compile import Caller
-from tenants.admission.limits.demand import Demand, Measure, ask_for, measure
-from tenants.admission.limits.errors import CountersAway, WindowMoved
+from tenants.admission.limits.demand import Demand, DemandUnderChecks, admit_request, measure
+from tenants.admission.limits.errors import CountersUnavailable, WindowMoved
 from tenants.admission.limits.errors_of import error_of
 from tenants.admission.limits.headers import Headers, limit_headers, warning_headers
 from tenants.admission.limits.messages import Refused
@@ -33,53 +33,52 @@ COMPLETED = "completed"
 
 
 class Subject(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What is asked for: by whom, through which door, of which model."""
+    """A request to be admitted: its principal, door and model route."""
 
     principal: Principal
     door: str
-    kind: str = "chat"
-    """The scope of keys that it needs; limits call it a door."""
+    request_kind: str = "chat"
+    """The scope that its key needs, `chat` or `embeddings`; limits can select requests by it."""
     route: str
     price: Price = FREE
     agent: str = ""
     agent_revision: int | None = None
     client_request_id: str = ""
     free: bool = False
-    """Whether it takes no tokens whatever it answers: no rate or quota of tokens or cost counts
-    it, those of requests do."""
+    """Whether the request uses no tokens: only rates and quotas of requests count it."""
 
     @property
     def caller(self) -> Caller:
-        """As limits see it."""
+        """The values on which checks depend."""
         return Caller(
             tenant_id=self.principal.tenant_id,
             key_id=self.principal.key_id,
             lineage_id=self.principal.lineage_id,
             member_id=self.principal.member_id,
             route=self.route,
-            door=self.kind,
+            request_kind=self.request_kind,
             price=self.price,
             free=self.free,
         )
 
 
 class Admission(msgspec.Struct, frozen=True, kw_only=True):
-    """A request that may run. It must be settled exactly once."""
+    """An admitted request. It must be settled exactly once."""
 
     subject: Subject
     demand: Demand
     record: UsageRecord
-    """As the ledger would have it if nothing were used."""
+    """The usage record, still without usage."""
     started: float
-    """Monotonic seconds."""
+    """Start in seconds of the monotonic clock."""
     hold: Hold
-    decision: Decision
-    longest_answer: int | None
-    """Tokens to which the engine must limit each answer; None: as the client says."""
+    decision: AdmissionDecision
+    max_completion_tokens: int | None
+    """Maximum tokens of each choice to send to the engine; None keeps the client's value."""
     extends: bool
-    """Whether the answer may outgrow its hold, which must then be extended first."""
+    """Whether the hold must be extended before the response exceeds it."""
     weight: int = 1
-    """The tenant's share of busy engines, beside other tenants' weights."""
+    """Relative share of the tenant in busy engines."""
 
     @property
     def request_id(self) -> str:
@@ -87,17 +86,17 @@ class Admission(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def expected_tokens(self) -> int:
-        """Of the prompt and of all answers, as held."""
-        return self.hold.ask.prompt_tokens + self.hold.completion
+        """Tokens held for the prompt and all choices."""
+        return self.hold.request.prompt_tokens + self.hold.completion
 
     def headers(self) -> Headers:
-        """How the caller's limits stand, for the answer."""
+        """Return response headers with the state of the caller's limits."""
         granted = self.decision.granted
-        return limit_headers(granted.standings) + warning_headers(granted.quotas)
+        return limit_headers(granted.statuses) + warning_headers(granted.quotas)
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How an admitted request ended."""
+class AdmissionOutcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The result of an admitted request."""
 
     usage: Usage
     status: str
@@ -107,62 +106,62 @@ class Outcome(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ttft: float | None = None
     """Seconds from admission to the first token."""
     waited: float = 0.0
-    """Seconds before the engine began."""
+    """Seconds in the queue of the pool."""
     decision: dict[str, Any] = {}
 
 
 class Gate:
-    """Admits requests within every limit, and writes down what they used."""
+    """Admits requests within all limits, and records their usage."""
 
     def __init__(
         self,
         *,
-        book: LimitsCache,
+        limits_cache: LimitsCache,
         counters: CounterStore,
         decider: Decider,
         holds: Holds,
         ledger: LedgerWriter,
     ) -> None:
-        self._book = book
+        self._limits_cache = limits_cache
         self._counters = counters
         self._decider = decider
         self._holds = holds
         self._ledger = ledger
-        self._sizes = TokenEstimator()
-        self._paces = AnswerPaces()
+        self._tokens = TokenEstimator()
+        self._rates = GenerationRates()
 
     async def admit(self, subject: Subject, demand: Demand, *, request_id: str = "") -> Admission:
-        """Let a request run, and hold for it what it may use.
+        """Admit a request, and hold the tokens that it may use.
 
-        Raises the refusals of CONTRACT §2, LimitsUnavailable, and LedgerFull if its usage could
-        not be recorded.
+        Raises the errors 403 and 429 (protocols.md, "Errors"), LimitsUnavailable, or LedgerFull if
+        there is no room to record its usage.
         """
         self._ledger.ensure_room()
-        page = await self._book.of_tenant(subject.principal.tenant_id)
-        record = first_record(subject, request_id or new_request_id())
+        cached = await self._limits_cache.of_tenant(subject.principal.tenant_id)
+        record = initial_record(subject, request_id or new_request_id())
         for _ in range(MAX_WINDOW_MOVES):
             try:
-                return await self._admit(subject, demand, page, record)
+                return await self._admit(subject, demand, cached, record)
             except WindowMoved:
-                continue  # a window has just ended by Redis' clock, which we know now
+                continue  # the error has updated the clock, which selects the next window
         raise LimitsUnavailable
 
     async def _admit(
-        self, subject: Subject, demand: Demand, page: CachedLimits, record: UsageRecord
+        self, subject: Subject, demand: Demand, cached: CachedLimits, record: UsageRecord
     ) -> Admission:
-        checks = page.checks_for(subject.caller, now=self._counters.now())
-        measured = self._measure(subject, demand, page, checks)
-        ask = ask_for(
+        checks = cached.checks_for(subject.caller, now=self._counters.now())
+        measured = self._measure(subject, demand, cached, checks)
+        request = admit_request(
             measured,
             checks,
             request_id=record.request_id,
             facts=facts_of(record, subject.price),
         )
-        decision = await self._decider.decide(ask)
+        decision = await self._decider.decide(request)
         if isinstance(decision, Refused):
             raise error_of(decision, now=self._counters.now())
         granted = decision.granted.completion_tokens
-        hold = Hold(ask, completion=granted, reported=not decision.without_redis)
+        hold = Hold(request, completion=granted, reported=not decision.without_redis)
         self._holds.add(hold)
         return Admission(
             subject=subject,
@@ -171,63 +170,70 @@ class Gate:
             started=time.monotonic(),
             hold=hold,
             decision=decision,
-            longest_answer=measured.longest_answer(decision.granted, checks, demand=demand),
+            max_completion_tokens=measured.completion_limit(
+                decision.granted, checks, demand=demand
+            ),
             extends=measured.extends,
-            weight=page.limits.weight,
+            weight=cached.limits.weight,
         )
 
     def _measure(
-        self, subject: Subject, demand: Demand, page: CachedLimits, checks: Checks
-    ) -> Measure:
-        prompt = self._sizes.estimate(route=subject.route, prompt_bytes=demand.prompt_bytes)
+        self, subject: Subject, demand: Demand, cached: CachedLimits, checks: Checks
+    ) -> DemandUnderChecks:
+        prompt = self._tokens.estimate(route=subject.route, prompt_bytes=demand.prompt_bytes)
         return measure(
-            demand, checks, prompt_tokens=prompt, longest_answer=page.limits.longest_answer
+            demand,
+            checks,
+            prompt_tokens=prompt,
+            default_max_completion_tokens=cached.limits.default_max_completion_tokens,
         )
 
     def estimate_prompt(self, route: str, prompt_bytes: int) -> int:
-        """Tokens that a prompt of so many bytes will hardly exceed on this route."""
-        return self._sizes.estimate(route=route, prompt_bytes=prompt_bytes)
+        """Estimate the tokens of a prompt of so many bytes on this route, rarely too low."""
+        return self._tokens.estimate(route=route, prompt_bytes=prompt_bytes)
 
-    def estimate_answer(self, admission: Admission, *, seconds: float) -> int:
-        """Tokens that the engine has made of an answer on which it has worked for so long."""
+    def estimate_completion(self, admission: Admission, *, seconds: float) -> int:
+        """Estimate the completion tokens that the engine has generated in so many seconds."""
         route, demand = admission.subject.route, admission.demand
-        if admission.longest_answer is not None:
-            demand = msgspec.structs.replace(demand, longest_answer=admission.longest_answer)
-        return self._paces.estimate(route=route, seconds=seconds, demand=demand)
+        if admission.max_completion_tokens is not None:
+            demand = msgspec.structs.replace(
+                demand, max_completion_tokens=admission.max_completion_tokens
+            )
+        return self._rates.estimate(route=route, seconds=seconds, demand=demand)
 
     async def extend(self, admission: Admission) -> bool:
-        """Hold twice the answer, or what is left. False if there is no more than before."""
+        """Double the held completion, up to what is left. Return whether the hold has grown."""
         hold = admission.hold
         try:
             granted = await self._counters.extend(
                 hold.progress(), completion_tokens=2 * hold.completion
             )
-        except CountersAway:
-            # Nobody can say; what it uses beyond its hold is in the ledger all the same.
+        except CountersUnavailable:
+            # What is left is unknown. Usage beyond the hold is recorded in the ledger, too.
             hold.completion *= 2
             return True
         grown = granted > hold.completion
         hold.completion = max(granted, hold.completion)
         return grown
 
-    def settle(self, admission: Admission, outcome: Outcome) -> None:
-        """Charge what was used. Not a coroutine, so that no cancellation can come between."""
+    def settle(self, admission: Admission, outcome: AdmissionOutcome) -> None:
+        """Record the usage. Not a coroutine, so that a cancellation cannot interrupt it."""
         usage = outcome.usage
         admission.hold.end(usage)
-        self._decider.release(admission.hold.ask, admission.decision, usage)
-        self._sizes.learn(
+        self._decider.release(admission.hold.request, admission.decision, usage)
+        self._tokens.learn(
             route=admission.subject.route,
             prompt_bytes=admission.demand.prompt_bytes,
             usage=usage,
         )
         if outcome.status == COMPLETED:
             seconds = time.monotonic() - admission.started - outcome.waited
-            self._paces.learn(route=admission.subject.route, seconds=seconds, usage=usage)
-        self._ledger.record(last_record(admission, outcome))
+            self._rates.learn(route=admission.subject.route, seconds=seconds, usage=usage)
+        self._ledger.record(final_record(admission, outcome))
 
 
-def first_record(subject: Subject, request_id: str) -> UsageRecord:
-    """What the ledger must know of a request if nothing more is ever heard of it."""
+def initial_record(subject: Subject, request_id: str) -> UsageRecord:
+    """Return the record that bills a request whose worker dies."""
     now = datetime.now(UTC).isoformat()
     return UsageRecord(
         request_id=request_id,
@@ -251,15 +257,15 @@ def first_record(subject: Subject, request_id: str) -> UsageRecord:
 
 
 def facts_of(record: UsageRecord, price: Price) -> bytes:
-    """What a job needs to bill the request if this worker dies: its record, and its price."""
+    """Encode the record and the price, from which a job bills the request if this worker dies."""
     facts = msgspec.json.encode(record)
     if price == FREE:
         return facts
     return facts[:-1] + b',"price":%b}' % msgspec.json.encode(price)
 
 
-def last_record(admission: Admission, outcome: Outcome) -> UsageRecord:
-    """What the ledger is told of a request that has ended."""
+def final_record(admission: Admission, outcome: AdmissionOutcome) -> UsageRecord:
+    """Return the record of a request that has ended."""
     usage = outcome.usage
     duration = time.monotonic() - admission.started
     return msgspec.structs.replace(
@@ -282,12 +288,12 @@ def last_record(admission: Admission, outcome: Outcome) -> UsageRecord:
         duration_ms=round(duration * 1000, 3),
         ended_at=datetime.now(UTC).isoformat(),
         decision=outcome.decision,
-        charges=charges_of(admission.hold.ask.checks, usage, failed=outcome.status == "failed"),
+        charges=charges_of(admission.hold.request.checks, usage, failed=outcome.status == "failed"),
     )
 
 
 def charges_of(checks: Checks, usage: Usage, *, failed: bool) -> tuple[Charge, ...]:
-    """What a request takes from each quota; nothing if it failed without using anything."""
+    """Return the charge to each quota; none if the request failed without using tokens."""
     if failed and not usage.total_tokens:
         return ()
     return tuple(

@@ -1,7 +1,7 @@
-"""The requests of this worker that hold something, and the heartbeat that keeps their holds.
+"""The holds of the requests of this worker, and the heartbeat that renews them.
 
-A request leaves only when its usage is in the ledger and Redis has been told: until then the
-heartbeat renews its hold, and makes it anew if Redis lost it.
+A hold is removed when the usage of its request is in the ledger and Redis has the settlement. Until
+then the heartbeat renews it, and restores it if Redis has lost it.
 """
 
 import asyncio
@@ -11,41 +11,41 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 
 from kernel import metrics
-from tenants.admission.limits.errors import CountersAway
-from tenants.admission.limits.messages import AdmitRequest, Progress, Settlement
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.errors import CountersUnavailable
+from tenants.admission.limits.messages import AdmitRequest, RequestProgress, Settlement
 from tenants.admission.limits.ports import CounterStore
-from tenants.admission.limits.rules import CounterState
 from tenants.admission.usage.records import Usage, UsageRecord
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 5.0
 MAX_HOLDS_PER_CALL = 200
-"""Holds that one call to Redis is about, so that it never blocks others for long."""
+"""Maximum holds in one call to Redis. A larger call would block other calls for too long."""
 
-Seen = Callable[[], Usage]
+ReadUsage = Callable[[], Usage]
 
 
 class Hold:
     """One admitted request."""
 
-    __slots__ = ("ask", "completion", "ended", "reported", "seen")
+    __slots__ = ("completion", "ended", "read_usage", "reported", "request")
 
-    def __init__(self, ask: AdmitRequest, *, completion: int, reported: bool) -> None:
-        self.ask = ask
+    def __init__(self, request: AdmitRequest, *, completion: int, reported: bool) -> None:
+        self.request = request
         self.completion = completion
-        """The longest answer that was granted."""
-        self.seen: Seen = Usage
-        """What it has used so far, if anybody knows."""
+        """Held completion tokens."""
+        self.read_usage: ReadUsage = Usage
+        """Returns the usage so far."""
         self.ended = False
         self.reported = reported
-        """Whether Redis may know of it. Only then does it have to be settled there."""
+        """Whether the hold may be in Redis, so that it must be settled there."""
 
-    def progress(self) -> Progress:
-        """As the heartbeat tells it."""
-        usage = self.seen()
-        return Progress(
-            ask=self.ask,
+    def progress(self) -> RequestProgress:
+        """Return the state for the heartbeat."""
+        usage = self.read_usage()
+        return RequestProgress(
+            request=self.request,
             completion_granted=self.completion,
             prompt_tokens=usage.prompt_tokens,
             completion_tokens=usage.completion_tokens,
@@ -55,8 +55,8 @@ class Hold:
         )
 
     def end(self, usage: Usage) -> None:
-        """It is over; what it used is on its way to the ledger."""
-        self.seen = lambda: usage
+        """Set the final usage of the request, which is not in the ledger yet."""
+        self.read_usage = lambda: usage
         self.ended = True
 
 
@@ -73,13 +73,13 @@ class Holds:
         return len(self._holds)
 
     def add(self, hold: Hold) -> None:
-        self._holds[hold.ask.request_id] = hold
+        self._holds[hold.request.request_id] = hold
 
     async def settled(self, records: Sequence[UsageRecord], states: Sequence[CounterState]) -> None:
-        """The ledger has these records: let their holds go, now or with the next heartbeat."""
+        """Settle the holds of records that are in the ledger; on failure the heartbeat retries."""
         for record in records:
             hold = self._holds.get(record.request_id)
-            # What was spooled by another process, or lies here twice, has no hold of ours.
+            # Records that another process spooled, or that are replayed again, have no hold here.
             if hold is not None and not hold.reported:
                 del self._holds[record.request_id]
             else:
@@ -92,19 +92,19 @@ class Holds:
         await self._settle()
 
     async def spooled(self, records: Sequence[UsageRecord]) -> None:
-        """PostgreSQL is away: these requests keep, for a day, what they used. Tell it at once."""
+        """Renew the holds of records that are in the spool, with their usage, for a day."""
         known = (self._holds.get(record.request_id) for record in records)
         await self._renew([hold for hold in known if hold is not None])
 
     async def run(self) -> None:
-        """Keep the holds until cancelled."""
+        """Renew the holds until cancelled."""
         while True:
             started = time.monotonic()
             await self.beat()
             await asyncio.sleep(max(0.5, HEARTBEAT_SECONDS - (time.monotonic() - started)))
 
     async def beat(self) -> None:
-        """Settle what could not be settled before, and renew all the rest."""
+        """Send pending settlements, and renew all other holds."""
         metrics.holds.set(len(self._holds))
         await self._settle()
         await self._renew(list(self._holds.values()))
@@ -115,22 +115,22 @@ class Holds:
                 for hold in batch:
                     hold.reported = True
                 await self._counters.renew([hold.progress() for hold in batch])
-            except CountersAway as error:
+            except CountersUnavailable as error:
                 log.warning("holds: not renewed (holds=%d, error=%s)", len(holds), error)
                 return
 
     async def _settle(self) -> None:
-        """Tell Redis what is in the ledger, in portions; what it does not take waits."""
+        """Send settlements to Redis in batches. Failed ones stay for the next heartbeat."""
         while self._settlements or self._states:
             settlements = list(islice(self._settlements.values(), MAX_HOLDS_PER_CALL))
             tenants = {each.tenant_id for each in settlements}
-            # With the holds of a tenant go all the states we know, or it had room too much.
+            # All states of a tenant, because removing holds before them would free used quota.
             states = [s for s in self._states.values() if not tenants or s.tenant_id in tenants]
             try:
                 await self._counters.settle(settlements, states)
-            except CountersAway as error:
+            except CountersUnavailable as error:
                 log.warning(
-                    "holds: Redis unavailable (waiting_settlements=%d, error=%s)",
+                    "holds: not settled, Redis unavailable (pending_settlements=%d, error=%s)",
                     len(self._settlements),
                     error,
                 )

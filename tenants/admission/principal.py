@@ -1,4 +1,4 @@
-"""Who calls: the tenant and key behind a request, as plain values."""
+"""The authenticated caller of a request: its key and tenant."""
 
 from ipaddress import ip_address, ip_network
 
@@ -14,14 +14,14 @@ from tenants.errors import (
 
 
 class Principal(msgspec.Struct, frozen=True, kw_only=True):
-    """A key that was proven, with everything that the gateway must know of its tenant."""
+    """An authenticated key and its tenant."""
 
     tenant_id: int
     tenant: str
     tenant_active: bool
     key_id: int
     lineage_id: int | None = None
-    """The first key of those that replaced each other up to this one; None: this one."""
+    """Id of the first key of the chain of rotations; None for this key."""
     public_id: str
     member_id: int | None
     digest: bytes
@@ -37,21 +37,21 @@ class Principal(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def counted_as(self) -> int:
-        """The id under which this key and those that it replaced are known as one caller."""
+        """The id by which limits count this key together with the keys that it replaced."""
         return self.lineage_id or self.key_id
 
     def may_use(self, model: str) -> bool:
-        """Whether the key is open for a route or agent of this name."""
+        """Return whether the key may use the route or agent with this name."""
         return not self.allowed_models or model in self.allowed_models
 
 
 def ensure_usable(
     principal: Principal, *, scope: str | None, address: str | None, now: float
 ) -> None:
-    """Raises the reason for which this key may not be used now, from there, for that.
+    """Raise an error unless the key may be used now, from this address, for this scope.
 
-    `now` is in seconds since 1970; `scope` None is what every key may do. Called again for every
-    message on a long connection.
+    `now` is in seconds since 1970; `scope` is None for requests that need no scope. A socket calls
+    this for each message.
     """
     if principal.blocked:
         raise RevokedApiKey
@@ -61,14 +61,14 @@ def ensure_usable(
         raise TenantSuspended
     if scope is not None and scope not in principal.scopes:
         raise ScopeNotGranted(
-            f"This API key lacks the scope {scope!r}. Use a key that has it, or have it added."
+            f"This API key lacks the scope {scope!r}. Add the scope, or use another key."
         )
     if principal.allowed_networks and not is_within(address, principal.allowed_networks):
         raise IpNotAllowed
 
 
 def is_within(address: str | None, networks: tuple[str, ...]) -> bool:
-    """Whether `address` lies in one of `networks`. An unknown address lies in none."""
+    """Return whether `address` is in one of `networks`; an unknown or invalid one is in none."""
     if address is None:
         return False
     try:

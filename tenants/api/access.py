@@ -1,5 +1,6 @@
-"""Who may do what over the management API, and for which tenant."""
+"""Authorization of the management API: the roles and the tenant of a request."""
 
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, ExitStack
 from typing import Any, ClassVar, TypeVar, cast
 
@@ -15,6 +16,7 @@ from rest_framework.viewsets import GenericViewSet
 from kernel.errors import InvalidParameter
 from tenants import auditing
 from tenants.api.parser import check_storable
+from tenants.api.renamed_fields import add_deprecation_headers
 from tenants.api.visible_fields import require_visible
 from tenants.api_keys.bounds import Rank
 from tenants.errors import RoleTooLow
@@ -25,19 +27,19 @@ from tenants.scoping import every_tenant, tenant_scope
 Role = Membership.Role
 M = TypeVar("M", bound=Model)
 
-LADDER = (Role.VIEWER, Role.DEVELOPER, Role.ADMIN)
-"""Each role may do what those before it may."""
+ROLES_ASCENDING = (Role.VIEWER, Role.DEVELOPER, Role.ADMIN)
+"""Roles in ascending order; each has the rights of those before it."""
 
 WHICH_TENANT = OpenApiParameter(
     "tenant",
     str,
-    description="Short name of the tenant that is meant. Needed by operators who write, and by "
-    "people with a role in several tenants.",
+    description="Short name of the tenant. Required for operators who write, and for users with "
+    "a role in several tenants and without a default.",
 )
 
 
 class IsOperator(BasePermission):
-    """Operators, who see and change everything."""
+    """Allows operators, who may read and change everything."""
 
     def has_permission(self, request: Request, view: Any) -> bool:
         return is_operator(request)
@@ -49,37 +51,46 @@ def is_operator(request: Request) -> bool:
 
 
 def acting_user(request: Request) -> User:
-    """Who asks; a view that calls this is closed to strangers."""
+    """Return the user of an authenticated request."""
     return cast("User", request.user)
 
 
 class ApiViewSet(GenericViewSet[M]):
-    """What the views of the management API share."""
+    """Common base of the views of the management API."""
 
     http_method_names = ["get", "post", "patch", "delete", "head", "options"]
     lookup_value_regex = r"\d+"
+    deprecated_fields: Mapping[str, str] = {}
+    """Deprecated names in this request, and their new names. A view serves one request."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
         for name, values in request.query_params.lists():
-            # A tenant of such a name is not found, as any other that is not there.
+            # A tenant with such a name is not found, like any unknown one.
             if name != "tenant" and any("\0" in value for value in values):
                 raise InvalidParameter("Null characters are not allowed.", param=name)
-        auditing.name_actor(acting_user(request))
+        auditing.set_actor(acting_user(request))
+
+    def finalize_response(
+        self, request: Request, response: Response, *args: Any, **kwargs: Any
+    ) -> Response:
+        response = super().finalize_response(request, response, *args, **kwargs)
+        add_deprecation_headers(response, self.deprecated_fields)
+        return response
 
     def validated(
         self, serializer: type[serializers.BaseSerializer[Any]], *, partial: bool = False
     ) -> dict[str, Any]:
-        """The validated body; with `partial`, without the members that it does not have.
+        """Return the validated body; with `partial`, only the fields that were sent.
 
-        Raises what `config.api.conventions` renders as `invalid_parameter`.
+        Raises errors that are rendered as `invalid_parameter`.
         """
         context = self.get_serializer_context()
         body = serializer(data=self.request.data, context=context, partial=partial)
         require_visible(body)
         body.is_valid(raise_exception=True)
         data = dict(body.validated_data)
-        # Fields of numbers also take texts, such as "NaN".
+        # Number fields also accept texts, such as "NaN".
         check_storable(data)
         return data
 
@@ -87,26 +98,26 @@ class ApiViewSet(GenericViewSet[M]):
         return Response(self.get_serializer(row).data, status=code)
 
     def show_new(self, row: M, **once: str) -> Response:
-        """A row that was made, with what is shown this one time."""
+        """Return the response with a new row, and with secrets that cannot be read again."""
         body = {**self.get_serializer(row).data, **once}
         return Response(body, status=status.HTTP_201_CREATED, headers={"Cache-Control": "no-store"})
 
 
 class OperatorViewSet(ApiViewSet[M]):
-    """What belongs to the operator: the fleet, and tenants as such."""
+    """A view for operators only, such as of the fleet."""
 
     permission_classes = (IsOperator,)
 
 
 class TenantViewSet(ApiViewSet[M]):
-    """What belongs to a tenant. Everything that a view does runs inside the fence.
+    """A view of rows of a tenant. Each request runs inside a tenant scope.
 
-    Operators look at every tenant, or at the one that `?tenant=` names. Everybody else is in one
-    of their tenants; another one's objects are not found.
+    The scope of operators is every tenant, or the one of `?tenant=`. Other users have the scope of
+    one of their tenants; objects of other tenants are not found.
     """
 
-    least_role_to_read: ClassVar[Role] = Role.VIEWER
-    least_role_to_write: ClassVar[Role] = Role.DEVELOPER
+    min_role_to_read: ClassVar[Role] = Role.VIEWER
+    min_role_to_write: ClassVar[Role] = Role.DEVELOPER
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         with ExitStack() as self.fence:
@@ -117,7 +128,7 @@ class TenantViewSet(ApiViewSet[M]):
         self.fence.enter_context(self.scope(request))
 
     def scope(self, request: Request) -> AbstractContextManager[None]:
-        """The fence for whoever asks. Raises NotFound, RoleTooLow or InvalidParameter."""
+        """Return the scope of a request. Raises NotFound, RoleTooLow or InvalidParameter."""
         slug = request.query_params.get("tenant")
         self.membership: Membership | None = None
         if is_operator(request):
@@ -125,30 +136,28 @@ class TenantViewSet(ApiViewSet[M]):
             return tenant_scope(self.tenant.pk) if self.tenant else every_tenant()
         membership = membership_of(user=acting_user(request), tenant=slug)
         reads = request.method in SAFE_METHODS
-        least = self.least_role_to_read if reads else self.least_role_to_write
-        if LADDER.index(Role(membership.role)) < LADDER.index(least):
+        min_role = self.min_role_to_read if reads else self.min_role_to_write
+        if ROLES_ASCENDING.index(Role(membership.role)) < ROLES_ASCENDING.index(min_role):
             raise RoleTooLow
         self.membership, self.tenant = membership, membership.tenant
         return tenant_scope(membership.tenant_id)
 
     @property
     def rank(self) -> Rank:
-        """How far the word of whoever asks reaches."""
+        """The rank of the user in the tenant."""
         if self.membership is None:
             return Rank.OPERATOR
         return Rank.ADMIN if self.membership.role == Role.ADMIN else Rank.DEVELOPER
 
-    def tenant_meant(self) -> Tenant:
-        """The tenant that a new row is for. Raises InvalidParameter if nobody said."""
+    def target_tenant(self) -> Tenant:
+        """Return the tenant of a new row. Raises InvalidParameter if the request selects none."""
         if self.tenant is None:
-            raise InvalidParameter(
-                "Say which tenant is meant: add ?tenant=<short name>.", param="tenant"
-            )
+            raise InvalidParameter("Select a tenant: add ?tenant=<short name>.", param="tenant")
         return self.tenant
 
 
 class LimitsViewSet(TenantViewSet[M]):
-    """What a tenant may read of itself, and only operators change: its limits."""
+    """A view of limits, which the tenant may read and only operators may change."""
 
     def get_permissions(self) -> list[Any]:
         return [IsAuthenticated() if self.request.method in SAFE_METHODS else IsOperator()]

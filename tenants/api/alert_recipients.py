@@ -1,4 +1,4 @@
-"""`/alert-recipients`: who is told when a quota is nearly used up. Operators change them."""
+"""`/alert-recipients`: recipients of notifications about quotas. Only operators change them."""
 
 from django.db.models import QuerySet
 from drf_spectacular.utils import extend_schema
@@ -15,7 +15,7 @@ from tenants.notifications import recipients
 
 
 class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
-    """What may be known of a recipient. Not its secret."""
+    """A recipient, without its secret."""
 
     tenant = serializers.SlugRelatedField[AlertRecipient](slug_field="slug", read_only=True)
 
@@ -29,9 +29,7 @@ class RecipientSerializer(serializers.ModelSerializer[AlertRecipient]):
 
 
 class NewSecretSerializer(RecipientSerializer):
-    """A recipient with the secret that signs what it is sent, this one time; empty if none
-    was made.
-    """
+    """A recipient with its new signing secret, which cannot be read again; empty if unchanged."""
 
     secret = serializers.CharField()
 
@@ -55,23 +53,23 @@ class NewRecipientSerializer(RecipientChangesSerializer):
 @extend_schema(parameters=[WHICH_TENANT])
 class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[AlertRecipient]):
     serializer_class = RecipientSerializer
-    # The address of a webhook is often a secret itself.
-    least_role_to_read = Role.ADMIN
+    # The address of a webhook often contains a secret.
+    min_role_to_read = Role.ADMIN
 
     def get_queryset(self) -> QuerySet[AlertRecipient]:
         return AlertRecipient.objects.select_related("tenant").defer("secret")
 
     @extend_schema(request=NewRecipientSerializer, responses={201: NewSecretSerializer})
     def create(self, request: Request) -> Response:
-        """Add an e-mail address or a webhook. A webhook's `secret` is shown this one time."""
+        """Add an e-mail address or a webhook. The `secret` of a webhook cannot be read again."""
         data = self.validated(NewRecipientSerializer)
-        recipient = AlertRecipient(tenant=self.tenant_meant(), **data)
+        recipient = AlertRecipient(tenant=self.target_tenant(), **data)
         secret = recipients.save_recipient(recipient=recipient)
         return self.show_new(recipient, secret=secret)
 
     @extend_schema(request=RecipientChangesSerializer, responses=NewSecretSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change a recipient. A webhook that moves to another address gets a new `secret`."""
+        """Change a recipient. A webhook with a new address gets a new `secret`."""
         recipient = self.get_object()
         for name, value in self.validated(RecipientChangesSerializer).items():
             setattr(recipient, name, value)
@@ -81,16 +79,16 @@ class AlertRecipientsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[A
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Tell this address nothing more."""
+        """Delete a recipient with its pending notifications."""
         recipients.delete_recipient(recipient=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={201: NewSecretSerializer})
     @action(detail=True, methods=["post"], url_path="new-secret")
     def new_secret(self, request: Request, pk: str) -> Response:
-        """Sign with another secret from now on. It is shown this one time."""
+        """Replace the signing secret. The new one is valid at once and cannot be read again."""
         recipient = self.get_object()
         if recipient.kind != AlertRecipient.Kind.WEBHOOK:
-            raise Conflict("Only what a webhook is sent is signed. E-mail has no secret.")
+            raise Conflict("Only messages to webhooks are signed. E-mail has no secret.")
         secret = recipients.rotate_signing_secret(recipient=recipient)
         return self.show_new(recipient, secret=secret)

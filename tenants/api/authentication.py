@@ -1,4 +1,4 @@
-"""How scripts of operators and tenants' people say who they are."""
+"""Authentication of users of the management API, by token or by password."""
 
 from typing import Any
 
@@ -13,25 +13,25 @@ from tenants.errors import LockedOut
 
 
 class OperatorTokenAuthentication(TokenAuthentication):
-    """`Authorization: Bearer tno_…`."""
+    """Authenticates `Authorization: Bearer tno_…`."""
 
     def authenticate_credentials(self, token: bytes) -> Any:
-        # Knox would fail at decoding other bytes, and PostgreSQL at a NUL.
+        # Knox fails to decode other bytes, and PostgreSQL refuses NUL characters.
         if not token.isascii() or b"\0" in token:
             raise AuthenticationFailed
         return super().authenticate_credentials(token)
 
 
 class PasswordAuthentication(BasicAuthentication):
-    """`Authorization: Basic …`, with the brake on guessing that the console's login has."""
+    """Authenticates `Authorization: Basic …`, with the login lockout of the console."""
 
     def authenticate_credentials(
         self, userid: str, password: str, request: Request | None = None
     ) -> Any:
-        """Raises LockedOut after too many wrong passwords, and AuthenticationFailed."""
-        # The brake marks the request that it is given: of DRF's the console would not hear.
+        """Return the user. Raises AuthenticationFailed, or LockedOut after too many attempts."""
+        # django-axes sets an attribute of Django's request, not of DRF's wrapper.
         inner: Any = getattr(request, "_request", request)
-        # No name holds one of these; PostgreSQL would fail at a NUL before the try was counted.
+        # No user name has this character; PostgreSQL would refuse a NUL before the attempt counts.
         name = userid.replace("\0", "\N{REPLACEMENT CHARACTER}")
         try:
             return super().authenticate_credentials(name, password, request=inner)
@@ -42,7 +42,7 @@ class PasswordAuthentication(BasicAuthentication):
 
 
 class OperatorTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the schema about these tokens."""
+    """Describes tokens in the OpenAPI document."""
 
     target_class = OperatorTokenAuthentication
     name = "operatorToken"
@@ -52,7 +52,7 @@ class OperatorTokenScheme(OpenApiAuthenticationExtension):  # type: ignore[no-un
 
 
 class PasswordScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
-    """Tells the schema about names and passwords."""
+    """Describes passwords in the OpenAPI document."""
 
     target_class = PasswordAuthentication
     name = "basicAuth"

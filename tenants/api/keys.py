@@ -1,4 +1,4 @@
-"""`/api-keys`: made and rotated with their text shown once, changed, blocked, unblocked."""
+"""`/api-keys`: create, change, rotate, block and unblock keys. Only new keys have their text."""
 
 from datetime import timedelta
 from typing import Any
@@ -22,19 +22,20 @@ from tenants.models.api_key import Scope, validate_network
 MAX_OVERLAP_SECONDS = 90 * 24 * 3600
 MAX_LISTED = 1000
 OWN_KEYS = (
-    "A developer's keys are counted for that developer. Leave out member, or ask an admin to give "
-    "the key to somebody else."
+    "Keys of a developer belong to that developer. Leave out `member`, or ask an admin to assign "
+    "the key to another member."
 )
 
 
 class KeySerializer(serializers.ModelSerializer[ApiKey]):
-    """What may be known of a key. Not its digest."""
+    """A key, without its digest."""
 
     tenant = serializers.SlugRelatedField[ApiKey](slug_field="slug", read_only=True)
     status = serializers.SerializerMethodField()
     blocked_by = serializers.SerializerMethodField()
     counted_as = serializers.IntegerField(
-        help_text="The first of the keys that replaced each other; limits count them as that one."
+        help_text="Id of the first key of the chain of rotations, by which limits count all its "
+        "keys."
     )
 
     class Meta:
@@ -54,12 +55,12 @@ class KeySerializer(serializers.ModelSerializer[ApiKey]):
         serializers.ChoiceField(choices=["developer", "admin", "operator"], allow_null=True)
     )
     def get_blocked_by(self, key: ApiKey) -> str | None:
-        """Only this role or a higher one unblocks it."""
+        """The role that blocked the key. A lower role cannot unblock it."""
         return Rank(key.blocked_by).name.lower() if key.blocked_by else None
 
 
 class IssuedKeySerializer(KeySerializer):
-    """A new key with its text, this one time."""
+    """A new key with its text, which cannot be read again."""
 
     secret = serializers.CharField()
 
@@ -71,7 +72,7 @@ class IssuedKeySerializer(KeySerializer):
 
 @extend_schema_field(int)
 class MemberField(serializers.PrimaryKeyRelatedField[Membership]):
-    """A member of the tenant in scope; another tenant's does not exist."""
+    """A member of the tenant in scope."""
 
     def get_queryset(self) -> QuerySet[Membership]:
         return Membership.objects.all()
@@ -106,7 +107,7 @@ class RotationSerializer(serializers.Serializer[Any]):
         min_value=0,
         max_value=MAX_OVERLAP_SECONDS,
         default=int(services.ROTATION_OVERLAP.total_seconds()),
-        help_text="How long the old key goes on working.",
+        help_text="Time until the old key expires.",
     )
 
 
@@ -119,10 +120,8 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
 
     @extend_schema(request=NewKeySerializer, responses={201: IssuedKeySerializer})
     def create(self, request: Request) -> Response:
-        """Make a key. `secret` is shown this one time. A developer's key is counted for that
-        developer.
-        """
-        tenant = self.tenant_meant()
+        """Create a key, whose `secret` cannot be read again. A developer's key is their own."""
+        tenant = self.target_tenant()
         facts = self.validated(NewKeySerializer)
         member = self.ensure_own(facts.pop("member", self.holder()))
         issued = services.issue_key(tenant=tenant, member=member, by=self.rank, **facts)
@@ -130,10 +129,10 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
 
     @extend_schema(request=KeyChangesSerializer)
     def partial_update(self, request: Request, pk: str) -> Response:
-        """Change what a key may be used for.
+        """Change a key.
 
-        What somebody with a higher role limited can be narrowed, not widened. Only admins and
-        operators take a key from a member.
+        Restrictions by a user with a higher role can be narrowed but not widened. Only admins and
+        operators can assign the key of a member to another one.
         """
         key = self.get_object()
         changes = self.validated(KeyChangesSerializer)
@@ -145,17 +144,17 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
         return self.show(key)
 
     def holder(self) -> Membership | None:
-        """For whom a key is counted of which nobody says it: the developer who asks."""
+        """Return the default member of a key: the developer who sends the request, else None."""
         return self.membership if self.rank == Rank.DEVELOPER else None
 
     def ensure_own(self, member: Membership | None) -> Membership | None:
-        """Raises KeyRestricted for a developer who means somebody else, or nobody."""
+        """Return the member. Raises KeyRestricted if a developer selects another one, or none."""
         if self.rank == Rank.DEVELOPER and member != self.membership:
             raise KeyRestricted(OWN_KEYS)
         return member
 
     def ensure_may_give(self, key: ApiKey, member: Membership | None) -> None:
-        """Raises KeyRestricted for a developer, except where one of no member becomes their own."""
+        """Raise KeyRestricted for a developer, unless a key without a member becomes their own."""
         if key.member is not None and self.rank == Rank.DEVELOPER:
             raise KeyRestricted(OWN_KEYS)
         self.ensure_own(member)
@@ -170,17 +169,17 @@ class KeysViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[ApiKey]):
     @extend_schema(request=None, responses=KeySerializer)
     @action(detail=True, methods=["post"])
     def unblock(self, request: Request, pk: str) -> Response:
-        """Accept a blocked key again, unless somebody with a higher role has blocked it."""
+        """Accept a blocked key again, unless a user with a higher role has blocked it."""
         services.unblock_key(key=self.get_object(), by=self.rank)
         return self.show(self.get_object())
 
     @extend_schema(request=RotationSerializer, responses={201: IssuedKeySerializer})
     @action(detail=True, methods=["post"])
     def rotate(self, request: Request, pk: str) -> Response:
-        """Replace the key: the new one works at once, the old one until the overlap is over.
+        """Replace the key: the new one is valid at once, the old one until the overlap ends.
 
-        Both have the same limits and are counted together. A key that a developer rotates is
-        counted for that developer from then on.
+        Both have the same limits and are counted together. The new key of a developer belongs to
+        that developer.
         """
         overlap = timedelta(seconds=self.validated(RotationSerializer)["overlap_seconds"])
         issued = services.rotate_key(

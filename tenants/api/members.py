@@ -1,4 +1,4 @@
-"""`/members` and `/invitations`: who may do what for a tenant, and who was asked to join."""
+"""`/members` and `/invitations`: roles of users in a tenant, and open offers of roles."""
 
 from django.contrib.auth.validators import UnicodeUsernameValidator
 from django.db.models import QuerySet
@@ -11,28 +11,8 @@ from rest_framework.response import Response
 
 from tenants import invitations, services
 from tenants.api.access import WHICH_TENANT, Role, TenantViewSet, is_operator
+from tenants.api.member_serializers import InvitationSerializer, MemberSerializer
 from tenants.models import Invitation, Membership, User
-
-
-class MemberSerializer(serializers.ModelSerializer[Membership]):
-    tenant = serializers.SlugRelatedField[Membership](slug_field="slug", read_only=True)
-    user = serializers.SlugRelatedField[Membership](slug_field="username", read_only=True)
-
-    class Meta:
-        model = Membership
-        fields = ("id", "tenant", "user", "role", "created_at")
-
-
-class InvitationSerializer(serializers.ModelSerializer[Invitation]):
-    """An offer of a role. Whether somebody has the name is not told."""
-
-    tenant = serializers.SlugRelatedField[Invitation](slug_field="slug", read_only=True)
-    user = serializers.CharField(source="username", read_only=True)
-
-    class Meta:
-        model = Invitation
-        fields = ("id", "tenant", "user", "role", "created_at", "expires_at")
-        read_only_fields = fields
 
 
 class RoleSerializer(serializers.Serializer[Membership]):
@@ -40,7 +20,7 @@ class RoleSerializer(serializers.Serializer[Membership]):
 
 
 class NewMemberSerializer(RoleSerializer):
-    """An operator names a user who exists."""
+    """A membership by an operator, who must name an existing user."""
 
     user = serializers.SlugRelatedField[User](
         slug_field="username", queryset=User.objects.filter(is_active=True)
@@ -48,7 +28,7 @@ class NewMemberSerializer(RoleSerializer):
 
 
 class NewInvitationSerializer(RoleSerializer):
-    """An admin names somebody; whether there is such a user is not checked."""
+    """An invitation by an admin. The existence of the user is not checked."""
 
     user = serializers.CharField(max_length=150, validators=[UnicodeUsernameValidator()])
 
@@ -56,7 +36,7 @@ class NewInvitationSerializer(RoleSerializer):
 @extend_schema(parameters=[WHICH_TENANT])
 class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membership]):
     serializer_class = MemberSerializer
-    least_role_to_write = Role.ADMIN
+    min_role_to_write = Role.ADMIN
 
     def get_queryset(self) -> QuerySet[Membership]:
         return Membership.objects.select_related("tenant", "user")
@@ -72,12 +52,12 @@ class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membershi
         },
     )
     def create(self, request: Request) -> Response:
-        """Operators give a user a role. Admins invite somebody, who has to accept.
+        """Give a user a role as an operator, or invite a user as an admin.
 
-        For somebody who is a member of the tenant already, it changes the role. The answer to an
-        admin is the same whether or not a user of that name exists.
+        The role of an existing member is changed. An invitation must be accepted; its response is
+        the same whether or not the user exists.
         """
-        tenant = self.tenant_meant()
+        tenant = self.target_tenant()
         if is_operator(request):
             return self.show_new(
                 services.add_member(tenant=tenant, **self.validated(NewMemberSerializer))
@@ -102,18 +82,18 @@ class MembersViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Membershi
 
     @extend_schema(responses={204: None})
     def destroy(self, request: Request, pk: str) -> Response:
-        """Take a user's role away."""
+        """Remove a member from the tenant."""
         services.remove_member(membership=self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)
 
 
 @extend_schema(parameters=[WHICH_TENANT])
 class InvitationsViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[Invitation]):
-    """Memberships that a tenant has offered and that were not accepted yet."""
+    """Open invitations of a tenant."""
 
     serializer_class = InvitationSerializer
-    least_role_to_read = Role.ADMIN
-    least_role_to_write = Role.ADMIN
+    min_role_to_read = Role.ADMIN
+    min_role_to_write = Role.ADMIN
 
     def get_queryset(self) -> QuerySet[Invitation]:
         rows = Invitation.objects.filter(invitations.is_open(timezone.now()))

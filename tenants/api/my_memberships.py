@@ -1,4 +1,4 @@
-"""`/my-memberships` and `/my-invitations`: what a person decides about themselves."""
+"""`/my-memberships` and `/my-invitations`: the user's own memberships and invitations."""
 
 from typing import Any
 
@@ -15,14 +15,14 @@ from rest_framework.response import Response
 
 from tenants import invitations
 from tenants.api.access import ApiViewSet, M, acting_user
-from tenants.api.members import InvitationSerializer, MemberSerializer
+from tenants.api.member_serializers import InvitationSerializer, MemberSerializer
 from tenants.models import Invitation, Membership
 from tenants.scoping import every_tenant
 
 
 class MyMembershipSerializer(MemberSerializer):
     is_default = serializers.SerializerMethodField(
-        help_text="Whether calls without `?tenant=` mean this tenant."
+        help_text="Whether this is the tenant of calls without `?tenant=`."
     )
 
     class Meta:
@@ -34,7 +34,7 @@ class MyMembershipSerializer(MemberSerializer):
 
 
 class OwnViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[M]):
-    """Rows of the person who asks, of every tenant. Each query set is limited to that person."""
+    """A view of the user's own rows in every tenant. Each query set is limited to the user."""
 
     permission_classes = (IsAuthenticated,)
 
@@ -53,7 +53,7 @@ class MyMembershipsViewSet(OwnViewSet[Membership]):
     @extend_schema(request=None, responses=MyMembershipSerializer)
     @action(detail=True, methods=["post"], url_path="make-default")
     def make_default(self, request: Request, pk: str) -> Response:
-        """Let your calls without `?tenant=` mean this tenant."""
+        """Make this the tenant of your calls without `?tenant=`."""
         invitations.choose_default_tenant(membership=self.get_object())
         return self.show(self.get_object())
 
@@ -73,7 +73,7 @@ class MyInvitationsViewSet(OwnViewSet[Invitation]):
     @extend_schema(request=None, responses={201: MemberSerializer})
     @action(detail=True, methods=["post"])
     def accept(self, request: Request, pk: str) -> Response:
-        """Take the role. It changes nothing of what you may do for other tenants."""
+        """Accept the invitation. Your rights in other tenants do not change."""
         membership = invitations.accept_invitation(
             invitation=self.get_object(), user=acting_user(request), now=timezone.now()
         )
@@ -82,6 +82,6 @@ class MyInvitationsViewSet(OwnViewSet[Invitation]):
     @extend_schema(request=None, responses={204: None})
     @action(detail=True, methods=["post"])
     def decline(self, request: Request, pk: str) -> Response:
-        """Refuse. The tenant is not told."""
+        """Decline the invitation. The tenant is not notified."""
         invitations.decline_invitation(invitation=self.get_object(), now=timezone.now())
         return Response(status=status.HTTP_204_NO_CONTENT)

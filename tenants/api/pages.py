@@ -1,4 +1,4 @@
-"""How lists of the management API page, and which cursors they take: their own."""
+"""Cursor pagination of the lists of the management API."""
 
 from base64 import b64decode, b64encode
 from binascii import Error as Base64Error
@@ -17,14 +17,14 @@ from rest_framework.views import APIView
 from kernel.errors import InvalidParameter
 
 MAX_DIGITS = 19
-"""Of a number that PostgreSQL can store. Python itself raises from 4300 digits on."""
+"""Maximum digits of a number that PostgreSQL can store; Python raises from 4300 digits on."""
 
 
 class ListPages(CursorPagination):
-    """Pages that stay right while rows are added: newest first.
+    """Pages that stay correct while rows are added, the newest row first.
 
-    A cursor names the list that it is of. Raises InvalidParameter for every other text, and for a
-    page size that is not a number from 1 on; a larger one than there is becomes the largest.
+    A cursor contains the name of its list. Raises InvalidParameter for other cursors, and for a
+    page size that is not a positive number; a size above the maximum becomes the maximum.
     """
 
     ordering: str | tuple[str, ...] = "-pk"
@@ -40,19 +40,19 @@ class ListPages(CursorPagination):
         return super().paginate_queryset(queryset, request, view)
 
     def get_page_size(self, request: Request) -> int | None:
-        asked = request.query_params.get(self.page_size_query_param)
-        if asked is None:
+        text = request.query_params.get(self.page_size_query_param)
+        if text is None:
             return self.page_size
         try:
-            size = read_whole_number(asked)
+            size = read_whole_number(text)
         except ValueError:
             size = 0
         if size < 1:
-            raise InvalidParameter("Send a number from 1 on.", param=self.page_size_query_param)
+            raise InvalidParameter("Send a positive number.", param=self.page_size_query_param)
         return min(size, self.max_page_size)
 
     def get_schema_operation_parameters(self, view: APIView) -> list[dict[str, Any]]:
-        """As the document describes them."""
+        """Return the parameters for the OpenAPI document, with the minimum of the page size."""
         parameters: list[dict[str, Any]] = super().get_schema_operation_parameters(view)
         for each in parameters:
             if each["name"] == self.page_size_query_param:
@@ -69,13 +69,13 @@ class ListPages(CursorPagination):
             return self.read_cursor(parts)
         except (ValueError, Base64Error, ValidationError) as error:
             raise InvalidParameter(
-                "This cursor is not one of this list. Follow `next` and `previous` as they were "
-                "sent, or begin without a cursor.",
+                "This cursor does not belong to this list. Follow `next` and `previous` unchanged, "
+                "or begin without a cursor.",
                 param=self.cursor_query_param,
             ) from error
 
     def read_cursor(self, parts: dict[str, str]) -> Any:
-        """Raises ValueError or ValidationError for what `encode_cursor` does not write."""
+        """Parse a cursor. Raises ValueError or ValidationError unless `encode_cursor` wrote it."""
         if parts.pop("l", None) != self.list_name or not set(parts) <= {"o", "r", "p"}:
             raise ValueError("of another list")
         offset = read_whole_number(parts.get("o", "0"))
@@ -84,16 +84,16 @@ class ListPages(CursorPagination):
         position = parts.get("p")
         if position is not None:
             check_position(position, field=self.first_field())
-        # The stubs take a position for a number.
+        # The type stubs declare the position as a number.
         return Cursor(offset, parts.get("r") == "1", cast("Any", position))
 
     def first_field(self) -> models.Field[Any, Any]:
-        """The field by which the list is ordered first, whose values are positions."""
+        """Return the first field of the ordering, whose values are positions."""
         ordering: Sequence[str] = (
             (self.ordering,) if isinstance(self.ordering, str) else self.ordering
         )
         name = ordering[0].lstrip("-")
-        columns = self.model._meta  # noqa: SLF001 - Django documents it
+        columns = self.model._meta  # noqa: SLF001 - documented by Django
         field: models.Field[Any, Any] = columns.pk if name == "pk" else columns.get_field(name)
         return field
 
@@ -110,14 +110,14 @@ class ListPages(CursorPagination):
 
 
 def read_whole_number(text: str) -> int:
-    """Raises ValueError, also for signs and for more digits than any row has."""
+    """Parse a number. Raises ValueError, also for a sign or more than MAX_DIGITS digits."""
     if not (text.isascii() and text.isdecimal() and len(text) <= MAX_DIGITS):
         raise ValueError(f"not a number: {text[:20]}")
     return int(text)
 
 
 def check_position(position: str, *, field: models.Field[Any, Any]) -> None:
-    """Raises ValueError or ValidationError for what is no value of the field."""
+    """Raise ValueError or ValidationError for a text that is not a value of the field."""
     if isinstance(field, models.IntegerField):
         read_whole_number(position)
         return

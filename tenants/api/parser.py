@@ -1,4 +1,4 @@
-"""Reads JSON bodies, and refuses what no table can store."""
+"""Parsing of JSON bodies, which refuses values that cannot be stored."""
 
 import json
 import math
@@ -14,10 +14,10 @@ MAX_DEPTH = 100
 
 
 class StorableJsonParser(JSONParser):
-    """JSON in UTF-8, within a size and a depth, of characters and numbers that can be stored.
+    """Parses JSON in UTF-8 of limited size and depth whose values can be stored.
 
-    PostgreSQL stores neither NUL nor half of a surrogate pair, in no text and in no JSON, and
-    JSON has no NaN. Raises BodyTooLarge, InvalidJson, or InvalidParameter with the place.
+    PostgreSQL stores neither NUL nor unpaired surrogates, in texts or in JSON, and JSON has no NaN.
+    Raises BodyTooLarge, InvalidJson, or InvalidParameter with the path of the value.
     """
 
     def parse(
@@ -39,23 +39,23 @@ class StorableJsonParser(JSONParser):
 
 
 def refuse_constant(name: str) -> float:
-    """Raises ValueError: what Python reads as NaN and Infinity is no JSON."""
+    """Raise ValueError for NaN and Infinity, which Python accepts and JSON does not have."""
     raise ValueError(name)
 
 
 def check_storable(body: Any) -> None:
-    """Raises InvalidParameter with the place of the first value that cannot be stored."""
+    """Raise InvalidParameter with the path of the first value that cannot be stored."""
     place = next(unstorable_places(body), None)
     if place is not None:
         raise InvalidParameter(
-            f"{place or 'The body'}: null characters, halves of surrogate pairs, NaN and infinite "
+            f"{place or 'The body'}: null characters, unpaired surrogates, NaN and infinite "
             "numbers are not allowed.",
             param=place or None,
         )
 
 
 def unstorable_places(body: Any) -> Iterator[str]:
-    """Where values stand that cannot be stored, as `scopes.0`. Raises InvalidJson if too deep."""
+    """Yield the paths of values that cannot be stored, such as `scopes.0`. Raises InvalidJson."""
     waiting: list[tuple[str, int, Any]] = [("", 0, body)]
     while waiting:
         place, depth, value = waiting.pop()

@@ -1,4 +1,4 @@
-"""`/tenants`: operators make, change, suspend and resume them; members see their own."""
+"""`/tenants`: operators create, change, suspend and resume tenants; members read their own."""
 
 from typing import Any
 
@@ -44,7 +44,7 @@ class TenantChangesSerializer(serializers.Serializer[Tenant]):
         max_value=MAX_RETENTION_DAYS,
         allow_null=True,
         required=False,
-        help_text="After which conversations that nobody wrote to are erased; null: never.",
+        help_text="Days after the last message until a conversation is erased; null: never.",
     )
     plan = serializers.SlugRelatedField[Plan](
         slug_field="name",
@@ -78,7 +78,7 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
     @extend_schema(request=NewTenantSerializer, responses={201: TenantSerializer})
     @transaction.atomic
     def create(self, request: Request) -> Response:
-        """Make a tenant."""
+        """Create a tenant."""
         data = self.validated(NewTenantSerializer)
         plan = data.pop("plan", None)
         tenant = services.create_tenant(**data)
@@ -109,15 +109,15 @@ class TenantsViewSet(ListModelMixin, RetrieveModelMixin, ApiViewSet[Tenant]):
     @extend_schema(request=None, responses=TenantSerializer)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, slug: str) -> Response:
-        """Serve a suspended tenant again."""
+        """Accept requests of a suspended tenant again."""
         services.resume_tenant(tenant_id=self.get_object().pk)
         return self.show(self.get_object())
 
     @extend_schema(responses=TenantLimitsSerializer)
     @action(detail=True, methods=["get"])
     def limits(self, request: Request, slug: str) -> Response:
-        """Every limit in force, where it comes from, and how it stands this moment."""
+        """Return the limits in force, with their sources and present usage."""
         tenant = self.get_object()
         report = report_limits(tenant, now=timezone.now(), live=read_live_view(tenant.pk))
-        shown = as_json(report, refusals=recent_refusals(tenant.pk))
-        return Response(TenantLimitsSerializer(shown).data)
+        data = as_json(report, refusals=recent_refusals(tenant.pk))
+        return Response(TenantLimitsSerializer(data).data)

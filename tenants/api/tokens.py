@@ -1,4 +1,4 @@
-"""`/tokens`: what scripts of operators and tenants' people authenticate with."""
+"""`/tokens`: tokens with which scripts of users authenticate to the management API."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ AuthToken = get_token_model()
 
 
 class TokenSerializer(serializers.ModelSerializer[Any]):
-    """A token as its owner knows it again. Not its digest, which is also its primary key."""
+    """A token without its digest, which is its primary key. `id` is the beginning of its text."""
 
     id = serializers.CharField(source="token_key", read_only=True)
     expires_at = serializers.DateTimeField(source="expiry", read_only=True, allow_null=True)
@@ -35,7 +35,7 @@ class TokenSerializer(serializers.ModelSerializer[Any]):
 
 
 class IssuedTokenSerializer(TokenSerializer):
-    """A new token with its text, this one time."""
+    """A new token with its text, which cannot be read again."""
 
     token = serializers.CharField()
 
@@ -45,17 +45,17 @@ class IssuedTokenSerializer(TokenSerializer):
 
 
 class TokenPages(ListPages):
-    """By time: the primary key of a token is its digest, which no cursor may show."""
+    """Pages in order of time: the primary key is a digest, which cursors must not contain."""
 
     ordering = ("-created", "-token_key")
 
 
-WHOSE = OpenApiParameter(
-    "user", str, description="Whose tokens are meant. Operators name anybody, others themselves."
+USER_PARAMETER = OpenApiParameter(
+    "user", str, description="Owner of the tokens, by default you. Only operators name others."
 )
 
 
-@extend_schema_view(list=extend_schema(parameters=[WHOSE]))
+@extend_schema_view(list=extend_schema(parameters=[USER_PARAMETER]))
 class TokensViewSet(ListModelMixin, ApiViewSet[Any]):
     serializer_class = TokenSerializer
     pagination_class = TokenPages
@@ -64,29 +64,29 @@ class TokensViewSet(ListModelMixin, ApiViewSet[Any]):
     lookup_value_regex = r"[A-Za-z0-9_]+"
 
     def get_authenticators(self) -> list[Any]:
-        """A token cannot make another one: whoever stole it would keep it for ever."""
+        """Return the authenticators. A token cannot create tokens, so that a stolen one expires."""
         people = [PasswordAuthentication(), SessionAuthentication()]
         is_new = self.request is not None and self.request.method == "POST"
         return people if is_new else [OperatorTokenAuthentication(), *people]
 
     def get_queryset(self) -> QuerySet[Any]:
-        whose: User | None = acting_user(self.request)
+        owner: User | None = acting_user(self.request)
         name = self.request.query_params.get("user")
         if name is not None and name != acting_user(self.request).get_username():
             if not is_operator(self.request):
-                raise Denied("Only operators see other people's tokens.")
-            whose = User.objects.filter(username=name).first()
-        rows: QuerySet[Any] = AuthToken.objects.filter(user=whose).select_related("user")
+                raise Denied("Only operators may read tokens of other users.")
+            owner = User.objects.filter(username=name).first()
+        rows: QuerySet[Any] = AuthToken.objects.filter(user=owner).select_related("user")
         return rows
 
     @extend_schema(request=None, responses={201: IssuedTokenSerializer})
     def create(self, request: Request) -> Response:
-        """Make a token. `token` is shown this one time."""
+        """Create a token. `token` cannot be read again."""
         row, text = AuthToken.objects.create(user=request.user)
         return self.show_new(row, token=text)
 
-    @extend_schema(parameters=[WHOSE], responses={204: None})
+    @extend_schema(parameters=[USER_PARAMETER], responses={204: None})
     def destroy(self, request: Request, token_key: str) -> Response:
-        """Revoke a token by its id: one of yours, or for operators, one of `?user=`."""
+        """Revoke one of your tokens by its id; operators also tokens of `?user=`."""
         end_token(self.get_object())
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -1,4 +1,4 @@
-"""`/usage`: the ledger, read and filtered."""
+"""`/usage`: rows and sums of the ledger."""
 
 from typing import Any
 
@@ -24,7 +24,7 @@ MAX_ID = 2**63 - 1
 
 
 class UsageSerializer(serializers.ModelSerializer[UsageEvent]):
-    """A row of the ledger. Endpoints and routing decisions are the operator's business."""
+    """A row of the ledger, without endpoint and routing decision, which only operators may read."""
 
     tenant = serializers.SlugRelatedField[UsageEvent](slug_field="slug", read_only=True)
     api_key = serializers.IntegerField(source="api_key_id", read_only=True, allow_null=True)
@@ -42,7 +42,7 @@ class UsageSerializer(serializers.ModelSerializer[UsageEvent]):
 
 
 class UsageExplainedSerializer(UsageSerializer):
-    """A row with the quota windows that it counts in, and what was put right later."""
+    """A row with its charges to quota windows, and its corrections."""
 
     corrections = UsageSerializer(many=True, read_only=True)
 
@@ -52,7 +52,7 @@ class UsageExplainedSerializer(UsageSerializer):
 
 
 class UsageRoutedSerializer(UsageExplainedSerializer):
-    """The same for operators, with where the request went, and why."""
+    """A row for operators, with the endpoint and the routing decision."""
 
     class Meta(UsageExplainedSerializer.Meta):
         fields = (*UsageExplainedSerializer.Meta.fields, "pool", "endpoint", "decision")
@@ -60,7 +60,7 @@ class UsageRoutedSerializer(UsageExplainedSerializer):
 
 
 class UsageFilter(serializers.Serializer[Any]):
-    """What `/usage` can be narrowed to."""
+    """Filters of `/usage`."""
 
     route = serializers.CharField(max_length=100, required=False)
     door = serializers.CharField(max_length=30, required=False)
@@ -68,8 +68,8 @@ class UsageFilter(serializers.Serializer[Any]):
     status = serializers.ChoiceField(choices=UsageEvent.Status.choices, required=False)
     api_key = serializers.IntegerField(min_value=1, max_value=MAX_ID, required=False)
     client_request_id = serializers.CharField(max_length=128, required=False)
-    since = serializers.DateTimeField(required=False, help_text="The first moment that counts.")
-    until = serializers.DateTimeField(required=False, help_text="The first that no longer does.")
+    since = serializers.DateTimeField(required=False, help_text="Inclusive start.")
+    until = serializers.DateTimeField(required=False, help_text="Exclusive end.")
 
 
 LOOKUPS = {"since": "started_at__gte", "until": "started_at__lt", "api_key": "api_key_id"}
@@ -78,23 +78,23 @@ BY_ID = OpenApiParameter(
     "request_id",
     str,
     OpenApiParameter.PATH,
-    description="Our id of the request, the client's own, or the number of a row.",
+    description="Id of the request by the platform or by the client, or the id of a row.",
 )
 SUMMARY = (
     OpenApiParameter("from", str, description="A date or time; by default 30 days ago."),
-    OpenApiParameter("to", str, description="The first day or moment that no longer counts."),
+    OpenApiParameter("to", str, description="Exclusive end, a date or time; by default now."),
     OpenApiParameter("group_by", str, enum=GROUPS, description="By default by day."),
     OpenApiParameter(
         "limit",
         int,
-        description=f"How many agents, models or keys are named, those with the most tokens; "
-        f"{MAX_GROUPS} by default and at most. `others` are the sums of the rest, or null.",
+        description=f"Number of agents, models or keys, those with the most tokens; {MAX_GROUPS} "
+        "by default and at most. `others` are the sums of the rest, or null.",
     ),
 )
 
 
 class UsagePages(ListPages):
-    """Newest first, along the index of the ledger."""
+    """Pages with the newest rows first, in the order of an index."""
 
     ordering = ("-started_at", "-pk")
 
@@ -109,17 +109,17 @@ class UsageViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[UsageEvent]
 
     @extend_schema(parameters=[WHICH_TENANT, UsageFilter])
     def list(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """The rows of the ledger, the newest first."""
+        """Return the rows of the ledger, the newest first."""
         return super().list(request, *args, **kwargs)
 
     def get_queryset(self) -> QuerySet[UsageEvent]:
-        asked = UsageFilter(data=self.request.query_params)
-        asked.is_valid(raise_exception=True)
-        narrowed = {LOOKUPS.get(name, name): value for name, value in asked.validated_data.items()}
-        return UsageEvent.objects.select_related("tenant").filter(**narrowed)
+        filters = UsageFilter(data=self.request.query_params)
+        filters.is_valid(raise_exception=True)
+        lookups = {LOOKUPS.get(name, name): value for name, value in filters.validated_data.items()}
+        return UsageEvent.objects.select_related("tenant").filter(**lookups)
 
     def get_object(self) -> UsageEvent:
-        """The last request with that id, ours or the client's, or the row with that number."""
+        """Return the last request with an id of the platform or client, or a row by its id."""
         event = find_event(self.kwargs["request_id"])
         if event is None:
             raise NotFound
@@ -127,9 +127,9 @@ class UsageViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[UsageEvent]
 
     @extend_schema(parameters=[WHICH_TENANT, BY_ID], responses=UsageRoutedSerializer)
     def retrieve(self, request: Request, *args: Any, **kwargs: Any) -> Response:
-        """What became of one request. Only operators are told `pool`, `endpoint` and `decision`.
+        """Return the result of one request; `pool`, `endpoint` and `decision` only for operators.
 
-        A refused request leaves no row.
+        A refused request has no row.
         """
         serializer = UsageRoutedSerializer if is_operator(request) else UsageExplainedSerializer
         return Response(serializer(self.get_object()).data)
@@ -137,9 +137,9 @@ class UsageViewSet(ListModelMixin, RetrieveModelMixin, TenantViewSet[UsageEvent]
     @extend_schema(parameters=[WHICH_TENANT, *SUMMARY], responses=OpenApiTypes.OBJECT)
     @action(detail=False, filter_backends=[], pagination_class=None)
     def summary(self, request: Request) -> Response:
-        """Sums by day, hour, agent, model or key, as tenants see them at `/v1/usage`.
+        """Return sums by day, hour, agent, model or key, like `/v1/usage`.
 
-        Operators who name no tenant get the sums of all, with the days of UTC.
+        Operators get the sums of all tenants, by days of UTC, unless they select a tenant.
         """
         question = read_question(
             tenant_id=self.tenant.pk if self.tenant else 0,

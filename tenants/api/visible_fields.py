@@ -1,4 +1,4 @@
-"""Short texts of the management API are such as people can read, as the console's are."""
+"""Refusal of invisible characters in short texts of the management API, as in the console."""
 
 from typing import Any
 
@@ -7,13 +7,11 @@ from rest_framework import serializers
 from kernel.visible_text import validate_visible
 
 MAX_SHORT_CHARS = 500
-"""Longer texts, such as instructions, have lines."""
+"""Maximum length of a short text. Longer texts, such as instructions, contain line breaks."""
 
 
 def require_visible(field: Any) -> None:
-    """Let every short text of a serializer, or below a field, be refused for a character that
-    nobody sees.
-    """
+    """Make every short text of a serializer or field refuse invisible characters."""
     if isinstance(field, serializers.Serializer):
         for each in field.fields.values():
             require_visible(each)

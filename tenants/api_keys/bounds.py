@@ -1,7 +1,7 @@
-"""Who may loosen what a key is limited to. Pure.
+"""Bounds of keys, which only users of a sufficient rank may widen. Pure.
 
-What somebody limits a key to is a bound: people of a lower rank may narrow it further, never widen
-it. Blocking is bound alike (`ApiKeyQuerySet`).
+A restriction of a key is a bound: users of a lower rank may narrow it further, but never widen it.
+The same holds for unblocking (`ApiKeyQuerySet`).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,18 +12,18 @@ from typing import Any
 
 
 class Rank(IntEnum):
-    """How far somebody's word reaches, ascending. The console is for operators only."""
+    """Ranks of users, ascending. The console is for operators only."""
 
     DEVELOPER = 1
     ADMIN = 2
     OPERATOR = 3
 
 
-RANK_BEFORE = Rank.ADMIN
-"""Of limits of keys that are older than this record."""
+DEFAULT_RANK = Rank.ADMIN
+"""The rank of the bounds of older keys, which have no record."""
 
 Bounds = Mapping[str, Mapping[str, Any]]
-"""By field of a key: `{"rank": 3, "value": ["chat"]}`, as JSON has it."""
+"""Bounds by field of a key, as JSON: `{"rank": 3, "value": ["chat"]}`."""
 
 
 def is_within_scopes(value: Sequence[str], bound: Sequence[str]) -> bool:
@@ -55,11 +55,11 @@ IS_WITHIN: Mapping[str, Callable[[Any, Any], bool]] = {
     "allowed_networks": is_within_networks,
     "expires_at": is_within_expiry,
 }
-"""Every field of a key that limits what it may be used for."""
+"""The fields that restrict the use of a key, and the comparisons of a value with a bound."""
 
 
 def bounds_of(values: Mapping[str, Any], *, every_scope: Sequence[str], rank: Rank) -> Bounds:
-    """The bounds that `values`, by field, come to when somebody of this rank has set them."""
+    """Return the bounds, by field, for `values` that were set by a user of this rank."""
     unlimited = {"scopes": set(every_scope)}
     return {
         name: {"rank": int(rank), "value": as_json(values[name])}
@@ -77,7 +77,7 @@ def as_json(value: Any) -> Any:
 
 
 def widened(values: Mapping[str, Any], bounds: Bounds, *, rank: Rank) -> list[str]:
-    """The fields of `values` that leave a bound which somebody of a higher rank has set."""
+    """Return the fields of `values` that exceed a bound of a higher rank."""
     return [
         name
         for name, value in values.items()
@@ -90,8 +90,8 @@ def widened(values: Mapping[str, Any], bounds: Bounds, *, rank: Rank) -> list[st
 def changed_bounds(
     values: Mapping[str, Any], bounds: Bounds, *, every_scope: Sequence[str], rank: Rank
 ) -> Bounds:
-    """The bounds after somebody has set `values`. Those of a higher rank stay as they are."""
-    kept = {
+    """Return the bounds after a user has set `values`. Bounds of a higher rank stay."""
+    unchanged = {
         name: bound for name, bound in bounds.items() if name not in values or bound["rank"] > rank
     }
-    return {**bounds_of(values, every_scope=every_scope, rank=rank), **kept}
+    return {**bounds_of(values, every_scope=every_scope, rank=rank), **unchanged}

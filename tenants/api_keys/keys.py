@@ -1,6 +1,6 @@
-"""API keys as text: `tnt_<public id, 12>_<secret, 32><crc32 of all before, 6>`, all in base 62.
+"""API keys as text: `tnt_<public id, 12>_<secret, 32><CRC-32 of the text before, 6>`, in base 62.
 
-The checksum lets a gateway refuse junk and typing errors without asking anybody. Pure functions.
+The checksum lets a gateway refuse invalid texts and typing errors without a query. Pure.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ SECRET_LENGTH: Final = 32
 CHECKSUM_LENGTH: Final = 6
 API_KEY: Final = "tnt"
 
-FORM: Final = re.compile(
+KEY_PATTERN: Final = re.compile(
     rf"([a-z]{{3}})_([0-9A-Za-z]{{{PUBLIC_ID_LENGTH}}})_"
     rf"([0-9A-Za-z]{{{SECRET_LENGTH}}})([0-9A-Za-z]{{{CHECKSUM_LENGTH}}})",
     re.ASCII,
@@ -26,7 +26,7 @@ FORM: Final = re.compile(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyText:
-    """A key as its owner holds it. The text is not in the repr: it would end in a log."""
+    """An API key with its secret, which the repr hides from logs."""
 
     kind: str
     public_id: str
@@ -41,17 +41,17 @@ class KeyText:
 
     @property
     def prefix(self) -> str:
-        """What may be shown later, to know the key again."""
+        """The part that identifies the key and may be displayed."""
         return f"{self.kind}_{self.public_id}"
 
 
 def checksum(body: str) -> str:
-    """CRC-32 in base 62: finds typing errors, proves nothing."""
+    """Return the CRC-32 of a text in base 62."""
     return encode_base62(zlib.crc32(body.encode()), length=CHECKSUM_LENGTH)
 
 
 def new_key(*, kind: str = API_KEY) -> KeyText:
-    """A fresh key with 190 bits of secret."""
+    """Return a new key with a secret of 190 bits."""
     return KeyText(
         kind=kind,
         public_id=new_public_id(PUBLIC_ID_LENGTH),
@@ -60,8 +60,8 @@ def new_key(*, kind: str = API_KEY) -> KeyText:
 
 
 def parse_key(text: str, *, kind: str = API_KEY) -> KeyText | None:
-    """The key in `text`, or None if it cannot be one of ours."""
-    match = FORM.fullmatch(text)
+    """Parse a key; None for a text that has not the format of a key or a wrong checksum."""
+    match = KEY_PATTERN.fullmatch(text)
     if match is None or match[1] != kind:
         return None
     if checksum(text[:-CHECKSUM_LENGTH]) != match[4]:
@@ -70,15 +70,15 @@ def parse_key(text: str, *, kind: str = API_KEY) -> KeyText | None:
 
 
 def pepper_name(pepper: str) -> str:
-    """Names a pepper without giving it away, so that a row knows which one digested it."""
+    """Return a name that identifies a pepper without revealing it."""
     return hashlib.sha256(b"tenantry pepper name:" + pepper.encode()).hexdigest()[:8]
 
 
 def digest_key(key: KeyText, *, pepper: str) -> bytes:
-    """What is stored. Key and pepper are random, so a fast keyed hash is enough."""
+    """Return the digest to store. Key and pepper are random, so a fast keyed hash is enough."""
     return hmac.digest(pepper.encode(), str(key).encode(), "sha256")
 
 
 def key_matches(key: KeyText, *, digest: bytes, pepper: str) -> bool:
-    """Whether `digest` was made of `key`; takes the same time either way."""
+    """Return whether `digest` is that of `key`, in constant time."""
     return hmac.compare_digest(digest_key(key, pepper=pepper), digest)

@@ -1,4 +1,4 @@
-"""The Redis of the limits, for synchronous code."""
+"""A synchronous client of the Redis with the limits."""
 
 from collections.abc import Sequence
 from functools import cache, partial
@@ -12,7 +12,7 @@ from tenants.admission.redis_counters.resp import is_unknown
 from tenants.admission.redis_counters.scripts import Script
 
 TIMEOUT_SECONDS = 0.5
-"""A page would rather say that it does not know."""
+"""Short, because pages can be displayed without the numbers."""
 
 
 @cache
@@ -21,12 +21,12 @@ def client(url: str) -> redis.Redis:
 
 
 def limits() -> redis.Redis:
-    """A client that is shared by the process. Its commands raise RedisError."""
+    """Return the client of this process. Its commands raise RedisError."""
     return client(settings.REDIS_LIMITS_URL)
 
 
 def run(script: Script, keys: Sequence[str], *arguments: Any) -> list[Any]:
-    """An answer of a script, which is loaded first where it is not known. Raises RedisError."""
+    """Call a script; load its library first if Redis does not have it. Raises RedisError."""
     call = partial(limits().fcall, script.function, len(keys), *keys, script.name, *arguments)
     try:
         reply: Any = call()

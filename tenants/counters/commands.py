@@ -1,6 +1,6 @@
-"""What services and jobs do with the live counters. Everything here raises RedisError.
+"""Commands of services and jobs on the live counters.
 
-All of it may be said again.
+All of them raise RedisError and may be repeated.
 """
 
 import logging
@@ -11,8 +11,8 @@ import msgspec
 
 from kernel.storage.shared_values import decode
 from tenants.admission.limits.checks import ScopeCheck
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.limits.messages import Settlement
-from tenants.admission.limits.rules import CounterState
 from tenants.admission.redis_counters.hold_calls import (
     AS_ESTIMATED,
     portions,
@@ -29,16 +29,16 @@ log = logging.getLogger(__name__)
 MAX_REAPED_HOLDS = 1000
 HOLDS_PER_REAP = 100
 MAX_COUNTED_HOLDS = 5000
-"""About 40 ms of Redis' time; a tenant with more holds at once is counted when it is calmer."""
+"""Recounting so many holds takes Redis about 40 ms. A tenant with more is recounted later."""
 SCOPES_AT_ONCE = 200
 
 
 class HoldProgress(msgspec.Struct, frozen=True, array_like=True):
-    """The part of a hold that heartbeats rewrite; as in `holds.lua`."""
+    """The part of a hold that heartbeats rewrite. The order of fields is that of `holds.lua`."""
 
     phase: int
     granted: int
-    asked_prompt: int
+    requested_prompt: int
     rate_tokens: int
     prompt: int
     completion: int
@@ -46,8 +46,8 @@ class HoldProgress(msgspec.Struct, frozen=True, array_like=True):
     estimated: bool
 
 
-class Hold(msgspec.Struct, frozen=True, array_like=True):
-    """A hold as the scripts keep it."""
+class StoredHold(msgspec.Struct, frozen=True, array_like=True):
+    """A hold in the format that the scripts store."""
 
     progress: HoldProgress
     amounts: tuple[int, ...]
@@ -56,28 +56,28 @@ class Hold(msgspec.Struct, frozen=True, array_like=True):
     facts: str
 
 
-HOLDS = msgspec.msgpack.Decoder(Hold)
+HOLDS = msgspec.msgpack.Decoder(StoredHold)
 MAX_LOGGED_BYTES = 2000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Orphan:
-    """A request whose worker stopped renewing it: to be billed with what was seen last."""
+class AbandonedRequest:
+    """A request whose worker stopped renewing its hold. Its last known usage is billed."""
 
     request_id: str
     facts: bytes
-    """JSON, the fields of a UsageRecord that its worker knew at the start."""
+    """JSON of the fields of a UsageRecord that were known at the admission."""
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int
     estimated: bool
     charges: tuple[Charge, ...]
-    """What the checkpoint takes from each quota."""
+    """Charges of the last known usage."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """A field of a scope that was not what the holds add up to. It was put right."""
+    """A field of a scope that differed from the sum of the holds, and was corrected."""
 
     scope: str
     field: str
@@ -86,12 +86,12 @@ class Difference:
 
 
 def push_states(states: Sequence[CounterState]) -> None:
-    """Bring new totals, as after a top-up. Older ones change nothing."""
+    """Set the totals of counters, for example after a top-up. Older versions are ignored."""
     settle_holds((), states)
 
 
 def settle_holds(settlements: Sequence[Settlement], states: Sequence[CounterState]) -> None:
-    """Remove holds that are in the ledger now, and bring its totals; of several tenants."""
+    """Remove the holds of requests that are in the ledger, and set the totals of the ledger."""
     tenants = {each.tenant_id for each in settlements} | {each.tenant_id for each in states}
     for tenant_id in tenants:
         ours = [each for each in settlements if each.tenant_id == tenant_id]
@@ -101,7 +101,7 @@ def settle_holds(settlements: Sequence[Settlement], states: Sequence[CounterStat
 
 
 def reap(tenant_id: int) -> int:
-    """Turn at most 1000 expired holds into orphans. Returns how many."""
+    """Move at most 1000 expired holds to the stream of abandoned requests. Return the number."""
     keys = [tenant_key(tenant_id, name) for name in ("holds", "expiries", "orphans")]
     reaped = 0
     while reaped < MAX_REAPED_HOLDS:
@@ -112,13 +112,13 @@ def reap(tenant_id: int) -> int:
     return reaped
 
 
-def orphans(tenant_id: int, *, most: int = 100) -> list[Orphan]:
-    """Holds to be billed, the oldest first. Bill each, then `acknowledge` it.
+def abandoned_requests(tenant_id: int, *, limit: int = 100) -> list[AbandonedRequest]:
+    """Return the abandoned requests to bill, the oldest first. Bill each, then `acknowledge` it.
 
-    A job that dies in between finds it again. What was settled or taken back by its worker in the
-    meantime is left out, and no longer an orphan.
+    A request that is not acknowledged is returned again. Requests that were settled or resumed by
+    their worker in the meantime are left out and removed from the stream.
     """
-    entries = orphan_entries(tenant_id, most)
+    entries = abandoned_entries(tenant_id, limit)
     if not entries:
         return []
     ids = [request_id for _, request_id in entries]
@@ -127,7 +127,7 @@ def orphans(tenant_id: int, *, most: int = 100) -> list[Orphan]:
     for (entry, request_id), blob in zip(entries, packed, strict=True):
         hold = read_hold(request_id, blob)
         if hold is not None and hold.progress.phase == ORPHANED:
-            found.append(orphan(request_id, hold))
+            found.append(abandoned_request(request_id, hold))
         else:
             over.append(entry)
     if over:
@@ -135,15 +135,15 @@ def orphans(tenant_id: int, *, most: int = 100) -> list[Orphan]:
     return found
 
 
-def orphan_entries(tenant_id: int, most: int) -> list[tuple[bytes, str]]:
-    """Entries of the stream with their request ids."""
+def abandoned_entries(tenant_id: int, limit: int) -> list[tuple[bytes, str]]:
+    """Return the ids of the stream's entries, each with its request id."""
     stream = tenant_key(tenant_id, "orphans")
-    entries: list[tuple[bytes, dict[bytes, bytes]]] = limits().xrange(stream, count=most)  # type: ignore[assignment]
+    entries: list[tuple[bytes, dict[bytes, bytes]]] = limits().xrange(stream, count=limit)  # type: ignore[assignment]
     return [(entry, fields.get(b"id", b"").decode(errors="replace")) for entry, fields in entries]
 
 
-def read_hold(request_id: str, blob: bytes | None) -> Hold | None:
-    """None if it is gone, or cannot be read and so not be billed."""
+def read_hold(request_id: str, blob: bytes | None) -> StoredHold | None:
+    """Decode a hold; None if it is missing or unreadable."""
     if blob is None:
         return None
     hold = decode(blob, HOLDS, reader="hold")
@@ -156,14 +156,14 @@ def read_hold(request_id: str, blob: bytes | None) -> Hold | None:
     return hold
 
 
-def orphan(request_id: str, hold: Hold) -> Orphan:
+def abandoned_request(request_id: str, hold: StoredHold) -> AbandonedRequest:
     progress = hold.progress
     tokens = {
         "prompt": progress.prompt,
         "completion": progress.completion,
         "cached": progress.cached,
     }
-    return Orphan(
+    return AbandonedRequest(
         request_id=request_id,
         facts=hold.facts.encode(),
         prompt_tokens=progress.prompt,
@@ -179,7 +179,7 @@ def orphan(request_id: str, hold: Hold) -> Orphan:
 
 
 def acknowledge(tenant_id: int, request_ids: Sequence[str], states: Sequence[CounterState]) -> None:
-    """These orphans are billed, and these are the totals since: their holds go."""
+    """Remove billed requests from Redis, and set the totals of the ledger."""
     settle_holds(
         [
             Settlement(tenant_id=tenant_id, request_id=request_id, rate_tokens=AS_ESTIMATED)
@@ -188,15 +188,16 @@ def acknowledge(tenant_id: int, request_ids: Sequence[str], states: Sequence[Cou
         states,
     )
     billed = set(request_ids)
-    done = [entry for entry, its in orphan_entries(tenant_id, MAX_REAPED_HOLDS) if its in billed]
+    done = [entry for entry, its in abandoned_entries(tenant_id, MAX_REAPED_HOLDS) if its in billed]
     if done:
         limits().xdel(tenant_key(tenant_id, "orphans"), *done)
 
 
 def recount(tenant_id: int) -> list[Difference]:
-    """Put right what scopes hold and run. Returns what differed.
+    """Correct the held amounts and running requests of scopes. Return the differences.
 
-    A tenant with very many holds is left alone: counting them would hold up everybody else.
+    A tenant with more than MAX_COUNTED_HOLDS is skipped, because counting them would delay all
+    other requests to Redis.
     """
     keys = [tenant_key(tenant_id, name) for name in ("holds", "scopes")]
     scopes: set[bytes] = limits().smembers(keys[1])  # type: ignore[assignment]
@@ -204,7 +205,7 @@ def recount(tenant_id: int) -> list[Difference]:
     for portion in portions(sorted(scopes), SCOPES_AT_ONCE):
         reply = run(RECOUNT, keys, MAX_COUNTED_HOLDS, *portion)
         if reply[1] == GONE:
-            log.warning("counters: too many holds to recount now (tenant_id=%d)", tenant_id)
+            log.warning("counters: recount skipped, too many holds (tenant_id=%d)", tenant_id)
             return differences
         differences += map(difference, *(reply[3 + n :: 4] for n in range(4)))
     return differences
@@ -217,9 +218,9 @@ def difference(scope: bytes, field: bytes, was: bytes, should_be: bytes) -> Diff
 
 
 def deny(*, tenant_id: int, names: Iterable[str], why: str) -> None:
-    """Admit nothing more for `tenant`, or for `key:<id>`, from this moment and for an hour.
+    """Deny all requests of `tenant`, or of `key:<id>`, for an hour.
 
-    By then every gateway knows from PostgreSQL.
+    By then every gateway has loaded the change from PostgreSQL.
     """
     key = tenant_key(tenant_id, "denied")
     change = limits().pipeline(transaction=True)
@@ -229,5 +230,5 @@ def deny(*, tenant_id: int, names: Iterable[str], why: str) -> None:
 
 
 def allow(*, tenant_id: int, names: Sequence[str]) -> None:
-    """Lift what `deny` did."""
+    """Undo `deny`."""
     limits().hdel(tenant_key(tenant_id, "denied"), *names)

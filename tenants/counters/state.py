@@ -1,4 +1,4 @@
-"""The live counters of a tenant, as Redis has them at one moment, for pages."""
+"""A snapshot of the live counters of a tenant in Redis, for display."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from tenants.errors import CountersUnreadable
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveWindow:
-    """A quota's window in Redis. `used` is None while Redis does not have it: not zero."""
+    """A quota window in Redis. `used` is None, not 0, if Redis does not have the counter."""
 
     counter: str
     window: str
@@ -27,7 +27,7 @@ class LiveWindow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveScope:
-    """A scope in Redis. Theoretical arrival times in µs since 1970; None: nothing came yet."""
+    """A scope in Redis. Theoretical arrival times in µs since 1970; None before any request."""
 
     scope: str
     running: int
@@ -38,26 +38,26 @@ class LiveScope:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveState:
-    """All of a tenant at one moment; `now_us` is Redis' clock, in µs since 1970."""
+    """A snapshot of a tenant; `now_us` is Redis' clock, in µs since 1970."""
 
     tenant_id: int
     now_us: int
     holds: int
-    orphans: int
+    abandoned_requests: int
     """Holds of dead workers that are not billed yet."""
     scopes: tuple[LiveScope, ...]
 
     @property
     def windows(self) -> dict[tuple[str, str], LiveWindow]:
-        """By counter and window."""
+        """Windows by counter and window id."""
         return {
             (each.counter, each.window): each for scope in self.scopes for each in scope.windows
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """So many equal refusals within about a second."""
+class CountedRefusal:
+    """The number of equal refusals within about a second."""
 
     at: datetime
     reason: str
@@ -65,11 +65,11 @@ class Refusal:
     key_id: int
     count: int
     shadow: bool
-    """They were let through: the limit is in shadow mode or soft."""
+    """Whether the requests were admitted, because the limit is in shadow mode or soft."""
 
 
 def read_live(*, tenant_id: int) -> LiveState:
-    """Everything that Redis counts for a tenant now. Raises CountersUnreadable."""
+    """Return the state of a tenant's counters in Redis. Raises CountersUnreadable."""
     try:
         return fetch_live(tenant_id)
     except redis.RedisError as error:
@@ -79,24 +79,24 @@ def read_live(*, tenant_id: int) -> LiveState:
 def fetch_live(tenant_id: int) -> LiveState:
     members: set[bytes] = limits().smembers(tenant_key(tenant_id, "scopes"))  # type: ignore[assignment]
     names = sorted(name.decode(errors="replace") for name in members)
-    asked = limits().pipeline(transaction=False)
-    asked.time()
-    asked.hlen(tenant_key(tenant_id, "holds"))
-    asked.xlen(tenant_key(tenant_id, "orphans"))
+    pipeline = limits().pipeline(transaction=False)
+    pipeline.time()
+    pipeline.hlen(tenant_key(tenant_id, "holds"))
+    pipeline.xlen(tenant_key(tenant_id, "orphans"))
     for name in names:
-        asked.hgetall(scope_key(tenant_id, name))
-    (seconds, micros), holds, orphans, *hashes = asked.execute()
+        pipeline.hgetall(scope_key(tenant_id, name))
+    (seconds, micros), holds, abandoned_requests, *hashes = pipeline.execute()
     return LiveState(
         tenant_id=tenant_id,
         now_us=seconds * 1_000_000 + micros,
         holds=holds,
-        orphans=orphans,
+        abandoned_requests=abandoned_requests,
         scopes=tuple(live_scope(*each) for each in zip(names, hashes, strict=True) if each[1]),
     )
 
 
 def live_scope(scope: str, fields: Mapping[bytes, bytes]) -> LiveScope:
-    """A scope's hash, whose fields are those of `redis_keys`."""
+    """Parse the hash of a scope."""
     numbers = dict(readable_numbers(fields))
     return LiveScope(
         scope=scope,
@@ -116,7 +116,7 @@ def readable_numbers(fields: Mapping[bytes, bytes]) -> Iterator[tuple[str, int]]
 
 
 def live_windows(scope: str, numbers: Mapping[str, int]) -> Iterator[LiveWindow]:
-    """Of fields such as `u:tokens:1793491200-1796083200`."""
+    """Yield the windows in fields such as `u:tokens:1793491200-1796083200`."""
     for quota, names in groupby(sorted(numbers, key=quota_of), key=quota_of):
         of = {name[0]: numbers[name] for name in names}
         unit, _, window = quota.partition(":")
@@ -134,11 +134,11 @@ def quota_of(field: str) -> str:
     return field[2:]
 
 
-def read_refusals(*, tenant_id: int, most: int = 100) -> list[Refusal]:
-    """The last refusals, the newest first. Raises CountersUnreadable."""
+def read_refusals(*, tenant_id: int, limit: int = 100) -> list[CountedRefusal]:
+    """Return the most recent refusals, the newest first. Raises CountersUnreadable."""
     try:
         entries: list[tuple[bytes, dict[bytes, bytes]]] = limits().xrevrange(  # type: ignore[assignment]
-            tenant_key(tenant_id, "refusals"), count=most
+            tenant_key(tenant_id, "refusals"), count=limit
         )
     except redis.RedisError as error:
         raise CountersUnreadable from error
@@ -146,11 +146,11 @@ def read_refusals(*, tenant_id: int, most: int = 100) -> list[Refusal]:
     return [each for each in found if each is not None]
 
 
-def refusal(entry: bytes, fields: Mapping[bytes, bytes]) -> Refusal | None:
-    """None for what cannot be read."""
+def refusal(entry: bytes, fields: Mapping[bytes, bytes]) -> CountedRefusal | None:
+    """Parse an entry of the stream of refusals; None if it is unreadable."""
     try:
         milliseconds = int(entry.partition(b"-")[0])
-        return Refusal(
+        return CountedRefusal(
             at=datetime.fromtimestamp(milliseconds / 1000, UTC),
             reason=fields[b"reason"].decode(),
             scope=fields[b"scope"].decode(),

@@ -1,4 +1,4 @@
-"""What Redis knows of one tenant, as pages show it; None while Redis is away."""
+"""The live state of one tenant for pages, which tolerate an outage of Redis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -8,36 +8,36 @@ from tenants.counters import state as counter_state
 from tenants.counters.state import LiveScope, LiveWindow
 from tenants.errors import CountersUnreadable
 
-KINDS_SHOWN = 20
+MAX_DISPLAYED_KINDS = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LiveView:
-    """What Redis knows of one tenant."""
+    """The live scopes and counters of one tenant."""
 
     scopes: Mapping[str, LiveScope] = field(default_factory=dict)
     counters: Mapping[tuple[str, str], LiveWindow] = field(default_factory=dict)
-    """By counter and window."""
+    """Windows by counter and window id."""
     now_us: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class RefusedRequests:
     """Requests that one limit refused to one key."""
 
     reason: str
     scope: str
     owner: str
-    """Whose key was refused: `key:12`."""
+    """The owner of the key: `key:12`."""
     at: datetime
-    """The last time."""
+    """The time of the last refusal."""
     count: int
     shadow: bool
-    """They were let through: the limit is in shadow mode or soft."""
+    """Whether the requests were admitted, because the limit is in shadow mode or soft."""
 
 
 def read_live_view(tenant_id: int) -> LiveView | None:
-    """The numbers of now, or None if Redis does not answer."""
+    """Return the live state; None while Redis is unavailable."""
     try:
         state = counter_state.read_live(tenant_id=tenant_id)
     except CountersUnreadable:
@@ -49,17 +49,17 @@ def read_live_view(tenant_id: int) -> LiveView | None:
     )
 
 
-def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
-    """The last refusals by reason, limit and key, the newest first; none if Redis is away."""
+def recent_refusals(tenant_id: int) -> tuple[RefusedRequests, ...]:
+    """Return recent refusals by reason, limit and key, the newest first; none without Redis."""
     try:
         counts = counter_state.read_refusals(tenant_id=tenant_id)
     except CountersUnreadable:
         return ()
-    kinds: dict[tuple[str, str, int, bool], list[counter_state.Refusal]] = {}
+    kinds: dict[tuple[str, str, int, bool], list[counter_state.CountedRefusal]] = {}
     for each in counts:
         kinds.setdefault((each.reason, each.scope, each.key_id, each.shadow), []).append(each)
     return tuple(
-        Refusal(
+        RefusedRequests(
             reason=reason,
             scope=scope,
             owner=f"key:{key_id}",
@@ -67,5 +67,5 @@ def recent_refusals(tenant_id: int) -> tuple[Refusal, ...]:
             count=sum(each.count for each in same),
             shadow=shadow,
         )
-        for (reason, scope, key_id, shadow), same in list(kinds.items())[:KINDS_SHOWN]
+        for (reason, scope, key_id, shadow), same in list(kinds.items())[:MAX_DISPLAYED_KINDS]
     )

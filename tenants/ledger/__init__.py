@@ -1,4 +1,4 @@
-"""The ledger's tables: usage events, the counters of quotas and the sums of hours, as one."""
+"""The ledger: usage events, quota counters and hourly sums, written in one transaction."""
 
 from tenants.ledger.aggregates import load_counters
 from tenants.ledger.append import append_usage, bill_abandoned

@@ -1,4 +1,4 @@
-"""Requests whose worker died: they are billed with what was last seen of them, once."""
+"""Billing of requests whose worker died: once, by their last known usage."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,20 +11,20 @@ from django.conf import settings
 
 from kernel.storage.redis import connect
 from kernel.storage.shared_values import UNREADABLE
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.limits.price import FREE, Price
-from tenants.admission.limits.rules import CounterState
 from tenants.admission.redis_counters.keys import tenant_key
 from tenants.admission.usage.records import UsageRecord
 from tenants.admission.usage.writer import LedgerUnavailable, RecordRefused
 from tenants.counters import commands as counter_commands
-from tenants.counters.commands import Orphan
+from tenants.counters.commands import AbandonedRequest
 from tenants.ledger import bill_abandoned
 
 log = logging.getLogger(__name__)
 
 
 def tenants_with_holds() -> list[int]:
-    """Tenants for which requests run, or ran when their worker died. Raises RedisError."""
+    """Return the tenants with holds or abandoned requests. Raises RedisError."""
     before, after = tenant_key(0, "holds").split("0")
     with connect(settings.REDIS_LIMITS_URL) as client:
         keys = client.scan_iter(match=f"{before}*{after}", count=1000)
@@ -32,86 +32,88 @@ def tenants_with_holds() -> list[int]:
     return sorted({int(name) for name in names if name.isdecimal()})
 
 
-def bill_every_orphan() -> int:
-    """Bill the orphans of all tenants. Returns how many. Raises RedisError.
+def bill_every_abandoned() -> int:
+    """Bill the abandoned requests of all tenants. Return their number. Raises RedisError.
 
-    What keeps one tenant's from being billed is logged, and does not hold up the others'.
+    A failure of one tenant's requests is logged; those of other tenants are still billed.
     """
     billed = 0
     for tenant_id in tenants_with_holds():
         try:
-            billed += bill_orphans(tenant_id)
+            billed += bill_abandoned_requests(tenant_id)
         except LedgerUnavailable as error:
             log.warning(
                 "abandoned requests: ledger unavailable (tenant_id=%d, error=%s)", tenant_id, error
             )
         except redis.ResponseError as error:
-            # What lies under its keys is not ours; the others' are billed all the same.
+            # This tenant's keys have values of a wrong type; other tenants are still billed.
             log.critical(
                 "abandoned requests: holds unreadable (tenant_id=%d): %s", tenant_id, error
             )
     return billed
 
 
-def bill_orphans(tenant_id: int) -> int:
-    """Bill the orphans of a tenant and settle them in Redis. Returns how many there were.
+def bill_abandoned_requests(tenant_id: int) -> int:
+    """Bill the abandoned requests of a tenant and settle them in Redis. Return their number.
 
-    Billing again changes nothing, so a death between bill and settlement costs a repetition.
-    Raises LedgerUnavailable and RedisError: then the holds stay, and the next call goes on.
+    Billing is idempotent, so a crash between billing and settlement is repaired by the next call.
+    Raises LedgerUnavailable and RedisError; then the holds stay for the next call.
     """
     counter_commands.reap(tenant_id)
     billed = 0
-    while found := counter_commands.orphans(tenant_id):
-        states = [state for orphan in found for state in bill(orphan)]
-        counter_commands.acknowledge(tenant_id, [orphan.request_id for orphan in found], states)
+    while found := counter_commands.abandoned_requests(tenant_id):
+        states = [state for abandoned_request in found for state in bill(abandoned_request)]
+        counter_commands.acknowledge(
+            tenant_id, [abandoned_request.request_id for abandoned_request in found], states
+        )
         billed += len(found)
     if billed:
         log.warning("abandoned requests: billed (requests=%d, tenant_id=%d)", billed, tenant_id)
     return billed
 
 
-def bill(orphan: Orphan) -> Sequence[CounterState]:
-    """The counters after the bill; of one that the ledger will never take, nothing but a log."""
+def bill(abandoned_request: AbandonedRequest) -> Sequence[CounterState]:
+    """Bill a request. Return the states of its counters; an invalid record is only logged."""
     try:
-        return bill_abandoned([record_of(orphan)]).states
+        return bill_abandoned([record_of(abandoned_request)]).states
     except (RecordRefused, *UNREADABLE) as error:
-        log.critical("abandoned requests: not billable (error=%s): %r", error, orphan)
+        log.critical("abandoned requests: not billable (error=%s): %r", error, abandoned_request)
         return ()
 
 
-def record_of(orphan: Orphan) -> UsageRecord:
-    """What was known at its admission, with what was seen of it last. Raises DecodeError."""
-    facts = msgspec.json.decode(orphan.facts, type=dict[str, Any])
+def record_of(abandoned_request: AbandonedRequest) -> UsageRecord:
+    """Return the record of the admission, with the last known usage. Raises DecodeError."""
+    facts = msgspec.json.decode(abandoned_request.facts, type=dict[str, Any])
     checkpoint = {
-        "request_id": orphan.request_id,
+        "request_id": abandoned_request.request_id,
         "kind": "abandoned",
-        "prompt_tokens": orphan.prompt_tokens,
-        "completion_tokens": orphan.completion_tokens,
-        "cached_tokens": orphan.cached_tokens,
-        "estimated": orphan.estimated,
-        "charges": orphan.charges,
-        "cost_micro": cost_of(orphan, facts),
+        "prompt_tokens": abandoned_request.prompt_tokens,
+        "completion_tokens": abandoned_request.completion_tokens,
+        "cached_tokens": abandoned_request.cached_tokens,
+        "estimated": abandoned_request.estimated,
+        "charges": abandoned_request.charges,
+        "cost_micro": cost_of(abandoned_request, facts),
         "status": "failed",
         "error_code": "worker_died",
     }
-    # Nobody knows when it ended.
+    # The end of the request is unknown.
     now = datetime.now(UTC)
-    times = {"ended_at": now.isoformat(), "duration_ms": lasted_ms(facts, now)}
+    times = {"ended_at": now.isoformat(), "duration_ms": elapsed_ms(facts, now)}
     return msgspec.convert({**times, **facts, **checkpoint}, UsageRecord)
 
 
-def cost_of(orphan: Orphan, facts: Mapping[str, Any]) -> int:
-    """By the price of the route as it was at the admission."""
+def cost_of(abandoned_request: AbandonedRequest, facts: Mapping[str, Any]) -> int:
+    """Return the cost by the price that the route had at the admission."""
     price = msgspec.convert(facts["price"], Price) if "price" in facts else FREE
     return price.cost(
-        prompt_tokens=orphan.prompt_tokens,
-        cached_tokens=orphan.cached_tokens,
-        completion_tokens=orphan.completion_tokens,
+        prompt_tokens=abandoned_request.prompt_tokens,
+        cached_tokens=abandoned_request.cached_tokens,
+        completion_tokens=abandoned_request.completion_tokens,
     )
 
 
-def lasted_ms(facts: Mapping[str, Any], now: datetime) -> float:
-    """From the admission until now."""
+def elapsed_ms(facts: Mapping[str, Any], now: datetime) -> float:
+    """Return the milliseconds from the admission until now."""
     zoned = Annotated[datetime, msgspec.Meta(tz=True)]
     began: datetime = msgspec.convert(facts.get("started_at"), zoned)
     return (now - began).total_seconds() * 1000

@@ -1,7 +1,6 @@
-"""The rows that sum the ledger up: quota counters and hours, added to in one order by everybody.
+"""The sums of the ledger: quota counters and hours.
 
-Two transactions that lock several of these rows do so in the same order, so that none waits for
-one that waits for it.
+All transactions lock these rows in the same order, so that there is no deadlock.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -9,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from django.db import Error, connection
 from django.db.backends.utils import CursorWrapper
 
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
 from tenants.errors import LimitsUnavailable
 from tenants.ledger.batch_sums import SUMS, CounterKey, HourKey, as_json
 
@@ -41,9 +40,9 @@ ADD_HOURS = f"""
 
 
 def load_counters(tenant_id: int, counters: Sequence[tuple[str, str]]) -> list[CounterState]:
-    """The state of each (counter, window) of a tenant, in the order asked for.
+    """Return the state of each (counter, window) of a tenant, in the order of `counters`.
 
-    A counter that has counted nothing yet is at version 0. Raises LimitsUnavailable in an outage.
+    A counter without a row has version 0. Raises LimitsUnavailable in an outage.
     """
     keys = [CounterKey(tenant_id, counter, window) for counter, window in counters]
     try:
@@ -56,7 +55,7 @@ def load_counters(tenant_id: int, counters: Sequence[tuple[str, str]]) -> list[C
 
 
 def read_counters(cursor: CursorWrapper, keys: Iterable[CounterKey]) -> tuple[CounterState, ...]:
-    """The state of each counter, as this transaction sees it."""
+    """Return the state of each counter, as the running transaction sees it."""
     named = [key._asdict() for key in keys]
     if not named:
         return ()
@@ -75,14 +74,14 @@ def read_counters(cursor: CursorWrapper, keys: Iterable[CounterKey]) -> tuple[Co
 
 
 def add_charges(cursor: CursorWrapper, sums: Mapping[CounterKey, int]) -> None:
-    """Add to each counter and raise its version. `sums` is sorted by its keys."""
+    """Add `sums`, sorted by key, to the counters, and increment their versions."""
     rows = [{**key._asdict(), "amount": amount} for key, amount in sums.items()]
     if rows:
         cursor.execute(ADD_CHARGES, [as_json(rows)])
 
 
 def add_hours(cursor: CursorWrapper, sums: Mapping[HourKey, Mapping[str, int]]) -> None:
-    """Add to each hour. `sums` is sorted by its keys."""
+    """Add `sums`, sorted by key, to the hours."""
     rows = [{**key._asdict(), **amounts} for key, amounts in sums.items()]
     if rows:
         cursor.execute(ADD_HOURS, [as_json(rows)])

@@ -1,4 +1,4 @@
-"""From usage records to PostgreSQL: rows, counters and hours in one transaction per batch."""
+"""Appending of usage records: rows, counters and hours in one transaction per batch."""
 
 from collections.abc import Iterable, Sequence
 
@@ -35,21 +35,20 @@ KEY_USE = """
         FOR NO KEY UPDATE SKIP LOCKED
     )
 """
-"""For people, so a minute's precision is enough, and a key that is being changed can wait."""
+"""For display only, so it is updated once a minute, and not for keys that are locked."""
 
 decode_row = msgspec.json.Decoder(UsageRecord).decode
 
 
 def append_usage(records: Sequence[UsageRecord]) -> Appended:
-    """Append records and charge them, each once. Those that are there already change nothing.
+    """Append records and charge them, each once; records that exist already change nothing.
 
-    A final record whose request was billed as abandoned becomes a correction of that bill. Also
-    notes that keys were used. Returns how many rows were new, and how every counter that the
-    records name stands now, be they new or not.
+    A final record whose request was billed as abandoned becomes a correction of that row. Sets the
+    time of the last use of keys. Returns the number of new rows, and the state of every counter in
+    the records.
 
-    Raises LedgerUnavailable if PostgreSQL does not answer; whether it wrote is then unknown, and
-    appending the same records again is safe. Raises RecordRefused if a record breaks a rule of
-    the tables; then none of them was written.
+    Raises LedgerUnavailable if PostgreSQL fails; it may have written the records, so append them
+    again. Raises RecordRefused if a record violates a constraint; then none of them was written.
     """
     ensure_chargeable(records)
     try:
@@ -58,22 +57,22 @@ def append_usage(records: Sequence[UsageRecord]) -> Appended:
     except (DataError, IntegrityError) as error:
         raise RecordRefused(str(error)) from error
     except Error as error:
-        # Also a server that only reads, or is not migrated yet: it may take them later.
+        # Includes a server that is read-only or not yet migrated: it may accept the records later.
         raise LedgerUnavailable from error
 
 
 def bill_abandoned(records: Sequence[UsageRecord]) -> Appended:
-    """Bill requests whose worker died, with what was last seen of them.
+    """Bill requests whose worker died, by their last known usage.
 
-    Nothing happens where the request has a row already. Raises as `append_usage` does.
+    A request that has a row already is not billed. Raises the errors of `append_usage`.
     """
     return append_usage([replace(record, kind="abandoned") for record in records])
 
 
 def append_within(cursor: CursorWrapper, records: Sequence[UsageRecord]) -> Appended:
-    """The transaction of a batch. All of them take their locks in this order, hot rows last."""
+    """Append a batch in the running transaction. Locks contended rows last."""
     first = without_repeats(records)
-    # Corrections after all others, as those that are found out here.
+    # Corrections come last, because the new ones are found only after the other rows are inserted.
     rows = insert(cursor, [record for record in first if record.kind != "correction"])
     corrections = [record for record in first if record.kind == "correction"]
     corrections += corrections_due(cursor, known=rows, records=first)
@@ -86,7 +85,7 @@ def append_within(cursor: CursorWrapper, records: Sequence[UsageRecord]) -> Appe
 
 
 def without_repeats(records: Iterable[UsageRecord]) -> list[UsageRecord]:
-    """The first record of each request and kind, sorted, and with a final before an abandoned."""
+    """Return the first record of each request and kind, sorted, final before abandoned ones."""
     first: dict[tuple[str, bool, str], UsageRecord] = {}
     for record in records:
         first.setdefault((record.request_id, record.kind != "final", record.kind), record)
@@ -94,7 +93,7 @@ def without_repeats(records: Iterable[UsageRecord]) -> list[UsageRecord]:
 
 
 def insert(cursor: CursorWrapper, records: Sequence[UsageRecord]) -> list[NewRow]:
-    """Insert sorted records; returns the rows that were not there yet."""
+    """Insert sorted records. Return the rows that are new."""
     if not records:
         return []
     cursor.execute(APPEND, [as_json(records)])
@@ -105,7 +104,7 @@ def insert(cursor: CursorWrapper, records: Sequence[UsageRecord]) -> list[NewRow
 def corrections_due(
     cursor: CursorWrapper, *, known: Iterable[NewRow], records: Iterable[UsageRecord]
 ) -> list[UsageRecord]:
-    """Corrections of the abandoned rows that stood in the way of final records."""
+    """Return corrections of abandoned rows whose requests have a final record now."""
     new = {row.record.request_id for row in known if row.record.kind == "final"}
     late = {r.request_id: r for r in records if r.kind == "final" and r.request_id not in new}
     if not late:

@@ -1,4 +1,4 @@
-"""What a batch of new rows adds to counters and to hours: sums, and nothing else."""
+"""The sums that a batch of new rows adds to counters and to hours. Pure."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,11 +13,11 @@ SUMS = (
     *("requests", "failed", "prompt_tokens", "completion_tokens"),
     *("cached_tokens", "cost_micro"),
 )
-"""The columns of an hour that are added up."""
+"""The summed columns of an hour."""
 
 
 class CounterKey(NamedTuple):
-    """Which counter in which window. Its order is the order in which rows are locked."""
+    """A counter in a window. Rows are locked in the order of these keys."""
 
     tenant_id: int
     counter: str
@@ -25,7 +25,7 @@ class CounterKey(NamedTuple):
 
 
 class HourKey(NamedTuple):
-    """What makes a row of hours. Its order is the order in which rows are locked."""
+    """The key of a row of hours. Rows are locked in the order of these keys."""
 
     tenant_id: int
     hour: datetime
@@ -37,15 +37,15 @@ class HourKey(NamedTuple):
 
 
 class NewRow(NamedTuple):
-    """A row that a batch brought into the ledger."""
+    """A row that a batch added to the ledger."""
 
     record: UsageRecord
     hour: datetime
-    """In which it began, in UTC."""
+    """Hour (UTC) in which the request began."""
 
 
 def counters_of(records: Iterable[UsageRecord]) -> list[CounterKey]:
-    """Every counter that the records name, sorted."""
+    """Return the counters that the records charge, sorted."""
     return sorted(
         {
             CounterKey(record.tenant_id, charge.counter, charge.window)
@@ -56,7 +56,7 @@ def counters_of(records: Iterable[UsageRecord]) -> list[CounterKey]:
 
 
 def sum_charges(records: Iterable[UsageRecord]) -> dict[CounterKey, int]:
-    """What the records take from each counter, sorted. Without what adds up to nothing."""
+    """Return the amounts of the records by counter, sorted, without zeros."""
     sums: defaultdict[CounterKey, int] = defaultdict(int)
     for record in records:
         for charge in record.charges:
@@ -65,7 +65,7 @@ def sum_charges(records: Iterable[UsageRecord]) -> dict[CounterKey, int]:
 
 
 def sum_hours(rows: Iterable[NewRow]) -> dict[HourKey, dict[str, int]]:
-    """What the rows add to each hour, sorted. Corrections are no requests."""
+    """Return the amounts of the rows by hour, sorted. Corrections do not count as requests."""
     sums: defaultdict[HourKey, dict[str, int]] = defaultdict(lambda: dict.fromkeys(SUMS, 0))
     for row in rows:
         hour = sums[hour_key(row)]
@@ -100,7 +100,8 @@ def amounts(record: UsageRecord) -> dict[str, int]:
 
 
 def as_json(rows: Sequence[Mapping[str, Any]] | Sequence[UsageRecord]) -> str:
-    """Rows as the one parameter of a statement: PostgreSQL takes JSON apart faster than Python
-    could put an INSERT together.
+    """Encode rows as one parameter of a statement.
+
+    PostgreSQL parses JSON faster than Python composes an INSERT of many rows.
     """
     return msgspec.json.encode(rows).decode()

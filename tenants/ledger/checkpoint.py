@@ -1,11 +1,11 @@
-"""How far the ledger was summed up, so that reconciliation does not read a month each time.
+"""A checkpoint of the sums of the ledger, so that reconciliation reads only newer rows.
 
-Rows get their numbers before they are committed, so a row may become visible below others that were
-seen before. A row is summed up only when every transaction has ended that could still write below
-its number: the last number is noted together with the transactions that write the ledger at that
-moment, and the sums are moved on to it when all of them have ended. A row's number is drawn under
-its table's lock, so no writer is missed; a snapshot's transaction numbers would miss one that got
-its own later than the newest that has ended.
+A row gets its id before it is committed, so it may become visible after rows with higher ids. The
+sums therefore include a row only when every transaction that could still add a lower id has ended:
+the highest id is stored together with the transactions that are writing the ledger, and the sums
+advance to it after all of them have ended. A writer draws ids while it holds a lock of the table,
+so `pg_locks` lists every writer; the transaction ids of a snapshot would miss a writer that got its
+id after the newest one that has ended.
 """
 
 from datetime import datetime, timedelta
@@ -34,33 +34,37 @@ ADD_SUMS = """
     ON CONFLICT (tenant_id, counter, "window")
         DO UPDATE SET amount = summed.amount + EXCLUDED.amount
 """
-FORGET = """
+DELETE_OLD_SUMS = """
     DELETE FROM tenants_chargedsum
     WHERE split_part("window", '-', 2)::bigint <= extract(epoch FROM %(kept_from)s::timestamptz)
 """
-MARK = f"""
+SET_CHECKPOINT = f"""
     UPDATE tenants_ledgercheckpoint SET through_id = %s,
         next_id = (SELECT coalesce(max(id), 0) FROM tenants_usageevent),
         writers = ({WRITERS})
 """  # noqa: S608 - put together from constants
-"""One statement: locks are read after its snapshot, which tells the last row, was taken."""
-KEPT = timedelta(days=2)
-"""How long sums of windows are kept that are over: longer than clocks are apart."""
+"""A single statement, because the locks must be read after the snapshot of the highest id."""
+SUMS_RETENTION = timedelta(days=2)
+"""Retention of the sums of ended windows; longer than any difference between clocks."""
 
 
-def move_on(cursor: CursorWrapper, *, now: datetime) -> int:
-    """Sum up what became certain since the last call. Returns the last row that is summed up.
+def advance(cursor: CursorWrapper, *, now: datetime) -> int:
+    """Sum up the rows that were committed since the last call. Return the id of the last one.
 
-    Called in a transaction, under the lock of reconciliation.
+    Needs a transaction that holds the lock of reconciliation.
     """
     cursor.execute(READ)
     through_id, next_id, is_awaited = cursor.fetchone()
     if is_awaited:
         return int(through_id)
     if next_id > through_id:
-        asked = {"through_id": through_id, "next_id": next_id, "kept_from": now - KEPT}
-        cursor.execute(ADD_SUMS, asked)
-        cursor.execute(FORGET, asked)
+        parameters = {
+            "through_id": through_id,
+            "next_id": next_id,
+            "kept_from": now - SUMS_RETENTION,
+        }
+        cursor.execute(ADD_SUMS, parameters)
+        cursor.execute(DELETE_OLD_SUMS, parameters)
         through_id = next_id
-    cursor.execute(MARK, [through_id])
+    cursor.execute(SET_CHECKPOINT, [through_id])
     return int(through_id)

@@ -1,4 +1,4 @@
-"""Rows that put others right: the ledger is never changed, so the difference is written down."""
+"""Correction rows, which add differences to rows of the ledger, because those never change."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -10,9 +10,9 @@ from tenants.admission.usage.writer import RecordRefused
 
 
 def correct(*, abandoned: UsageRecord, final: UsageRecord) -> UsageRecord:
-    """The row that makes `abandoned`, which is in the ledger, add up to `final`.
+    """Return the row whose sum with `abandoned`, which is in the ledger, is `final`.
 
-    It counts where the abandoned row counts: in its hour, and for its key, member and agent.
+    It counts for the hour, key, member and agent of the abandoned row.
     """
     return replace(
         final,
@@ -34,7 +34,7 @@ def correct(*, abandoned: UsageRecord, final: UsageRecord) -> UsageRecord:
 
 
 def difference(wanted: Iterable[Charge], charged: Iterable[Charge]) -> tuple[Charge, ...]:
-    """What must be charged on top of `charged`. Zeros stay: they name the counter."""
+    """Return the charges to add to `charged`. Zeros stay, so that their counters are reported."""
     amounts: Counter[tuple[str, str]] = Counter()
     for charge in wanted:
         amounts[charge.counter, charge.window] += charge.amount
@@ -47,7 +47,7 @@ def difference(wanted: Iterable[Charge], charged: Iterable[Charge]) -> tuple[Cha
 
 
 def ensure_chargeable(records: Iterable[UsageRecord]) -> None:
-    """Raises RecordRefused for a negative charge outside a correction: it would give quota away."""
+    """Raise RecordRefused for a negative charge outside a correction, which would free quota."""
     for record in records:
         if record.kind != "correction" and any(charge.amount < 0 for charge in record.charges):
             raise RecordRefused(f"a charge of {record.request_id} is negative")

@@ -1,6 +1,6 @@
-"""Reconciliation: the ledger is right, and everything that sums it up follows.
+"""Reconciliation: repairs all sums from the rows of the ledger.
 
-Only upward: who was told that a quota is used up is not told otherwise by a repair.
+Counters are only raised, so that a repair never reopens a quota that was reported as exhausted.
 """
 
 import logging
@@ -12,36 +12,25 @@ from django.db import connection
 
 from kernel import metrics
 from kernel.storage.stored_counts import add_count
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
 from tenants.models import QuotaUsage
 from tenants.scoping import tenant_scope
 
 log = logging.getLogger(__name__)
 
 HOURS_BACK = 26
-"""Hours that are compared with the ledger each time: a day, and what comes late."""
+"""Hours that each run compares with the ledger: a day, plus two for late records."""
 
-OUTDO = """
+BUMP_VERSIONS = """
     UPDATE tenants_quotausage SET version = greatest(version, %s) + 1
     WHERE tenant_id = %s AND counter = %s AND "window" = %s
 """
 
 
-def reconcile_tenant(tenant_id: int, *, now: datetime) -> int:
-    """Repair a tenant's open counters in PostgreSQL, and then Redis. Returns how many drifted.
-
-    Raises OperationalError and RedisError; then the next call begins again.
-    """
-    from tenants.ledger import reconciliation
-
-    counters = reconciliation.raise_counters(now=now, tenant_id=tenant_id)
-    return note_drift(tenant_id, counter=len(counters)) + reconcile_copies(tenant_id, now=now)
-
-
 def reconcile_counters(*, now: datetime) -> int:
-    """Repair the open counters of all tenants in PostgreSQL. Returns how many drifted.
+    """Repair the open counters of all tenants in PostgreSQL. Return the number of drifts.
 
-    Reads what was written to the ledger since the last call, for all tenants together.
+    Reads the rows added to the ledger since the last call once, for all tenants.
     """
     from tenants.ledger import reconciliation
 
@@ -50,14 +39,14 @@ def reconcile_counters(*, now: datetime) -> int:
 
 
 def reconcile_copies(tenant_id: int, *, now: datetime) -> int:
-    """Bring Redis in step with a tenant's counters in PostgreSQL. Returns how many were wrong.
+    """Repair the copies of a tenant's counters in Redis. Return how many were wrong.
 
-    Raises OperationalError and RedisError; then the next call begins again.
+    Raises OperationalError and RedisError; the next call starts over.
     """
     from tenants.counters import commands as counter_commands
     from tenants.counters.state import fetch_live
 
-    # Redis is read first: of two that are in step, it can only be the older one then.
+    # Redis is read first, so that a correct copy can only be older than the row.
     copies = {key: (each.used, each.version) for key, each in fetch_live(tenant_id).windows.items()}
     wrong = bump_stale_versions(copies, open_states(tenant_id, now=now))
     counter_commands.push_states(open_states(tenant_id, now=now))
@@ -66,7 +55,7 @@ def reconcile_copies(tenant_id: int, *, now: datetime) -> int:
 
 
 def reconcile_hours(*, now: datetime) -> int:
-    """Repair the hours of the last day, of all tenants. Returns how many drifted."""
+    """Repair the hours of the last day, of all tenants. Return the number of drifts."""
     from tenants.ledger import reconciliation
 
     hour = now.replace(minute=0, second=0, microsecond=0)
@@ -75,7 +64,7 @@ def reconcile_hours(*, now: datetime) -> int:
 
 
 def open_states(tenant_id: int, *, now: datetime) -> list[CounterState]:
-    """A tenant's counters in windows that are not over."""
+    """Return a tenant's counters in open windows."""
     with tenant_scope(tenant_id):
         return [
             CounterState(
@@ -94,9 +83,9 @@ def bump_stale_versions(
     copies: Mapping[tuple[str, str], tuple[int | None, int | None]],
     states: Iterable[CounterState],
 ) -> int:
-    """Give states newer versions than the copies in Redis that are wrong but not older.
+    """Raise the versions of counters above those of copies in Redis that are wrong but not older.
 
-    Otherwise they would never be replaced. Returns how many.
+    Otherwise the copies would never be replaced. Return the number of such copies.
     """
     wrong = 0
     for state in states:
@@ -104,19 +93,21 @@ def bump_stale_versions(
         if is_wrong(state, used=used, version=version):
             wrong += 1
             with connection.cursor() as cursor:
-                cursor.execute(OUTDO, [version, state.tenant_id, state.counter, state.window])
+                cursor.execute(
+                    BUMP_VERSIONS, [version, state.tenant_id, state.counter, state.window]
+                )
     return wrong
 
 
 def is_wrong(state: CounterState, *, used: int | None, version: int | None) -> bool:
-    """Whether a copy claims to be as new as the truth, and counts less. None: there is none."""
+    """Return whether a copy is as new as the row and counts less; None: there is no copy."""
     if used is None or version is None:
         return False
     return version >= state.version and used < state.used
 
 
 def note_drift(tenant_id: int, **drifts: int) -> int:
-    """Count and log what drifted, by kind. Tenant 0 stands for all."""
+    """Count and log drifted sums by kind. Tenant 0 stands for all tenants."""
     for kind, number in drifts.items():
         if number:
             add_count(metrics.ledger_drift, kind, number)

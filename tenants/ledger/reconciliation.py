@@ -1,7 +1,7 @@
-"""Does all that was derived from the ledger still agree with it? Finds what drifted, and mends it.
+"""Comparison of the sums with the rows of the ledger, and their repair.
 
-Rows, counters and hours are written in one transaction, so one statement sees them in step even
-while gateways write. What is mended is added as a difference, for the same reason.
+Rows, counters and hours are written in one transaction, so a single statement reads a consistent
+state while gateways write. Repairs add a difference, for the same reason.
 """
 
 from collections.abc import Iterable, Iterator
@@ -16,13 +16,14 @@ from tenants.ledger import checkpoint
 from tenants.ledger.aggregates import add_charges, add_hours
 from tenants.ledger.batch_sums import SUMS, CounterKey, HourKey
 
-CLOCKS_APART = timedelta(hours=1)
-"""A request belongs to the window it was admitted in by Redis' clock, and began by a gateway's."""
-ONE_AT_A_TIME = 7_365_201
-"""The number of the lock under which counters are mended and the checkpoint is moved."""
+MAX_CLOCK_DIFFERENCE = timedelta(hours=1)
+"""Maximum difference of the clocks of Redis, which selects a request's window, and of a gateway,
+which sets its start."""
+COUNTERS_LOCK = 7_365_201
+"""Advisory lock of repairs of counters and of the checkpoint."""
 
 HOURS_LOCK = 7_365_202
-"""That of hours, which nobody who mends counters waits for."""
+"""Advisory lock of repairs of hours."""
 
 CHARGED = """
     SELECT event.tenant_id, charge.counter, charge."window", sum(charge.amount)::bigint AS amount
@@ -42,7 +43,7 @@ CHARGED_SINCE_CHECKPOINT = f"""
     ) AS charged
     GROUP BY 1, 2, 3
 """  # noqa: S608 - put together from constants
-APART = """
+DRIFT = """
     WITH charged AS ({charged})
     SELECT tenant_id, counter, "window", coalesce(charged.amount, 0), coalesce(counted.used, 0)
     FROM charged FULL JOIN (
@@ -54,8 +55,8 @@ APART = """
         AND split_part("window", '-', 2)::bigint > extract(epoch FROM %(open_at)s::timestamptz)
     ORDER BY 1, 2, 3
 """
-COUNTERS_APART = APART.format(charged=CHARGED)
-COUNTERS_APART_BY_CHECKPOINT = APART.format(charged=CHARGED_SINCE_CHECKPOINT)
+COUNTER_DRIFT = DRIFT.format(charged=CHARGED)
+COUNTER_DRIFT_SINCE_CHECKPOINT = DRIFT.format(charged=CHARGED_SINCE_CHECKPOINT)
 FIRST_START = """
     SELECT to_timestamp(min(split_part("window", '-', 1)::bigint)) FROM tenants_quotausage
     WHERE ends_at > %(open_at)s AND (%(tenant_id)s::bigint IS NULL OR tenant_id = %(tenant_id)s)
@@ -68,7 +69,7 @@ LEDGER_SUMS = """
     sum(cached_tokens)::bigint AS cached_tokens, sum(cost_micro)::bigint AS cost_micro
 """
 HOUR_KEY = ", ".join(HourKey._fields)
-HOURS_APART = f"""
+HOUR_DRIFT = f"""
     SELECT {HOUR_KEY},
         {", ".join(f"coalesce(billed.{name}, 0)" for name in SUMS)},
         {", ".join(f"coalesce(counted.{name}, 0)" for name in SUMS)}
@@ -90,29 +91,29 @@ HOURS_APART = f"""
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterDrift:
-    """A counter that has not counted what the ledger's rows charged."""
+    """A counter that differs from the charges of the ledger."""
 
     key: CounterKey
     charged: int
-    """By the ledger."""
+    """The amount of the ledger."""
     used: int
-    """By the counter."""
+    """The amount of the counter."""
 
     what: Literal["counter"] = "counter"
 
     @property
     def amount(self) -> int:
-        """By how much it is off."""
+        """The absolute difference."""
         return abs(self.charged - self.used)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HourDrift:
-    """An hour that does not add up to the ledger's rows."""
+    """An hour that differs from the rows of the ledger."""
 
     key: HourKey
     lacking: dict[str, int]
-    """What must be added to each sum; negative where it has too much."""
+    """The amount to add to each sum; negative if the sum is too high."""
 
     what: Literal["hour"] = "hour"
 
@@ -124,62 +125,64 @@ class HourDrift:
 def sum_charges(
     *, since: datetime, until: datetime, tenant_id: int | None = None
 ) -> dict[CounterKey, int]:
-    """What the ledger's rows that began in a time charged each counter, of one tenant or all."""
-    asked = {"since": since, "until": until, "tenant_id": tenant_id}
+    """Return the charges of requests that began in a period, by counter, of one tenant or all."""
+    parameters = {"since": since, "until": until, "tenant_id": tenant_id}
     with connection.cursor() as cursor:
-        cursor.execute(CHARGED, asked)
+        cursor.execute(CHARGED, parameters)
         return {CounterKey(*columns): amount for *columns, amount in cursor}
 
 
 def find_counter_drift(
     *, now: datetime, tenant_id: int | None = None, since: datetime | None = None
 ) -> list[CounterDrift]:
-    """Counters of open windows that differ from the ledger, of one tenant or all.
+    """Return the counters of open windows that differ from the ledger, of one tenant or all.
 
-    Reads the ledger back to the first start of a counter's window, or to `since` if that is
-    earlier: windows that began before it, and have no counter at all, are not looked at.
+    Reads the ledger from the first start of a counter's window, or from `since` if that is earlier.
+    Windows that began before that and have no counter are ignored.
     """
     with connection.cursor() as cursor:
-        return list(counters_apart(cursor, now=now, tenant_id=tenant_id, since=since))
+        return list(read_counter_drift(cursor, now=now, tenant_id=tenant_id, since=since))
 
 
 def raise_counters(
     *, now: datetime, tenant_id: int | None = None, since: datetime | None = None
 ) -> list[CounterDrift]:
-    """Raise the counters that lack what the ledger charged; returns all that drifted.
+    """Raise the counters that are below the charges of the ledger. Return all that differ.
 
-    Looks where `find_counter_drift` looks, but reads only the ledger's rows behind the checkpoint,
-    which it moves on. Never lowers a counter: who was told that a quota is used up is not told
-    otherwise by a repair.
+    Compares the counters of `find_counter_drift`, but reads only the ledger's rows after the
+    checkpoint, which it advances. Never lowers a counter, so that a repair never reopens a quota
+    that was reported as exhausted.
     """
     with transaction.atomic(), connection.cursor() as cursor:
-        lock(cursor, ONE_AT_A_TIME)
-        through_id = checkpoint.move_on(cursor, now=now)
+        lock(cursor, COUNTERS_LOCK)
+        through_id = checkpoint.advance(cursor, now=now)
         drift = list(
-            counters_apart(cursor, now=now, tenant_id=tenant_id, since=since, through_id=through_id)
+            read_counter_drift(
+                cursor, now=now, tenant_id=tenant_id, since=since, through_id=through_id
+            )
         )
         add_charges(cursor, lacking_charges(drift))
     return drift
 
 
 def find_hour_drift(*, since: datetime, until: datetime) -> list[HourDrift]:
-    """Hours that differ from the ledger; `since` and `until` are full hours."""
+    """Return the hours that differ from the ledger; `since` and `until` are full hours."""
     with connection.cursor() as cursor:
-        return list(hours_apart(cursor, since=since, until=until))
+        return list(read_hour_drift(cursor, since=since, until=until))
 
 
 def rebuild_hours(*, since: datetime, until: datetime) -> list[HourDrift]:
-    """Make hours add up to the ledger again; returns those that did not."""
+    """Repair the hours that differ from the ledger, and return them."""
     with transaction.atomic(), connection.cursor() as cursor:
         lock(cursor, HOURS_LOCK)
-        drift = list(hours_apart(cursor, since=since, until=until))
-        # Sorted as everybody sorts them, which is not how PostgreSQL does.
+        drift = list(read_hour_drift(cursor, since=since, until=until))
+        # Sorted by Python, in the lock order of all writers; PostgreSQL's collation differs.
         add_hours(cursor, {each.key: each.lacking for each in sorted(drift, key=by_key)})
     return drift
 
 
 def lacking_charges(drift: Iterable[CounterDrift]) -> dict[CounterKey, int]:
-    """What must be added to counters that have counted too little, sorted."""
+    """Return the amounts to add to counters that are too low, sorted."""
     lacking = {each.key: each.charged - each.used for each in drift if each.charged > each.used}
     return {key: lacking[key] for key in sorted(lacking)}
 
@@ -189,11 +192,11 @@ def by_key(drift: HourDrift) -> HourKey:
 
 
 def lock(cursor: CursorWrapper, number: int) -> None:
-    """Wait until nobody else mends: the same difference must not be added twice."""
+    """Wait until concurrent repairs have ended, so that no difference is added twice."""
     cursor.execute("SELECT pg_advisory_xact_lock(%s)", [number])
 
 
-def counters_apart(
+def read_counter_drift(
     cursor: CursorWrapper,
     *,
     now: datetime,
@@ -201,20 +204,26 @@ def counters_apart(
     since: datetime | None,
     through_id: int | None = None,
 ) -> Iterator[CounterDrift]:
-    """With `through_id` rows up to it are not read: their sums are kept."""
-    asked: dict[str, Any] = {"tenant_id": tenant_id, "open_at": now, "through_id": through_id}
-    cursor.execute(FIRST_START, asked)
+    """Yield the counters that differ; with `through_id`, use the stored sums of rows up to it."""
+    parameters: dict[str, Any] = {"tenant_id": tenant_id, "open_at": now, "through_id": through_id}
+    cursor.execute(FIRST_START, parameters)
     (first,) = cursor.fetchone()
     starts = min(first or now, since or now)
-    asked |= {"starts": starts, "since": starts - CLOCKS_APART, "until": now + CLOCKS_APART}
-    statement = COUNTERS_APART if through_id is None else COUNTERS_APART_BY_CHECKPOINT
-    cursor.execute(statement, asked)
+    parameters |= {
+        "starts": starts,
+        "since": starts - MAX_CLOCK_DIFFERENCE,
+        "until": now + MAX_CLOCK_DIFFERENCE,
+    }
+    statement = COUNTER_DRIFT if through_id is None else COUNTER_DRIFT_SINCE_CHECKPOINT
+    cursor.execute(statement, parameters)
     for *columns, charged, used in cursor:
         yield CounterDrift(key=CounterKey(*columns), charged=charged, used=used)
 
 
-def hours_apart(cursor: CursorWrapper, *, since: datetime, until: datetime) -> Iterator[HourDrift]:
-    cursor.execute(HOURS_APART, {"since": since, "until": until})
+def read_hour_drift(
+    cursor: CursorWrapper, *, since: datetime, until: datetime
+) -> Iterator[HourDrift]:
+    cursor.execute(HOUR_DRIFT, {"since": since, "until": until})
     width = len(HourKey._fields)
     for columns in cursor:
         billed, counted = columns[width : width + len(SUMS)], columns[width + len(SUMS) :]

@@ -1,4 +1,4 @@
-"""Finding what the ledger has of one request."""
+"""Search of the ledger by the id of a request."""
 
 import re
 
@@ -12,9 +12,9 @@ MAX_ROW_ID = 2**63 - 1
 
 
 def find_rows(text: str) -> list[UsageEvent]:
-    """Every row about the requests with that id, ours or the client's, the newest first.
+    """Return the rows of requests with an id of the platform or of the client, the newest first.
 
-    A client may use an id more than once. Three queries at most, each along an index.
+    A client may use an id more than once. Runs at most three queries, each with an index.
     """
     text = text.strip()
     if not text or len(text) > MAX_ID_CHARS or "\0" in text:
@@ -31,9 +31,9 @@ def find_rows(text: str) -> list[UsageEvent]:
 
 
 def find_event(text: str) -> UsageEvent | None:
-    """The last request with that id, ours or the client's, or the row with that number.
+    """Return the last request with an id of the platform or client, or a row by its primary key.
 
-    The row has its `corrections`, unless it was asked for by its number.
+    Sets `corrections` of the row; without any for a row found by its primary key.
     """
     rows = find_rows(text)
     if not rows:

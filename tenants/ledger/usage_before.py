@@ -1,26 +1,27 @@
-"""What was used in a window before its quota was made: added up from the hours, so approximate.
+"""The usage in a window before its quota existed, approximated by the sums of hours.
 
-Requests that ran when the quota came are missing, and so are those that failed after using tokens,
-from a quota of requests; where a window begins within an hour of UTC, that whole hour is in it.
+Requests that were running when the quota was created are missing; a quota of requests also misses
+those that failed after using tokens. If a window begins within an hour (UTC), that whole hour is
+included.
 """
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import F, QuerySet, Sum
 
-from tenants.admission.limits.rules import CounterState, QuotaRule, counter_name
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.rules import QuotaRule, counter_name
 from tenants.ledger.batch_sums import CounterKey, as_json
 from tenants.ledger.usage_report import floor_hour
 from tenants.models import ApiKey, UsageHour
 from tenants.windows import Window
 
 EMBEDDINGS = "embeddings"
-"""A door, and the only kind of requests beside those of chat that hours tell apart."""
+"""The door of embeddings; hours at all other doors are of the request kind chat."""
 AMOUNTS = {
     "requests": F("requests") - F("failed"),
     "tokens": F("prompt_tokens") + F("completion_tokens"),
@@ -53,21 +54,27 @@ ALL = (
 
 def carry_new_counters(
     tenant_id: int, quotas: Mapping[QuotaRule, Window], *, now: datetime
-) -> None:
-    """Let counters that have counted nothing yet begin with what was used in their window."""
-    carry(NEW_ONES, tenant_id, quotas, now=now)
+) -> Sequence[CounterState]:
+    """Create the counters without a row, with the earlier usage in their windows.
+
+    Return the new states, to be pushed to Redis on commit.
+    """
+    return carry(NEW_ONES, tenant_id, quotas, now=now)
 
 
-def carry_counters(tenant_id: int, quotas: Mapping[QuotaRule, Window], *, now: datetime) -> None:
-    """Raise counters to what was used in their window, also those that have missed a part of it."""
-    carry(ALL, tenant_id, quotas, now=now)
+def carry_counters(
+    tenant_id: int, quotas: Mapping[QuotaRule, Window], *, now: datetime
+) -> Sequence[CounterState]:
+    """Raise counters, including existing ones, to the usage in their windows.
+
+    Return the new states, to be pushed to Redis on commit.
+    """
+    return carry(ALL, tenant_id, quotas, now=now)
 
 
 def carry(
     statement: str, tenant_id: int, quotas: Mapping[QuotaRule, Window], *, now: datetime
-) -> None:
-    from tenants.limits.top_ups import push_counters
-
+) -> Sequence[CounterState]:
     used = {
         CounterKey(tenant_id, counter, window.id): amount
         for rule, window in quotas.items()
@@ -75,14 +82,12 @@ def carry(
         if amount > 0
     }
     if not used:
-        return
-    # Sorted, as all who lock several counters lock them.
+        return ()
+    # Sorted in the lock order of all writers.
     rows = [{**key._asdict(), "amount": used[key]} for key in sorted(used)]
     with connection.cursor() as cursor:
         cursor.execute(statement, [as_json(rows)])
-        states = [as_state(row) for row in cursor]
-    if states:
-        transaction.on_commit(partial(push_counters, states))
+        return [as_state(row) for row in cursor]
 
 
 def as_state(row: Sequence[Any]) -> CounterState:
@@ -90,7 +95,7 @@ def as_state(row: Sequence[Any]) -> CounterState:
 
 
 def used_before(rule: QuotaRule, window: Window, *, now: datetime) -> dict[str, int]:
-    """By counter of the rule. Asks inside a tenant scope."""
+    """Return the usage by counter of the rule. Needs a tenant scope."""
     hours = hours_of(rule, since=floor_hour(window.start), until=now).order_by()
     if rule.per == "tenant":
         return {name_of(rule, "tenant"): total(hours, rule)}
@@ -113,9 +118,9 @@ def hours_of(rule: QuotaRule, *, since: datetime, until: datetime) -> QuerySet[U
     hours = UsageHour.objects.filter(hour__gte=since, hour__lte=until)
     if rule.route:
         hours = hours.filter(route=rule.route)
-    if rule.door == EMBEDDINGS:
+    if rule.request_kind == EMBEDDINGS:
         return hours.filter(door=EMBEDDINGS)
-    return hours.exclude(door=EMBEDDINGS) if rule.door else hours
+    return hours.exclude(door=EMBEDDINGS) if rule.request_kind else hours
 
 
 def total(hours: QuerySet[UsageHour], rule: QuotaRule) -> int:
@@ -123,7 +128,7 @@ def total(hours: QuerySet[UsageHour], rule: QuotaRule) -> int:
 
 
 def lineages() -> dict[int, int]:
-    """Keys that replaced others, and as which each of them is counted."""
+    """Return the id of the first key of the chain by the id of each rotated key."""
     return {key.pk: key.counted_as for key in ApiKey.objects.exclude(lineage=None)}
 
 

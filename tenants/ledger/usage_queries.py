@@ -1,6 +1,6 @@
-"""Sums of usage, for doors and for pages that people look at. They ask inside a tenant scope.
+"""Sums of usage, for doors and pages. All queries need a tenant scope.
 
-They read the roll-ups by hour; only filters that hours do not know look at the ledger itself.
+They read the hourly roll-ups; only filters by columns that these lack read the ledger itself.
 """
 
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ from tenants.ledger.usage_report import (
     MAX_NAMES,
     OTHERS,
     GroupBy,
-    Span,
+    ReportPeriod,
     UsageGroup,
     UsageQuestion,
     UsageReport,
@@ -49,20 +49,20 @@ from tenants.models import ApiKey, Tenant, UsageEvent, UsageHour
 from tenants.scoping import tenant_scope
 
 MAX_SUMMED_EVENTS = 10_000
-"""Events of the ledger that one page adds up; more would make it wait."""
+"""Maximum number of ledger events that a page sums up."""
 
-MAX_ROLLUPS_SUMMED = 10_000
-"""Rows of hours that a page with a list adds up; the page of usage adds up all."""
+MAX_SUMMED_ROLLUPS = 10_000
+"""Maximum number of hourly rows that a list page sums up; the usage page sums up all."""
 
 SUMS = {name: Sum(name, default=0) for name in UsageSums.__struct_fields__}
 
 NAMES = ", ".join(SUMS)
-# The hours are read once, for the largest groups and for the sums of all.
+# MATERIALIZED, so that the hours are read once, for the top groups and for the total.
 RANKED = f"""
     WITH grouped ("group", {NAMES}) AS MATERIALIZED ({{grouped}})
-    SELECT largest.*, whole.* FROM (
+    SELECT top.*, whole.* FROM (
         SELECT * FROM grouped ORDER BY prompt_tokens + completion_tokens DESC, "group" LIMIT %s
-    ) AS largest, (
+    ) AS top, (
         SELECT {", ".join(f"sum({name})" for name in SUMS)} FROM grouped
     ) AS whole
     ORDER BY prompt_tokens + completion_tokens DESC, "group"
@@ -79,22 +79,22 @@ COLUMNS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageTotals:
-    """Sums over usage events. Corrections change the tokens and are no requests."""
+    """Sums of usage events. Corrections change the tokens but do not count as requests."""
 
     requests: int
     failed: int
     prompt_tokens: int
     completion_tokens: int
     since: datetime | None = None
-    """The hour from which on everything is summed; None: all of it, or the newest events."""
+    """The first hour that is included; None for all hours, or for sums of events."""
     is_partial: bool = False
-    """These are the newest SUMMED_AT_MOST events."""
+    """Whether only the newest MAX_SUMMED_EVENTS events are included."""
 
 
 def total_hours(hours: QuerySet[UsageHour]) -> UsageTotals:
-    """The sums of `hours`; of more than MAX_ROLLUPS_SUMMED rows those of the newest whole hours."""
+    """Return the sums of `hours`; beyond MAX_SUMMED_ROLLUPS rows those of the newest full hours."""
     newest = hours.order_by("-hour").values_list("hour", flat=True)
-    since = newest[MAX_ROLLUPS_SUMMED : MAX_ROLLUPS_SUMMED + 1].first()
+    since = newest[MAX_SUMMED_ROLLUPS : MAX_SUMMED_ROLLUPS + 1].first()
     summed = hours.filter(hour__gte=since) if since else hours
     names = ("requests", "failed", "prompt_tokens", "completion_tokens")
     sums = summed.order_by().aggregate(**{name: SUMS[name] for name in names})
@@ -102,7 +102,7 @@ def total_hours(hours: QuerySet[UsageHour]) -> UsageTotals:
 
 
 def total_events(events: QuerySet[UsageEvent]) -> UsageTotals:
-    """The sums of `events`, or of their newest SUMMED_AT_MOST if they are more."""
+    """Return the sums of the newest MAX_SUMMED_EVENTS of `events`."""
     is_request = ~Q(kind=UsageEvent.Kind.CORRECTION)
     newest = events.select_related(None).order_by("-started_at")[:MAX_SUMMED_EVENTS]
     sums = newest.aggregate(
@@ -118,7 +118,7 @@ def total_events(events: QuerySet[UsageEvent]) -> UsageTotals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageSummary:
-    """What all tenants together used since a moment."""
+    """The usage of all tenants together since a time."""
 
     requests: int
     failed: int
@@ -128,7 +128,7 @@ class UsageSummary:
 
 
 def summarise_usage(*, since: datetime) -> UsageSummary:
-    """The sums of the tenants in scope, from the full hour `since` on."""
+    """Return the sums of the tenants in scope since the full hour `since`."""
     names = ("requests", "failed", "prompt_tokens", "completion_tokens")
     return UsageSummary(
         **UsageHour.objects.filter(hour__gte=since).aggregate(
@@ -138,13 +138,13 @@ def summarise_usage(*, since: datetime) -> UsageSummary:
 
 
 def requests_by_hour(*, since: datetime) -> dict[datetime, int]:
-    """Requests of the tenants in scope by the hour (UTC) in which they began."""
+    """Return the requests of the tenants in scope by the hour (UTC) in which they began."""
     hours = UsageHour.objects.filter(hour__gte=since).order_by().values("hour")
     return dict(hours.annotate(sum=SUMS["requests"]).values_list("hour", "sum"))
 
 
 def load_usage(question: UsageQuestion, *, now: datetime) -> UsageReport:
-    """The answer for one tenant. Raises InvalidParameter for a span that cannot be meant."""
+    """Return the report for one tenant. Raises InvalidParameter for an invalid span."""
     with tenant_scope(question.tenant_id):
         tenant = Tenant.objects.filter(pk=question.tenant_id).first()
         if tenant is None:
@@ -153,13 +153,13 @@ def load_usage(question: UsageQuestion, *, now: datetime) -> UsageReport:
 
 
 def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageReport:
-    """The answer for the tenants in scope, with the days of `zone`. Raises InvalidParameter."""
+    """Return the report for the tenants in scope by days of `zone`. Raises InvalidParameter."""
     span = span_of(question, zone=ZoneInfo(zone), now=now)
     hours = hours_in(span)
     if question.group_by in {"day", "hour"}:
         rows, others = sum_times(hours, question.group_by, zone=ZoneInfo(zone)), None
     else:
-        rows, others = sum_largest(hours, COLUMNS[question.group_by], limit=question.limit)
+        rows, others = sum_top_groups(hours, COLUMNS[question.group_by], limit=question.limit)
     labels = label_groups(question.group_by, [row["group"] for row in rows])
     groups = tuple(
         UsageGroup(label=label, sums=sums_of(row)) for label, row in zip(labels, rows, strict=True)
@@ -169,26 +169,26 @@ def report_usage(question: UsageQuestion, *, zone: str, now: datetime) -> UsageR
     )
 
 
-def hours_in(span: Span) -> QuerySet[UsageHour]:
-    """The hours of the tenants in scope, in no order."""
+def hours_in(span: ReportPeriod) -> QuerySet[UsageHour]:
+    """Return the hours of the tenants in scope, unordered."""
     return UsageHour.objects.filter(hour__gte=span.since, hour__lt=span.until).order_by()
 
 
 def sum_times(
     hours: QuerySet[UsageHour], group_by: GroupBy, *, zone: ZoneInfo
 ) -> list[dict[str, Any]]:
-    """The sums of each day or hour, in their order."""
+    """Return the sums of each day or hour, sorted by time."""
     group = day_of_hour(zone) if group_by == "day" else F("hour")
     rows: list[Any] = list(hours.annotate(group=group).values("group").annotate(**SUMS))
     return sorted(rows, key=itemgetter("group"))
 
 
-def sum_largest(
+def sum_top_groups(
     hours: QuerySet[UsageHour], column: str, *, limit: int
 ) -> tuple[list[dict[str, Any]], UsageSums | None]:
-    """The sums of the `limit` groups with the most tokens, most first, and of all others together.
+    """Return the sums of the `limit` groups with the most tokens, and of all others together.
 
-    PostgreSQL ranks them: of a hundred thousand keys only those that are named are read.
+    PostgreSQL ranks the groups, so that only these rows are read, even of many thousand keys.
     """
     grouped: Any = hours.annotate(group=F(column)).values("group").annotate(**SUMS)
     sql, parameters = grouped.query.sql_with_params()
@@ -203,7 +203,7 @@ def sum_largest(
 
 
 def named_sums(sums: Sequence[Decimal]) -> dict[str, int]:
-    """PostgreSQL's sums of whole numbers, in the order of SUMS."""
+    """Convert PostgreSQL's sums, in the order of SUMS, to whole numbers by name."""
     return dict(zip(SUMS, map(int, sums), strict=True))
 
 
@@ -212,35 +212,35 @@ def sums_of(row: dict[str, Any]) -> UsageSums:
 
 
 def day_of_hour(zone: ZoneInfo) -> TruncDate:
-    """The day that an hour belongs to, as `usage_report.day_of` says it."""
+    """Return the SQL expression of `usage_report.day_of`."""
     last = ExpressionWrapper(F("hour") + ALMOST_AN_HOUR, output_field=DateTimeField())
     return TruncDate(last, tzinfo=zone)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StackedUsage:
-    """Usage as a page draws it: its hours, their sums, and what the largest users had each day."""
+    """Usage for the chart of a page: the period, its sums, and the stacks by day or hour."""
 
-    span: Span
+    span: ReportPeriod
     totals: UsageSums
     stacks: UsageStacks
 
 
 def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> StackedUsage:
-    """The usage of the tenants in scope by day, or hour by hour of one day. Raises
-    InvalidParameter.
+    """Return the usage of the tenants in scope by day, or by hour for a single day.
 
-    PostgreSQL ranks the groups: of a hundred thousand keys only those that are drawn are read.
+    PostgreSQL ranks the groups, so that only the displayed ones are read, even of many thousand
+    keys. Raises InvalidParameter.
     """
     span = span_of(question, zone=ZoneInfo(zone), now=now)
     hours = hours_in(span)
     column = COLUMNS[question.group_by]
-    largest = largest_groups(hours, column)
-    names = [name_of(label) for label in label_groups(question.group_by, largest)]
-    ranks = (When(**{column: value}, then=number) for number, value in enumerate(largest))
+    top = top_groups(hours, column)
+    names = [name_of(label) for label in label_groups(question.group_by, top)]
+    ranks = (When(**{column: value}, then=number) for number, value in enumerate(top))
     ranked = hours.annotate(
         day=F("hour") if is_by_hour(span) else day_of_hour(ZoneInfo(zone)),
-        rank=Case(*ranks, default=len(largest), output_field=IntegerField()),
+        rank=Case(*ranks, default=len(top), output_field=IntegerField()),
     )
     rows: list[Any] = list(ranked.values("day", "rank").annotate(**SUMS))
     cells = [(row["day"], (*names, OTHERS)[row["rank"]], sums_of(row)) for row in rows]
@@ -251,15 +251,15 @@ def stack_usage(question: UsageQuestion, *, zone: str, now: datetime) -> Stacked
     )
 
 
-def largest_groups(hours: QuerySet[UsageHour], column: str) -> list[Any]:
-    """Those with the most tokens, most first; one more than is drawn, to know whether there is."""
+def top_groups(hours: QuerySet[UsageHour], column: str) -> list[Any]:
+    """Return the groups with the most tokens, one more than is displayed, to detect others."""
     tokens = Sum("prompt_tokens") + Sum("completion_tokens")
     grouped = hours.values(column).annotate(tokens=tokens).order_by("-tokens", column)
     return list(grouped.values_list(column, flat=True)[: MAX_NAMES + 1])
 
 
 def label_groups(group_by: GroupBy, values: Iterable[Any]) -> list[dict[str, Any]]:
-    """What names each group in an answer. A deleted key has a number and no name."""
+    """Return the label of each group. A deleted key has an id but no name."""
     if group_by == "key":
         return label_keys(list(values))
     if group_by == "tenant":

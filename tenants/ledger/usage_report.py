@@ -1,8 +1,8 @@
-"""What is asked of usage and what is answered: pure values and rules, for doors and pages alike.
+"""Parameters and values of usage reports, for doors and pages. Pure.
 
-Sums come from whole hours of UTC, so a span is widened to them. In zones that are off by half an
-hour a day therefore begins at the full hour of UTC in which its midnight lies, and ends where the
-next one begins: days share no hour, and their sum is that of the span.
+Sums are by full hours of UTC, so a period is extended to them. In a zone with an offset of half an
+hour, a day therefore begins at the full hour of UTC that contains its midnight and ends where the
+next one begins: days share no hour, and their sum is that of the period.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,40 +16,40 @@ from kernel.errors import InvalidParameter
 
 GroupBy = Literal["day", "hour", "agent", "model", "key", "tenant"]
 GROUPS: tuple[GroupBy, ...] = ("day", "hour", "agent", "model", "key")
-"""What one tenant may group its usage by."""
+"""Fields by which a tenant may group its usage; operators may also group by tenant."""
 
 MAX_GROUPS = 1000
-"""Agents, models or keys of one answer; what the others used is one sum."""
-USUAL_DAYS = 30
+"""Maximum number of agents, models or keys in a report; all others are one sum."""
+DEFAULT_DAYS = 30
 MAX_DAYS = 400
 MAX_DAYS_BY_HOUR = 31
 HOUR = timedelta(hours=1)
 MAX_HOURS_DRAWN = 25
-"""A longer span is drawn by days: no day has more hours."""
+"""Maximum hours of a single day. A longer period is displayed by days."""
 ALMOST_AN_HOUR = HOUR - timedelta.resolution
 
 
 class UsageQuestion(msgspec.Struct, frozen=True, kw_only=True):
-    """What somebody wants to know. Dates are days of the tenant's time zone."""
+    """The parameters of a report. Dates are days of the tenant's time zone."""
 
     tenant_id: int
     begins: datetime | date | None = None
     ends: datetime | date | None = None
-    """The first moment, or day, that no longer counts."""
+    """The exclusive end: a time or a day."""
     group_by: GroupBy = "day"
     limit: int = MAX_GROUPS
-    """How many agents, models or keys are named at most. Days and hours are all there."""
+    """Maximum number of agents, models or keys. Days and hours are not limited."""
 
 
-class Span(msgspec.Struct, frozen=True, kw_only=True):
-    """Whole hours, the end excluded, in UTC."""
+class ReportPeriod(msgspec.Struct, frozen=True, kw_only=True):
+    """A period of full hours in UTC; `until` is exclusive."""
 
     since: datetime
     until: datetime
 
 
 class UsageSums(msgspec.Struct, frozen=True, kw_only=True):
-    """Corrections change tokens and cost and are no requests. Cost in millionths."""
+    """Sums of usage. Corrections change tokens and cost but not requests. Cost in millionths."""
 
     requests: int = 0
     failed: int = 0
@@ -67,19 +67,19 @@ class UsageGroup(msgspec.Struct, frozen=True, kw_only=True):
     """The sums of one day, hour, agent, model or key."""
 
     label: Mapping[str, Any]
-    """What tells it from the others: `{"day": "2026-01-02"}`."""
+    """The label of the group: `{"day": "2026-01-02"}`."""
     sums: UsageSums
 
 
 class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
-    """The answer to a question."""
+    """A report on usage."""
 
-    span: Span
+    span: ReportPeriod
     zone: str
     group_by: GroupBy
     groups: tuple[UsageGroup, ...]
     others: UsageSums | None = None
-    """The sums of all groups that are not named, because there are more than were asked for."""
+    """The sums of the groups beyond the requested number; None if there are none."""
 
     @property
     def totals(self) -> UsageSums:
@@ -88,7 +88,7 @@ class UsageReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class QuotaLine(msgspec.Struct, frozen=True, kw_only=True):
-    """How one quota of the caller stands in its window. Cost is in millionths."""
+    """The usage of one quota of the caller in its window. Cost is in millionths."""
 
     scope: str
     unit: str
@@ -99,7 +99,7 @@ class QuotaLine(msgspec.Struct, frozen=True, kw_only=True):
     used: int
     hard: bool
     held: int | None = None
-    """By requests that run now; None if that is not known."""
+    """The amount held by running requests; None if unknown."""
 
     @property
     def remaining(self) -> int:
@@ -107,7 +107,7 @@ class QuotaLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def read_question(*, tenant_id: int, parameters: Mapping[str, str]) -> UsageQuestion:
-    """The question in a query string. Raises InvalidParameter with the parameter's name."""
+    """Parse the parameters of a query string. Raises InvalidParameter with the parameter's name."""
     group_by = parameters.get("group_by", "day")
     if group_by not in GROUPS:
         raise InvalidParameter(f"group_by must be one of {', '.join(GROUPS)}.", param="group_by")
@@ -121,7 +121,7 @@ def read_question(*, tenant_id: int, parameters: Mapping[str, str]) -> UsageQues
 
 
 def read_limit(parameters: Mapping[str, str]) -> int:
-    """How many groups are asked for. Raises InvalidParameter."""
+    """Parse the number of groups. Raises InvalidParameter."""
     text = parameters.get("limit", str(MAX_GROUPS))
     limit = int(text) if text.isascii() and text.isdecimal() and len(text) < len("10000") else 0
     if not 1 <= limit <= MAX_GROUPS:
@@ -130,8 +130,8 @@ def read_limit(parameters: Mapping[str, str]) -> int:
 
 
 def read_moment(parameters: Mapping[str, str], name: str) -> datetime | date | None:
-    """A date, or a date with a time and its offset from UTC. Raises InvalidParameter."""
-    # A plus sign that was not escaped arrives as a blank.
+    """Parse a date, or a date and time with its offset from UTC. Raises InvalidParameter."""
+    # An unescaped plus sign arrives as a space.
     text = parameters.get(name, "").strip().replace(" ", "+")
     if not text:
         return None
@@ -144,50 +144,50 @@ def read_moment(parameters: Mapping[str, str], name: str) -> datetime | date | N
         ) from None
 
 
-def span_of(question: UsageQuestion, *, zone: ZoneInfo, now: datetime) -> Span:
-    """The hours a question is about: by default 30 days of `zone`, today included.
+def span_of(question: UsageQuestion, *, zone: ZoneInfo, now: datetime) -> ReportPeriod:
+    """Return the period of a report, by default 30 days of `zone` including today.
 
-    Raises InvalidParameter if they end before they begin, or are too many.
+    Raises InvalidParameter for a period that ends before it begins or is too long.
     """
     try:
         until = end_of(question.ends, zone) if question.ends else end_of_hour(now)
         since = moment_of(question.begins or days_before(until, zone), zone)
-        span = Span(since=floor_hour(since), until=until)
+        span = ReportPeriod(since=floor_hour(since), until=until)
     except OverflowError:
-        raise InvalidParameter("from and to must be years that people use.", param="from") from None
+        raise InvalidParameter("from or to is out of range.", param="from") from None
     if span.since >= span.until:
         raise InvalidParameter("to must be later than from.", param="to")
-    most = MAX_DAYS_BY_HOUR if question.group_by == "hour" else MAX_DAYS
-    if span.until - span.since > timedelta(days=most):
-        raise InvalidParameter(f"from and to may be {most} days apart at most.", param="from")
+    max_days = MAX_DAYS_BY_HOUR if question.group_by == "hour" else MAX_DAYS
+    if span.until - span.since > timedelta(days=max_days):
+        raise InvalidParameter(f"from and to may be at most {max_days} days apart.", param="from")
     return span
 
 
 def end_of(value: datetime | date, zone: ZoneInfo) -> datetime:
-    """The first hour that no longer counts: where the day begins, or after the hour of a time."""
+    """Return the exclusive end: the hour in which a day begins, or the hour after a time."""
     moment = moment_of(value, zone)
     is_day = moment.astimezone(zone).time() == time()
     return floor_hour(moment) if is_day else end_of_hour(moment)
 
 
 def end_of_hour(moment: datetime) -> datetime:
-    """A full hour is its own end."""
+    """Round up to a full hour."""
     return floor_hour(moment + ALMOST_AN_HOUR)
 
 
 def moment_of(value: datetime | date, zone: ZoneInfo) -> datetime:
-    """In UTC. A day is its midnight in `zone`, and so is a time without an offset."""
+    """Return a time in UTC. A day, or a time without an offset, is in `zone`."""
     moment = value if isinstance(value, datetime) else datetime.combine(value, time())
     return (moment if moment.tzinfo else moment.replace(tzinfo=zone)).astimezone(UTC)
 
 
 def days_before(until: datetime, zone: ZoneInfo) -> date:
     last = day_of(until - HOUR, zone)
-    return last - timedelta(days=USUAL_DAYS - 1)
+    return last - timedelta(days=DEFAULT_DAYS - 1)
 
 
 def day_of(hour: datetime, zone: ZoneInfo) -> date:
-    """The day that an hour of UTC belongs to: the one that begins in it, if one does."""
+    """Return the day in `zone` of an hour of UTC; if a day begins in the hour, that day."""
     return (hour + ALMOST_AN_HOUR).astimezone(zone).date()
 
 
@@ -207,7 +207,7 @@ def add_up(sums: Iterable[UsageSums]) -> UsageSums:
 
 
 def as_answer(report: UsageReport, *, quotas: Sequence[QuotaLine] = ()) -> dict[str, Any]:
-    """The report as tenants and people with a role see it."""
+    """Return the response with a report."""
     return {
         "object": "usage",
         "from": report.span.since,
@@ -240,14 +240,14 @@ def as_facts(sums: UsageSums) -> dict[str, int]:
 
 
 class UsageStacks(msgspec.Struct, frozen=True, kw_only=True):
-    """Usage by day and by name, as a page draws it; by hour if the span is one day or less."""
+    """Usage by day and name for a chart; by hour if the period is at most one day."""
 
     days: tuple[date, ...]
-    """Every day of the span, or every hour in UTC, also those without usage."""
+    """Every day of the period, or every hour in UTC, including those without usage."""
     zone: str = "UTC"
-    """Of the labels."""
+    """Time zone of the labels."""
     names: tuple[str, ...]
-    """Those with the most tokens, most first, and then all others as one."""
+    """The names with the most tokens, then one for all others."""
     cells: Mapping[tuple[date, str], UsageSums]
 
     @property
@@ -256,7 +256,7 @@ class UsageStacks(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What people call each day, or each hour in the zone."""
+        """The label of each day, or of each hour in the zone."""
         return tuple(
             f"{each.astimezone(ZoneInfo(self.zone)):%H:%M}"
             if isinstance(each, datetime)
@@ -268,7 +268,7 @@ class UsageStacks(msgspec.Struct, frozen=True, kw_only=True):
         return self.cells.get((day, name), UsageSums())
 
     def of(self, name: str) -> UsageSums:
-        """The sums of all days."""
+        """Return the sums of a name over all days."""
         return add_up(self.at(day, name) for day in self.days)
 
 
@@ -280,40 +280,40 @@ def stack_up(
     cells: Iterable[tuple[date, str, UsageSums]],
     *,
     names: Sequence[str],
-    span: Span,
+    span: ReportPeriod,
     zone: ZoneInfo,
 ) -> UsageStacks:
-    """Lay cells into days, or hours. Beyond the first MAX_NAMES of `names` they are one."""
-    shown = names[:MAX_NAMES]
+    """Arrange cells by day or hour. Names beyond the first MAX_NAMES are one series."""
+    top = names[:MAX_NAMES]
     stacked: dict[tuple[date, str], UsageSums] = {}
     for day, name, sums in cells:
-        place = (day, name if name in shown else OTHERS)
+        place = (day, name if name in top else OTHERS)
         stacked[place] = add_up([stacked.get(place, UsageSums()), sums])
     others = (OTHERS,) if len(names) > MAX_NAMES else ()
     return UsageStacks(
         days=hours_of(span) if is_by_hour(span) else days_of(span, zone),
         zone=zone.key,
-        names=(*shown, *others),
+        names=(*top, *others),
         cells=stacked,
     )
 
 
-def is_by_hour(span: Span) -> bool:
-    """Whether bars of days would be one or two."""
+def is_by_hour(span: ReportPeriod) -> bool:
+    """Return whether the period is at most one day, which is displayed by hours."""
     return span.until - span.since <= MAX_HOURS_DRAWN * HOUR
 
 
-def hours_of(span: Span) -> tuple[datetime, ...]:
+def hours_of(span: ReportPeriod) -> tuple[datetime, ...]:
     return tuple(span.since + number * HOUR for number in range((span.until - span.since) // HOUR))
 
 
-def days_of(span: Span, zone: ZoneInfo) -> tuple[date, ...]:
+def days_of(span: ReportPeriod, zone: ZoneInfo) -> tuple[date, ...]:
     first, last = day_of(span.since, zone), day_of(span.until - HOUR, zone)
     return tuple(first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 def name_of(label: Mapping[str, Any]) -> str:
-    """How people know an agent, model or key; a deleted key by its number."""
+    """Return the displayed name of an agent, model or key; the id of a deleted key."""
     if "key_id" in label:
         number, name = label["key_id"], label["key"]
         return f"{name} (#{number})" if name else f"deleted (#{number})" if number else "no key"

@@ -1,5 +1,5 @@
-"""Quota alerts: each threshold of a counter is told once in a window, and again when the limit was
-raised, or topped up, beyond what it was told of.
+"""Quota alerts: each threshold of a counter is sent once in a window, and again after the limit was
+raised or topped up beyond the usage that was reported.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,12 +14,12 @@ from tenants.models import AlertRecipient, QuotaAlert, QuotaUsage
 from tenants.notifications.delivery import create_notification
 from tenants.scoping import every_tenant, tenant_scope
 
-Seen = Mapping[tuple[str, str], QuotaUsage]
+UsageByCounter = Mapping[tuple[str, str], QuotaUsage]
 """Usage by counter and window."""
 
 
 def tenants_to_alert(*, now: datetime) -> list[int]:
-    """Tenants with somebody to tell, and with usage in a window that runs."""
+    """Return the tenants with enabled recipients and with usage in an open window."""
     with every_tenant():
         facts = AlertRecipient.objects.filter(enabled=True).values("tenant_id")
         rows = QuotaUsage.objects.filter(ends_at__gt=now, used__gt=0, tenant_id__in=facts)
@@ -27,7 +27,7 @@ def tenants_to_alert(*, now: datetime) -> list[int]:
 
 
 def alert_tenant(tenant_id: int, *, now: datetime) -> int:
-    """Tell a tenant's recipients of thresholds that were crossed. Returns of how many counters.
+    """Notify a tenant's recipients of crossed thresholds. Returns the number of counters.
 
     Raises LimitsUnknown in an outage.
     """
@@ -39,8 +39,10 @@ def alert_tenant(tenant_id: int, *, now: datetime) -> int:
         return sum(alert(quota, each, now=now) for quota, each in crossed)
 
 
-def crossings(quotas: tuple[QuotaRule, ...], usage: Seen) -> Iterator[tuple[QuotaRule, QuotaUsage]]:
-    """Counters with the quotas of which they have crossed a threshold."""
+def crossings(
+    quotas: tuple[QuotaRule, ...], usage: UsageByCounter
+) -> Iterator[tuple[QuotaRule, QuotaUsage]]:
+    """Yield each quota with a counter that has crossed one of its thresholds."""
     slots = {quota.slot for quota in quotas}
     for quota in quotas:
         window = quota.pinned.id if quota.pinned else ""
@@ -52,14 +54,14 @@ def crossings(quotas: tuple[QuotaRule, ...], usage: Seen) -> Iterator[tuple[Quot
 
 
 def crossed_thresholds(quota: QuotaRule, row: QuotaUsage) -> list[int]:
-    """Percents of the limit, with what was granted, that are reached."""
+    """Return the thresholds (percent of the limit plus grants) that the usage has reached."""
     return [each for each in quota.alert_at if row.used * 100 >= each * (quota.limit + row.granted)]
 
 
 @transaction.atomic
 def alert(quota: QuotaRule, row: QuotaUsage, *, now: datetime) -> bool:
-    """Tell of the highest threshold that was not told of before. False if all were."""
-    fresh = [each for each in crossed_thresholds(quota, row) if guard(quota, row, each)]
+    """Notify the recipients of the highest new threshold. Return False if there is none."""
+    fresh = [each for each in crossed_thresholds(quota, row) if claim_threshold(quota, row, each)]
     if not fresh:
         return False
     facts = {
@@ -76,12 +78,12 @@ def alert(quota: QuotaRule, row: QuotaUsage, *, now: datetime) -> bool:
     return True
 
 
-def guard(quota: QuotaRule, row: QuotaUsage, threshold: int) -> bool:
-    """Whether this threshold of the present limit is told of for the first time."""
+def claim_threshold(quota: QuotaRule, row: QuotaUsage, threshold: int) -> bool:
+    """Record that a threshold of the present limit was reported. Return whether it is new."""
     limit = quota.limit + row.granted
     reached = -(-threshold * limit // 100)
     place = {"counter": row.counter, "window": row.window, "threshold": threshold}
-    # What was told of a lower limit is no news of this one, if it would be reached by this one too.
+    # An alert sent under a lower limit also counts here if its usage reached this threshold.
     if QuotaAlert.objects.filter(tenant_id=row.tenant_id, used__gte=reached, **place).exists():
         return False
     _, fresh = QuotaAlert.objects.get_or_create(

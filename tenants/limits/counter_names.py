@@ -1,14 +1,15 @@
-"""Which counters belong to a quota. Pure: slots, scopes and counters are named by one rule."""
+"""Matching of counters to quotas by the names of slots, scopes and counters. Pure."""
 
 import re
 from collections.abc import Collection, Iterable
 
-from tenants.admission.limits.field_names import window_field
+from tenants.admission.limits.counter_state import window_field
 
 
 def counters_in(slot: str, counters: Iterable[str], *, slots: Collection[str]) -> list[str]:
-    """Those of `counters` that a slot counts: all keys' or members', less those that have a slot
-    of their own among `slots`.
+    """Return the members of `counters` that belong to a slot.
+
+    A slot for all keys or members excludes the keys or members with a slot of their own in `slots`.
     """
     head, _, period = slot.rpartition("|")
     pattern = counter_pattern(head)
@@ -20,14 +21,17 @@ def counters_in(slot: str, counters: Iterable[str], *, slots: Collection[str]) -
 
 
 def counter_pattern(head: str) -> re.Pattern[str]:
-    """`key|tokens` stands for `key:12|tokens` and all its like, `key:12|tokens` for itself."""
+    """Return the pattern of a slot's counters.
+
+    `key|tokens` matches the counters of every key, `key:12|tokens` only itself.
+    """
     owner, rest = head.split("|", 1)
     which = ":[0-9]+" if owner in {"key", "member"} else ""
     return re.compile(rf"{re.escape(owner)}{which}{re.escape('|' + rest)}")
 
 
 def counters_of_owners(slot: str, owner_ids: Iterable[int]) -> list[str]:
-    """Every counter of a slot, used or not, if it counts each of `owner_ids` by itself."""
+    """Return the counters of a slot: one for each of `owner_ids`, or one of the tenant."""
     head, _, _ = slot.rpartition("|")
     owner, rest = head.split("|", 1)
     if owner not in {"key", "member"}:
@@ -36,14 +40,14 @@ def counters_of_owners(slot: str, owner_ids: Iterable[int]) -> list[str]:
 
 
 def held_field(counter: str, window: str) -> tuple[str, str]:
-    """The scope and the field of its hash in Redis under which a counter's holds are summed."""
+    """Return the scope, and the field in its Redis hash, of the sum of a counter's holds."""
     scope, _, unit = counter.rpartition("|")
     return scope, f"h:{window_field(unit, window)}"
 
 
 def left_over(*, limit: int, percent: int, granted: int, used: int, held: int) -> int:
-    """What goes over into the next window: what is unused, but at most a share of the limit.
+    """Return the amount that rolls over: the unused rest, at most `percent` of the limit.
 
-    What is held may still be used, in the window in which it was admitted.
+    Held amounts do not roll over: their requests are charged to the window of their admission.
     """
     return max(0, min(limit * percent // 100, limit + granted - used - held))

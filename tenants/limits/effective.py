@@ -1,4 +1,4 @@
-"""Which limits are in force for a tenant: its plan's, less what it overrides, and its own."""
+"""The limits in force for a tenant: its own, and those of its plan that it does not override."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from kernel.storage.database import UNAVAILABLE
 from tenants.admission.limits.rules import QuotaRule, RateRule, TenantLimits
+from tenants.counters.top_ups import push_on_commit
 from tenants.errors import LimitsUnknown
 from tenants.ledger.usage_before import carry_counters
 from tenants.limits.rows import own_quota, own_rate, quota_of_plan, rate_of_plan
@@ -27,33 +28,33 @@ from tenants.scoping import every_tenant, tenant_scope
 AnyRule = TypeVar("AnyRule", RateRule, QuotaRule)
 Rule = RateRule | QuotaRule
 Row = PlanRateLimit | PlanQuota | RateLimit | Quota
-Written = tuple[Rule, Row]
+StoredRule = tuple[Rule, Row]
 
 EVERY_TENANT = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
-    """A rule with where it is written, and whether it is in force."""
+class RuleOrigin:
+    """A rule with its source row, and whether it is in force."""
 
     rule: Rule
     row: Row
     overridden: bool = False
-    """A rule of the plan that the tenant's own one of the same slot replaces."""
+    """Whether a rule of the tenant replaces this rule of the plan."""
     except_for: tuple[str, ...] = ()
-    """Sources of rules for one key or member each, which apply instead: `key Laptop`."""
+    """Sources of the overrides for single keys or members, such as `key Laptop`."""
 
 
 def limits_topic(tenant_id: int = EVERY_TENANT) -> str:
-    """What gateways follow to load a tenant's limits anew; by default those of every tenant."""
+    """Return the topic that makes gateways reload the limits of a tenant, by default of all."""
     return f"limits:{tenant_id}"
 
 
 def load_limits(tenant_id: int, *, now: datetime) -> TenantLimits:
-    """The limits in force, each quota with its running window, which it keeps to its end.
+    """Return the limits in force, each quota with its running window; open missing windows.
 
-    Six queries. A window that is missing is opened. Raises LimitsUnknown if there is
-    no such tenant or PostgreSQL does not answer.
+    Runs six queries. Raises LimitsUnknown if the tenant does not exist or PostgreSQL is
+    unavailable.
     """
     try:
         with tenant_scope(tenant_id):
@@ -65,10 +66,10 @@ def load_limits(tenant_id: int, *, now: datetime) -> TenantLimits:
         raise LimitsUnknown from error
 
 
-def keep_windows(tenant_ids: Iterable[int], *, now: datetime) -> None:
-    """Before a change: give the windows that run now their rows, so that they end as they began.
+def ensure_window_rows(tenant_ids: Iterable[int], *, now: datetime) -> None:
+    """Create missing rows of open windows before limits change, so that their ends stay.
 
-    Nothing to do for nearly all tenants, because loading limits and Celery do the same.
+    Few rows are missing, because loading limits and a periodic task create them too.
     """
     with every_tenant():
         behind = tenants_behind(tenant_ids, now=now)
@@ -77,26 +78,27 @@ def keep_windows(tenant_ids: Iterable[int], *, now: datetime) -> None:
 
 
 @contextmanager
-def counting_from_the_start(tenant_id: int, *, now: datetime) -> Iterator[None]:
-    """Around a change of a tenant's limits: quotas that come back begin with what was used in their
-    windows, which run already. Other new ones do so when their first window is opened; those that
-    counted the same requests before go on as they are.
+def carrying_earlier_usage(tenant_id: int, *, now: datetime) -> Iterator[None]:
+    """Let a tenant's limits change, then carry earlier usage into quotas that the change added.
+
+    Applies to added quotas whose window is already open. For other added quotas the usage is
+    carried when their first window is opened; unchanged quotas keep their counters.
     """
     before = {quota.slot for quota in quotas_in_force(tenant_id)}
     yield
     with tenant_scope(tenant_id):
         open_now = newest_windows(open_rows(tenant_id))
-        came = {
+        added = {
             quota: open_now[quota.slot]
             for quota in quotas_in_force(tenant_id)
             if is_running(open_now.get(quota.slot), now)
             and not before & {quota.slot, shared_slot(quota)}
         }
-        carry_counters(tenant_id, came, now=now)
+        push_on_commit(carry_counters(tenant_id, added, now=now))
 
 
 def quotas_in_force(tenant_id: int) -> list[QuotaRule]:
-    """Without their windows."""
+    """Return the quotas in force, without their windows."""
     with tenant_scope(tenant_id):
         tenant = Tenant.objects.select_related("plan").get(pk=tenant_id)
         return in_force(quotas_with_origin(tenant), QuotaRule)
@@ -110,30 +112,30 @@ def limits_of(tenant: Tenant, *, now: datetime) -> TenantLimits:
         tenant_id=tenant.pk,
         rates=tuple(rates),
         quotas=tuple(replace(quota, pinned=windows[quota.slot]) for quota in quotas),
-        longest_answer=(tenant.plan or Plan()).longest_answer,
+        default_max_completion_tokens=(tenant.plan or Plan()).default_max_completion_tokens,
         weight=(tenant.plan or Plan()).weight,
     )
 
 
-def in_force(origins: Sequence[Origin], kind: type[AnyRule]) -> list[AnyRule]:
+def in_force(origins: Sequence[RuleOrigin], kind: type[AnyRule]) -> list[AnyRule]:
     rules = (origin.rule for origin in origins if not origin.overridden)
     return [rule for rule in rules if isinstance(rule, kind)]
 
 
-def limits_with_origin(tenant: Tenant) -> list[Origin]:
-    """Every limit of a tenant and its plan, for people: rates first, the plan's before its own."""
+def limits_with_origin(tenant: Tenant) -> list[RuleOrigin]:
+    """Return every limit of a tenant and its plan: rates first, the plan's before the tenant's."""
     with tenant_scope(tenant.pk):
         return [*rates_with_origin(tenant), *quotas_with_origin(tenant)]
 
 
-def rates_with_origin(tenant: Tenant) -> list[Origin]:
+def rates_with_origin(tenant: Tenant) -> list[RuleOrigin]:
     own_rows = RateLimit.objects.select_related("api_key", "member__user")
     plan = tenant.plan
     plans = [(rate_of_plan(row, plan), row) for row in plan.rate_limits.all()] if plan else []
     return compare(plans, [(own_rate(row), row) for row in own_rows])
 
 
-def quotas_with_origin(tenant: Tenant) -> list[Origin]:
+def quotas_with_origin(tenant: Tenant) -> list[RuleOrigin]:
     own_rows = Quota.objects.select_related("api_key", "member__user")
     plan, zone = tenant.plan, tenant.time_zone
     plan_rows = plan.quotas.all() if plan else ()
@@ -141,30 +143,37 @@ def quotas_with_origin(tenant: Tenant) -> list[Origin]:
     return compare(plans, [(own_quota(row, time_zone=zone), row) for row in own_rows])
 
 
-def compare(plans: Sequence[Written], own: Sequence[Written]) -> list[Origin]:
-    """Say of each rule which other ones apply in its place."""
-    replaced = {place(rule) for rule, _ in own if not is_for_one(rule)}
+def compare(plans: Sequence[StoredRule], own: Sequence[StoredRule]) -> list[RuleOrigin]:
+    """Return each rule with the information which other rules apply in its place."""
+    replaced = {override_slot(rule) for rule, _ in own if not is_for_one(rule)}
     exceptions = [rule for rule, _ in own if is_for_one(rule)]
     return [
-        *(origin(*each, exceptions, overridden=place(each[0]) in replaced) for each in plans),
+        *(
+            origin(*each, exceptions, overridden=override_slot(each[0]) in replaced)
+            for each in plans
+        ),
         *(origin(*each, exceptions) for each in own),
     ]
 
 
-def origin(rule: Rule, row: Row, exceptions: Sequence[Rule], *, overridden: bool = False) -> Origin:
+def origin(
+    rule: Rule, row: Row, exceptions: Sequence[Rule], *, overridden: bool = False
+) -> RuleOrigin:
     others = () if is_for_one(rule) else exceptions
-    except_for = tuple(each.source for each in others if place(each) == place(rule))
-    return Origin(rule=rule, row=row, overridden=overridden, except_for=except_for)
+    except_for = tuple(each.source for each in others if override_slot(each) == override_slot(rule))
+    return RuleOrigin(rule=rule, row=row, overridden=overridden, except_for=except_for)
 
 
 def is_for_one(rule: Rule) -> bool:
-    """Whether it is for one key or member only."""
+    """Return whether a rule is for a single key or member."""
     return rule.key_id is not None or rule.member_id is not None
 
 
-def place(rule: Rule) -> tuple[str, ...]:
-    """What two rules share of which one replaces the other. A rule in shadow mode shares it with
-    those in shadow mode only: whoever tries a limit keeps those that are enforced.
+def override_slot(rule: Rule) -> tuple[str, ...]:
+    """Return the identity by which one rule replaces another.
+
+    A rule in shadow mode replaces only rules in shadow mode, so that enforced limits stay in force
+    while another one is tried.
     """
-    place = (rule.scope(rule.per),)
-    return (*place, rule.unit, rule.calendar.period) if isinstance(rule, QuotaRule) else place
+    slot = (rule.scope(rule.per),)
+    return (*slot, rule.unit, rule.calendar.period) if isinstance(rule, QuotaRule) else slot

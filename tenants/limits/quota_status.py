@@ -1,9 +1,10 @@
-"""How the quotas that count one caller stand, read from PostgreSQL."""
+"""The state of the quotas that count the requests of one caller, from PostgreSQL."""
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 
-from tenants.admission.limits.rules import CounterState, QuotaRule, TenantLimits, counter_name
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.rules import QuotaRule, TenantLimits, counter_name
 from tenants.admission.principal import Principal
 from tenants.ledger import load_counters
 from tenants.ledger.usage_report import QuotaLine
@@ -16,10 +17,9 @@ Counted = tuple[QuotaRule, str, Window]
 
 
 def load_quota_lines(principal: Principal, *, now: datetime) -> list[QuotaLine]:
-    """Every quota of the caller's tenant, key and member in its present window; of those in shadow
-    mode callers are not told.
+    """Return the quotas of the caller's tenant, key and member in their present windows.
 
-    Raises LimitsUnknown or LimitsUnavailable in an outage.
+    Quotas in shadow mode are left out. Raises LimitsUnknown or LimitsUnavailable in an outage.
     """
     limits = load_limits(principal.tenant_id, now=now)
     counted = [each for each in counters_of(limits, principal, now=now) if not each[0].shadow]
@@ -29,16 +29,16 @@ def load_quota_lines(principal: Principal, *, now: datetime) -> list[QuotaLine]:
 
 
 def counters_of(limits: TenantLimits, principal: Principal, *, now: datetime) -> Iterator[Counted]:
-    """The quotas that count the caller, whatever it asks for, with counter and window."""
+    """Yield each quota that counts requests of the caller, with its counter and window."""
     for rule in applicable(limits.quotas, principal):
-        whose = {"key": principal.counted_as, "member": principal.member_id}.get(rule.per)
-        owner = rule.per if whose is None else f"{rule.per}:{whose}"
+        owner_id = {"key": principal.counted_as, "member": principal.member_id}.get(rule.per)
+        owner = rule.per if owner_id is None else f"{rule.per}:{owner_id}"
         counter = counter_name(rule.scope(owner), rule.unit)
         yield rule, counter, window_at(now, rule.calendar, pinned=rule.pinned)
 
 
 def applicable(rules: Sequence[QuotaRule], principal: Principal) -> list[QuotaRule]:
-    """Of each slot the rule that holds for this caller: one for it alone before one for all."""
+    """Return one rule for each slot: an override for this caller, else the rule for all."""
     chosen: dict[tuple[str, ...], QuotaRule] = {}
     for rule in sorted(rules, key=lambda rule: rule.key_id is None and rule.member_id is None):
         mine = {"key": principal.counted_as, "member": principal.member_id}.get(rule.per, 0)

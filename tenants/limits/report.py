@@ -1,7 +1,7 @@
-"""A tenant's limits as people look at them: what is in force, where it comes from, how it stands.
+"""A report on the limits of a tenant: its rules, their sources and their usage.
 
-Pages and the management API show the same values. Numbers come from Redis, and from PostgreSQL
-when Redis is away; then nothing is known of holds and of what runs.
+The console and the management API display the same values. They come from Redis, or from
+PostgreSQL while Redis is unavailable; then holds and running requests are unknown.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,8 +11,8 @@ from datetime import datetime
 from kernel.errors import NotFound
 from tenants.admission.limits.rules import QuotaRule, RateRule
 from tenants.counters.view import LiveView
-from tenants.limits.effective import Origin, limits_with_origin, place
-from tenants.limits.status import NOTHING, Owners, ScopeUsage, TopScopes, quota_status, running_of
+from tenants.limits.effective import RuleOrigin, limits_with_origin, override_slot
+from tenants.limits.status import NO_SCOPES, Owners, ScopeUsage, TopScopes, quota_status, running_of
 from tenants.limits.window_rows import open_windows
 from tenants.models import Tenant
 from tenants.scoping import tenant_scope
@@ -21,11 +21,11 @@ from tenants.windows import Window
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLine:
-    """A rate limit, with the requests that run now per scope, most first."""
+    """A rate limit with the running requests of each scope, the highest number first."""
 
-    origin: Origin
+    origin: RuleOrigin
     overridden_by: str = ""
-    running: TopScopes = NOTHING
+    running: TopScopes = NO_SCOPES
 
     @property
     def rule(self) -> RateRule:
@@ -34,16 +34,16 @@ class RateLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class QuotaLine:
-    """A quota in its running window, with its counters, most used first."""
+class QuotaReport:
+    """A quota in its open window with its counters, the most used first."""
 
-    origin: Origin
+    origin: RuleOrigin
     overridden_by: str = ""
     window: Window | None = None
-    """None if it is overridden."""
+    """None if the quota is overridden."""
     apart: frozenset[int] = frozenset()
-    """Keys or members that have a quota of their own instead."""
-    counted: TopScopes = NOTHING
+    """Ids of keys or members with an override."""
+    counted: TopScopes = NO_SCOPES
 
     @property
     def rule(self) -> QuotaRule:
@@ -51,19 +51,19 @@ class QuotaLine:
         return self.origin.rule
 
     def allowed(self, counted: ScopeUsage) -> int:
-        """What may be used in this window, with what was granted on top."""
+        """Return the limit of this window, grants included."""
         return self.rule.limit + counted.granted
 
     def remaining(self, counted: ScopeUsage) -> int:
         return max(0, self.allowed(counted) - counted.total)
 
     def counts(self, counter: str) -> bool:
-        """Whether `counter` is one of this quota's."""
+        """Return whether `counter` belongs to this quota."""
         scope, _, unit = counter.rpartition("|")
         return unit == self.rule.unit and bool(Owners(self.rule, apart=self.apart).of(scope))
 
     def is_over(self, counted: ScopeUsage) -> bool:
-        """Whether nothing more may be used, were it a hard quota."""
+        """Return whether the limit of the window is reached."""
         return counted.used >= self.allowed(counted)
 
 
@@ -72,15 +72,15 @@ class LimitsReport:
     tenant: Tenant
     now: datetime
     rates: tuple[RateLine, ...]
-    quotas: tuple[QuotaLine, ...]
+    quotas: tuple[QuotaReport, ...]
     is_live: bool
-    """False: Redis is away, and the numbers are PostgreSQL's, without holds."""
+    """False if Redis is unavailable and the numbers are from PostgreSQL, without holds."""
 
 
 def report_limits(tenant: Tenant, *, now: datetime, live: LiveView | None) -> LimitsReport:
-    """Every limit of a tenant and of its plan, and how it stands.
+    """Return a report on every limit of a tenant and of its plan; open missing windows.
 
-    `live` is what Redis has, None if it is unavailable. Windows that are missing are opened.
+    `live` is the state in Redis; None if Redis is unavailable.
     """
     with tenant_scope(tenant.pk):
         origins = limits_with_origin(tenant)
@@ -103,45 +103,53 @@ def report_limits(tenant: Tenant, *, now: datetime, live: LiveView | None) -> Li
         )
 
 
-def rules_in_force(origins: Iterable[Origin]) -> list[RateRule | QuotaRule]:
+def rules_in_force(origins: Iterable[RuleOrigin]) -> list[RateRule | QuotaRule]:
     return [origin.rule for origin in origins if not origin.overridden]
 
 
-def rate_line(origin: Origin, origins: Sequence[Origin], live: LiveView | None) -> RateLine:
+def rate_line(origin: RuleOrigin, origins: Sequence[RuleOrigin], live: LiveView | None) -> RateLine:
     if origin.overridden:
         return RateLine(origin=origin, overridden_by=overrider(origin, origins))
     line = RateLine(origin=origin)
-    return replace(line, running=running_of(line.rule, live, apart=ids_apart(origin, origins)))
+    return replace(line, running=running_of(line.rule, live, apart=overridden_ids(origin, origins)))
 
 
 def quota_line(
-    origin: Origin, origins: Sequence[Origin], live: LiveView | None, window: Window | None
-) -> QuotaLine:
+    origin: RuleOrigin, origins: Sequence[RuleOrigin], live: LiveView | None, window: Window | None
+) -> QuotaReport:
     rule = origin.rule
     if origin.overridden or window is None or not isinstance(rule, QuotaRule):
-        return QuotaLine(origin=origin, overridden_by=overrider(origin, origins))
-    apart = ids_apart(origin, origins)
+        return QuotaReport(origin=origin, overridden_by=overrider(origin, origins))
+    apart = overridden_ids(origin, origins)
     counted = quota_status(rule, window, live, apart=apart)
-    return QuotaLine(origin=origin, window=window, apart=apart, counted=counted)
+    return QuotaReport(origin=origin, window=window, apart=apart, counted=counted)
 
 
-def overrider(origin: Origin, origins: Iterable[Origin]) -> str:
-    """The source of the rule that is in force instead."""
-    others = (each for each in rules_in_force(origins) if place(each) == place(origin.rule))
+def overrider(origin: RuleOrigin, origins: Iterable[RuleOrigin]) -> str:
+    """Return the source of the rule that overrides this one."""
+    others = (
+        each
+        for each in rules_in_force(origins)
+        if override_slot(each) == override_slot(origin.rule)
+    )
     return next((each.source for each in others), "")
 
 
-def ids_apart(origin: Origin, origins: Iterable[Origin]) -> frozenset[int]:
-    """Keys or members that have a rule of their own in place of this one."""
+def overridden_ids(origin: RuleOrigin, origins: Iterable[RuleOrigin]) -> frozenset[int]:
+    """Return the ids of keys or members whose own rule applies in place of this one."""
     if not origin.except_for:
         return frozenset()
-    others = (each for each in rules_in_force(origins) if place(each) == place(origin.rule))
+    others = (
+        each
+        for each in rules_in_force(origins)
+        if override_slot(each) == override_slot(origin.rule)
+    )
     ids = (each.key_id or each.member_id for each in others)
     return frozenset(each for each in ids if each is not None)
 
 
-def find_quota_line(tenant: Tenant, *, counter: str, window: str, now: datetime) -> QuotaLine:
-    """The quota in force that has this counter in this window. Raises NotFound."""
+def find_quota_line(tenant: Tenant, *, counter: str, window: str, now: datetime) -> QuotaReport:
+    """Return the quota in force with this counter and window. Raises NotFound."""
     for line in report_limits(tenant, now=now, live=None).quotas:
         if line.window is not None and line.window.id == window and line.counts(counter):
             return line

@@ -1,7 +1,7 @@
-"""Closing windows that are over: history, what rolls over, and who is told.
+"""Closing of ended windows: history, roll-over and notifications.
 
-Limits do not wait for any of this, because gateways compute windows themselves; so it may be late,
-and whatever was missed is made up for, window by window.
+Limits do not depend on it, because gateways compute windows themselves. It may therefore run late;
+then it processes the missed windows one by one.
 """
 
 import logging
@@ -16,9 +16,9 @@ from kernel.storage.redis import connect
 from kernel.storage.shared_values import note_unreadable
 from tenants.admission.limits.rules import QuotaRule
 from tenants.admission.redis_counters.keys import scope_key
+from tenants.counters.top_ups import add_granted
 from tenants.limits.counter_names import counters_in, counters_of_owners, held_field, left_over
 from tenants.limits.effective import load_limits
-from tenants.limits.top_ups import add_granted
 from tenants.limits.window_rows import open_rows
 from tenants.models import ApiKey, Membership, QuotaUsage, QuotaWindow, Tenant
 from tenants.notifications.delivery import create_notification
@@ -27,20 +27,21 @@ from tenants.scoping import every_tenant, tenant_scope
 log = logging.getLogger(__name__)
 
 Rules = Mapping[str, QuotaRule]
-"""Quotas in force by their slots."""
+"""Quotas in force by slot."""
 
 
 def tenants_to_reset(*, now: datetime) -> list[int]:
-    """Tenants with windows that are over and not closed, or closed and not rolled over."""
+    """Return the tenants with ended windows that are not closed or not rolled over."""
     with every_tenant():
         rows = QuotaWindow.objects.filter(rolled_over_at=None, ends_at__lte=now)
         return list(rows.order_by("tenant_id").values_list("tenant_id", flat=True).distinct())
 
 
 def reset_quotas(tenant_id: int, *, now: datetime) -> int:
-    """Close a tenant's windows that are over, oldest first. Returns how many this call closed.
+    """Close a tenant's ended windows, the oldest first. Return the number of closed windows.
 
-    Each is closed by one caller and rolled over by one. Raises LimitsUnknown in an outage.
+    Safe to run concurrently: one caller closes a window, and one rolls it over. Raises
+    LimitsUnknown in an outage.
     """
     rules = rules_of(tenant_id, now=now)
     with tenant_scope(tenant_id):
@@ -53,7 +54,7 @@ def reset_quotas(tenant_id: int, *, now: datetime) -> int:
 
 
 def rules_of(tenant_id: int, *, now: datetime) -> Rules:
-    """Also opens the windows that follow. A tenant that is gone leaves windows without rules."""
+    """Return the quotas in force, and open their windows; none for a deleted tenant."""
     if not Tenant.objects.filter(pk=tenant_id).exists():
         return {}
     return {quota.slot: quota for quota in load_limits(tenant_id, now=now).quotas}
@@ -61,7 +62,7 @@ def rules_of(tenant_id: int, *, now: datetime) -> Rules:
 
 @transaction.atomic
 def close_window(row: QuotaWindow, rules: Rules, *, now: datetime) -> bool:
-    """Make a window that is over history. False if somebody else has."""
+    """Close an ended window. Return False if another process has closed it."""
     if not QuotaWindow.objects.close(window_id=row.pk, now=now):
         return False
     rule = rules.get(row.slot)
@@ -84,7 +85,7 @@ def close_window(row: QuotaWindow, rules: Rules, *, now: datetime) -> bool:
 
 
 def usage_in(row: QuotaWindow, rules: Rules) -> list[QuotaUsage]:
-    """The counters of a window that have counted or were granted something."""
+    """Return the counters of a window with usage or grants."""
     found = {each.counter: each for each in QuotaUsage.objects.filter(window=row.window.id)}
     return [found[counter] for counter in counters_in(row.slot, found, slots=rules)]
 
@@ -103,9 +104,10 @@ def reset_facts(row: QuotaWindow, rules: Rules) -> dict[str, object]:
 
 
 def roll_over(row: QuotaWindow, rules: Rules, *, now: datetime) -> bool:
-    """Grant what is left of a closed window to the next one, once.
+    """Grant the rest of a closed window to the next one, once. Return False if nothing was done.
 
-    Put off while Redis does not say what is held. Without a next window nothing rolls over.
+    Waits for the next run while Redis, which has the holds, is unavailable. Without a next window
+    nothing rolls over.
     """
     rule = rules.get(row.slot)
     following = QuotaWindow.objects.filter(slot=row.slot, starts_at=row.ends_at).first()
@@ -114,7 +116,7 @@ def roll_over(row: QuotaWindow, rules: Rules, *, now: datetime) -> bool:
         held = held_by(row, counters)
     except redis.RedisError as error:
         log.warning(
-            "quotas: roll-over waits for Redis (slot=%s, error=%s)",
+            "quotas: roll-over postponed, Redis unavailable (slot=%s, error=%s)",
             row.slot,
             error.__class__.__name__,
         )
@@ -151,7 +153,7 @@ def grant_left_over(
 
 
 def counters_of(rule: QuotaRule, rules: Rules) -> list[str]:
-    """Every counter of a quota, also those that were not used at all."""
+    """Return the counters of a quota, including unused ones."""
     if rule.key_id is not None or rule.member_id is not None:
         return [rule.slot.rpartition("|")[0]]
     counters = counters_of_owners(rule.slot, owners_of(rule))
@@ -163,12 +165,12 @@ def owners_of(rule: QuotaRule) -> Iterable[int]:
         return ()
     if rule.per == "member":
         return Membership.objects.values_list("pk", flat=True)
-    # Those that replaced another one are counted as that.
+    # A rotated key is counted as the first key of its chain.
     return ApiKey.objects.filter(lineage=None).values_list("pk", flat=True)
 
 
 def held_by(row: QuotaWindow, counters: Sequence[str]) -> dict[str, int]:
-    """What running requests hold of each counter in a window. Raises RedisError."""
+    """Return the sum of the holds in a window by counter. Raises RedisError."""
     if not counters:
         return {}
     with connect(settings.REDIS_LIMITS_URL) as client:
@@ -181,9 +183,9 @@ def held_by(row: QuotaWindow, counters: Sequence[str]) -> dict[str, int]:
 
 
 def as_count(held: bytes | None) -> int:
-    """Raises RedisError for what is no number: nothing must be granted by it."""
+    """Parse a sum of holds. Raises RedisError for an invalid number, so that nothing is granted."""
     try:
         return int(held or 0)
     except ValueError as error:
         note_unreadable("counter", error)
-        raise redis.InvalidResponse("a counter is no number") from error
+        raise redis.InvalidResponse("a counter is not a number") from error

@@ -1,5 +1,7 @@
-"""Which routes a limit can be for. Routes belong to another context, which this one never imports:
-the settings name the function that knows them.
+"""Names of the routes that a limit can select.
+
+Routes belong to a context that this one does not import: the setting ROUTE_NAMES is the dotted path
+of a function that lists them.
 """
 
 from django.conf import settings
@@ -8,16 +10,16 @@ from django.utils.module_loading import import_string
 
 
 def route_names() -> list[str]:
-    """The names of all routes, in order."""
+    """Return the names of all routes, sorted."""
     names: list[str] = import_string(settings.ROUTE_NAMES)()
     return names
 
 
 def check_route(name: str, *, known: str = "") -> None:
-    """Raises ValidationError for a route that does not exist and is not the `known` one.
+    """Raise ValidationError for a route that does not exist.
 
-    A limit for a route that was deleted can still be changed.
+    `known` is accepted even if it was deleted, so that its limits can still be changed.
     """
     if name and name != known and name not in route_names():
-        sentence = f"There is no route {name!r}. Choose one that exists, or all routes."
+        sentence = f"Route {name!r} does not exist. Choose an existing route, or all routes."
         raise ValidationError({"route": sentence})

@@ -1,7 +1,7 @@
-"""Everything that changes plans, limits and what is granted on top. Edges call these.
+"""Services that change plans, limits and top-ups, for the console and the management API.
 
-A change of a limit's amount is in force within a second; one of its zone, start hour, period
-length or anchor from the next window, because running windows are rows by then.
+A changed amount is in force within a second; a changed time zone, start hour, period length or
+anchor from the next window, because a running window keeps its end.
 """
 
 from collections.abc import Iterable
@@ -11,9 +11,9 @@ from django.core.exceptions import ValidationError
 from django.db import IntegrityError, transaction
 
 from kernel.publishing.publish import publish
+from tenants.counters.top_ups import add_granted
 from tenants.errors import LimitExists, PlanInUse, TopUpDiffers, WindowOver
-from tenants.limits.effective import counting_from_the_start, keep_windows, limits_topic
-from tenants.limits.top_ups import add_granted
+from tenants.limits.effective import carrying_earlier_usage, ensure_window_rows, limits_topic
 from tenants.models import (
     ApiKey,
     Plan,
@@ -29,12 +29,12 @@ from tenants.scoping import tenant_scope
 from tenants.windows import window_of_id
 
 MAX_NAMED_TENANTS = 10
-"""Tenants that a refusal lists."""
+"""Maximum number of tenants that an error message lists."""
 
 
 @transaction.atomic
 def save_plan(*, plan: Plan) -> None:
-    """Store a new or changed plan. Raises ValidationError for values that no form would accept."""
+    """Store a new or changed plan. Raises ValidationError."""
     plan.full_clean()
     plan.save()
     publish(limits_topic())
@@ -42,50 +42,50 @@ def save_plan(*, plan: Plan) -> None:
 
 @transaction.atomic
 def delete_plan(*, plan: Plan) -> None:
-    """Raises PlanInUse, naming tenants, if any is on the plan."""
-    # A tenant that is put on it at the same time waits here, or is seen.
+    """Delete a plan. Raises PlanInUse, which lists tenants, if any tenant is on it."""
+    # The lock makes a concurrent assignment of the plan wait, or the query below finds it.
     Plan.objects.select_for_update().get(pk=plan.pk)
     slugs = list(Tenant.objects.filter(plan=plan).values_list("slug", flat=True))
     if slugs:
-        raise PlanInUse(f"{names(slugs)} on this plan. Give them another one first.")
+        raise PlanInUse(f"{names(slugs)} on this plan. Assign another plan to them first.")
     plan.delete()
 
 
 def names(slugs: list[str]) -> str:
-    """`acme and rival are`, for the beginning of a sentence."""
-    shown, more = slugs[:MAX_NAMED_TENANTS], len(slugs) - MAX_NAMED_TENANTS
+    """Return the beginning of a sentence: `acme and rival are`."""
+    displayed, more = slugs[:MAX_NAMED_TENANTS], len(slugs) - MAX_NAMED_TENANTS
     if more > 0:
-        return f"{', '.join(shown)} and {more} more tenants are"
-    *others, last = shown
+        return f"{', '.join(displayed)} and {more} more tenants are"
+    *others, last = displayed
     return f"{', '.join(others)} and {last} are" if others else f"{last} is"
 
 
 @transaction.atomic
 def save_plan_rate_limit(*, rule: PlanRateLimit) -> None:
-    """Store a rate limit of a plan. Raises ValidationError, and LimitExists."""
+    """Store a rate limit of a plan. Raises ValidationError or LimitExists."""
     store(rule)
     publish(limits_topic())
 
 
 @transaction.atomic
 def save_plan_quota(*, rule: PlanQuota, now: datetime) -> None:
-    """Store a quota of a plan; running windows go on. Raises ValidationError, and LimitExists."""
-    keep_windows(plan_tenants(rule.plan_id), now=now)
+    """Store a quota of a plan; open windows stay. Raises ValidationError or LimitExists."""
+    ensure_window_rows(plan_tenants(rule.plan_id), now=now)
     store(rule)
     publish(limits_topic())
 
 
 @transaction.atomic
 def delete_plan_limit(*, rule: PlanRateLimit | PlanQuota, now: datetime) -> None:
-    """Take a limit out of a plan. Its running windows become history when they end."""
-    keep_windows(plan_tenants(rule.plan_id), now=now)
+    """Delete a limit of a plan. Its open windows are closed when they end."""
+    ensure_window_rows(plan_tenants(rule.plan_id), now=now)
     rule.delete()
     publish(limits_topic())
 
 
 @transaction.atomic
 def save_rate_limit(*, rule: RateLimit) -> None:
-    """Store a rate limit of a tenant. Raises ValidationError, and LimitExists."""
+    """Store a rate limit of a tenant. Raises ValidationError or LimitExists."""
     with tenant_scope(rule.tenant_id):
         follow_rotations(rule)
         store(rule)
@@ -94,11 +94,12 @@ def save_rate_limit(*, rule: RateLimit) -> None:
 
 @transaction.atomic
 def save_quota(*, rule: Quota, now: datetime) -> None:
-    """Store a quota of a tenant; running windows go on. A quota that is new, or counts something
-    else than before, begins with what was used in its window. Raises ValidationError, LimitExists.
+    """Store a quota of a tenant; open windows keep their ends. Raises ValidationError, LimitExists.
+
+    A new quota, or one that now counts other requests, starts with the usage of its window.
     """
-    keep_windows([rule.tenant_id], now=now)
-    with tenant_scope(rule.tenant_id), counting_from_the_start(rule.tenant_id, now=now):
+    ensure_window_rows([rule.tenant_id], now=now)
+    with tenant_scope(rule.tenant_id), carrying_earlier_usage(rule.tenant_id, now=now):
         follow_rotations(rule)
         store(rule)
         publish(limits_topic(rule.tenant_id))
@@ -106,8 +107,8 @@ def save_quota(*, rule: Quota, now: datetime) -> None:
 
 @transaction.atomic
 def delete_limit(*, rule: RateLimit | Quota, now: datetime) -> None:
-    """Take a tenant's own limit away; its plan's of the same kind, if any, is in force again."""
-    keep_windows([rule.tenant_id], now=now)
+    """Delete a tenant's own limit; the limit of its plan that it replaced is in force again."""
+    ensure_window_rows([rule.tenant_id], now=now)
     with tenant_scope(rule.tenant_id):
         rule.delete()
         publish(limits_topic(rule.tenant_id))
@@ -115,16 +116,16 @@ def delete_limit(*, rule: RateLimit | Quota, now: datetime) -> None:
 
 @transaction.atomic
 def set_plan(*, tenant: Tenant, plan: Plan | None, now: datetime) -> None:
-    """Put a tenant on a plan, or on none. Windows that run already end as they began."""
-    keep_windows([tenant.pk], now=now)
-    with counting_from_the_start(tenant.pk, now=now):
+    """Assign a plan, or none, to a tenant. Open windows keep their ends."""
+    ensure_window_rows([tenant.pk], now=now)
+    with carrying_earlier_usage(tenant.pk, now=now):
         tenant.plan = plan
         tenant.save(update_fields=["plan"])
     publish(limits_topic(tenant.pk))
 
 
 def follow_rotations(rule: RateLimit | Quota) -> None:
-    """A limit of a key is one of its lineage, written at the newest: so there are no two of it."""
+    """Point a limit of a rotated key to its newest successor, so that the limit is unique."""
     if rule.api_key is not None:
         newest = ApiKey.objects.of_lineage(rule.api_key.pk).last()
         rule.api_key = newest or rule.api_key
@@ -155,11 +156,11 @@ def grant_top_up(
     now: datetime,
     key: str = "",
 ) -> QuotaTopUp:
-    """Add `amount` to what a counter may reach in a window that is not over.
+    """Add `amount` to the limit of a counter in a window that has not ended.
 
-    `counter` and `window` are as in QuotaUsage and in a gateway's QuotaStatus. A `key` makes it
-    safe to ask twice: the second call answers with the first one's row. Raises ValidationError,
-    WindowOver, and TopUpDiffers if the key stands for another top-up.
+    `counter` and `window` are as in QuotaUsage. `key` is an idempotency key: a second call with it
+    returns the row of the first one. Raises ValidationError, WindowOver, or TopUpDiffers if the key
+    belongs to another top-up.
     """
     top_up = QuotaTopUp(
         tenant_id=tenant_id,
@@ -184,15 +185,15 @@ def grant_top_up(
 
 
 def has_ended(window: str, *, now: datetime) -> bool:
-    """Raises ValidationError for a text that is no window's id."""
+    """Return whether a window has ended. Raises ValidationError for an invalid id."""
     try:
         return window_of_id(window).end <= now
     except (ValueError, OverflowError) as error:
-        raise ValidationError({"window": "This is not the id of a window."}) from error
+        raise ValidationError({"window": "Not a window id."}) from error
 
 
 def earlier_of(top_up: QuotaTopUp) -> QuotaTopUp:
-    """The row that has the same key. Raises TopUpDiffers if it grants something else."""
+    """Return the top-up with the same key. Raises TopUpDiffers if its values differ."""
     earlier = QuotaTopUp.objects.get(key=top_up.key)
     for name in ("counter", "window", "amount"):
         if getattr(earlier, name) != getattr(top_up, name):

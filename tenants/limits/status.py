@@ -1,6 +1,6 @@
-"""How the scopes of a rule stand: PostgreSQL's totals, with what Redis knows on top.
+"""The usage of the scopes of a rule: totals from PostgreSQL, and live numbers from Redis.
 
-Missing is not zero: what Redis does not have is read from PostgreSQL, as the gateways do.
+A counter that is missing in Redis is not zero: its total is the one of PostgreSQL.
 """
 
 import re
@@ -17,26 +17,26 @@ from tenants.models import QuotaUsage
 from tenants.windows import Window
 
 MINUTE_US = 60_000_000
-LISTED = 10
-"""Keys or members that a page lists of a rule that counts each by itself."""
+MAX_LISTED_SCOPES = 10
+"""Maximum number of keys or members that a page lists for a rule."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeUsage:
-    """One scope's numbers."""
+    """The usage of one scope."""
 
     owner: str
     """`tenant`, `key:12` or `member:3`."""
     counter: str = ""
     used: int = 0
     held: int | None = None
-    """None: not known, because Redis is away."""
+    """None if Redis is unavailable."""
     granted: int = 0
     carried: int = 0
-    """Of what was used: from before the quota, added up from whole hours."""
+    """The part of `used` from before the quota existed, a sum of full hours."""
     running: int | None = None
     requests_left: int | None = None
-    """Requests that may come at once now; None: unlimited, or not known."""
+    """Requests that would be admitted now at once; None if unlimited or unknown."""
     tokens_left: int | None = None
 
     @property
@@ -46,17 +46,17 @@ class ScopeUsage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopScopes:
-    """The scopes with the highest numbers, and how many are not among them."""
+    """The scopes with the highest numbers; `more` is the number of the others."""
 
     rows: tuple[ScopeUsage, ...] = ()
     more: int = 0
 
 
-NOTHING = TopScopes()
+NO_SCOPES = TopScopes()
 
 
 class Owners:
-    """Whose scopes a rule counts. `apart` are ids of keys or members with a rule of their own."""
+    """The scopes that a rule counts. `apart` are ids of keys or members with an override."""
 
     def __init__(self, rule: RateRule | QuotaRule, *, apart: Collection[int] = ()) -> None:
         single = rule.key_id or rule.member_id
@@ -66,7 +66,7 @@ class Owners:
         self.pattern = rf"({rule.per}:[0-9]+){re.escape(self.rest)}"
 
     def of(self, scope: str) -> str:
-        """Whose scope it is, if the rule counts it; else empty."""
+        """Return the owner of a scope that the rule counts; else empty."""
         if self.only:
             return self.only if scope == self.only + self.rest else ""
         found = re.fullmatch(self.pattern, scope)
@@ -77,7 +77,7 @@ class Owners:
 
 
 def running_of(rule: RateRule, live: LiveView | None, *, apart: Collection[int] = ()) -> TopScopes:
-    """Requests that run now per scope, most first. Nothing is known while Redis is away."""
+    """Return the running requests by scope, the highest first; None while Redis is unavailable."""
     owners = Owners(rule, apart=apart)
     if live is None:
         return TopScopes(rows=(ScopeUsage(owner=owners.only),) if owners.only else ())
@@ -89,11 +89,11 @@ def running_of(rule: RateRule, live: LiveView | None, *, apart: Collection[int] 
     if owners.only and not found:
         nothing = LiveScope(scope="", running=0, request_tat_us=None, token_tat_us=None, windows=())
         found = [rate_status(rule, owners.only, nothing, live.now_us)]
-    return most(found, by=lambda row: row.running or 0)
+    return top_scopes(found, by=lambda row: row.running or 0)
 
 
 def rate_status(rule: RateRule, owner: str, scope: LiveScope, now_us: int) -> ScopeUsage:
-    """How a scope stands towards a rate limit."""
+    """Return the usage of a scope against a rate limit."""
     return ScopeUsage(
         owner=owner,
         running=scope.running,
@@ -109,7 +109,7 @@ def rate_status(rule: RateRule, owner: str, scope: LiveScope, now_us: int) -> Sc
 def left_at_once(
     per_minute: int | None, burst: int | None, tat_us: int | None, now_us: int
 ) -> int | None:
-    """What GCRA would let through now: the burst, less what the arrival time is ahead by."""
+    """Return how much GCRA admits now: the burst minus the lead of the theoretical arrival time."""
     if per_minute is None:
         return None
     ahead_us = max(0, (tat_us or 0) - now_us)
@@ -119,17 +119,17 @@ def left_at_once(
 def quota_status(
     rule: QuotaRule, window: Window, live: LiveView | None, *, apart: Collection[int] = ()
 ) -> TopScopes:
-    """The counters of a quota in a window, most used first. Asks inside a tenant scope."""
+    """Return the counters of a quota in a window, the most used first. Needs a tenant scope."""
     owners = Owners(rule, apart=apart)
     stored = stored_counters(rule, window, owners)
-    first = list(stored.annotate(rows=Over(Count("pk")))[:LISTED])
+    first = list(stored.annotate(rows=Over(Count("pk")))[:MAX_LISTED_SCOPES])
     known = {row.counter: row for row in first}
     names = known.keys() | set(live_counters(rule, window, live, owners))
     if owners.only:
         names |= {counter_name(owners.only + owners.rest, rule.unit)}
     rows = [merged(name, window, known.get(name), live, owners) for name in names]
     left_out = first[0].rows - len(first) if first else 0
-    found = most(rows, by=lambda row: row.total)
+    found = top_scopes(rows, by=lambda row: row.total)
     return TopScopes(rows=found.rows, more=found.more + left_out)
 
 
@@ -144,7 +144,7 @@ def stored_counters(rule: QuotaRule, window: Window, owners: Owners) -> QuerySet
 def live_counters(
     rule: QuotaRule, window: Window, live: LiveView | None, owners: Owners
 ) -> Iterator[str]:
-    """The names of this quota's counters that Redis has."""
+    """Yield the names of this quota's counters that Redis has."""
     for counter, its_window in live.counters if live else ():
         scope, _, unit = counter.rpartition("|")
         if its_window == window.id and unit == rule.unit and owners.of(scope):
@@ -154,7 +154,7 @@ def live_counters(
 def merged(
     counter: str, window: Window, stored: QuotaUsage | None, live: LiveView | None, owners: Owners
 ) -> ScopeUsage:
-    """The newer of both totals, with the holds of Redis."""
+    """Return the newer total of PostgreSQL and Redis, with the holds from Redis."""
     copy = live.counters.get((counter, window.id)) if live else None
     used, granted, version = (stored.used, stored.granted, stored.version) if stored else (0, 0, 0)
     if copy is not None and copy.used is not None and (copy.version or 0) >= version:
@@ -169,7 +169,9 @@ def merged(
     )
 
 
-def most(rows: Iterable[ScopeUsage], *, by: Callable[[ScopeUsage], int]) -> TopScopes:
-    """The first of `rows`, most first; equal ones in the order of their owners."""
+def top_scopes(rows: Iterable[ScopeUsage], *, by: Callable[[ScopeUsage], int]) -> TopScopes:
+    """Return the rows with the highest numbers; equal ones are sorted by owner."""
     ranked = sorted(rows, key=lambda row: (-by(row), row.owner))
-    return TopScopes(rows=tuple(ranked[:LISTED]), more=max(0, len(ranked) - LISTED))
+    return TopScopes(
+        rows=tuple(ranked[:MAX_LISTED_SCOPES]), more=max(0, len(ranked) - MAX_LISTED_SCOPES)
+    )

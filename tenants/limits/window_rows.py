@@ -1,7 +1,7 @@
-"""Windows of quotas that have begun: each is a row, and ends as it began, whatever is changed.
+"""Rows of open quota windows. A window keeps its end even if its quota is changed.
 
-A slot's newest row is what the next window follows on. Rows are made by whoever needs one first: a
-gateway that loads limits, a service about to change them, or Celery when a window is over.
+The next window of a slot begins where its newest row ends. The first process that needs a row
+creates it: a gateway that loads limits, a service before it changes them, or a Celery task.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,47 +12,47 @@ from django.db.models import QuerySet
 from msgspec.structs import replace
 
 from tenants.admission.limits.rules import QuotaRule
+from tenants.counters.top_ups import push_on_commit
+from tenants.ledger.usage_before import carry_new_counters
 from tenants.models import QuotaWindow
 from tenants.windows import Window, window_at, windows_after
 
 LOCK = 7_234_002
-"""Our number among PostgreSQL's advisory locks; the tenant's id is the second one."""
+"""The first number of PostgreSQL's advisory lock; the tenant's id is the second one."""
 
 MAX_MISSED_WINDOWS = 1000
-"""Windows that nobody opened in time, and that get rows nevertheless."""
+"""Maximum number of missed windows for which rows are created afterwards."""
 
 
 def open_windows(
     tenant_id: int, quotas: Sequence[QuotaRule], *, now: datetime
 ) -> Mapping[str, Window]:
-    """Per slot the window that `now` lies in, with a row for it and for each one missed.
+    """Return the window at `now` of each slot; create its row and those of missed windows.
 
-    Asks inside a tenant scope. One query, unless a window is over.
+    Needs a tenant scope. Runs one query unless a window has ended.
     """
-    from tenants.ledger.usage_before import carry_new_counters
-
     open_now = newest_windows(open_rows(tenant_id))
     if all(is_running(open_now.get(quota.slot), now) for quota in quotas):
         return open_now
     with transaction.atomic():
-        # Two that open at once must follow on the same row.
+        # Two processes must continue from the same row.
         lock_windows(tenant_id)
         open_now = newest_windows(open_rows(tenant_id))
         missing = [each for each in quotas if not is_running(open_now.get(each.slot), now)]
         rows = list(missing_rows(tenant_id, missing, open_now, now))
         QuotaWindow.objects.bulk_create(rows, ignore_conflicts=True)
         opened = newest_windows(rows)
-        came = {
+        added = {
             each: opened[each.slot]
             for each in missing
             if not open_now.keys() & {each.slot, shared_slot(each)}
         }
-        carry_new_counters(tenant_id, came, now=now)
+        push_on_commit(carry_new_counters(tenant_id, added, now=now))
     return {**open_now, **newest_windows(rows)}
 
 
 def is_running(window: Window | None, now: datetime) -> bool:
-    # Another machine's clock may be ahead, and have opened the next one already.
+    # The window may begin in the future: a machine whose clock is ahead may have opened it.
     return window is not None and now < window.end
 
 
@@ -61,12 +61,12 @@ def open_rows(tenant_id: int) -> QuerySet[QuotaWindow]:
 
 
 def newest_windows(rows: Iterable[QuotaWindow]) -> dict[str, Window]:
-    """Of each slot the window that begins last."""
+    """Return the newest window of each slot."""
     return {row.slot: row.window for row in sorted(rows, key=lambda row: row.starts_at)}
 
 
 def lock_windows(tenant_id: int) -> None:
-    """Let nobody else open windows of this tenant until the end of the transaction."""
+    """Lock the opening of windows of this tenant until the end of the transaction."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", [LOCK, tenant_id])
 
@@ -74,14 +74,14 @@ def lock_windows(tenant_id: int) -> None:
 def missing_rows(
     tenant_id: int, quotas: Sequence[QuotaRule], open_now: Mapping[str, Window], now: datetime
 ) -> Iterator[QuotaWindow]:
-    """Rows from each slot's open window up to `now`; one, if it has no open window."""
+    """Yield rows from each slot's open window up to `now`; one row without an open window."""
     closed = last_closed(tenant_id, [each.slot for each in quotas if each.slot not in open_now])
     for quota in quotas:
         last = open_now.get(quota.slot)
         if last is not None and not is_long_ago(last, now):
             found = list(windows_after(last, quota.calendar, until=now))[-MAX_MISSED_WINDOWS:]
         else:
-            # The first rule for one key follows on what has counted the key until now.
+            # A new rule for one key continues the window of the rule that counted the key so far.
             before = last or closed.get(quota.slot) or open_now.get(shared_slot(quota))
             found = [window_at(now, quota.calendar, pinned=before)]
         yield from (window_row(tenant_id, quota, window) for window in found)
@@ -92,7 +92,7 @@ def is_long_ago(window: Window, now: datetime) -> bool:
 
 
 def last_closed(tenant_id: int, slots: Sequence[str]) -> dict[str, Window]:
-    """The last window of each slot whose rule was away for a while."""
+    """Return the newest closed window of each slot."""
     if not slots:
         return {}
     rows = QuotaWindow.objects.filter(tenant_id=tenant_id, slot__in=slots).exclude(closed_at=None)
@@ -100,7 +100,7 @@ def last_closed(tenant_id: int, slots: Sequence[str]) -> dict[str, Window]:
 
 
 def shared_slot(quota: QuotaRule) -> str:
-    """The slot of the rule that is for every key or member alike."""
+    """Return the slot of the rule for all keys or members."""
     return replace(quota, key_id=None, member_id=None).slot
 
 
@@ -116,6 +116,6 @@ def window_row(tenant_id: int, quota: QuotaRule, window: Window) -> QuotaWindow:
 
 
 def tenants_behind(tenant_ids: Iterable[int], *, now: datetime) -> list[int]:
-    """Which of these tenants have open windows that are over."""
+    """Return those of the tenants that have ended windows which are not closed."""
     rows = QuotaWindow.objects.filter(tenant_id__in=tenant_ids, closed_at=None, ends_at__lte=now)
     return sorted(set(rows.values_list("tenant_id", flat=True)))

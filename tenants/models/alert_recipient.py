@@ -1,4 +1,4 @@
-"""Who is told when a quota is nearly used up."""
+"""Recipients of notifications about quotas and keys."""
 
 from urllib.parse import urlsplit
 
@@ -11,7 +11,7 @@ from tenants.scoping import TenantManager, TenantOwned
 
 
 def without_token(address: str) -> str:
-    """An address for logs. What stands behind a webhook's host is often all that protects it."""
+    """Return an address for logs, without a webhook's path, which often contains its secret."""
     try:
         parts = urlsplit(address)
         port = f":{parts.port}" if parts.port else ""
@@ -21,7 +21,7 @@ def without_token(address: str) -> str:
 
 
 class AlertRecipient(TenantOwned):
-    """An e-mail address, or an address that is sent signed messages (a webhook)."""
+    """An e-mail address, or the URL of a webhook, which is sent signed messages."""
 
     class Kind(models.TextChoices):
         EMAIL = "email", "E-mail"
@@ -32,7 +32,9 @@ class AlertRecipient(TenantOwned):
     secret = EncryptedTextField(blank=True, editable=False)
     enabled = models.BooleanField(default=True)
     on_reset = models.BooleanField(
-        "told of resets", default=False, help_text="Also whenever a quota's new window begins."
+        "notify of resets",
+        default=False,
+        help_text="Also notify when a quota resets.",
     )
     last_delivered_at = models.DateTimeField(null=True, editable=False)
     last_error = models.CharField(max_length=300, blank=True, editable=False)

@@ -1,4 +1,4 @@
-"""API keys: what a tenant's programs authenticate with. Only a digest is stored."""
+"""API keys, with which a tenant's programs authenticate. Only a digest is stored."""
 
 from datetime import datetime
 from ipaddress import ip_network
@@ -9,7 +9,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.db.models.functions import Coalesce, Least
 
-from tenants.api_keys.bounds import RANK_BEFORE, Bounds, Rank, bounds_of
+from tenants.api_keys.bounds import DEFAULT_RANK, Bounds, Rank, bounds_of
 from tenants.scoping import TenantManager, TenantOwned
 
 
@@ -18,16 +18,16 @@ def validate_network(value: str) -> None:
         ip_network(value, strict=False)
     except ValueError:
         raise ValidationError(
-            f"{value} is not an address or network. It looks like 203.0.113.7 or 2001:db8::/32."
+            f"{value} is not an address or network. Examples: 203.0.113.7, 2001:db8::/32."
         ) from None
 
 
 class Scope(models.TextChoices):
-    """What a key may be used for."""
+    """The scopes of a key."""
 
     CHAT = "chat", "Chat: completions, responses and sockets"
     EMBEDDINGS = "embeddings", "Embeddings"
-    MODELS = "models", "Models: list what the key may use"
+    MODELS = "models", "Models: list the models of the key"
 
 
 def every_scope() -> list[str]:
@@ -36,9 +36,7 @@ def every_scope() -> list[str]:
 
 class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
     def block(self, *, key_id: int, now: datetime, by: Rank) -> bool:
-        """Refuse a key from now on. False if it was blocked already; then the block becomes one of
-        the higher rank of both.
-        """
+        """Block a key. Return False if it was blocked already; then the higher rank is kept."""
         unblocked = self.filter(pk=key_id, blocked_at=None)
         if unblocked.update(blocked_at=now, blocked_by=by) == 1:
             return True
@@ -46,24 +44,25 @@ class ApiKeyQuerySet(models.QuerySet["ApiKey"]):
         return False
 
     def unblock(self, *, key_id: int, by: Rank) -> bool:
-        """Accept again a key that somebody of this rank or a lower one has blocked. False if there
-        is no such block.
+        """Unblock a key that was blocked by a user of this rank or a lower one.
+
+        Return False if there is no such block.
         """
-        # Older consoles, which may run beside this one for a while, do not say who blocks.
+        # Consoles of the previous version, which run during an upgrade, do not set `blocked_by`.
         rank = Coalesce("blocked_by", int(Rank.OPERATOR))
         blocked = self.filter(pk=key_id).exclude(blocked_at=None).alias(rank=rank)
         blocked = blocked.filter(rank__lte=by)
         return blocked.update(blocked_at=None, blocked_by=None) == 1
 
     def of_lineage(self, key_id: int) -> "ApiKeyQuerySet":
-        """A key, those that it replaced and those that replaced it, the newest last."""
+        """Return the keys of a chain of rotations, the newest last."""
         first = Coalesce("lineage", "pk", output_field=models.BigIntegerField())
         root = self.filter(pk=key_id).values_list(first)[:1]
         return self.filter(Q(pk=root) | Q(lineage=root)).order_by("pk")
 
     def expire_by(self, *, key_id: int, at: datetime) -> bool:
-        """Let a key end at `at`, or earlier if it would have ended earlier."""
-        # PostgreSQL's LEAST skips NULL, which here means "never".
+        """Set the expiry of a key to `at`, unless it expires earlier."""
+        # PostgreSQL's LEAST ignores NULL, which means "never" here.
         return self.filter(pk=key_id).update(expires_at=Least(F("expires_at"), at)) == 1
 
 
@@ -71,10 +70,10 @@ ApiKeyManager = TenantManager.from_queryset(ApiKeyQuerySet)
 
 
 class ApiKey(TenantOwned):
-    """A secret that was shown once. `public_id` finds the row, `digest` proves the secret."""
+    """An API key. `public_id` identifies the row, `digest` verifies the secret."""
 
     name = models.CharField(
-        max_length=100, help_text="Where it is used, so that you know it again."
+        max_length=100, help_text="A name that identifies the key, such as where it is used."
     )
     member = models.ForeignKey(
         "tenants.Membership",
@@ -95,13 +94,13 @@ class ApiKey(TenantOwned):
         models.CharField(max_length=100),
         default=list,
         blank=True,
-        help_text="Routes and agents it may be used for, comma-separated. Empty: all.",
+        help_text="Routes and agents that the key may use, comma-separated. Empty: all.",
     )
     allowed_networks = ArrayField(
         models.CharField(max_length=50, validators=[validate_network]),
         default=list,
         blank=True,
-        help_text="Addresses or networks it may be used from, comma-separated. Empty: anywhere.",
+        help_text="Client addresses or networks to accept, comma-separated. Empty: any.",
     )
     expires_at = models.DateTimeField(null=True, blank=True, help_text="Empty: never.")
     blocked_at = models.DateTimeField(null=True, editable=False)
@@ -109,19 +108,19 @@ class ApiKey(TenantOwned):
         null=True,
         editable=False,
         choices=[(int(rank), rank.name.lower()) for rank in Rank],
-        help_text="Only this rank or a higher one unblocks it.",
+        help_text="Rank of the user who blocked it; a lower rank cannot unblock it.",
     )
     bounds = models.JSONField(
         null=True,
         editable=False,
-        help_text="What it was limited to, and by which rank: lower ones cannot widen that. Empty: "
-        "not recorded, because the key is older.",
+        help_text="Bounds of the key, each with the rank that set it; lower ranks cannot widen "
+        "them. Empty: not recorded, because the key is older.",
     )
     warned_of = models.DateTimeField(
-        null=True, editable=False, help_text="The expiry that was announced."
+        null=True, editable=False, help_text="Expiry of which recipients were notified."
     )
     noted_expiry = models.DateTimeField(
-        null=True, editable=False, help_text="The expiry that was told to the gateways."
+        null=True, editable=False, help_text="Expiry that was published to the gateways."
     )
     last_used_at = models.DateTimeField(null=True, editable=False)
     replaces = models.ForeignKey(
@@ -130,7 +129,7 @@ class ApiKey(TenantOwned):
     lineage = models.BigIntegerField(
         null=True,
         editable=False,
-        help_text="The first of the keys that replaced each other. Limits count them as that one. "
+        help_text="First key of the chain of rotations, by whose id limits count all its keys. "
         "Empty: the key itself.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
@@ -142,7 +141,7 @@ class ApiKey(TenantOwned):
         verbose_name = "API key"
         indexes = (
             models.Index(fields=("tenant", "-created_at"), name="apikey_by_tenant"),
-            # Names are searched for by their beginning.
+            # For searches by the beginning of a name.
             models.Index(
                 fields=("name",), opclasses=("varchar_pattern_ops",), name="apikey_by_name"
             ),
@@ -154,25 +153,25 @@ class ApiKey(TenantOwned):
         return f"{self.name} ({self.prefix}…)"
 
     def clean(self) -> None:
-        """Raises ValidationError for a member of another tenant, whose usage it would count as."""
+        """Raises ValidationError for a member of another tenant."""
         if self.member is not None and self.member.tenant_id != self.tenant_id:
             raise ValidationError("This member belongs to another tenant.")
 
     @property
     def counted_as(self) -> int:
-        """The key as which limits count this one: rotation frees nobody of what was used."""
+        """The id of the first key of the chain, by which limits count this key."""
         return self.lineage or self.pk
 
     @property
     def bounds_in_force(self) -> Bounds:
-        """Those that were recorded; of an older key what it is limited to now."""
+        """The recorded bounds; for a key without a record, its present values."""
         if self.bounds is not None:
             recorded: Bounds = self.bounds
             return recorded
-        return bounds_of(vars(self), every_scope=every_scope(), rank=RANK_BEFORE)
+        return bounds_of(vars(self), every_scope=every_scope(), rank=DEFAULT_RANK)
 
     def status(self, *, now: datetime) -> str:
-        """`blocked`, `expired` or `active`, as the gateway sees it."""
+        """Return `blocked`, `expired` or `active`, by the rules of the gateway."""
         if self.blocked_at:
             return "blocked"
         return "expired" if self.expires_at and self.expires_at <= now else "active"

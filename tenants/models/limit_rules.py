@@ -1,4 +1,4 @@
-"""What a rate limit and a quota say, wherever they are written: in a plan or for one tenant."""
+"""Fields of rate limits and quotas, in plans and of single tenants."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.core.exceptions import ValidationError
@@ -9,25 +9,24 @@ from kernel.time_zones import is_time_zone
 
 POSITIVE = (MinValueValidator(1),)
 MAX_AMOUNT = 1_000_000_000_000_000
-"""Numbers in Redis' scripts are exact below 2^53, about 9 times this."""
+"""Numbers in Redis' scripts are exact up to 2^53, about 9 times this maximum."""
 
 
 def validate_time_zone(name: str) -> None:
     if not is_time_zone(name):
-        raise ValidationError(f"{name} is not a time zone. It looks like Europe/Berlin or UTC.")
+        raise ValidationError(f"{name} is not a time zone. Examples: Europe/Berlin, UTC.")
 
 
-class Door(models.TextChoices):
-    """Kinds of requests that can be limited apart; the same words as the scopes of keys."""
+class RequestKind(models.TextChoices):
+    """Kinds of requests that a limit can select; the values are scopes of API keys."""
 
     ANY = "", "All requests"
     CHAT = "chat", "Chat"
     EMBEDDINGS = "embeddings", "Embeddings"
-    BATCHES = "batches", "Batches"
 
 
 class Per(models.TextChoices):
-    """Whose requests are counted together."""
+    """The owner of a counter."""
 
     TENANT = "tenant", "Tenant: all requests together"
     KEY = "key", "Key: each API key by itself"
@@ -39,24 +38,25 @@ def default_thresholds() -> list[int]:
 
 
 class LimitRule(models.Model):
-    """Whom a limit counts, and for what."""
+    """The owner and the filters of a limit."""
 
     per = models.CharField(
         "counts",
         max_length=10,
         choices=Per,
         default=Per.TENANT,
-        help_text="What is counted together.",
+        help_text="Owner of each counter.",
     )
     route = models.CharField(
-        max_length=100, blank=True, help_text="Only this model route. Empty: all together."
+        max_length=100, blank=True, help_text="Only this model route. Empty: all routes together."
     )
-    door = models.CharField("requests", max_length=20, blank=True, choices=Door, default=Door.ANY)
+    request_kind = models.CharField(
+        max_length=20, blank=True, choices=RequestKind, default=RequestKind.ANY
+    )
     shadow = models.BooleanField(
         "shadow mode",
         default=False,
-        help_text="Counts and reports beside the limits that are enforced. Refuses nothing, and "
-        "takes the place of none of them.",
+        help_text="Counts and reports without refusing. Does not override enforced limits.",
     )
 
     class Meta:
@@ -64,7 +64,7 @@ class LimitRule(models.Model):
 
 
 class RateLimitRule(LimitRule):
-    """How fast. What is empty is unlimited."""
+    """A rate limit. Empty fields are unlimited."""
 
     requests_per_minute = models.PositiveIntegerField(
         null=True, blank=True, validators=(*POSITIVE, MaxValueValidator(10_000_000))
@@ -73,7 +73,7 @@ class RateLimitRule(LimitRule):
         null=True,
         blank=True,
         validators=(*POSITIVE, MaxValueValidator(10_000_000)),
-        help_text="Requests that may come at once. Empty: a whole minute's.",
+        help_text="Maximum requests at once. Empty: requests per minute.",
     )
     tokens_per_minute = models.PositiveBigIntegerField(
         null=True, blank=True, validators=(*POSITIVE, MaxValueValidator(10_000_000_000))
@@ -82,25 +82,23 @@ class RateLimitRule(LimitRule):
         null=True,
         blank=True,
         validators=(*POSITIVE, MaxValueValidator(10_000_000_000)),
-        help_text="Tokens that may be used at once. Empty: a whole minute's.",
+        help_text="Maximum tokens at once. Empty: tokens per minute.",
     )
     concurrency = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=(*POSITIVE, MaxValueValidator(1_000_000)),
-        help_text="Requests that may run at the same time.",
+        help_text="Maximum requests that run at the same time.",
     )
 
     class Meta:
         abstract = True
 
     def clean(self) -> None:
-        """Raises ValidationError for a limit that limits nothing, or a burst without a rate."""
+        """Raise ValidationError for a limit without any value, or a burst without a rate."""
         super().clean()
         if not (self.requests_per_minute or self.tokens_per_minute or self.concurrency):
-            raise ValidationError(
-                "Set requests per minute, tokens per minute or concurrency; empty limits nothing."
-            )
+            raise ValidationError("Set requests per minute, tokens per minute or concurrency.")
         for burst, rate in (
             ("request_burst", "requests_per_minute"),
             ("token_burst", "tokens_per_minute"),
@@ -108,12 +106,12 @@ class RateLimitRule(LimitRule):
             if getattr(self, burst) and not getattr(self, rate):
                 name = rate.replace("_", " ")
                 raise ValidationError(
-                    {burst: f"A burst needs {name}. Set them, or leave this empty."}
+                    {burst: f"A burst needs {name}. Set them, or leave the burst empty."}
                 )
 
 
-class QuotaRule(LimitRule):
-    """How much in each window."""
+class QuotaLimitRule(LimitRule):
+    """A quota for each window."""
 
     class Unit(models.TextChoices):
         TOKENS = "tokens", "Tokens"
@@ -126,21 +124,21 @@ class QuotaRule(LimitRule):
         WEEK = "week", "ISO week (from Monday)"
         MONTH = "month", "Month"
         QUARTER = "quarter", "Quarter"
-        DAYS = "days", "Every so many days from a date"
-        MONTHS = "months", "Every so many months from a date"
+        DAYS = "days", "Every N days from a date"
+        MONTHS = "months", "Every N months from a date"
 
     class Hold(models.TextChoices):
-        FULL = "full", "Full hold: reserves the longest answer, never exceeds"
-        EXTEND = "extend", "Extend: reserves a typical answer and more as it grows"
+        FULL = "full", "Full: reserves the maximum completion, never exceeds"
+        EXTEND = "extend", "Extend: reserves a typical completion and more as it grows"
 
     class Outage(models.TextChoices):
-        OPEN_CAPPED = "open_capped", "Serve on, up to the outage cap"
-        CLOSED = "closed", "Refuse (503) until it is back"
+        OPEN_CAPPED = "open_capped", "Open: admit requests up to the outage cap"
+        CLOSED = "closed", "Closed: refuse requests with 503"
 
     unit = models.CharField(max_length=10, choices=Unit, default=Unit.TOKENS)
     limit = models.PositiveBigIntegerField(
         validators=(*POSITIVE, MaxValueValidator(MAX_AMOUNT)),
-        help_text="In the unit, for each window.",
+        help_text="Maximum usage in each window, in the unit.",
     )
     period = models.CharField("resets every", max_length=10, choices=Period, default=Period.MONTH)
     every = models.PositiveSmallIntegerField(
@@ -150,7 +148,10 @@ class QuotaRule(LimitRule):
         "counted from", null=True, blank=True, help_text="First day of an anchored period."
     )
     start_hour = models.PositiveSmallIntegerField(
-        "begins at", default=0, validators=[MaxValueValidator(23)], help_text="O'clock, 0 to 23."
+        "begins at",
+        default=0,
+        validators=[MaxValueValidator(23)],
+        help_text="Hour of the day, 0 to 23.",
     )
     time_zone = models.CharField(
         max_length=50,
@@ -159,7 +160,7 @@ class QuotaRule(LimitRule):
         help_text="IANA name. Empty: the tenant's.",
     )
     hard = models.BooleanField(
-        default=True, help_text="Refuse what exceeds it. Otherwise only warn."
+        default=True, help_text="Refuse requests that exceed the quota. Otherwise only warn."
     )
     alert_at = ArrayField(
         models.PositiveSmallIntegerField(validators=(*POSITIVE, MaxValueValidator(1000))),
@@ -169,33 +170,30 @@ class QuotaRule(LimitRule):
         help_text="Percent of the limit, comma-separated.",
     )
     hold = models.CharField(max_length=10, choices=Hold, default=Hold.FULL)
-    when_redis_is_away = models.CharField(
-        "when Redis is away", max_length=12, choices=Outage, default=Outage.OPEN_CAPPED
+    on_redis_outage = models.CharField(
+        "when Redis is unavailable", max_length=12, choices=Outage, default=Outage.OPEN_CAPPED
     )
     outage_cap = models.PositiveBigIntegerField(
         null=True,
         blank=True,
         validators=[MaxValueValidator(MAX_AMOUNT)],
-        help_text="The most that is served while Redis is away. Empty: a tenth of the limit; 0: "
-        "nothing.",
+        help_text="Maximum usage while Redis is unavailable. Empty: 10 % of the limit; 0: none.",
     )
     roll_over = models.PositiveSmallIntegerField(
         "rolls over (%)",
         default=0,
         validators=[MaxValueValidator(100)],
-        help_text="At most this share of the limit is carried into the next window, if unused.",
+        help_text="Maximum unused share of the limit that is added to the next window.",
     )
 
     class Meta:
         abstract = True
 
     def clean(self) -> None:
-        """Raises ValidationError for an anchor that is missing, or not meant."""
+        """Raise ValidationError for a missing anchor, or one that the period does not use."""
         super().clean()
         anchored = self.period in {self.Period.DAYS, self.Period.MONTHS}
         if anchored and self.anchor is None:
-            raise ValidationError({"anchor": "Say from which day the days or months are counted."})
+            raise ValidationError({"anchor": "Set the day from which the periods are counted."})
         if not anchored and (self.anchor is not None or self.every != 1):
-            raise ValidationError(
-                "Only periods of so many days or months have a number and a first day."
-            )
+            raise ValidationError("Only periods of N days or months have a number and a first day.")

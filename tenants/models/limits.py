@@ -1,14 +1,14 @@
-"""Limits of one tenant: overrides of its plan, and additions to it."""
+"""Limits of one tenant, which override or extend those of its plan."""
 
 from django.core.exceptions import ValidationError
 from django.db import models
 
-from tenants.models.limit_rules import Per, QuotaRule, RateLimitRule
+from tenants.models.limit_rules import Per, QuotaLimitRule, RateLimitRule
 from tenants.scoping import TenantManager, TenantOwned
 
 
 class OwnLimit(TenantOwned):
-    """A limit of a tenant, or of one key or member of it."""
+    """A limit of a tenant, or of one of its keys or members."""
 
     api_key = models.ForeignKey(
         "tenants.ApiKey",
@@ -17,7 +17,7 @@ class OwnLimit(TenantOwned):
         blank=True,
         related_name="+",
         verbose_name="API key",
-        help_text="Only this key. Empty: every key alike.",
+        help_text="Only this key. Empty: every key.",
     )
     member = models.ForeignKey(
         "tenants.Membership",
@@ -25,14 +25,14 @@ class OwnLimit(TenantOwned):
         null=True,
         blank=True,
         related_name="+",
-        help_text="Only this member. Empty: every member alike.",
+        help_text="Only this member. Empty: every member.",
     )
 
     class Meta:
         abstract = True
 
     def clean(self) -> None:
-        """Raises ValidationError for a key or member that does not fit."""
+        """Raise ValidationError for a key or member of another tenant, or of another `per`."""
         super().clean()
         for name, owner, kind in (
             ("api_key", self.api_key, Per.KEY),
@@ -41,21 +41,21 @@ class OwnLimit(TenantOwned):
             if owner is None:
                 continue
             if owner.tenant_id != self.tenant_id:
-                raise ValidationError({name: "This belongs to another tenant."})
+                raise ValidationError({name: f"The {kind} belongs to another tenant."})
             if getattr(self, "per", kind) != kind:
-                raise ValidationError({name: f"A limit for one {kind} counts per {kind}."})
+                raise ValidationError({name: f"A limit for one {kind} must count per {kind}."})
 
 
 class RateLimit(RateLimitRule, OwnLimit):
-    """How fast a tenant, its keys or its members may ask."""
+    """A rate limit of a tenant, its keys or its members."""
 
     objects = TenantManager["RateLimit"]()
 
     class Meta:
-        ordering = ("per", "route", "door", "pk")
+        ordering = ("per", "route", "request_kind", "pk")
         constraints = (
             models.UniqueConstraint(
-                fields=("tenant", "per", "route", "door", "shadow", "api_key", "member"),
+                fields=("tenant", "per", "route", "request_kind", "shadow", "api_key", "member"),
                 nulls_distinct=False,
                 name="rate_limit_once",
                 violation_error_message="There is a rate limit for the same requests already.",
@@ -66,17 +66,17 @@ class RateLimit(RateLimitRule, OwnLimit):
         return f"rate limit per {self.per}"
 
 
-class Quota(QuotaRule, OwnLimit):
-    """How much a tenant, its keys or its members may use in each window."""
+class Quota(QuotaLimitRule, OwnLimit):
+    """A quota of a tenant, its keys or its members."""
 
     objects = TenantManager["Quota"]()
 
     class Meta:
-        ordering = ("per", "route", "door", "unit", "period", "pk")
+        ordering = ("per", "route", "request_kind", "unit", "period", "pk")
         constraints = (
             models.UniqueConstraint(
                 fields=(
-                    *("tenant", "per", "route", "door", "shadow"),
+                    *("tenant", "per", "route", "request_kind", "shadow"),
                     *("unit", "period", "api_key", "member"),
                 ),
                 nulls_distinct=False,

@@ -1,4 +1,4 @@
-"""People: users of the console, and what each may do for which tenant."""
+"""Users, and their roles in tenants."""
 
 from typing import Any
 
@@ -12,7 +12,7 @@ from tenants.scoping import TenantManager, TenantOwned
 
 
 class User(AbstractUser):
-    """A person who signs in. Operators are superusers; everybody else acts through memberships."""
+    """A person who signs in. Operators are superusers; other users have rights by memberships."""
 
     default_tenant = models.ForeignKey(
         "tenants.Tenant",
@@ -21,8 +21,7 @@ class User(AbstractUser):
         blank=True,
         editable=False,
         related_name="+",
-        help_text="Meant by calls of the management API that name no tenant. Only the person "
-        "changes it.",
+        help_text="Tenant of management API calls without `?tenant=`. Only the user changes it.",
     )
 
     class Meta(AbstractUser.Meta):
@@ -33,8 +32,8 @@ class User(AbstractUser):
         self._lost_password = True
 
     def save(self, *args: Any, **kwargs: Any) -> None:
-        """Whoever knew an old password must not go on with a token that they made by it."""
-        # Django sets `_password` for a new password, and not for a new hash of the same one.
+        """Save the user; revoke their tokens if the password changes."""
+        # Django sets `_password` for a new password, but not for a new hash of the same one.
         changes = self.pk and (
             getattr(self, "_password", None) is not None or getattr(self, "_lost_password", False)
         )
@@ -71,18 +70,18 @@ class Membership(TenantOwned):
 
 
 class Invitation(TenantOwned):
-    """A role that a tenant offers to whoever has a user name. It gives no rights until accepted."""
+    """A role that a tenant offers to the user with a name. It gives no rights until accepted."""
 
     username = models.CharField("user name", max_length=150)
     user = models.ForeignKey(
         User, on_delete=models.CASCADE, null=True, editable=False, related_name="+"
     )
-    """Who had the name when the invitation was made, if anybody. Tenants never see it."""
+    """The user with this name when the invitation was created, if any. Hidden from tenants."""
     role = models.CharField(max_length=10, choices=Membership.Role, default=Membership.Role.VIEWER)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
     expires_at = models.DateTimeField()
     declined_at = models.DateTimeField(null=True, editable=False)
-    """Tenants never see it either: it would tell them that the name exists."""
+    """Hidden from tenants, because it would reveal that the user exists."""
 
     objects = TenantManager["Invitation"]()
 

@@ -1,4 +1,4 @@
-"""What a recipient must be told: a row until it is delivered, so that no crash loses it."""
+"""Notifications for recipients. A row is stored until delivery, so that a crash loses none."""
 
 from datetime import datetime, timedelta
 
@@ -7,19 +7,19 @@ from django.db import models
 from tenants.scoping import TenantManager, TenantOwned
 
 MAX_TRIES = 8
-"""The last try is about two hours after the first."""
+"""Maximum number of delivery attempts; the last one is about two hours after the first."""
 FIRST_PAUSE = timedelta(minutes=1)
 
 
 class NoticeQuerySet(models.QuerySet["Notice"]):
     def due(self, *, now: datetime) -> "NoticeQuerySet":
-        """What should be tried now."""
+        """Return the notices whose delivery is due."""
         return self.filter(ended_at=None, next_try_at__lte=now)
 
     def claim(self, *, notice_id: int, now: datetime) -> bool:
-        """Take the next try. False if somebody else has it, or there is none to take.
+        """Claim the next delivery attempt. Return False if another process has it, or none is due.
 
-        The one after it is due only after a pause, which doubles each time.
+        The attempt after it is due after a pause, which doubles each time.
         """
         row = self.due(now=now).filter(pk=notice_id).first()
         if row is None:
@@ -29,7 +29,7 @@ class NoticeQuerySet(models.QuerySet["Notice"]):
         return mine.update(tries=row.tries + 1, next_try_at=now + pause) == 1
 
     def end(self, *, notice_id: int, now: datetime) -> bool:
-        """Try no more: it was delivered, or given up."""
+        """Mark the notice as delivered, or as dropped after the last attempt."""
         return self.filter(pk=notice_id, ended_at=None).update(ended_at=now) == 1
 
 
@@ -42,7 +42,7 @@ class Notice(TenantOwned):
     recipient = models.ForeignKey(
         "tenants.AlertRecipient", on_delete=models.CASCADE, related_name="+"
     )
-    event_id = models.CharField(max_length=40, help_text="The same in every try.")
+    event_id = models.CharField(max_length=40, help_text="The same in every delivery attempt.")
     body = models.JSONField()
     created_at = models.DateTimeField(auto_now_add=True)
     next_try_at = models.DateTimeField()

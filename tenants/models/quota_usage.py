@@ -1,4 +1,4 @@
-"""What quotas have counted: the truth of which Redis holds a copy."""
+"""Counters and windows of quotas: the source of truth; Redis has a copy."""
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
@@ -10,7 +10,7 @@ from tenants.windows import Window
 
 
 class QuotaUsage(CountedOwnedWithoutIndex):
-    """One counter in one window. Written only together with the ledger's rows or a top-up."""
+    """One counter in one window. Written only in the transaction of ledger rows or a top-up."""
 
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40, help_text="Start and end in seconds since 1970.")
@@ -19,7 +19,7 @@ class QuotaUsage(CountedOwnedWithoutIndex):
     granted = models.BigIntegerField(default=0, help_text="Top-ups and roll-over.")
     carried = models.BigIntegerField(
         db_default=0,
-        help_text="Of what was used: added up from whole hours, because it came before the quota.",
+        help_text="Part of `used` from before the quota existed, a sum of full hours.",
     )
     version = models.BigIntegerField(default=0)
 
@@ -28,7 +28,7 @@ class QuotaUsage(CountedOwnedWithoutIndex):
     class Meta:
         ordering = ("counter", "window")
         constraints = (
-            # The window before the counter: pages ask for all counters of one window.
+            # The window comes first, because pages query all counters of one window.
             models.UniqueConstraint(
                 fields=("tenant", "window", "counter"), name="quota_usage_of_window_once"
             ),
@@ -41,7 +41,7 @@ class QuotaUsage(CountedOwnedWithoutIndex):
 
 class QuotaWindowQuerySet(models.QuerySet["QuotaWindow"]):
     def close(self, *, window_id: int, now: object) -> bool:
-        """Claim a window that is over. False if somebody else has closed it."""
+        """Close an ended window. Return False if another process has closed it."""
         due = self.filter(pk=window_id, closed_at=None, ends_at__lte=now)
         return due.update(closed_at=now) == 1
 
@@ -50,17 +50,19 @@ QuotaWindowManager = TenantManager.from_queryset(QuotaWindowQuerySet)
 
 
 class QuotaWindow(CountedOwned):
-    """A window of a quota: open, and with that pinned to its end; then closed, and history."""
+    """A window of a quota. While it is open its end is fixed; a closed window is history."""
 
     slot = models.CharField(max_length=300)
     starts_at = models.DateTimeField()
     ends_at = models.DateTimeField()
     time_zone = models.CharField(max_length=50)
     limit = models.BigIntegerField()
-    used = models.BigIntegerField(default=0, help_text="Of all counters together, at the close.")
+    used = models.BigIntegerField(
+        default=0, help_text="Sum of all counters when the window was closed."
+    )
     closed_at = models.DateTimeField(null=True)
     rolled_over_at = models.DateTimeField(
-        null=True, help_text="When it was settled what goes over into the next window."
+        null=True, help_text="Time of the roll-over into the next window."
     )
 
     objects = QuotaWindowManager()
@@ -107,7 +109,9 @@ class QuotaTopUp(CountedOwned):
     )
     reason = models.CharField(max_length=200)
     key = models.CharField(
-        max_length=100, blank=True, help_text="The client's own: granting it twice grants once."
+        max_length=100,
+        blank=True,
+        help_text="Idempotency key of the client. Repeated requests with it grant once.",
     )
     granted_by = models.ForeignKey(
         "tenants.User", on_delete=models.SET_NULL, null=True, related_name="+"
@@ -130,7 +134,7 @@ class QuotaTopUp(CountedOwned):
 
 
 class QuotaAlert(CountedOwned):
-    """Guard row: a threshold of one counter in one window was told once of this limit."""
+    """Guard row: recipients were notified of a threshold of a counter, window and limit."""
 
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40)

@@ -8,11 +8,11 @@ from tenants.models.limit_rules import validate_time_zone
 
 class TenantQuerySet(models.QuerySet["Tenant"]):
     def suspend(self, *, tenant_id: int) -> bool:
-        """Stop a tenant's requests. False if it was suspended already."""
+        """Suspend a tenant. Return False if it was suspended already."""
         return self._move(tenant_id, Tenant.Status.ACTIVE, Tenant.Status.SUSPENDED)
 
     def resume(self, *, tenant_id: int) -> bool:
-        """Let a suspended tenant work again. False if it was active."""
+        """Resume a suspended tenant. Return False if it was active."""
         return self._move(tenant_id, Tenant.Status.SUSPENDED, Tenant.Status.ACTIVE)
 
     def _move(self, tenant_id: int, before: str, after: str) -> bool:
@@ -33,7 +33,7 @@ class Tenant(models.Model):
         max_length=50,
         default="UTC",
         validators=[validate_time_zone],
-        help_text="IANA name. Quotas reset and reports break at this zone's midnight.",
+        help_text="IANA name. Days of quotas and reports begin at midnight in this zone.",
     )
     plan = models.ForeignKey(
         "tenants.Plan",
@@ -41,14 +41,13 @@ class Tenant(models.Model):
         null=True,
         blank=True,
         related_name="tenants",
-        help_text="Its limits apply unless the tenant has its own. Empty: none but its own.",
+        help_text="Its limits apply unless the tenant has its own. Empty: only the tenant's own.",
     )
     retention_days = models.PositiveIntegerField(
         null=True,
         blank=True,
         validators=[MinValueValidator(1)],
-        help_text="Conversations are erased when nobody wrote to them for so many days. "
-        "Empty: they are kept.",
+        help_text="Days after the last message until a conversation is erased. Empty: never.",
     )
     created_at = models.DateTimeField(auto_now_add=True)
 

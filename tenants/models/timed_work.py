@@ -1,4 +1,4 @@
-"""What timed work remembers: how far it has read the ledger, and when it looked at each tenant."""
+"""State of periodic jobs: position in the ledger, and the last visit of each tenant."""
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
@@ -7,17 +7,17 @@ from tenants.scoping import CountedOwned, TenantManager
 
 
 class LedgerCheckpoint(models.Model):
-    """How far reconciliation has summed up the ledger: one row.
+    """The position of reconciliation in the ledger, a single row.
 
-    The sums of all rows up to `through_id` are kept in ChargedSum.
+    ChargedSum has the sums of all rows up to `through_id`.
     """
 
     id = models.PositiveSmallIntegerField(primary_key=True, default=1)
     through_id = models.BigIntegerField(default=0)
     next_id = models.BigIntegerField(default=0)
-    """The last row when the checkpoint was last looked at; earlier ones may not be visible yet."""
+    """The newest row at the last update of the checkpoint; earlier rows may not be visible yet."""
     writers = ArrayField(models.TextField(), default=list)
-    """When all these transactions have ended, all rows up to `next_id` are visible."""
+    """Transactions that wrote then. After all have ended, every row up to `next_id` is visible."""
 
     class Meta:
         constraints = (
@@ -29,7 +29,7 @@ class LedgerCheckpoint(models.Model):
 
 
 class ChargedSum(CountedOwned):
-    """What the ledger's rows up to the checkpoint charged one counter in one window."""
+    """Sum that the ledger's rows up to the checkpoint charged to one counter in one window."""
 
     counter = models.CharField(max_length=300)
     window = models.CharField(max_length=40)
@@ -49,7 +49,7 @@ class ChargedSum(CountedOwned):
 
 
 class TenantLook(CountedOwned):
-    """When a timed job last looked at a tenant: those it has not reached for longest come first."""
+    """The last visit of a tenant by a periodic job, which visits the longest unvisited first."""
 
     job = models.CharField(max_length=50)
     looked_at = models.DateTimeField()

@@ -7,9 +7,9 @@ from tenants.scoping import CountedOwnedWithoutIndex, TenantManager
 
 
 class UsageEvent(CountedOwnedWithoutIndex):
-    """What one request used. A trigger refuses every UPDATE; corrections are rows of their own.
+    """The usage of one request. A trigger refuses every UPDATE; corrections are separate rows.
 
-    References carry no database constraint, so that deleting a key leaves its history alone.
+    References have no database constraint, so that the history of a deleted key is kept.
     """
 
     class Kind(models.TextChoices):
@@ -23,7 +23,7 @@ class UsageEvent(CountedOwnedWithoutIndex):
         CANCELLED = "cancelled"
         FAILED = "failed"
 
-    # No index of a reference alone either: those below begin with it, or nobody asks for it.
+    # References have no index of their own: the ones below begin with them, or no query needs one.
     api_key = models.ForeignKey(
         "tenants.ApiKey",
         on_delete=models.DO_NOTHING,
@@ -63,8 +63,8 @@ class UsageEvent(CountedOwnedWithoutIndex):
     duration_ms = models.FloatField(verbose_name="duration (ms)")
     started_at = models.DateTimeField()
     ended_at = models.DateTimeField()
-    decision = models.JSONField(default=dict, help_text="Why and where it was routed.")
-    charges = models.JSONField(default=list, help_text="Which quota windows it counts in.")
+    decision = models.JSONField(default=dict, help_text="The routing decision.")
+    charges = models.JSONField(default=list, help_text="The quota windows that count this entry.")
 
     objects = TenantManager["UsageEvent"]()
 
@@ -94,10 +94,10 @@ class UsageEvent(CountedOwnedWithoutIndex):
             models.Index(fields=("tenant", "-started_at"), name="usage_by_tenant"),
             models.Index(fields=("-started_at",), name="usage_by_time"),
             models.Index(fields=("api_key", "-started_at"), name="usage_by_key"),
-            # Also of a route or door that nothing used: without them such a question reads all.
+            # Without these, a filter by a route or door with few rows would scan the whole table.
             models.Index(fields=("route", "-started_at"), name="usage_by_route"),
             models.Index(fields=("door", "-started_at"), name="usage_by_door"),
-            # Of the rare ones only, so that they cost the many nothing.
+            # Partial indexes of rare rows, which cost the writes of all other rows nothing.
             models.Index(
                 fields=("status", "-started_at"),
                 condition=~Q(status="completed"),

@@ -1,4 +1,4 @@
-"""Hourly roll-ups of the ledger, so that no page ever adds up the ledger itself."""
+"""Hourly roll-ups of the ledger, so that no page has to sum up the ledger itself."""
 
 from django.db import models
 
@@ -6,7 +6,7 @@ from tenants.scoping import CountedOwnedWithoutIndex, TenantManager
 
 
 class UsageHour(CountedOwnedWithoutIndex):
-    """Sums over one hour (UTC) of what began in it. 0 and empty stand for none."""
+    """Sums of the requests that began in one hour (UTC). 0 and empty stand for none."""
 
     hour = models.DateTimeField()
     api_key_id = models.BigIntegerField(default=0)
@@ -14,7 +14,7 @@ class UsageHour(CountedOwnedWithoutIndex):
     agent = models.CharField(max_length=50, blank=True)
     route = models.CharField(max_length=100)
     door = models.CharField(max_length=30)
-    requests = models.BigIntegerField(default=0, help_text="Corrections are none.")
+    requests = models.BigIntegerField(default=0, help_text="Without corrections.")
     failed = models.BigIntegerField(default=0)
     prompt_tokens = models.BigIntegerField(default=0)
     completion_tokens = models.BigIntegerField(default=0)

@@ -1,4 +1,4 @@
-"""Telling recipients: an event becomes a notice for each, and each is delivered by itself."""
+"""Notifications: an event creates a notice for each recipient; each is delivered separately."""
 
 import logging
 import time
@@ -26,17 +26,17 @@ log = logging.getLogger(__name__)
 RESET = "quota.reset"
 SUCCESSES = range(200, 300)
 MAX_AT_ONCE = 1000
-"""Notices that one look finds; the others are found by the next."""
+"""Maximum number of notices that one query returns; the next query returns the others."""
 MAX_OF_ONE_RECIPIENT = 20
-"""Of those. A recipient with thousands that never answers must not hide all others."""
+"""Maximum number of one recipient in a query, so that a failing recipient blocks no other."""
 
 
 def create_notification(
     kind: str, *, facts: Mapping[str, object], tenant_id: int, now: datetime
 ) -> list[Notice]:
-    """Note, in the running transaction, that a tenant's recipients are to be told of an event.
+    """Create notices of an event for a tenant's recipients, in the running transaction.
 
-    Asks inside a tenant scope. Beat delivers what is due, so nothing is lost by a crash.
+    Needs a tenant scope. A periodic task delivers the notices, so that a crash loses none.
     """
     return create_notifications(kind, events=[facts], tenant_id=tenant_id, now=now)
 
@@ -44,11 +44,23 @@ def create_notification(
 def create_notifications(
     kind: str, *, events: Sequence[Mapping[str, object]], tenant_id: int, now: datetime
 ) -> list[Notice]:
-    """As `create_notification`, for several events of one kind and tenant."""
+    """Create notices of several events of one kind and tenant; see `create_notification`."""
     recipients = AlertRecipient.objects.filter(enabled=True)
     if kind == RESET:
         recipients = recipients.filter(on_reset=True)
-    everybody = list(recipients)
+    return create_notices(kind, events=events, recipients=recipients, tenant_id=tenant_id, now=now)
+
+
+def create_notices(
+    kind: str,
+    *,
+    events: Iterable[Mapping[str, object]],
+    recipients: Iterable[AlertRecipient],
+    tenant_id: int,
+    now: datetime,
+) -> list[Notice]:
+    """Create notices of several events for these recipients, in the running transaction."""
+    selected = list(recipients)
     return Notice.objects.bulk_create(
         Notice(
             tenant_id=tenant_id,
@@ -58,7 +70,7 @@ def create_notifications(
             next_try_at=now,
         )
         for body in (body_of(kind, facts, tenant_id=tenant_id, now=now) for facts in events)
-        for recipient in everybody
+        for recipient in selected
     )
 
 
@@ -75,9 +87,9 @@ def body_of(
 
 
 def deliver_due(*, max_seconds: float) -> int:
-    """Try what is due, of every recipient the oldest first. Returns how many were delivered.
+    """Deliver due notices, the oldest of each recipient first. Return the number delivered.
 
-    Begins no further try after `max_seconds`, and none for a recipient that failed just now.
+    Starts no delivery after `max_seconds`, or to a recipient that has failed during this call.
     """
     ends = time.monotonic() + max_seconds
     failing: set[int] = set()
@@ -88,13 +100,13 @@ def deliver_due(*, max_seconds: float) -> int:
 
 
 def deliver_some(failing: set[int], *, ends: float) -> int:
-    """One look. Adds the recipients that failed to `failing`. Returns how many were delivered."""
+    """Deliver the notices of one query. Add failed recipients to `failing`. Return the number."""
     due = due_notices(now=timezone.now())
     recipients = recipients_of(notice_id for _, notice_id in due)
     delivered = 0
     for number, (tenant_id, notice_id) in enumerate(due):
         if time.monotonic() >= ends:
-            log.warning("notices: left for the next time (left=%d)", len(due) - number)
+            log.warning("notices: deliveries postponed, out of time (left=%d)", len(due) - number)
             return 0
         recipient_id = recipients.get(notice_id, 0)
         if recipient_id in failing:
@@ -107,7 +119,7 @@ def deliver_some(failing: set[int], *, ends: float) -> int:
 
 
 def due_notices(*, now: datetime) -> list[tuple[int, int]]:
-    """Tenant and notice of what should be tried now: all recipients by turns."""
+    """Return tenant and notice of due deliveries, in rotation of the recipients."""
     rank = Window(RowNumber(), partition_by="recipient_id", order_by=("next_try_at", "pk"))
     with every_tenant():
         rows = Notice.objects.due(now=now).annotate(rank=rank)
@@ -122,10 +134,10 @@ def recipients_of(notice_ids: Iterable[int]) -> dict[int, int]:
 
 
 def deliver(*, tenant_id: int, notice_id: int, now: datetime) -> bool:
-    """Try to deliver a notice that is due. False if it was somebody else's, or it failed.
+    """Deliver a due notice. Return False if another process has it, or the delivery failed.
 
-    A receiver may get it twice, if we die between its answer and our note of it: the event's id
-    is the same then.
+    Delivery is at least once: after a crash a receiver may get a notice again, with the same event
+    id.
     """
     with tenant_scope(tenant_id):
         if not Notice.objects.claim(notice_id=notice_id, now=now):
@@ -141,7 +153,7 @@ def deliver(*, tenant_id: int, notice_id: int, now: datetime) -> bool:
 
 
 def send(notice: Notice, *, now: datetime) -> None:
-    """Raises PlatformError or OSError (smtplib's errors are such) if it was not taken."""
+    """Send a notice. Raises PlatformError or OSError, the base class of smtplib's errors."""
     if notice.recipient.kind == AlertRecipient.Kind.EMAIL:
         send_mail(subject_of(notice), text_of(notice), None, [notice.recipient.address])
     else:
@@ -155,16 +167,16 @@ def post(notice: Notice, *, now: datetime) -> None:
     request = Request(method="POST", url=notice.recipient.address, headers=headers, body=body)
     status = fetch_now(request).status
     if status not in SUCCESSES:
-        raise EgressFailed(f"The address answered with status {status}.")
+        raise EgressFailed(f"The webhook responded with status {status}.")
 
 
 def subject_of(notice: Notice) -> str:
     data = notice.body["data"]
     return {
-        "quota.threshold": "Tenantry: {percent} % of a quota are used",
+        "quota.threshold": "Tenantry: {percent} % of a quota is used",
         "quota.reset": "Tenantry: a quota was reset",
         "key.expiring": "Tenantry: an API key expires soon",
-        "rollout.rolled_back": "Tenantry: revision {revision} of {agent} was taken back",
+        "rollout.rolled_back": "Tenantry: revision {revision} of {agent} was rolled back",
     }[notice.body["type"]].format(**data)
 
 
@@ -182,10 +194,12 @@ def note_delivery(notice: Notice, *, now: datetime) -> None:
 
 @transaction.atomic
 def note_failure(notice: Notice, error: Exception, *, now: datetime) -> None:
-    """After the last try it is given up. What went wrong stands at the recipient."""
+    """Record a failed attempt, also on the recipient; drop the notice after the last attempt."""
     reason = error.message if isinstance(error, PlatformError) else error.__class__.__name__
     log.warning("notices: delivery failed (notice=%s, try=%d): %s", notice, notice.tries, reason)
     AlertRecipient.objects.filter(pk=notice.recipient_id).update(last_error=reason[:300])
     if notice.tries >= MAX_TRIES:
         Notice.objects.end(notice_id=notice.pk, now=now)
-        log.error("notices: delivery given up (notice=%s, tries=%d)", notice, notice.tries)
+        log.error(
+            "notices: dropped after the last attempt (notice=%s, tries=%d)", notice, notice.tries
+        )

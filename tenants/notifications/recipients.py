@@ -1,4 +1,4 @@
-"""Who is told of alerts: recipients, and the secrets that prove to webhooks who speaks."""
+"""Recipients of notifications, and the signing secrets of webhooks."""
 
 from django.db import transaction
 
@@ -8,23 +8,23 @@ from tenants.models import AlertRecipient
 from tenants.scoping import tenant_scope
 
 FIELDS = ("kind", "address", "enabled", "on_reset")
-"""What a form changes."""
+"""Editable fields."""
 
 
 @transaction.atomic
 def save_recipient(*, recipient: AlertRecipient) -> str:
-    """Store a new or changed recipient. Returns the signing secret if one was made just now.
+    """Store a new or changed recipient. Return the signing secret if it is new, else an empty text.
 
-    It is shown this one time. A webhook at a new address gets a new one, so that the old address
-    cannot speak for us. Raises ValidationError, and TargetRefused for a webhook in a network that
-    is not public; its name is checked again whenever it is sent to.
+    The secret cannot be read again. A webhook gets a new one with a new address, so that the owner
+    of the old address cannot sign messages. Raises ValidationError, and TargetRefused for a webhook
+    in a network that is not public, which is checked again at each delivery.
     """
     recipient.full_clean()
     is_webhook = recipient.kind == AlertRecipient.Kind.WEBHOOK
     if is_webhook:
         configured_egress().ensure_target(recipient.address)
     with tenant_scope(recipient.tenant_id):
-        if recipient._state.adding:  # noqa: SLF001 - Django's own way to ask
+        if recipient._state.adding:  # noqa: SLF001 - Django's documented state of a model
             recipient.secret = new_signing_secret() if is_webhook else ""
             recipient.save()
             return recipient.secret
@@ -36,7 +36,7 @@ def save_recipient(*, recipient: AlertRecipient) -> str:
 
 @transaction.atomic
 def rotate_signing_secret(*, recipient: AlertRecipient) -> str:
-    """A new secret for a webhook, shown this one time. The old one signs nothing any more."""
+    """Replace the signing secret of a webhook. Return the new one, which cannot be read again."""
     recipient.secret = new_signing_secret()
     with tenant_scope(recipient.tenant_id):
         recipient.save(update_fields=["secret"])
@@ -45,6 +45,6 @@ def rotate_signing_secret(*, recipient: AlertRecipient) -> str:
 
 @transaction.atomic
 def delete_recipient(*, recipient: AlertRecipient) -> None:
-    """Tell it nothing any more, not even what is under way."""
+    """Delete a recipient with its pending notices."""
     with tenant_scope(recipient.tenant_id):
         recipient.delete()

@@ -27,6 +27,11 @@ class Source:
         return self.path.relative_to(ROOT).as_posix()
 
     @property
+    def is_package(self) -> bool:
+        """Whether it is the `__init__.py` of a folder."""
+        return self.path.name == "__init__.py"
+
+    @property
     def module(self) -> str:
         """The name under which it is imported."""
         parts = self.path.relative_to(ROOT).with_suffix("").parts

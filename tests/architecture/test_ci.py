@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 MAKE = """#!/bin/sh
 echo "make $1 for ${TENANTRY_REQUIRE-nobody} and ${TENANTRY_VLLM_PYTHON-nothing}" >> "$SAID"

@@ -9,7 +9,7 @@ import yaml
 
 from tests.architecture.source import ROOT
 from tests.architecture.test_docs_in_step import documented, metrics
-from tests.fixtures.manifests import documents, ensure_valid
+from tests.fixtures.fleet.manifests import documents, ensure_valid
 
 DEPLOY = ROOT / "deploy"
 FILES = sorted(
@@ -36,6 +36,7 @@ def pods():
 CONFIG = found("ConfigMap", "tenantry-config")["data"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("manifest", [each for _, each in ALL], ids=NAMES)
 def test_a_manifest_is_valid(manifest):
     ensure_valid(manifest)
@@ -55,8 +56,9 @@ def test_a_kustomization_names_files_that_are_there(folder):
         assert (DEPLOY / "k8s" / folder / name).is_file()
 
 
-def test_a_gateway_that_ends_has_time_for_what_it_promises():
-    spec = pods()["tenantry", "gateway"]["spec"]
+@pytest.mark.parametrize("name", ["gateway", "agent-node"])
+def test_a_gateway_that_ends_has_time_for_what_it_promises(name):
+    spec = pods()["tenantry", name]["spec"]
     promised = int(CONFIG["TENANTRY_DRAIN_SECONDS"]) + int(CONFIG["TENANTRY_LEAVE_SECONDS"])
     assert spec["terminationGracePeriodSeconds"] >= promised + 30
 
@@ -90,7 +92,7 @@ def test_selectors_find_their_pods(place):
         assert wanted.items() <= labels.items(), each["kind"]
 
 
-@pytest.mark.parametrize("name", ["console", "gateway", "worker", "beat", "migrate"])
+@pytest.mark.parametrize("name", ["console", "gateway", "agent-node", "worker", "beat", "migrate"])
 def test_a_pod_of_the_platform_has_no_more_rights_than_it_needs(name):
     spec = pods()["tenantry", name]["spec"]
     assert spec["securityContext"]["runAsNonRoot"]
@@ -109,6 +111,17 @@ def test_the_scaling_role_is_bound_to_the_worker():
     (subject,) = found("RoleBinding", "tenantry-scaling")["subjects"]
     account = pods()[subject["namespace"], "worker"]["spec"]["serviceAccountName"]
     assert account == subject["name"]
+
+
+def test_engines_admit_gateways_workers_and_prometheus_but_not_the_console():
+    (rule,) = found("NetworkPolicy", "engines")["spec"]["ingress"]
+    pods_in, monitoring = rule["from"]
+    (names,) = pods_in["podSelector"]["matchExpressions"]
+    (console,) = found("NetworkPolicy", "console")["spec"]["ingress"]
+    assert names["values"] == ["gateway", "worker"]
+    assert monitoring in console["from"], "the same label admits Prometheus everywhere"
+    (port,) = pods()["engines", "small"]["spec"]["containers"][0]["ports"]
+    assert rule["ports"] == [{"port": port["name"]}]
 
 
 def named_metrics(text):
@@ -141,3 +154,12 @@ def test_alerts_are_about_metrics_that_exist_and_say_what_to_do():
     for rule in group["rules"]:
         assert named_metrics(rule["expr"]) <= metrics(), rule["alert"]
         assert {"summary", "description"} <= rule["annotations"].keys()
+
+
+def test_the_alert_about_engines_is_a_share_of_their_requests_and_not_of_a_handful():
+    (group,) = yaml.safe_load((DEPLOY / "prometheus" / "alerts.yaml").read_text())["groups"]
+    (rule,) = [each for each in group["rules"] if each["alert"] == "EnginesFail"]
+    by_pool = r"sum by \(pool\) \({}\(tenantry_upstream_{}_total\[5m\]\)\)"
+    failed, made = by_pool.format("rate", "errors"), by_pool.format("rate", "requests")
+    in_total = by_pool.format("increase", "requests")
+    assert re.fullmatch(rf"{failed} / {made} > 0\.\d+ and {in_total} > \d+", rule["expr"])

@@ -6,7 +6,10 @@ import re
 import pytest
 from django.conf import settings
 
+from config.celery import app
 from config.settings.base import env
+from inference.models.pool import Strategy
+from inference.signal_kinds import MEASURES
 from tests.architecture.source import DOCS, ROOT, product
 from tests.architecture.test_errors import LEAVES
 
@@ -28,7 +31,9 @@ def documented(page):
 
 def row(page, name):
     text = (DOCS / page).read_text(encoding="utf-8")
-    return next(line for line in text.splitlines() if line.startswith("|") and f"`{name}`" in line)
+    rows = [line for line in text.splitlines() if line.startswith("|") and f"`{name}`" in line]
+    assert rows, f"platform/docs/{page} has no row for `{name}`"
+    return rows[0]
 
 
 def first_arguments(names):
@@ -108,3 +113,48 @@ def test_commands_are_documented_and_exist():
 
     assert commands() <= listed
     assert listed - commands() <= {"migrate", "createsuperuser", "check", "shell"}
+
+
+def test_timed_jobs_are_documented_with_their_periods():
+    rows = re.findall(
+        r"^\| ([a-z_, ]+) \| ([\d s,]+) \|",
+        (DOCS / "operations.md").read_text(encoding="utf-8"),
+        flags=re.MULTILINE,
+    )
+    documented_periods = {
+        name: int(period.removesuffix(" s"))
+        for names, periods in rows
+        for name, period in zip(names.split(", "), periods.split(", "), strict=True)
+    }
+
+    assert documented_periods == {
+        job["task"].rpartition(".")[2]: job["schedule"].run_every.total_seconds()
+        for job in app.conf.beat_schedule.values()
+    }
+
+
+def test_strategies_are_documented_and_exist():
+    text = (DOCS / "operations.md").read_text(encoding="utf-8")
+    table = text.partition("### Which strategy for what")[2].partition("###")[0]
+    rows = re.findall(r"^\| ([a-z][\w ]+) \|", table, flags=re.MULTILINE)[1:]
+
+    labels = [re.sub(r"[(,].*", "", label).strip().lower() for label in Strategy.labels]
+    assert sorted(row.lower() for row in rows) == sorted(labels)
+
+
+def test_scaling_signals_are_documented_and_exist():
+    text = (DOCS / "scaling.md").read_text(encoding="utf-8")
+    table = text.partition("## Signals")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`.*?`) \|", table, flags=re.MULTILINE)
+
+    assert sorted(re.findall(r"`(\w+)`", " ".join(rows))) == sorted(MEASURES)
+
+
+def test_doors_are_documented_and_exist():
+    text = (DOCS / "protocols.md").read_text(encoding="utf-8")
+    documented_doors = set(re.findall(r"/v1/[\w/-]+", text))
+    sources = (ROOT / "platform/config/gateway/routing.py").read_text(encoding="utf-8")
+    addresses = re.findall(r'at\(\s*r"\^(v1/[\w/-]+)\\Z"', sources)
+
+    assert addresses
+    assert {f"/{address}" for address in addresses} <= documented_doors

@@ -70,3 +70,12 @@ def test_headers_are_bytes_in_lower_case(leaf):
     for name, value in make(leaf).headers():
         assert name == name.lower()
         assert isinstance(value, bytes)
+
+
+@pytest.mark.parametrize("name", ["kernel", "tenants", "inference", "agents"])
+def test_the_tree_at_the_top_of_a_file_has_every_leaf(name):
+    module = importlib.import_module(f"{name}.errors")
+    drawn = set(re.findall(r"\b[A-Z]\w+", module.__doc__))
+
+    own = {leaf.__name__ for leaf in LEAVES if leaf.__module__ == module.__name__}
+    assert own <= drawn

@@ -9,6 +9,8 @@ from tenants import scoping
 CONTEXTS = ("kernel", "tenants", "inference", "agents", "config")
 
 SHARED = {
+    "agents.AgentNode": "processes belong to the operator",
+    "agents.NodeToken": "processes belong to the operator",
     "inference.JoinToken": "engines belong to the operator",
     "inference.ModelEndpoint": "engines belong to the operator",
     "inference.ModelPool": "engines belong to the operator",
@@ -20,6 +22,7 @@ SHARED = {
     "inference.ScalingSignal": "part of a scaling policy",
     "inference.ScalingState": "about the operator's engines",
     "inference.ModelRoute": "offered to all tenants; keys narrow it down",
+    "kernel.DatabaseVersion": "the version of the platform",
     "kernel.StoredCount": "numbers for Prometheus",
     "tenants.LedgerCheckpoint": "a place in the ledger of all tenants",
     "kernel.Publication": "numbers of changes, without their content",

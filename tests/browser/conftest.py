@@ -7,7 +7,7 @@ import pytest
 
 from tests.fakes.model_server import ModelServer, in_thread
 from tests.fixtures.cast import serve
-from tests.fixtures.console import operator
+from tests.fixtures.console.people import operator
 from tests.fixtures.extras import missing
 from tests.fixtures.gateway import gateway_in_thread
 

@@ -5,8 +5,8 @@ import pytest
 from inference import services as inference
 from tenants import services as tenants
 from tests.browser.test_console import sign_in
-from tests.fixtures.rollouts import make_revisions, note_runs, start
-from tests.fixtures.tools import make_tool
+from tests.fixtures.runs.rollouts import make_revisions, note_runs, start
+from tests.fixtures.runs.tools import make_tool
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -52,7 +52,7 @@ def test_a_rollout_is_watched_and_promoted(rollout, page):
 def test_tools_are_chosen_and_the_difference_is_shown(agent, page):
     sign_in(page)
     page.goto(f"/admin/agents/agent/{agent.pk}/change/")
-    page.check("text=clock (built in)")
+    page.check("text=clock (built-in)")
     page.click("[name=_continue]")
     page.wait_for_load_state("networkidle")
     page.goto(f"/admin/agents/agent/{agent.pk}/compare/")

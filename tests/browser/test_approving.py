@@ -10,7 +10,7 @@ from tests.browser.test_console import sign_in
 from tests.fakes.model_server import ModelServer, in_thread
 from tests.fixtures.cast import join, serve
 from tests.fixtures.gateway import gateway_in_thread
-from tests.fixtures.waiting import employ_careful, wants_to_reckon
+from tests.fixtures.runs.waiting import employ_careful, wants_to_reckon
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -52,7 +52,7 @@ def test_a_waiting_run_is_allowed_on_its_page_and_completes(ask, page):
     page.click("#result_list tbody th a")
     assert '"expression": "6 * 7"' in page.inner_text(".console-code")
 
-    page.click("text=Allow >> visible=true >> nth=0")
+    page.click("text='Approve' >> visible=true >> nth=0")
     page.fill("#id_reason", "Go ahead.")
     page.click("#ask-first button[type=submit]")
 

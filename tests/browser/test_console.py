@@ -4,7 +4,7 @@ import openai
 import pytest
 
 from tenants.api_keys.keys import parse_key
-from tests.fixtures.console import PASSWORD
+from tests.fixtures.console.people import PASSWORD
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
 
@@ -33,7 +33,7 @@ def make_key(page, tenant):
     page.fill(".select2-search__field", tenant)
     page.click(f".select2-results__option:has-text('{tenant}')")
     page.click("[name=_save]")
-    return page.inner_text("#shown-secret").strip()
+    return page.inner_text("#one-time-secret").strip()
 
 
 def usage_shows(page, text):
@@ -56,7 +56,7 @@ def test_a_new_key_is_shown_and_copied(page):
     make_tenant(page, "Acme")
     secret = make_key(page, "Acme")
     assert parse_key(secret)
-    page.click("[data-copy=shown-secret]")
+    page.click("[data-copy=one-time-secret]")
     page.wait_for_selector("text=/Copied|Selected/")
     page.click("text=I have stored it")
     assert secret not in page.content()

@@ -55,6 +55,7 @@ def test_the_description_of_the_api_is_drawn(page):
     page.get_by_text("Tenantry management API").first.wait_for()
 
 
+@pytest.mark.timeout(300)  # about a hundred pages, each drawn
 def test_no_page_needs_what_is_refused(page):
     """The page itself fails the test if it reports anything."""
     sign_in(page)

@@ -5,7 +5,7 @@ import pytest
 from inference import services as inference
 from inference.endpoints import manual as static_endpoints
 from tests.browser.test_console import sign_in
-from tests.fixtures.fleet_state import redis, report, told
+from tests.fixtures.fleet.fleet_state import endpoint_report, redis, report
 
 __all__ = ["redis", "report"]
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -55,7 +55,7 @@ def test_an_endpoint_is_ejected_with_a_reason(endpoint, page):
 def test_the_page_follows_without_a_reload(endpoint, report, page):
     sign_in(page)
     page.goto("/admin/fleet/small/")
-    report({endpoint.public_id: told(breaker="open", in_flight=7)})
+    report({endpoint.public_id: endpoint_report(breaker="open", in_flight=7)})
     page.wait_for_selector("text=breaker open", timeout=10_000)
 
 

@@ -11,8 +11,8 @@ from inference import services as inference
 from inference.models import PoolSample, ScalingSignal
 from inference.scaling.evaluation import evaluate_pools
 from tests.browser.test_console import sign_in
-from tests.fixtures.fleet_state import redis, report
-from tests.fixtures.scaling import engine, load, make_policy
+from tests.fixtures.fleet.fleet_state import redis, report
+from tests.fixtures.fleet.scaling import engine, load, make_policy
 
 __all__ = ["load", "redis", "report"]
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -35,8 +35,8 @@ def record(pool, *, steps=700):
             replicas=count + (number % 60 < 6),
             ready=count,
             desired=count + 1,
-            least=1,
-            most=8,
+            min_replicas=1,
+            max_replicas=8,
             in_flight=wave * 0.8,
             waiting=max(0, wave - 60 + number % 7),
             request_rate=wave / 5,
@@ -90,5 +90,5 @@ def test_two_drafts_are_rehearsed(policy, redis, page):
     page.goto("/admin/scaling/small/rehearse/")
     page.fill("#id_b-max_replicas", "3")
     page.click("#rehearse button")
-    page.wait_for_selector("text=What would have come of it")
+    page.wait_for_selector("text=Results")
     assert page.locator("polyline").count() >= 5

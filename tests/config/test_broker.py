@@ -8,7 +8,8 @@ from kombu.transport.redis import Transport as KombuTransport
 from config.broker import Transport, use_transport
 from config.celery import app
 from kernel.storage.redis import connect
-from tests.fixtures.valkey import free_port, valkey_process
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.valkey import valkey_process
 
 
 @pytest.fixture

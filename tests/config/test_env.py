@@ -10,6 +10,7 @@ import pytest
 from config.env import ConfigurationError, Environment, read_env_file
 from config.settings.base import database
 
+KEY = "bm9ib2R5LWhhcy10aGlzLWtleS1ub2JvZHktaGFzLWk="
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -25,39 +26,67 @@ def refusal(read, **values) -> str:
 
 
 def integer(values):
-    return values.integer("N", default=5, at_least=2, says="A number.")
+    return values.integer("N", default=5, at_least=2, description="A number.")
 
 
 def port(values):
-    return values.port("N", default=80, says="A port.")
+    return values.port("N", default=80, description="A port.")
 
 
 def seconds(values):
-    return values.seconds("N", default=1.5, says="A time.")
+    return values.seconds("N", default=1.5, description="A time.")
 
 
 def boolean(values):
-    return values.boolean("N", default=True, says="Whether.")
+    return values.boolean("N", default=True, description="Whether.")
 
 
 def choice(values):
-    return values.choice("N", default="a", options=("a", "b"), says="Which.")
+    return values.choice("N", default="a", options=("a", "b"), description="Which.")
 
 
 def listed(values):
-    return values.listed("N", default="x", says="Some.")
+    return values.listed("N", default="x", description="Some.")
+
+
+def networks(values):
+    return values.networks("N", default="127.0.0.1", description="Who.")
 
 
 def url(values):
-    return values.url("N", default="redis://d", schemes=("redis", "rediss"), says="Where.")
+    return values.url("N", default="redis://d", schemes=("redis", "rediss"), description="Where.")
 
 
 def secret(values):
-    return values.secret("N", default="d", says="A secret.")
+    return values.secret("N", default="d", description="A secret.")
 
 
 def required(values):
-    return values.required_secret("N", says="It is needed.")
+    return values.required_secret("N", min_chars=1, description="It is needed.")
+
+
+def long(values):
+    return values.required_secret("N", min_chars=8, description="It is needed.")
+
+
+def long_each(values):
+    return values.required_secrets("N", min_chars=8, description="They are needed.")
+
+
+def fernet(values):
+    return values.fernet_keys("N", description="They are needed.")
+
+
+def address(values):
+    return values.address("N", default="127.0.0.1", description="Where.")
+
+
+def origins(values):
+    return values.origins("N", description="Who.")
+
+
+def web(values):
+    return values.url("N", default="", schemes=("https", "http"), description="Where.")
 
 
 READ = [
@@ -68,7 +97,12 @@ READ = [
     *((boolean, word, False) for word in ("0", "false", "No", "OFF")),
     *((choice, None, "a"), (choice, "b", "b")),
     *((listed, None, ["x"]), (listed, " a , b ,, ", ["a", "b"]), (listed, "a", ["a"])),
+    *((networks, None, ["127.0.0.1"]), (networks, "10.1.0.0/16,::1", ["10.1.0.0/16", "::1"])),
     *((url, None, "redis://d"), (url, "rediss://:p@h/1", "rediss://:p@h/1")),
+    *((fernet, KEY, [KEY]), (long, "12345678", "12345678"), (long_each, "12345678", ["12345678"])),
+    *((address, None, "127.0.0.1"), (address, "::", "::"), (address, "localhost", "localhost")),
+    *((origins, None, []), (origins, "*", ["*"]), (origins, "https://a.b:8", ["https://a.b:8"])),
+    *((web, "https://a.b", "https://a.b"), (web, "http://[::1]:80", "http://[::1]:80")),
     *((secret, None, "d"), (secret, "s", "s"), (required, "s", "s")),
 ]
 
@@ -86,6 +120,12 @@ WRONG = [
     *((seconds, raw) for raw in ("0", "-1", "nan", "inf", "1e400", "soon", "1s")),
     *((boolean, raw) for raw in ("2", "maybe", "tru")),
     *((choice, raw) for raw in ("c", "A", "a,b")),
+    *((networks, raw) for raw in ("*", "ingress", "10.0.0.0/33", "10.0.0.5/8", "::/0")),
+    *((fernet, raw) for raw in ("notafernet", f"{KEY},x", KEY[:-4])),
+    *((read, raw) for read in (long, long_each) for raw in ("1234567", "x")),
+    *((address, raw) for raw in ("nonsense", "1.2.3", "127.0.0.1:80", "*")),
+    *((origins, raw) for raw in ("a.example.org", "https://a/b", "ftp://a", "https://", "//a")),
+    *((web, raw) for raw in ("foo", "http://", "https://:80", "http://a:99999", "ftp://a", "//a")),
     *((url, raw) for raw in ("http://x", "redis", "h:6379", "http://[::1", "//h")),
 ]
 
@@ -143,7 +183,7 @@ def test_what_was_asked_for_is_remembered():
     integer(values)
 
     (variable,) = values.declared.values()
-    assert (variable.name, variable.default, variable.says) == ("N", "5", "A number.")
+    assert (variable.name, variable.default, variable.description) == ("N", "5", "A number.")
 
 
 def test_an_env_file_is_read_line_by_line(tmp_path):
@@ -196,8 +236,8 @@ def settings_under(**values):
     secrets = {
         "TENANTRY_HOME": "/nonexistent",
         "TENANTRY_SECRET_KEY": "x" * 50,
-        "TENANTRY_KEY_PEPPERS": "p",
-        "TENANTRY_ENCRYPTION_KEYS": "k",
+        "TENANTRY_KEY_PEPPERS": "p" * 16,
+        "TENANTRY_ENCRYPTION_KEYS": KEY,
         "DATABASE_URL": "postgresql:///d",
         "REDIS_URL": "redis://h",
     }
@@ -212,6 +252,7 @@ def settings_under(**values):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["DATABASE_URL", "REDIS_URL", "TENANTRY_SECRET_KEY"])
 def test_without_what_is_required_nothing_starts(name):
     done = settings_under(**{name: ""})
@@ -220,12 +261,17 @@ def test_without_what_is_required_nothing_starts(name):
     assert f"ConfigurationError: {name} is not set" in done.stderr
 
 
+@pytest.mark.slow
 def test_blanks_and_empty_places_between_peppers_are_no_peppers():
-    done = settings_under(TENANTRY_KEY_PEPPERS="new, old,", TENANTRY_ENCRYPTION_KEYS="a , b,")
+    new, old = "n" * 16, "o" * 16
+    done = settings_under(
+        TENANTRY_KEY_PEPPERS=f"{new}, {old},", TENANTRY_ENCRYPTION_KEYS=f"{KEY} , {KEY},"
+    )
 
-    assert done.stdout == "['new', 'old'] ['a', 'b']\n"
+    assert done.stdout == f"{[new, old]} {[KEY, KEY]}\n"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["TENANTRY_KEY_PEPPERS", "TENANTRY_ENCRYPTION_KEYS"])
 def test_a_list_of_nothing_is_no_secret(name):
     done = settings_under(**{name: " , "})

@@ -10,6 +10,7 @@ import pytest
 
 from embedded.errors import CannotStart
 from embedded.servers.ports import Port, claimed_ports, require_free_ports
+from tests.fixtures.servers.ports import free_port
 
 CLAIMER = """
 import sys, time
@@ -33,8 +34,7 @@ def occupied() -> Iterator[int]:
 
 @pytest.fixture
 def free() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return server.getsockname()[1]
+    return free_port()
 
 
 def console(number: int) -> Port:
@@ -65,8 +65,8 @@ def test_all_ports_in_use_are_named_at_once(occupied: int):
         pytest.raises(CannotStart) as refused,
     ):
         require_free_ports([console(occupied), gateway(other.getsockname()[1])])
-    assert "meant for the console" in str(refused.value)
-    assert "meant for the gateway" in str(refused.value)
+    assert "for the console cannot be used" in str(refused.value)
+    assert "for the gateway cannot be used" in str(refused.value)
 
 
 def test_a_stack_that_does_not_listen_yet_keeps_its_ports(start: Start, free: int, tmp_path: Path):
@@ -94,7 +94,12 @@ def test_they_are_looked_at_before_anything_is_installed(occupied: int, free: in
     ports = {"TENANTRY_CONSOLE_PORT": str(occupied), "TENANTRY_GATEWAY_PORT": str(occupied)}
     refused = subprocess.run(
         [sys.executable, "-I", "-S", CHECKOUT / "requirements" / "install.py", "embedded"],
-        env={"PATH": "/usr/bin:/bin", "TENANTRY_ENGINE_PORT": str(free), **ports},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "TENANTRY_ENGINE_PORT": str(free),
+            "TENANTRY_NODE_PORT": str(free),
+            **ports,
+        },
         cwd=tmp_path,
         capture_output=True,
         text=True,
@@ -102,6 +107,6 @@ def test_they_are_looked_at_before_anything_is_installed(occupied: int, free: in
         timeout=60,
     )
     assert refused.returncode == 1
-    assert "meant for the console" in refused.stderr
-    assert "meant for the gateway" in refused.stderr
+    assert "for the console cannot be used" in refused.stderr
+    assert "for the gateway cannot be used" in refused.stderr
     assert "local model" not in refused.stderr

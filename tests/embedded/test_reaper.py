@@ -24,7 +24,7 @@ child = subprocess.Popen(
 pids = [child.pid, int(child.stdout.readline())]
 helper = os.fork()
 if helper == 0:
-    # Like honcho's helpers, which must not hold the reaper's pipe open.
+    # A fork of the supervisor must not hold the reaper's pipe open.
     time.sleep(600)
 print(reaper.pid, helper, *pids, flush=True)
 if "finish" in sys.argv:

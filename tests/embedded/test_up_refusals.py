@@ -8,21 +8,18 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.servers.ports import free_port
+
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., "subprocess.CompletedProcess[str]"]
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
 @pytest.fixture
 def manage(environment: dict[str, str]) -> Run:
     """Runs a management command to its end, on ports that are free unless the test says so."""
-    ports = {f"TENANTRY_{name}_PORT": free_port() for name in ("CONSOLE", "GATEWAY", "ENGINE")}
+    ports = {f"TENANTRY_{name}_PORT": str(free_port()) for name in ("CONSOLE", "GATEWAY", "ENGINE")}
 
     def run(*arguments: str, **variables: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(

@@ -8,7 +8,6 @@ import json
 import logging
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -29,6 +28,7 @@ from embedded.reaper import MARKER
 from kernel.env_file import read_env_file
 from tests.embedded.conftest import environment_with
 from tests.embedded.watching import wait_until
+from tests.fixtures.servers.ports import free_port
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 START_SECONDS = 150
@@ -81,15 +81,13 @@ class Stack:
         return found
 
 
-def free_port() -> str:
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return str(server.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def settings_of_stack(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     home = tmp_path_factory.mktemp("stack") / "home"
-    ports = {f"TENANTRY_{name}_PORT": free_port() for name in ("CONSOLE", "GATEWAY", "ENGINE")}
+    ports = {
+        f"TENANTRY_{name}_PORT": str(free_port())
+        for name in ("CONSOLE", "GATEWAY", "ENGINE", "NODE")
+    }
     return {**environment_with(home), **ports}
 
 
@@ -254,7 +252,7 @@ def test_a_real_model_is_metered_as_it_counts_itself_and_a_second_start_has_the_
     ]
     assert all(completion > 0 for _, completion in told)
     wait_until(lambda: metered(stack) == [*before, *told], seconds=10)
-    for name in ("demo.env", "stack.env", "secrets.env", "join-token"):
+    for name in ("demo.env", "stack.env", "secrets.env", "join-token", "node-token"):
         assert (stack.home / name).stat().st_mode & 0o777 == 0o600
     stack.process.send_signal(signal.SIGINT)
     assert stack.process.wait(timeout=60) == 0

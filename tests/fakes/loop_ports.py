@@ -8,7 +8,7 @@ from agents.runtime.loop.loop import run_agent
 from agents.runtime.loop.ports import ApprovalDecision, RunPlan, ToolResult, ToolSpec
 from agents.schema.items import item_json, read_item
 from agents.schema.loop_events import ItemDone, TextDelta
-from inference.relay.schema import ChatMessage, ChatRequest, FunctionTool, Tool
+from inference.relay.schema import ChatMessage, ChatRequest, FunctionTool, ToolDefinition
 
 ANY = {"type": "object"}
 
@@ -43,31 +43,40 @@ class PythonTools:
 class Stage:
     """Runs the loop with a scripted model and keeps what comes out."""
 
-    def __init__(self, model, *functions, verdict=None, **changed):
+    def __init__(self, model, *functions, decision=None, **changed):
         self.model = model
         self.tools = PythonTools(*functions, **changed)
-        self.verdict = verdict
+        self.decision = decision
         self.facts = []
         self.saves = []
+        self.starts = []
+        """The ids of the calls that were about to be executed."""
+        self.begun = []
+        """The items that were saved with them, and not yet with a step."""
         self.requests = []
-        self.telling = 0
+        self.emitting = 0
 
-    async def tell(self, fact):
-        assert not self.telling, "facts are told one at a time"
-        self.telling += 1
+    async def emit(self, fact):
+        assert not self.emitting, "facts are told one at a time"
+        self.emitting += 1
         await asyncio.sleep(0)
-        self.telling -= 1
+        self.emitting -= 1
         self.facts.append(fact)
 
-    async def checkpoint(self, progress, items):
-        self.saves.append((progress, tuple(items)))
+    async def checkpoint(self, progress, items, *, starting=()):
+        self.begun += items
+        if starting:
+            self.starts.append(tuple(starting))
+        else:
+            self.saves.append((progress, tuple(self.begun)))
+            self.begun = []
 
     async def approvals(self, requests):
         self.requests.append(tuple(requests))
-        if self.verdict is None:
+        if self.decision is None:
             return {}
         return {
-            request.id: ApprovalDecision(approve=self.verdict, reason="so") for request in requests
+            request.id: ApprovalDecision(approve=self.decision, reason="so") for request in requests
         }
 
     def plan(self, *, text="Hi", limits=None, client_tools=(), done=None, **changed):
@@ -75,7 +84,7 @@ class Stage:
         request = ChatRequest(
             model="tiny",
             messages=[ChatMessage(role="user", content=text)],
-            tools=[Tool(function=FunctionTool(name=name)) for name in names] or None,
+            tools=[ToolDefinition(function=FunctionTool(name=name)) for name in names] or None,
             **changed,
         )
         plan = RunPlan(
@@ -86,15 +95,15 @@ class Stage:
         )
         return plan if done is None else replace(plan, done=done)
 
-    async def run(self, plan=None, *, above=None, **changed):
+    async def run(self, plan=None, *, parent=None, **changed):
         ended = await run_agent(
             plan or self.plan(**changed),
-            ask=self.model,
+            stream_model=self.model,
             tools=self.tools,
-            tell=self.tell,
+            emit=self.emit,
             approvals=self.approvals,
             checkpoint=self.checkpoint,
-            above=above,
+            parent=parent,
         )
         self.check(ended)
         return ended
@@ -105,7 +114,7 @@ class Stage:
         assert list(ended.items)[-len(told) :] == told if told else True
         assert all(read_item(item_json(item)) == item for item in ended.items)
         new = [item for _, items in self.saves for item in items]
-        assert [*new, *ended.unsaved] == told
+        assert [*new, *self.begun, *ended.unsaved] == told
 
     def told(self, kind):
         return [fact for fact in self.facts if isinstance(fact, kind)]

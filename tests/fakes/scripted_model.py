@@ -3,7 +3,7 @@
 import asyncio
 import json
 
-from agents.runtime.loop.ports import ModelDelta, ToolCallDelta
+from agents.runtime.loop.model_delta import ModelDelta, ToolCallDelta
 from tenants.admission.usage.records import Usage
 
 USAGE = Usage(prompt_tokens=10, completion_tokens=5)

@@ -1,5 +1,6 @@
 """Logs: one line a record, and no secret in any of them."""
 
+import contextvars
 import json
 import logging
 import secrets
@@ -33,6 +34,21 @@ POSITIONS = {
     "one more setting": "TENANTRY_ENCRYPTION_KEYS={}",
     "a client's setting": "PGPASSWORD={} psql",
     "a spelled setting": "client_secret: {}",
+    "a header pair of our other header": "(b'x-api-key', b'{}')",
+    "a header pair of texts": "('x-api-key', '{}')",
+    "a database whose password has an at sign": "postgresql://olga:p@{}@db.internal/tenantry",
+    "a database whose password has a slash": "postgresql://olga:p/{}@db.internal/tenantry",
+    "a header of a password in small letters": "authorization: basic {}",
+    "a setting of a cloud": '{{"aws_secret_access_key": "{}"}}',
+    "a key of OpenAI": "Incorrect API key provided: sk-{}",
+    "a token of Hugging Face": "using hf_{} for the download",
+    "a token of GitHub": "cloned with ghp_{}",
+    "a secret of a webhook": "whsec_{}",
+    "a token of JSON": "got eyJhbGciOiJIUzI1NiJ9.{}.x",
+    "a private key": "-----BEGIN RSA PRIVATE KEY-----\n{}\n-----END RSA PRIVATE KEY-----",
+    "a cookie": "Cookie: theme=dark; sessionid={}",
+    "a header pair of a cookie": "(b'cookie', b'a=b; c={}')",
+    "a signed address": "https://bucket.example.org/x?X-Amz-Signature={}&y=1",
 }
 
 
@@ -73,6 +89,18 @@ def test_a_management_token_is_hidden():
 
 def test_what_is_no_secret_is_shown():
     line = "acme asked tiny for 12 tokens: 200 in 3.5 ms at http://10.0.0.5:8000/v1"
+
+    assert redact(line) == line
+
+
+def test_an_address_of_a_person_is_hidden():
+    assert redact("mail to ada.l+x@mail.example.org failed") == "mail to [redacted] failed"
+
+
+def test_words_about_secrets_are_shown():
+    line = (
+        "wrong password, try again: the basic plan has no token limit, cookies are off (tokens=12)"
+    )
 
     assert redact(line) == line
 
@@ -125,6 +153,7 @@ def test_a_record_says_when_where_and_how_bad():
     fields = json.loads(JsonLines().format(record_of("hello %s", "you")))
 
     assert fields.pop("time").endswith("+00:00")
+    fields.pop("worker", None)  # of a gateway that another test ran in this process
     assert fields == {"level": "info", "logger": "t", "message": "hello you"}
 
 
@@ -151,7 +180,28 @@ def test_an_exception_is_told_with_its_trace():
 
 @pytest.mark.parametrize("form", ["json", "text"])
 def test_everything_is_logged_through_the_redacting_formatter(form):
-    config = logging_config(form=form, level="INFO")
+    config = logging_config(form=form, level="INFO", fields={})
 
     assert config["root"] == {"handlers": ["stderr"], "level": "INFO"}
     assert not any("handlers" in logger for logger in config["loggers"].values())
+
+
+def test_a_line_has_the_fields_of_its_process_its_context_and_its_record():
+    formatter = JsonLines({"plane": "console", "pod": "console-1"})
+    record = record_of("x")
+    record.fields = {"status": 200}
+
+    def format_in_a_run():
+        logs.run.set("resp_1")
+        return json.loads(formatter.format(record))
+
+    fields = contextvars.copy_context().run(format_in_a_run)
+    assert (fields["plane"], fields["pod"], fields["run"]) == ("console", "console-1", "resp_1")
+    assert fields["status"] == 200
+    assert "run" not in json.loads(formatter.format(record))
+
+
+@pytest.mark.parametrize(("level", "periodic"), [("INFO", "WARNING"), ("DEBUG", "DEBUG")])
+def test_lines_about_periodic_tasks_are_for_debugging(level, periodic):
+    loggers = logging_config(form="json", level=level, fields={})["loggers"]
+    assert {loggers[name]["level"] for name in logs.PERIODIC_LOGGERS} == {periodic}

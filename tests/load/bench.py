@@ -17,7 +17,8 @@ from typing import Any
 
 if __name__ == "__main__":
     # A script's own folder is on the path, the checkout is not.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    ROOT = Path(__file__).resolve().parents[2]
+    sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
 from tests.load import load, servers, stack
 from tests.load.demand import report_demand

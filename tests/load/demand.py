@@ -19,9 +19,10 @@ AT_MOST = 20
 
 def report_demand() -> None:
     """Print it."""
-    from tests.fixtures.timed_work import timed_work
+    from tests.fixtures.servers.ports import free_port
+    from tests.fixtures.servers.timed_work import timed_work
     from tests.load import stack
-    from tests.load.servers import UVICORN, free_port, running
+    from tests.load.servers import UVICORN, running
 
     with tempfile.TemporaryDirectory(prefix="tenantry-bench-") as folder:
         home = Path(folder)

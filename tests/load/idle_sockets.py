@@ -32,8 +32,8 @@ async def hold_many(stack, target, sockets):
 
 async def measure_idle_sockets(target, server, *, sockets):
     """KB that each of so many idle sockets takes, and the share of a core that all of them take."""
-    async with AsyncExitStack() as warm:
-        await hold_many(warm, target, WARM_UP)
+    async with AsyncExitStack() as ensure_seeded:
+        await hold_many(ensure_seeded, target, WARM_UP)
     await asyncio.sleep(SETTLE_SECONDS)
     before = server.own_kb()
     async with AsyncExitStack() as held:

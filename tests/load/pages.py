@@ -25,7 +25,7 @@ def main(words: list[str]) -> None:
     from django.test.utils import CaptureQueriesContext, setup_test_environment
 
     from tenants.models import User
-    from tests.fixtures import large_pages
+    from tests.fixtures.console import large_pages
 
     setup_test_environment()
     client = Client()

@@ -16,8 +16,10 @@ from pathlib import Path
 
 if __name__ == "__main__":
     # A script's own folder is on the path, the checkout is not.
-    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    ROOT = Path(__file__).resolve().parents[2]
+    sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
+from tests.fixtures.servers.ports import free_port
 from tests.load import load, servers
 from tests.load.bench import RATE, Length, Subject, measure_streams, say
 from tests.load.leftovers import nothing_left_behind
@@ -146,7 +148,7 @@ def fetch(peer: Peer) -> None:
 @contextmanager
 def started(peer: Peer, where: set[int], engine: servers.Server) -> Iterator[Subject]:
     """Raises StartError."""
-    port = servers.free_port()
+    port = free_port()
     if peer.config:
         conf = HOME / f"{peer.name}.conf"
         conf.parent.mkdir(parents=True, exist_ok=True)

@@ -14,11 +14,11 @@ if __name__ == "__main__":
     sys.path[:0] = [str(ROOT), str(ROOT / "platform")]
 
 from inference.fleet.balancer import EndpointBalancer
-from inference.fleet.endpoint_state import Load
+from inference.fleet.endpoint_state import ReportedLoad
 from inference.fleet.in_flight import InFlight
 from inference.fleet.pick_context import PickContext
 from inference.fleet.snapshot import Endpoint, Pool
-from inference.fleet.strategies import LONG_PREFIX, STRATEGIES
+from inference.fleet.strategies import MIN_PREFIX_BYTES, STRATEGIES
 
 PICKS = 500
 WARMING = 50
@@ -43,22 +43,22 @@ def measure_picking(*, endpoints: int, picks: int = PICKS) -> list[PickCost]:
 
 
 def measure_strategy(strategy: str, *, endpoints: int, picks: int) -> PickCost:
-    board = EndpointBalancer(InFlight(), rng=random.Random(7))
+    balancer = EndpointBalancer(InFlight(), rng=random.Random(7))
     pool = pool_of(strategy, endpoints=endpoints)
-    occupy(board, pool)
+    occupy(balancer, pool)
     keys, prefixes = wishes()
     numbers = count()
 
     def choose() -> None:
         number = next(numbers) % KEYS
-        context = PickContext(affinity=keys[number], prefix=prefixes[number])
-        board.choose(pool, context, visited=())
+        context = PickContext(affinity_key=keys[number], prefix=prefixes[number])
+        balancer.choose(pool, context, visited=())
 
     def choose_and_count() -> None:
         number = next(numbers) % KEYS
-        context = PickContext(affinity=keys[number], prefix=prefixes[number])
-        chosen = board.choose(pool, context, visited=())
-        board.begin(pool, chosen).release()
+        context = PickContext(affinity_key=keys[number], prefix=prefixes[number])
+        chosen = balancer.choose(pool, context, visited=())
+        balancer.start_request(pool, chosen).release()
 
     return PickCost(
         strategy=strategy,
@@ -70,7 +70,7 @@ def measure_strategy(strategy: str, *, endpoints: int, picks: int) -> PickCost:
 
 def wishes() -> tuple[list[bytes], list[bytes]]:
     keys = [f"key:{number}".encode() for number in range(KEYS)]
-    return keys, [key * LONG_PREFIX for key in keys]
+    return keys, [key * MIN_PREFIX_BYTES for key in keys]
 
 
 def microseconds(call: Callable[[], None], *, times: int) -> float:
@@ -85,15 +85,15 @@ def microseconds(call: Callable[[], None], *, times: int) -> float:
     return sorted(rounds)[ROUNDS // 2]
 
 
-def occupy(board: EndpointBalancer, pool: Pool) -> None:
+def occupy(balancer: EndpointBalancer, pool: Pool) -> None:
     """Every endpoint runs something, has answered before, and tells of its queue."""
     loads = {}
-    for number, candidate in enumerate(board.field(pool).candidates):
+    for number, candidate in enumerate(balancer.field(pool).candidates):
         for _ in range(number % 5):
-            board.begin(pool, candidate)
-        board.answered(pool, candidate, seconds=0.1 + number % 7 / 100)
-        loads[candidate.endpoint.id] = Load(waiting=number % 4, kv=number % 10 / 10)
-    board.apply_engine_loads(loads)
+            balancer.start_request(pool, candidate)
+        balancer.note_first_token(pool, candidate, seconds=0.1 + number % 7 / 100)
+        loads[candidate.endpoint.id] = ReportedLoad(waiting=number % 4, kv=number % 10 / 10)
+    balancer.apply_engine_loads(loads)
 
 
 def pool_of(strategy: str, *, endpoints: int) -> Pool:

@@ -18,9 +18,10 @@ from tenants.admission.limits.checks import Checks
 from tenants.admission.limits.messages import AdmitRequest, Granted, Settlement
 from tenants.admission.redis_counters.counters import Counters
 from tenants.admission.redis_counters.scripts import ADMIT
-from tests.fixtures.counters import PATIENT, Totals
-from tests.fixtures.scripts import ask, checks, quota, scope
-from tests.fixtures.valkey import free_port, valkey
+from tests.fixtures.limits.counters import PATIENT, Totals
+from tests.fixtures.limits.scripts import ask, checks, quota, scope
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.valkey import valkey
 from tests.load.leftovers import nothing_left_behind
 
 SCOPES = ("key:1", "member:1", "tenant", "tenant|route=tiny")
@@ -68,7 +69,7 @@ def every_limit(scopes: int) -> Checks:
 async def admit_many(url: str, *, scopes: int, admissions: int) -> Cost:
     server = connect_async(url)
     limits = every_limit(scopes)
-    async with Counters(server, Totals().load, patience=PATIENT) as counters:
+    async with Counters(server, Totals().load, timeout=PATIENT) as counters:
         await counters.admit(ask(limits, "req_first"))
         await server.config_resetstat()
         script_us, spent, elapsed = 0.0, 0.0, 0.0

@@ -1,7 +1,6 @@
 """Processes under measurement: pinned to a core, watched for memory and CPU, ended by pid."""
 
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 
 import psutil
+
+from tests.fixtures.servers.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 UVICORN = (
@@ -36,13 +37,6 @@ def pin(pid: int, where: set[int]) -> None:
     """Linux only; elsewhere the numbers are rougher."""
     if where:
         os.sched_setaffinity(pid, where)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass(slots=True)

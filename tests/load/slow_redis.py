@@ -25,6 +25,7 @@ if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.fakes.redis_gate import RedisGate, redis_gate
+from tests.fixtures.servers.ports import free_port
 from tests.load import load, servers, stack
 from tests.load.leftovers import nothing_left_behind
 from tests.load.report import Figure, save, show
@@ -103,7 +104,7 @@ def gateway_behind(
     gate: RedisGate, env: Mapping[str, str], engine: servers.Server, where: set[int]
 ) -> Iterator[load.Target]:
     seeded = stack.seed(env, engine)
-    port = servers.free_port()
+    port = free_port()
     with servers.running(
         "slow-redis",
         [sys.executable, "-m", "config.gateway.server"],

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+from tests.fixtures.servers.ports import free_port
 from tests.load.load import Target
-from tests.load.servers import ROOT, Server, StartError, free_port, running
+from tests.load.servers import ROOT, Server, StartError, running
 
 
 @contextmanager

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.fixtures.servers.ports import free_port
 from tests.load import load, servers
 from tests.load.first_token import measure_first_tokens
 from tests.load.report import Figure, show
@@ -24,6 +25,7 @@ def relay(engine):
         yield relay
 
 
+@pytest.mark.slow
 def test_the_relay_passes_complete_answers_on(relay):
     target = load.Target(name="relay", port=relay.port)
 
@@ -70,7 +72,7 @@ def test_a_server_that_does_not_start_says_why():
 
     with (
         pytest.raises(servers.StartError, match="no luck"),
-        servers.running("unlucky", command, port=servers.free_port(), where=set()),
+        servers.running("unlucky", command, port=free_port(), where=set()),
     ):
         pass
 
@@ -88,6 +90,7 @@ def test_the_table_tells_what_was_missed():
 
 
 @pytest.mark.nightly
+@pytest.mark.timeout(600)
 def test_the_benchmark_runs_with_the_gateway():
     script = Path(__file__).with_name("bench.py")
     short = ["--rounds", "1", "--seconds", "1", "--streams", "20"]

@@ -7,7 +7,7 @@ from kernel.errors import Unauthenticated
 from tenants.admission.authentication import FRESH_SECONDS, STALE_SECONDS, Keyring, key_text
 from tenants.api_keys.keys import KeyText, digest_key, new_key, pepper_name
 from tenants.errors import InvalidApiKey, KeysUnavailable
-from tests.fixtures.principals import principal
+from tests.fixtures.limits.principals import principal
 
 
 class Database:
@@ -36,9 +36,7 @@ class Database:
         return self.rows.get(public_id)
 
     def keyring(self, *peppers) -> Keyring:
-        keyring = Keyring(self.load, peppers=peppers or ("new", "old"))
-        keyring._principals._clock = lambda: self.now
-        return keyring
+        return Keyring(self.load, peppers=peppers or ("new", "old"), clock=lambda: self.now)
 
 
 @pytest.fixture

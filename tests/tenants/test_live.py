@@ -7,14 +7,14 @@ import redis
 from django.conf import settings as django_settings
 
 from kernel.storage.redis import connect_async
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.limits.messages import Granted, Refused, Settlement, Violation
-from tenants.admission.limits.rules import CounterState
 from tenants.admission.redis_counters.refusal_log import MAX_REFUSAL_KINDS, Refusals
 from tenants.counters import commands as counter_commands
 from tenants.counters.state import read_live, read_refusals
 from tenants.counters.view import read_live_view, recent_refusals
 from tenants.errors import CountersUnreadable
-from tests.fixtures.scripts import (
+from tests.fixtures.limits.scripts import (
     ACME,
     RIVAL,
     Driver,
@@ -75,7 +75,7 @@ def test_a_page_sees_what_runs_and_what_is_held(driver, limits, window):
 
     assert {each.scope: each.running for each in state.scopes} == {"key:1": 1, "tenant": 1}
     assert state.windows["tenant|tokens", window].held == 30
-    assert (state.holds, state.orphans) == (1, 0)
+    assert (state.holds, state.abandoned_requests) == (1, 0)
     assert state.scopes[0].request_tat_us >= state.now_us - 1_000_000
 
 
@@ -130,11 +130,15 @@ def test_a_dead_workers_request_is_billed_with_its_checkpoint(driver, limits, wi
     driver.expire("req_1")
 
     assert counter_commands.reap(ACME) == 1
-    (orphan,) = counter_commands.orphans(ACME)
+    (abandoned_request,) = counter_commands.abandoned_requests(ACME)
 
-    assert orphan.facts == b'{"door":"chat"}'
-    assert (orphan.prompt_tokens, orphan.completion_tokens, orphan.estimated) == (10, 7, True)
-    assert [(each.counter, each.window, each.amount) for each in orphan.charges] == [
+    assert abandoned_request.facts == b'{"door":"chat"}'
+    assert (
+        abandoned_request.prompt_tokens,
+        abandoned_request.completion_tokens,
+        abandoned_request.estimated,
+    ) == (10, 7, True)
+    assert [(each.counter, each.window, each.amount) for each in abandoned_request.charges] == [
         ("tenant|tokens", window, 17)
     ]
 
@@ -147,9 +151,9 @@ def test_a_billed_orphan_holds_nothing_any_more(driver, limits, window):
     counter_commands.acknowledge(ACME, ["req_1"], [total(window, used=17, version=1)])
 
     shown = read_live(tenant_id=ACME)
-    assert (shown.holds, shown.orphans) == (0, 0)
+    assert (shown.holds, shown.abandoned_requests) == (0, 0)
     assert shown.windows["tenant|tokens", window].used == 17
-    assert counter_commands.orphans(ACME) == []
+    assert counter_commands.abandoned_requests(ACME) == []
 
 
 def test_an_orphan_is_found_again_until_it_is_acknowledged(driver, limits):
@@ -157,7 +161,11 @@ def test_an_orphan_is_found_again_until_it_is_acknowledged(driver, limits):
     driver.expire("req_1")
     counter_commands.reap(ACME)
 
-    assert len(counter_commands.orphans(ACME)) == len(counter_commands.orphans(ACME)) == 1
+    assert (
+        len(counter_commands.abandoned_requests(ACME))
+        == len(counter_commands.abandoned_requests(ACME))
+        == 1
+    )
 
 
 def test_who_was_taken_back_or_settled_is_no_orphan(driver, limits):
@@ -171,10 +179,11 @@ def test_who_was_taken_back_or_settled_is_no_orphan(driver, limits):
         [Settlement(tenant_id=ACME, request_id="req_2", rate_tokens=1)], []
     )
 
-    assert counter_commands.orphans(ACME) == []
-    assert read_live(tenant_id=ACME).orphans == 0
+    assert counter_commands.abandoned_requests(ACME) == []
+    assert read_live(tenant_id=ACME).abandoned_requests == 0
 
 
+@pytest.mark.slow
 def test_many_expired_holds_are_reaped_a_thousand_at_a_time(driver):
     limits = checks(scope("tenant"))
     for n in range(1003):
@@ -239,8 +248,8 @@ async def test_equal_refusals_are_one_line(refusals, limits):
 
 async def test_a_flood_of_refusals_is_bounded(refusals, limits, driver):
     for n in range(2 * MAX_REFUSAL_KINDS):
-        breach = Violation(reason="concurrency", scope=f"key:{n}")
-        refusals.note(ask(limits), breach, shadow=False)
+        violation = Violation(reason="concurrency", scope=f"key:{n}")
+        refusals.note(ask(limits), violation, shadow=False)
     await refusals.write()
 
     assert driver.server.xlen("tenantry:{1}:refusals") < 300

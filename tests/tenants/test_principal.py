@@ -10,7 +10,7 @@ from tenants.errors import (
     ScopeNotGranted,
     TenantSuspended,
 )
-from tests.fixtures.principals import principal
+from tests.fixtures.limits.principals import principal
 
 NOW = 1_000_000.0
 WRONGS = {

@@ -12,7 +12,7 @@ from tenants.ledger.usage_report import (
     HOUR,
     MAX_NAMES,
     OTHERS,
-    Span,
+    ReportPeriod,
     UsageQuestion,
     UsageSums,
     day_of,
@@ -107,7 +107,7 @@ def test_stacks_have_every_day_and_all_beyond_the_first_names_as_one():
     names = [f"m{number}" for number in range(MAX_NAMES + 3)]
     cells = [(first, name, UsageSums(requests=1)) for name in names]
     begins = datetime(2026, 3, 1, tzinfo=UTC)
-    hours = Span(since=begins, until=begins + timedelta(days=3))
+    hours = ReportPeriod(since=begins, until=begins + timedelta(days=3))
 
     stacks = stack_up(cells, names=names, span=hours, zone=ZoneInfo("UTC"))
 

@@ -13,12 +13,12 @@ import pytest
 
 from inference import services as inference
 from inference.endpoints import manual as static_endpoints
-from tests.agents.test_agents_with_tools import employ, give
+from tests.agents.runs.test_agents_with_tools import employ, give
 from tests.fakes.model_server import Behaviour, ModelServer, in_thread
 from tests.fixtures.cast import serve
 from tests.fixtures.extras import missing
 from tests.fixtures.gateway import in_database
-from tests.fixtures.limits import own_rate
+from tests.fixtures.limits.limits import own_rate
 
 FOLDER = Path(__file__).parent
 PROGRAMS, JS = FOLDER / "programs", FOLDER / "js"

@@ -12,7 +12,7 @@ from embedded.errors import CannotStart
 from embedded.servers.model import find_model
 from tests.embedded.watching import wait_until
 from tests.fixtures.extras import missing
-from tests.fixtures.serving import recording_console, serving
+from tests.fixtures.servers.serving import recording_console, serving
 
 CONVERTER = Path(__file__).with_name("weights.py")
 ROUTE = "smollm2"

@@ -10,7 +10,7 @@ from inference.endpoints import manual as static_endpoints
 from inference.engines.engine import metric_values, read_load
 from inference.engines.vllm import VLLM
 from tests.fixtures.gateway import eventually, ledger
-from tests.fixtures.serving import ask
+from tests.fixtures.servers.serving import ask
 from tests.with_vllm.conftest import ROUTE
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(400), pytest.mark.xdist_group("vllm")]
@@ -51,7 +51,10 @@ def vector_route(announced):
 
 def metrics(announced):
     text = ask("/metrics", announced=announced).decode()
-    return {name: sum(values) for name, values in metric_values(text).items()}
+    return {
+        name: sum(values)
+        for name, values in metric_values(text, names=VLLM.metrics.every_name).items()
+    }
 
 
 def counted(announced):

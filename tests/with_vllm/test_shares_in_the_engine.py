@@ -9,7 +9,7 @@ from inference import services as inference
 from inference.endpoints import manual as static_endpoints
 from tests.fixtures.cast import join
 from tests.fixtures.gateway import in_database
-from tests.inference.queue.test_shares import weigh
+from tests.inference.queueing.test_shares import weigh
 from tests.with_vllm.conftest import ROUTE
 
 pytestmark = [pytest.mark.vllm, pytest.mark.timeout(600), pytest.mark.xdist_group("vllm")]

@@ -39,28 +39,28 @@ def text_field(*, label: str = "", help_text: str = "", **more: Any) -> forms.Ch
 
 
 class OfferForm(forms.Form):
-    """For whom, and how the tools are called."""
+    """The tenant, the names of the tools, and their credential."""
 
     tenant = forms.ModelChoiceField(
         queryset=Tenant.objects.order_by("slug"), widget=UnfoldAdminSelectWidget
     )
     beginning = text_field(
-        label="Beginning of the names",
-        help_text="Put before each tool's name, such as pets_, where names would be taken.",
+        label="Name prefix",
+        help_text="Put before each tool's name, for example pets_, to avoid names that are taken.",
         max_length=MAX_PREFIX_CHARS,
         validators=[PREFIX],
     )
     new_credential = text_field(
         label="Credential",
-        help_text="Sent along with each call, encrypted here, and never shown again.",
+        help_text="Sent with each call. It is stored encrypted and never shown again.",
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
     )
     credential_header = text_field(
-        label="Its header", initial="authorization", required=True, max_length=100
+        label="Credential header", initial="authorization", required=True, max_length=100
     )
     credential_prefix = text_field(
-        label="What stands before it",
-        help_text="Bearer and a blank, as a rule.",
+        label="Credential prefix",
+        help_text='Put before the credential in the header. Usually "Bearer" and a space.',
         initial="Bearer ",
         strip=False,
         max_length=100,
@@ -76,11 +76,11 @@ class OfferForm(forms.Form):
 
 
 class OpenApiForm(OfferForm):
-    """Exactly one document: an address, a file, or a text."""
+    """Exactly one document: a URL, a file or a text."""
 
     url = text_field(
-        label="Address of the document",
-        help_text="Or where the text below came from, if its servers are relative.",
+        label="Document URL",
+        help_text="Or the URL that the text below came from, if its server URLs are relative.",
         max_length=2000,
     )
     file = forms.FileField(
@@ -89,7 +89,7 @@ class OpenApiForm(OfferForm):
         help_text=f"JSON or YAML, at most {MAX_DOCUMENT_BYTES // 2**20} MiB.",
     )
     document = text_field(
-        label="Or its text",
+        label="Document text",
         strip=False,
         max_length=MAX_PASTED_CHARS,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
@@ -100,9 +100,9 @@ class OpenApiForm(OfferForm):
         cleaned: dict[str, Any] = super().clean() or {}
         given = [name for name in ("file", "document") if cleaned.get(name)]
         if len(given) > 1:
-            self.add_error("document", "Give a file or a text, not both.")
+            self.add_error("document", "Provide a file or a text, not both.")
         elif not given and not cleaned.get("url") and not self.errors:
-            self.add_error("url", "Give an address, a file or a text.")
+            self.add_error("url", "Provide a URL, a file or a text.")
         file = cleaned.get("file")
         if file is not None and file.size > MAX_DOCUMENT_BYTES:
             self.add_error("file", f"It is longer than {MAX_DOCUMENT_BYTES // 2**20} MiB.")
@@ -110,11 +110,11 @@ class OpenApiForm(OfferForm):
 
 
 class McpForm(OfferForm):
-    """A server."""
+    """An MCP server."""
 
     url = text_field(
-        label="Address of the server",
-        help_text="For example https://mcp.example.org/mcp. It is asked for its tools at once.",
+        label="Server URL",
+        help_text="For example https://mcp.example.org/mcp. Its tools are listed on the next page.",
         required=True,
         max_length=2000,
     )
@@ -122,20 +122,20 @@ class McpForm(OfferForm):
 
 
 class ChooseForm(forms.Form):
-    """Which tools of an offer, and what they have in common."""
+    """The tools to create, and the settings that they share."""
 
     names = forms.MultipleChoiceField(
         error_messages={"required": "Choose at least one."},
     )
     credential_hosts = forms.MultipleChoiceField(
-        label="Send the credential to these hosts, too",
+        label="Also send the credential to these hosts",
         required=False,
         widget=UnfoldAdminCheckboxSelectMultipleWidget,
-        help_text="The document sends some requests to another host than its own server. A host "
-        "gets the credential only if you tick it.",
+        help_text="Some operations of the document call other hosts than its own server. A host "
+        "gets the credential only if you select it.",
     )
     timeout_seconds = forms.IntegerField(
-        label="Limit of a call, in seconds",
+        label="Timeout (seconds)",
         min_value=1,
         max_value=600,
         initial=20,
@@ -144,7 +144,7 @@ class ChooseForm(forms.Form):
     needs_approval = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="A person must allow each call before it is made.",
+        help_text="Whether a person must approve each call before it is executed.",
     )
 
     def __init__(

@@ -1,4 +1,4 @@
-"""Pages that make tools of what others offer: an OpenAPI document, an MCP server."""
+"""Pages that import tools from an OpenAPI document or an MCP server."""
 
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,27 +10,31 @@ from django.urls import path, reverse
 from unfold.decorators import action
 
 from agents.admin.tools.import_forms import ChooseForm, McpForm, OfferForm, OpenApiForm
-from agents.schema.tool_candidates import Offer
+from agents.schema.tool_candidates import ToolCandidates
 from agents.tool_library.discovery import fetch_document, find_on_server, find_operations
-from agents.tool_library.imports import Candidate, Terms, candidates_of, import_tools
+from agents.tool_library.imports import ImportCandidate, ImportOptions, candidates_of, import_tools
 from agents.tool_library.pending_imports import (
     ImportCandidates,
-    find_offer,
-    forget_offer,
-    keep_offer,
+    delete_offer,
+    load_offer,
+    store_offer,
 )
 from kernel.admin.base import ConsoleAdmin, add_refusals
 from tenants.models import Tenant
 
 OPENAPI = (
-    "Every operation of an OpenAPI 3 document can become a tool. Choose which on the next page."
+    "Every operation of an OpenAPI 3 document can become a tool. Choose the operations on the "
+    "next page."
 )
-MCP = "The server is asked for its tools. Choose on the next page which of them agents may call."
-GONE = "This list is not kept any more: it is for half an hour, and for who asked. Ask again."
+MCP = "The server's tools are listed. Choose the tools to import on the next page."
+GONE = (
+    "This list has expired: it is stored for half an hour, for the user who requested it. "
+    "Import again."
+)
 
 
 class ToolImports(ConsoleAdmin):
-    """What the list of tools offers beside making one by hand."""
+    """The import actions of the list of tools."""
 
     def get_urls(self) -> Any:
         choose = path(
@@ -42,30 +46,30 @@ class ToolImports(ConsoleAdmin):
 
     @action(description="Import from OpenAPI", icon="upload_file", url_path="import-openapi")
     def openapi(self, request: HttpRequest) -> HttpResponse:
-        return self.ask_for_offer(
-            request, OpenApiForm, find=find_in_document, title="Import from OpenAPI", says=OPENAPI
+        return self.source_page(
+            request, OpenApiForm, find=find_in_document, title="Import from OpenAPI", intro=OPENAPI
         )
 
     @action(description="Import from MCP", icon="hub", url_path="import-mcp")
     def mcp(self, request: HttpRequest) -> HttpResponse:
-        return self.ask_for_offer(
-            request, McpForm, find=find_on_mcp, title="Import from an MCP server", says=MCP
+        return self.source_page(
+            request, McpForm, find=find_on_mcp, title="Import from an MCP server", intro=MCP
         )
 
-    def ask_for_offer(
+    def source_page(
         self,
         request: HttpRequest,
         kind: type[OfferForm],
         *,
-        find: Callable[[Any], Offer],
+        find: Callable[[Any], ToolCandidates],
         title: str,
-        says: str,
+        intro: str,
     ) -> HttpResponse:
         self.ensure_may_import(request)
         form = kind(request.POST, request.FILES) if request.method == "POST" else kind()
-        kept: list[str] = []
+        pending: list[str] = []
 
-        def keep(tenant: Any) -> None:
+        def store(tenant: Any) -> None:
             cleaned = form.cleaned_data
             offer = ImportCandidates(
                 user=person_of(request),
@@ -74,65 +78,66 @@ class ToolImports(ConsoleAdmin):
                 prefix=cleaned["beginning"],
                 secret=cleaned["new_credential"],
             )
-            kept.append(keep_offer(offer))
+            pending.append(store_offer(offer))
 
         if form.is_bound and form.is_valid():
-            add_refusals(form, keep, form.cleaned_data["tenant"])
-        if kept:
-            return HttpResponseRedirect(reverse("admin:agents_tool_choose", args=kept))
-        context = {"title": title, "says": says, "form": form}
+            add_refusals(form, store, form.cleaned_data["tenant"])
+        if pending:
+            return HttpResponseRedirect(reverse("admin:agents_tool_choose", args=pending))
+        context = {"title": title, "intro": intro, "form": form}
         return self.import_page(request, "agents/tool_offer.html", context)
 
     def choose(self, request: HttpRequest, name: str) -> HttpResponse:
-        """The offer with what can be made of it; after a choice, the tools."""
+        """Show what can be imported. A POST with a selection creates the tools."""
         self.ensure_may_import(request)
-        kept = find_offer(name, user=person_of(request))
-        tenant = Tenant.objects.filter(pk=kept.tenant).first() if kept else None
-        if kept is None or tenant is None:
+        pending = load_offer(name, user=person_of(request))
+        tenant = Tenant.objects.filter(pk=pending.tenant).first() if pending else None
+        if pending is None or tenant is None:
             self.message_user(request, GONE, "warning")
             return self.back_to_list()
-        candidates = candidates_of(kept.offer, tenant=tenant, prefix=kept.prefix)
+        candidates = candidates_of(pending.offer, tenant=tenant, prefix=pending.prefix)
         possible = [each.name for each in candidates if not each.problem]
-        form = ChooseForm(request, possible, other_hosts_of(kept, candidates))
-        if form.is_bound and form.is_valid() and self.make(request, tenant, kept, form):
-            forget_offer(name)
+        form = ChooseForm(request, possible, other_hosts_of(pending, candidates))
+        if form.is_bound and form.is_valid() and self.make(request, tenant, pending, form):
+            delete_offer(name)
             return self.back_to_list()
         context = {
             "title": f"Tools for {tenant}",
             "form": form,
             "candidates": candidates,
             "chosen": request.POST.getlist("names") if form.is_bound else None,
-            "skipped": kept.offer.skipped,
-            "credential_host": kept.offer.credential_host if kept.secret else "",
-            "has_credential": bool(kept.secret),
+            "skipped": pending.offer.skipped,
+            "credential_host": pending.offer.credential_host if pending.secret else "",
+            "has_credential": bool(pending.secret),
             "again": reverse(
-                f"admin:agents_tool_{'mcp' if kept.offer.kind == 'mcp' else 'openapi'}"
+                f"admin:agents_tool_{'mcp' if pending.offer.kind == 'mcp' else 'openapi'}"
             ),
             "possible": len(possible),
         }
         return self.import_page(request, "agents/tool_choice.html", context)
 
     def make(
-        self, request: HttpRequest, tenant: Tenant, kept: ImportCandidates, form: ChooseForm
+        self, request: HttpRequest, tenant: Tenant, pending: ImportCandidates, form: ChooseForm
     ) -> bool:
-        """Whether the tools were made; if not, the form says why."""
+        """Create the tools. False if that fails; the form then has the errors."""
         cleaned = form.cleaned_data
-        terms = Terms(
-            prefix=kept.prefix,
-            secret=kept.secret,
+        options = ImportOptions(
+            prefix=pending.prefix,
+            secret=pending.secret,
             credential_hosts=frozenset(cleaned["credential_hosts"]),
             needs_approval=cleaned["needs_approval"],
             timeout_seconds=cleaned["timeout_seconds"],
         )
         try:
             made = import_tools(
-                tenant=tenant, offer=kept.offer, names=cleaned["names"], terms=terms
+                tenant=tenant, offer=pending.offer, names=cleaned["names"], options=options
             )
         except ValidationError as error:
             form.add_error(None, error.messages)
             return False
-        word = "tool is" if len(made) == 1 else "tools are"
-        self.message_user(request, f"{len(made)} {word} made. Agents call those that they name.")
+        self.message_user(
+            request, f"Tools created: {len(made)}. Add them to the tools of an agent to use them."
+        )
         return True
 
     def import_page(
@@ -151,18 +156,18 @@ class ToolImports(ConsoleAdmin):
         return HttpResponseRedirect(reverse("admin:agents_tool_changelist"))
 
 
-def other_hosts_of(kept: ImportCandidates, candidates: Iterable[Candidate]) -> list[str]:
-    """Hosts for which the credential is not meant, if there is one."""
+def other_hosts_of(pending: ImportCandidates, candidates: Iterable[ImportCandidate]) -> list[str]:
+    """Return hosts that get the credential only if selected. Empty without a credential."""
     hosts = {each.host for each in candidates if not each.is_credential_host and each.host}
-    return sorted(hosts) if kept.secret else []
+    return sorted(hosts) if pending.secret else []
 
 
 def person_of(request: HttpRequest) -> int:
-    assert request.user.pk is not None, "strangers are sent to the login"
+    assert request.user.pk is not None, "only authenticated users reach this view"
     return request.user.pk
 
 
-def find_in_document(form: OpenApiForm) -> Offer:
+def find_in_document(form: OpenApiForm) -> ToolCandidates:
     """Raises ValidationError."""
     cleaned = form.cleaned_data
     url, text = cleaned["url"], cleaned["document"].encode(errors="replace")
@@ -173,6 +178,6 @@ def find_in_document(form: OpenApiForm) -> Offer:
     return find_operations(text=text, source=url, credential=form.credential)
 
 
-def find_on_mcp(form: McpForm) -> Offer:
+def find_on_mcp(form: McpForm) -> ToolCandidates:
     """Raises ValidationError."""
     return find_on_server(url=form.cleaned_data["url"], credential=form.credential)

@@ -1,11 +1,11 @@
-"""What people read about the kinds of tools where they enter them."""
+"""The help texts of the kinds of tools in the console's form."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Example:
-    """The settings of one kind."""
+    """An example of the settings of one kind."""
 
     title: str
     explains: str
@@ -15,27 +15,27 @@ class Example:
 EXAMPLES = {
     "http": Example(
         title="HTTP request",
-        explains="where it goes; arguments stand in braces, the others go into the query, or with "
-        "POST into a JSON body.",
+        explains="the method and URL. Arguments in braces are put into the URL, the others into "
+        "the query or, with POST, into a JSON body.",
         json='{"method": "GET", "url": "https://api.example.org/orders/{number}"}',
     ),
     "mcp": Example(
         title="MCP server",
-        explains="the address of the server, and one of the tools that it offers.",
+        explains="the URL of the server, and the name of one of its tools.",
         json='{"url": "https://mcp.example.org/mcp", "tool": "search"}',
     ),
     "agent": Example(
         title="Another agent",
-        explains="the short name of an agent of the same tenant that answers instead.",
+        explains="the short name of an agent of the same tenant.",
         json='{"agent": "billing"}',
     ),
     "builtin": Example(
-        title="Built in",
-        explains="time or calculator; it knows its own arguments and describes itself.",
+        title="Built-in",
+        explains="time or calculator. Its arguments and description are predefined.",
         json='{"function": "time"}',
     ),
 }
 SCHEMA_EXAMPLE = (
-    "JSON schema of the arguments, an object: "
-    '{"type": "object", "properties": {"number": {"type": "string"}}, "required": ["number"]}'
+    'JSON Schema of the arguments. Its type is object: {"type": "object", "properties": '
+    '{"number": {"type": "string"}}, "required": ["number"]}'
 )

@@ -1,4 +1,4 @@
-"""A test call on a tool's page: arguments in, what the model would read out."""
+"""A test call on a tool's page: it takes arguments and shows the output that a model would get."""
 
 import json
 from collections.abc import Mapping
@@ -13,7 +13,7 @@ from unfold.widgets import UnfoldAdminTextareaWidget
 from agents.models import Tool
 from agents.runtime.loop.tool_arguments import MAX_ARGUMENTS_CHARS
 from agents.tool_library.store import load_spec
-from agents.tool_library.test_call import NO_AGENTS, ToolTestCall, try_tool
+from agents.tool_library.test_call import NO_AGENTS, ToolTestCall, call_tool
 from kernel.admin.base import ConsoleAdmin, add_refusals
 
 BLANKS: Mapping[Any, Any] = {
@@ -25,18 +25,18 @@ BLANKS: Mapping[Any, Any] = {
 }
 
 
-class TrialForm(forms.Form):
+class TestCallForm(forms.Form):
     arguments = forms.CharField(
         required=False,
         max_length=MAX_ARGUMENTS_CHARS,
         strip=False,
         widget=UnfoldAdminTextareaWidget(attrs={"rows": 8, "spellcheck": "false"}),
-        help_text="A JSON object. It is checked against the schema before anything is sent.",
+        help_text="A JSON object. It is validated against the schema before the call is sent.",
     )
 
 
-class ToolTrials(ConsoleAdmin):
-    """The test call of a tool's page."""
+class ToolTestCalls(ConsoleAdmin):
+    """The test call on the page of a tool."""
 
     @action(description="Test call", icon="play_arrow", url_path="try")
     def trial(self, request: HttpRequest, object_id: str) -> HttpResponse:
@@ -44,7 +44,7 @@ class ToolTrials(ConsoleAdmin):
         if not self.has_change_permission(request, tool):
             raise PermissionDenied
         schema = load_spec(tool).schema
-        form = TrialForm(
+        form = TestCallForm(
             request.POST if request.method == "POST" else None,
             initial={"arguments": json.dumps(sample_of(schema), indent=2, ensure_ascii=False)},
         )
@@ -52,27 +52,27 @@ class ToolTrials(ConsoleAdmin):
             "title": f"Test call of {tool}",
             "form": form,
             "schema": schema,
-            "trial": call_if_asked(form, tool),
+            "trial": call_if_submitted(form, tool),
             "refusal": NO_AGENTS if tool.kind == "agent" else "",
         }
         return self.page(request, tool, template="agents/tool_trial.html", context=context)
 
 
-def call_if_asked(form: TrialForm, tool: Tool) -> ToolTestCall | None:
-    """What came of the call; None if there was none, and the form may say why."""
+def call_if_submitted(form: TestCallForm, tool: Tool) -> ToolTestCall | None:
+    """Return the result of the call. None if no call was made; the form then may have errors."""
     if not form.is_bound or not form.is_valid():
         return None
     made: list[ToolTestCall] = []
 
     def call(tool: Tool) -> None:
-        made.append(try_tool(tool=tool, arguments=form.cleaned_data["arguments"]))
+        made.append(call_tool(tool=tool, arguments=form.cleaned_data["arguments"]))
 
     add_refusals(form, call, tool)
     return made[0] if made else None
 
 
 def sample_of(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What must be told, to be filled in."""
+    """Return sample arguments: every required property with an empty value."""
     properties = schema.get("properties")
     known = properties if isinstance(properties, dict) else {}
     return {str(name): blank_of(known.get(name)) for name in schema.get("required") or ()}

@@ -1,4 +1,4 @@
-"""Tools: what a tenant's agents may call, by kind. A credential goes in and never comes out."""
+"""Tools that a tenant's agents may call. Credentials are write-only."""
 
 import json
 from typing import Any
@@ -19,7 +19,7 @@ from unfold.widgets import (
 
 from agents.admin.tools.imports import ToolImports
 from agents.admin.tools.kind_help import EXAMPLES, SCHEMA_EXAMPLE
-from agents.admin.tools.test_call import ToolTrials
+from agents.admin.tools.test_call import ToolTestCalls
 from agents.models import Tool
 from agents.tool_library.store import delete_tool, ensure_tool, own_description, save_tool
 from kernel.admin.base import add_refusals
@@ -27,25 +27,26 @@ from kernel.admin.formatting import BADGES
 
 
 class IndentedJson(json.JSONEncoder):
-    """As people write it: a schema on one line is read by nobody."""
+    """JSON that is indented, because a schema on one line cannot be read."""
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**{**options, "indent": 2})
 
 
 class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
-    """Says what each kind needs. Everything is checked by the service when it is stored."""
+    """Shows what each kind needs. The service validates the tool when it is saved."""
 
     new_credential = forms.CharField(
         required=False,
         label="Credential",
         widget=UnfoldAdminPasswordWidget(attrs={"autocomplete": "new-password"}),
-        help_text="Sent along with each call. It is never shown again. Empty: keep what is stored.",
+        help_text="Sent with each call. It is never shown again. Empty: keep the stored "
+        "credential.",
     )
     forget_credential = forms.BooleanField(
         required=False,
         widget=UnfoldBooleanSwitchWidget,
-        help_text="Call it without a credential from now on.",
+        help_text="Delete the stored credential.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -54,7 +55,7 @@ class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
             if name in self.fields:
                 self.fields[name].help_text = text
         if "description" in self.fields:
-            # A built-in tool describes itself.
+            # The description of a built-in tool is predefined.
             self.fields["description"].required = False
 
     def clean(self) -> Any:
@@ -69,7 +70,7 @@ class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
         return cleaned
 
     def _post_clean(self) -> None:  # Django calls it last, with the row filled in
-        """Also what the service would refuse, so that the sentence stands at its field."""
+        """Run the service's checks, so that each error is shown at its field."""
         super()._post_clean()  # type: ignore[misc]
         if not self.errors:
             self.instance.description = self.instance.description or own_description(self.instance)
@@ -77,15 +78,17 @@ class ToolForm(forms.ModelForm):  # type: ignore[type-arg]
 
 
 def examples_of(tool: Tool) -> SafeString:
-    """What the settings of a tool of this kind look like; of every kind, for a new one."""
-    kinds = [tool.kind] if tool.pk else list(EXAMPLES)
-    rows = ((EXAMPLES[kind].title, EXAMPLES[kind].explains, EXAMPLES[kind].json) for kind in kinds)
+    """Examples of the settings of the tool's kind, or of every kind for a new tool."""
+    # A row may be of a kind that another version added.
+    kinds = [tool.kind] if tool.pk else EXAMPLES
+    examples = (EXAMPLES[kind] for kind in kinds if kind in EXAMPLES)
+    rows = ((example.title, example.explains, example.json) for example in examples)
     each = '<div class="mb-2"><b class="font-semibold">{}</b>: {} <code>{}</code></div>'
     return format_html_join("", each, rows)
 
 
 @admin.register(Tool)
-class ToolAdmin(ToolTrials, ToolImports):
+class ToolAdmin(ToolTestCalls, ToolImports):
     form = ToolForm
     list_display = ("name", "tenant", "kind", "state", "approval", "timeout", "changed_at")
     list_filter = (
@@ -99,23 +102,28 @@ class ToolAdmin(ToolTrials, ToolImports):
     autocomplete_fields = ("tenant",)
     fieldsets = (
         (None, {"fields": ("tenant", "name", "kind", "enabled")}),
-        ("What the model reads", {"fields": ("description", "schema")}),
-        ("How it is called", {"fields": ("settings", "timeout_seconds", "needs_approval")}),
+        ("Description for the model", {"fields": ("description", "schema")}),
+        (
+            "Execution",
+            {"fields": ("settings", "timeout_seconds", "needs_approval", "is_idempotent")},
+        ),
         ("Credential", {"fields": ("credential_state", "new_credential", "forget_credential")}),
     )
     readonly_fields = ("credential_state",)
     actions_detail = ("trial",)
     actions_list = ("openapi", "mcp")
     actions = ("enable_selected", "disable_selected")
-    when_empty = "Make a tool, or import some from an OpenAPI document or an MCP server."
+    when_empty = (
+        "No tools yet. Create one, or import tools from an OpenAPI document or an MCP server."
+    )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Tool]:
-        # Not read, so that a lost encryption key does not take the whole page with it.
+        # Deferred, so that a lost encryption key does not break the whole list.
         rows: QuerySet[Tool] = super().get_queryset(request).defer("credential")
         return rows
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
-        # Revisions name it, and its settings are of its kind.
+        # Revisions refer to the name, and the settings depend on the kind.
         fixed = ("tenant", "name", "kind") if obj else ()
         return (*fixed, *self.readonly_fields)
 
@@ -134,7 +142,7 @@ class ToolAdmin(ToolTrials, ToolImports):
 
     @display(description="Approval", ordering="needs_approval")
     def approval(self, tool: Tool) -> str:
-        return "a person allows each call" if tool.needs_approval else "-"
+        return "each call needs approval" if tool.needs_approval else "-"
 
     @display(description="Timeout", ordering="timeout_seconds")
     def timeout(self, tool: Tool) -> str:
@@ -143,14 +151,14 @@ class ToolAdmin(ToolTrials, ToolImports):
     @display(description="Stored")
     def credential_state(self, tool: Tool) -> str:
         if not tool.pk:
-            return "nothing yet"
+            return "not set"
         stored = Tool.objects.filter(pk=tool.pk).exclude(credential="").exists()
-        return "a credential, encrypted" if stored else "no credential"
+        return "set (encrypted)" if stored else "not set"
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         save_tool(tool=obj)
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         delete_tool(tool=row)
 
     @action(description="Enable")

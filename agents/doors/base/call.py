@@ -1,4 +1,4 @@
-"""One HTTP request at a door: what came in, and the ways to answer it."""
+"""One HTTP request at a door, and the methods that answer it."""
 
 import re
 import time
@@ -8,7 +8,8 @@ import msgspec
 
 from agents.doors.base.gateway import Gateway
 from agents.doors.base.rendering import error_object
-from agents.runtime.catalog.model_resolution import Target
+from agents.runtime.catalog.model_lookup import find_model
+from agents.runtime.catalog.model_resolution import ResolvedModel
 from agents.runtime.catalog.revision_selection import sticky_to
 from inference.relay.watchdog import Watchdog
 from kernel import logs
@@ -23,7 +24,7 @@ PRINTABLE = re.compile(rb"[!-~]{1,128}")
 
 
 class Call:
-    """A request, answered through one of the `respond` methods or an event sink."""
+    """A request. One of the `respond` methods or an event sink answers it."""
 
     __slots__ = (
         "client_request_id",
@@ -36,7 +37,7 @@ class Call:
         "send",
         "started",
         "status",
-        "waited",
+        "upstream_seconds",
     )
 
     def __init__(self, gateway: Gateway, scope: Scope, receive: Receive, send: Send) -> None:
@@ -50,35 +51,36 @@ class Call:
         self.route = OTHER
         self.status = 0
         self.limit_headers: Headers = []
-        """How the caller's limits stand, once it is admitted."""
-        self.waited = 0.0
-        """Seconds in which the engine was waited for."""
+        """The headers with the status of the caller's limits, set after admission."""
+        self.upstream_seconds: float | None = 0.0
+        """Seconds that the request waited for a pool, an engine or a run. None while it waits, so
+        that a wait that does not end well is not taken for time of the gateway."""
 
     @property
     def address(self) -> str | None:
-        """The client's IP address, behind trusted proxies as they report it."""
+        """The IP address of the client, as trusted proxies report it."""
         client = self.scope.get("client")
         return client[0] if client else None
 
     @property
     def headers(self) -> Headers:
-        """What every answer carries."""
+        """The headers of every response."""
         request_id = (self.client_request_id or self.request_id).encode()
         return [(b"x-request-id", request_id), *self.limit_headers]
 
     def elapsed(self) -> float:
-        """Seconds since it came in."""
+        """Return seconds since the request was received."""
         return time.monotonic() - self.started
 
     @property
     def watch(self) -> Watchdog:
-        """Looks at streams now and then."""
+        """Checks open streams periodically."""
         return self.gateway.watch
 
     async def authenticate(self, scope: str | None) -> Principal:
-        """Who calls, if the key may be used for `scope` from here. None: whatever its scopes.
+        """Authenticate the key, and check that it may be used for `scope` from this address.
 
-        Raises what CONTRACT §2 says.
+        None: any scope. Raises the errors 401 and 403 (protocols.md, "Errors").
         """
         principal = await self.gateway.keyring.authenticate(key_text(self.scope))
         logs.tenant.set(principal.tenant)
@@ -87,18 +89,26 @@ class Call:
 
     async def find_target(
         self, principal: Principal, model: str, *, purpose: str, user: str | None = None
-    ) -> Target:
-        """Which route serves `model` for the caller. Raises ModelNotFound.
+    ) -> ResolvedModel:
+        """Resolve `model` for the caller. Raises ModelNotFound.
 
-        During a rollout one `user` of the client stays with one revision; without, it is a lot.
+        During a rollout one `user` of the client stays on one revision. Without a user it is chosen
+        at random.
         """
         sticky = sticky_to(key_id=principal.counted_as, user=user or "", request_id=self.request_id)
-        target = await self.gateway.resolve(principal, model, purpose=purpose, sticky=sticky)
+        target = await find_model(
+            model,
+            purpose=purpose,
+            principal=principal,
+            catalog=self.gateway.catalog,
+            fleet=self.gateway.fleet,
+            sticky=sticky,
+        )
         self.route = target.route.name
         return target
 
     async def body(self) -> bytes:
-        """The request's body. Raises BodyTooLarge, and UnsupportedEncoding for a packed one."""
+        """Return the body. Raises BodyTooLarge, and UnsupportedEncoding if it is compressed."""
         packing = header(self.scope, b"content-encoding")
         if packing is not None and packing.strip().lower() not in {b"", b"identity"}:
             raise UnsupportedEncoding
@@ -111,7 +121,7 @@ class Call:
         status: int = 200,
         headers: Iterable[tuple[bytes, bytes]] = (JSON_TYPE,),
     ) -> None:
-        """Answer with a body that is encoded already; JSON unless `headers` say otherwise."""
+        """Send a body that is encoded already. It is JSON unless `headers` have another type."""
         self.status = status
         await respond(self.send, status, body, headers=[*headers, *self.headers])
 
@@ -119,9 +129,9 @@ class Call:
         await self.respond(msgspec.json.encode(value), status=status)
 
     async def refuse(self, error: PlatformError) -> None:
-        """Answer with an error. Nothing may have been sent before."""
+        """Send an error. Nothing may have been sent before."""
         if isinstance(error, RateLimited):
-            self.limit_headers = []  # its own say how they stand now
+            self.limit_headers = []  # the error has its own limit headers
         await self.respond(
             msgspec.json.encode(error_object(error)),
             status=error.status,
@@ -130,7 +140,7 @@ class Call:
 
 
 def client_request_id(scope: Scope) -> str:
-    """The client's own id of this request, if it is short and printable; else empty."""
+    """Return the client's own id of this request, if it is short and printable; else empty."""
     value = header(scope, b"x-request-id")
     if value is None or PRINTABLE.fullmatch(value) is None:
         return ""

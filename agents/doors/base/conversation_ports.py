@@ -1,25 +1,25 @@
-"""What the doors of conversations ask of the database. `config` connects it with the store."""
+"""The conversation store as the doors use it. `config` provides the implementation."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import msgspec
 
-from agents.schema.history import ConversationFacts, History, Page, PageQuestion
+from agents.schema.history import ConversationFacts, History, Page, PageRequest
 from agents.schema.items import Item, StoredItem, Summary
 
 
 class Receipt(msgspec.Struct, frozen=True, kw_only=True):
-    """That something was erased."""
+    """The receipt of an erasure."""
 
     id: str
     counts: dict[str, int]
     finished: bool
-    """Whether Redis, too, holds nothing of it any more."""
+    """Whether the data is erased from Redis, too."""
 
 
 class Conversations(Protocol):
-    """Each raises NotFound for what is not the tenant's, and DatabaseAway in an outage."""
+    """Each raises NotFound for what is not the tenant's, and DatabaseUnavailable in an outage."""
 
     async def create(
         self,
@@ -34,7 +34,7 @@ class Conversations(Protocol):
 
     async def discard_empty(self, tenant_id: int, *, conversation: str) -> None: ...
 
-    async def list(self, tenant_id: int, *, question: PageQuestion) -> Page[ConversationFacts]: ...
+    async def list(self, tenant_id: int, *, paging: PageRequest) -> Page[ConversationFacts]: ...
 
     async def change(
         self, tenant_id: int, *, conversation: str, metadata: Mapping[str, str]
@@ -43,7 +43,7 @@ class Conversations(Protocol):
     async def erase(self, tenant_id: int, *, conversation: str, by: str) -> Receipt: ...
 
     async def items(
-        self, tenant_id: int, *, conversation: str, question: PageQuestion
+        self, tenant_id: int, *, conversation: str, paging: PageRequest
     ) -> Page[Item]: ...
 
     async def item(self, tenant_id: int, *, conversation: str, item: str) -> Item: ...
@@ -65,6 +65,6 @@ class Conversations(Protocol):
         self, tenant_id: int, *, conversation: str | None, previous_response: str | None
     ) -> History: ...
 
-    async def keep_summary(
+    async def store_summary(
         self, tenant_id: int, *, conversation: str, summary: Summary, through: str
     ) -> None: ...

@@ -1,11 +1,11 @@
-"""What a client says about a call that waits for a person, whatever the door."""
+"""The decision of a client about a tool call, for HTTP and WebSocket."""
 
 from typing import Annotated
 
 from msgspec import Meta
 
 from agents.schema.json_types import Json
-from agents.schema.run_records import RunStore
+from agents.schema.run_store import RunStore
 from tenants.admission.principal import Principal
 
 Reason = Annotated[str, Meta(max_length=500)]
@@ -20,7 +20,7 @@ async def decide(
     approve: bool,
     reason: str,
 ) -> Json:
-    """Who decides and what is known of it then. Raises NotFound and ApprovalResolved."""
+    """Approve or deny a tool call. Returns its new state. Raises NotFound and ApprovalResolved."""
     state = await runs.decide(
         principal.tenant_id,
         run_id,

@@ -1,4 +1,4 @@
-"""The outermost edge of the gateway: every request passes here, and every failure is told here."""
+"""The outermost layer of the gateway: it handles every request and renders every error."""
 
 import logging
 import time
@@ -10,17 +10,20 @@ from agents.doors.base.rendering import STATUS_OF_BUG
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft, Receive, Scope, Send
 from kernel.errors import MethodNotAllowed, NotFound, PlatformError, RateLimited
+from kernel.metrics import OTHER
 
 log = logging.getLogger(__name__)
+access = logging.getLogger(logs.ACCESS_LOGGER)
 
 Handler = Callable[[Call], Awaitable[None]]
 
+METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 STATUS_OF_CLIENT_LEFT = 499
-"""nginx's number; only in our own records."""
+"""nginx's status. It is only in logs and metrics."""
 
 
 class Door:
-    """An endpoint that tenants call: one handler for each method."""
+    """An endpoint, with one handler for each HTTP method."""
 
     def __init__(self, name: str, gateway: Gateway, handlers: Mapping[str, Handler]) -> None:
         self._name = name
@@ -38,7 +41,7 @@ class Door:
         except ClientLeft:
             status = STATUS_OF_CLIENT_LEFT
         except Exception:
-            # A bug: the caller learns nothing of it, the log everything.
+            # A bug: the details are in the log, not in the response.
             log.exception("door: unexpected failure (door=%s)", self._name)
             status = await self._refuse(call, PlatformError())
         self._measure(call, status)
@@ -52,7 +55,7 @@ class Door:
         return handler
 
     async def _refuse(self, call: Call, error: PlatformError) -> int:
-        if error.status < STATUS_OF_BUG and call.waited == 0:
+        if error.status < STATUS_OF_BUG and call.upstream_seconds == 0:
             metrics.series(metrics.refusals, error.code, scope_kind(error)).inc()
         if not call.status:
             await call.refuse(error)
@@ -62,25 +65,51 @@ class Door:
         elapsed = time.monotonic() - call.started
         metrics.series(metrics.requests, self._name, call.route, str(status)).inc()
         metrics.series(metrics.request_duration, self._name).observe(elapsed)
-        metrics.series(metrics.gateway_overhead, self._name).observe(
-            max(0.0, elapsed - call.waited)
+        if call.upstream_seconds is not None:
+            metrics.series(metrics.gateway_overhead, self._name).observe(
+                max(0.0, elapsed - call.upstream_seconds)
+            )
+        if access.isEnabledFor(logging.INFO):
+            self._log_request(call, status, elapsed)
+
+    def _log_request(self, call: Call, status: int, elapsed: float) -> None:
+        """Write the access line. Nothing in it is text of the client: no path, no header."""
+        method = call.scope["method"]
+        fields = {
+            "method": method if method in METHODS else OTHER,
+            "door": self._name,
+            "status": status,
+            "duration_ms": round(1000 * elapsed),
+        }
+        access.info(
+            "gateway: request (method=%(method)s, door=%(door)s, status=%(status)d, "
+            "duration_ms=%(duration_ms)d)",
+            fields,
+            extra={"fields": fields},
         )
 
 
+class OperationsDoor(Door):
+    """The door of probes and scrapes. They are no requests of tenants, so they are not measured."""
+
+    def _measure(self, call: Call, status: int) -> None:
+        pass
+
+
 def scope_kind(error: PlatformError) -> str:
-    """Whose limit or state refused: a scope's, the key's own, or the request itself."""
+    """Return what refused the request: a limit's scope, `key`, or `request`."""
     if isinstance(error, RateLimited):
         return error.scope_kind
     return "key" if error.status in {401, 403} else "request"
 
 
 async def not_found(_: Call) -> None:
-    """The handler of every address that is none."""
+    """Handle unknown paths. Raises NotFound."""
     raise NotFound("There is nothing at this address. The API is described in the documentation.")
 
 
 class UnknownAddress(Door):
-    """Answers to everything that no other door answers to, whatever the method."""
+    """The door of all paths that no other door serves, for every method."""
 
     def __init__(self, gateway: Gateway) -> None:
         super().__init__("unknown", gateway, {})

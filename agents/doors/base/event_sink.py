@@ -1,4 +1,4 @@
-"""The client's end of an event stream: started late, never silent for long, cut when it stalls."""
+"""Sends an event stream to a client, with keep-alive comments and a timeout for slow clients."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,9 +10,9 @@ from inference.relay.watchdog import Watchdog
 from kernel.asgi import ClientWatch, Headers, Send
 from kernel.errors import PlatformError
 
-SILENCE_SECONDS = 8.0
-"""Looked at now and then, so that a comment is sent at least every ten seconds (CONTRACT §2)."""
-STALLED_SECONDS = 60.0
+KEEP_ALIVE_SECONDS = 8.0
+"""A comment is sent after this silence: at least every ten seconds (protocols.md, "Streams")."""
+STALL_TIMEOUT_SECONDS = 60.0
 COMMENT = b": keep-alive\n\n"
 STREAM_HEADERS: Headers = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -21,36 +21,36 @@ STREAM_HEADERS: Headers = [
 ]
 
 
-class Answering(Protocol):
-    """What a stream must know of the call that it answers."""
+class StreamedCall(Protocol):
+    """The call that a stream answers."""
 
     send: Send
     status: int
 
     @property
     def headers(self) -> Headers:
-        """What every answer carries."""
+        """The headers of every response."""
 
     @property
     def watch(self) -> Watchdog:
-        """Looks at streams now and then."""
+        """Checks open streams periodically."""
 
 
 class EventSink:
-    """Sends events. The status is committed by the first event, or by the first silence.
+    """Sends events. The first event or keep-alive comment commits the status.
 
-    Watched over inside its block, which tells a failure that comes after the first byte as the
-    stream's last event; before that, the failure still chooses the status.
+    Use it as a context manager. An error after the first byte is sent as the last event of the
+    stream; an error before it still determines the status.
     """
 
-    def __init__(self, call: Answering, *, client: ClientWatch) -> None:
+    def __init__(self, call: StreamedCall, *, client: ClientWatch) -> None:
         self._call = call
         self._send = call.send
         self._watch = call.watch
         self._client = client
-        self._quiet_since = asyncio.get_running_loop().time()
-        """As of the last check: reading the clock with each token would cost too much."""
-        self._has_moved = False
+        self._last_progress_at = asyncio.get_running_loop().time()
+        """Time of the last check with progress: a clock reading per token would cost too much."""
+        self._has_progress = False
         self._comment: asyncio.Task[None] | None = None
         self._is_sending = False
         self.started = False
@@ -76,19 +76,19 @@ class EventSink:
         return self._write(block, more=True)  # one coroutine less with each token
 
     async def end(self, block: bytes = b"") -> None:
-        """Send the last events and end the answer. From here on the client may leave."""
+        """Send the last events and end the response. From here on the client may leave."""
         self._client.dismiss()
         await self._write(block, more=False)
 
     async def _write(self, block: bytes, *, more: bool) -> None:
         if self._comment is not None:
             await asyncio.wait({self._comment})
-        self._is_sending = self._has_moved = True
+        self._is_sending = self._has_progress = True
         if not self.started:
             await self._start()
         await self._send({"type": "http.response.body", "body": block, "more_body": more})
         self._is_sending = False
-        self._has_moved = True
+        self._has_progress = True
 
     async def _start(self) -> None:
         self.started = True
@@ -96,49 +96,51 @@ class EventSink:
         headers = [*STREAM_HEADERS, *self._call.headers]
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    def look(self, now: float) -> None:
-        """Break a silence, and give up on a client that has not read for a minute."""
-        if self._has_moved:
-            self._has_moved = False
-            self._quiet_since = now
-        silence = now - self._quiet_since
+    def tick(self, now: float) -> None:
+        """Send a keep-alive comment if needed, and give up on a client that does not read."""
+        if self._has_progress:
+            self._has_progress = False
+            self._last_progress_at = now
+        silence = now - self._last_progress_at
         is_busy = self._is_sending or self._comment is not None
-        if is_busy and silence > STALLED_SECONDS:
+        if is_busy and silence > STALL_TIMEOUT_SECONDS:
             self._client.give_up()
-        elif not is_busy and silence > SILENCE_SECONDS:
-            self._comment = asyncio.create_task(self._say_something())
+        elif not is_busy and silence > KEEP_ALIVE_SECONDS:
+            self._comment = asyncio.create_task(self._send_keep_alive())
 
-    async def _say_something(self) -> None:
-        """Nobody else sends meanwhile: `_write` waits for this task."""
+    async def _send_keep_alive(self) -> None:
+        """Send a comment. `_write` waits for this task, so that nothing else is sent meanwhile."""
         if not self.started:
             await self._start()
         await self._send({"type": "http.response.body", "body": COMMENT, "more_body": True})
-        self._has_moved = True
+        self._has_progress = True
         self._comment = None
 
 
-class Listener(Protocol):
-    """Somebody who wants to hear what is sent."""
+class StreamObserver(Protocol):
+    """Receives a copy of what is sent."""
 
     def part(self, block: bytes) -> None:
-        """This is sent next."""
+        """Called with events before they are sent."""
 
     async def ended(self) -> None:
-        """What was the last part is sent when this returns."""
+        """Called before the last events are sent. They are sent when it returns."""
 
 
 class TeeSink(EventSink):
-    """The client's end of a stream to which somebody listens. Others pay nothing for it."""
+    """An EventSink that copies everything to an observer. Other streams have no cost for it."""
 
-    def __init__(self, call: Answering, *, client: ClientWatch, listener: Listener) -> None:
+    def __init__(
+        self, call: StreamedCall, *, client: ClientWatch, observer: StreamObserver
+    ) -> None:
         super().__init__(call, client=client)
-        self._listener = listener
+        self._observer = observer
 
     def send(self, block: bytes) -> Coroutine[Any, Any, None]:
-        self._listener.part(block)
+        self._observer.part(block)
         return super().send(block)
 
     async def end(self, block: bytes = b"") -> None:
-        self._listener.part(block)
-        await self._listener.ended()
+        self._observer.part(block)
+        await self._observer.ended()
         await super().end(block)

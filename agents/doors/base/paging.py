@@ -1,11 +1,11 @@
-"""Lists at the doors: which page is asked for, and how it is answered (OpenAI's cursor paging)."""
+"""Query parameters, and OpenAI's cursor pagination with its list object."""
 
 import re
 from collections.abc import Iterable
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qs, parse_qsl
 
-from agents.schema.history import PageQuestion
+from agents.schema.history import PageRequest
 from kernel.asgi import Scope
 from kernel.errors import InvalidParameter
 
@@ -13,11 +13,11 @@ MAX_PAGE_ITEMS = 100
 NUMBER = re.compile(r"[0-9]{1,4}")
 
 
-def read_page(scope: Scope) -> PageQuestion:
-    """What `after`, `limit` and `order` ask for; others are ignored. Raises InvalidParameter."""
+def read_page(scope: Scope) -> PageRequest:
+    """Read `after`, `limit` and `order`; other parameters are ignored. Raises InvalidParameter."""
     text = scope.get("query_string", b"").decode("latin-1")
     parameters = dict(parse_qsl(text, keep_blank_values=True))
-    return PageQuestion(
+    return PageRequest(
         after=read_after(parameters.get("after")),
         limit=read_limit(parameters.get("limit", "20")),
         newest_first=read_order(parameters.get("order", "desc")),
@@ -25,7 +25,7 @@ def read_page(scope: Scope) -> PageQuestion:
 
 
 def read_after(text: str | None) -> str | None:
-    """PostgreSQL would refuse to compare a NUL."""
+    """Refuse NUL characters, which PostgreSQL cannot compare."""
     if text is not None and "\x00" in text:
         raise InvalidParameter("`after` is the id of the last object you have.", param="after")
     return text or None
@@ -53,3 +53,20 @@ def render_page(rows: Iterable[dict[str, Any]], *, has_more: bool) -> dict[str, 
         "last_id": data[-1]["id"] if data else None,
         "has_more": has_more,
     }
+
+
+def query_parameters(scope: Scope) -> dict[str, str]:
+    """Return the last value of each parameter."""
+    text = scope.get("query_string", b"").decode("latin-1")
+    return {name: values[-1] for name, values in parse_qs(text).items()}
+
+
+def integer_parameter(
+    text: str | None, *, name: str, default: int, min_value: int, max_value: int
+) -> int:
+    """Return an integer parameter of the query string. Raises InvalidParameter."""
+    if text is None:
+        return default
+    if not text.isascii() or not text.isdigit() or not min_value <= int(text[:12]) <= max_value:
+        raise InvalidParameter(f"`{name}` is a number from {min_value} to {max_value}.", param=name)
+    return int(text)

@@ -1,20 +1,20 @@
-"""The input of a response, with stored items in the places that refer to them."""
+"""The input of a response. References to stored items are replaced by the items."""
 
 from collections.abc import Sequence
 
 from agents.runtime.context.input_items import ItemReference, read_input, under_new_id
 from agents.schema.items import Item
 from agents.schema.json_types import Json
-from agents.schema.run_records import RunStore
+from agents.schema.run_store import RunStore
 from kernel.errors import NotFound
 
 
 async def read_whole_input(
     value: str | Sequence[Json], *, tenant_id: int, runs: RunStore
 ) -> tuple[Item, ...]:
-    """The items that a client sent or referred to.
+    """Return the items that a client sent or referred to.
 
-    Raises InvalidParameter, and NotFound, the same for another tenant's item as for none.
+    Raises InvalidParameter, and NotFound for an item that is missing or of another tenant.
     """
     items = read_input(value)
     wanted = [item.id for item in items if isinstance(item, ItemReference)]

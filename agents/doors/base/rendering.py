@@ -1,4 +1,4 @@
-"""The error tree as tenants see it (CONTRACT §2): one function for each way of telling it."""
+"""Renders errors for clients (protocols.md, "Errors"), with one function per protocol."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ STATUS_OF_BUG = 500
 
 
 def error_object(error: PlatformError) -> dict[str, Any]:
-    """OpenAI's error object. `reason` is our own code, where SDKs look for another one."""
+    """OpenAI's error object. `reason` is our own code, if `code` is one that SDKs expect."""
     problem = {
         "message": error.message,
         "type": error.kind,
@@ -23,10 +23,10 @@ def error_object(error: PlatformError) -> dict[str, Any]:
 
 
 def error_event(error: PlatformError) -> bytes:
-    """An error after the first byte of an event stream, and the stream's end."""
+    """Return an error event and the end of the stream, for a stream that has started."""
     return b"event: error\ndata: %b\n\ndata: [DONE]\n\n" % msgspec.json.encode(error_object(error))
 
 
 def error_frame(error: PlatformError, **context: str) -> dict[str, Any]:
-    """The error as a frame of the socket protocol (CONTRACT §3)."""
+    """Return the error as a frame of the socket protocol (protocols.md, "Socket")."""
     return {"type": "error", "status": error.status, **error_object(error), **context}

@@ -13,10 +13,11 @@ Events = AsyncGenerator[Sequence[Event]]
 
 
 async def stream_events(call: Call, sink: EventSink, follow: Events) -> None:
-    """Send events as they come, and the end. A failure before the first chooses its status."""
+    """Send events and the end. An error before the first event determines the status."""
+    call.upstream_seconds = None
     async with sink:
         async with aclosing(follow):
             async for events in follow:
                 await sink.send(b"".join(event.as_sse for event in events))
-        call.waited = call.elapsed()
+        call.upstream_seconds = call.elapsed()
         await sink.end(DONE)

@@ -1,6 +1,6 @@
-"""`POST /v1/chat/completions` for agents with tools: a run that is not stored, told as one answer.
+"""`POST /v1/chat/completions` for agents with tools: a run that is not stored.
 
-The agent executes its own tools; only calls that the client must execute are `tool_calls`.
+The agent executes its own tools. `tool_calls` has only calls that the client must execute.
 """
 
 from contextlib import aclosing
@@ -11,7 +11,7 @@ import msgspec
 from agents.doors.base.event_sink import EventSink
 from agents.doors.base.open_run import OpenRun, RunCall, open_run
 from agents.doors.http.completion_chunks import CompletionChunks, usage_json
-from agents.runtime.execution.ports import Runs
+from agents.runtime.execution.ports import RunService
 from agents.schema.json_types import Json
 from agents.schema.run_request import RunRequest
 from inference.relay.schema import ChatRequest
@@ -19,24 +19,29 @@ from kernel.errors import InvalidParameter
 from tenants.admission.principal import Principal
 
 DONE = b"data: [DONE]\n\n"
-NOT_ANSWERED = (
+UNSUPPORTED_PARAMETERS = (
     *("logprobs", "top_logprobs", "logprob_token_ids"),
     *("return_token_ids", "return_tokens_as_token_ids", "echo"),
 )
-"""What engines would add to an answer, and the chunks of a run have no place for."""
+"""Parameters whose results a run cannot return."""
 
 
-class Answered(RunCall, Protocol):
-    """The call that is answered, as far as it is known here."""
+class CompletionCall(RunCall, Protocol):
+    """The call that a completion answers."""
 
     async def respond_json(self, value: object) -> None:
-        """Answer with a body."""
+        """Respond with a JSON body."""
 
 
-async def complete_by_run(
-    call: Answered, principal: Principal, request: ChatRequest, *, runner: Runs, door: str
+async def complete_with_run(
+    call: CompletionCall,
+    principal: Principal,
+    request: ChatRequest,
+    *,
+    runner: RunService,
+    door: str,
 ) -> None:
-    """Run the agent, and tell what it says as chunks, or as a whole."""
+    """Run the agent, and respond with chunks or with a whole completion."""
     ensure_one_answer(request)
     create = RunRequest(
         door=door,
@@ -49,7 +54,7 @@ async def complete_by_run(
         user=request.user or "",
         variables=request.variables,
         store=False,
-        goes_on=False,
+        survives_disconnect=False,
     )
     async with open_run(call, principal, create, runner=runner) as opened:
         chunks = CompletionChunks(request.model, run_id=opened.started.run_id)
@@ -61,22 +66,23 @@ async def complete_by_run(
 
 
 def ensure_one_answer(request: ChatRequest) -> None:
-    """Raises InvalidParameter for what a run with tools cannot give."""
+    """Raises InvalidParameter for parameters that a run with tools does not support."""
     if (request.n or 1) > 1:
         raise InvalidParameter("An agent with tools gives one answer. Leave `n` out.", param="n")
-    asked = next((name for name in NOT_ANSWERED if getattr(request, name)), None)
-    if asked is None and request.prompt_logprobs is not None:
-        asked = "prompt_logprobs"  # 0 asks for those of the tokens themselves
-    if asked is not None:
+    unsupported = next((name for name in UNSUPPORTED_PARAMETERS if getattr(request, name)), None)
+    if unsupported is None and request.prompt_logprobs is not None:
+        unsupported = "prompt_logprobs"  # 0 requests those of the prompt tokens themselves
+    if unsupported is not None:
         raise InvalidParameter(
-            f"An agent with tools cannot answer what `{asked}` asks for. Leave it out.", param=asked
+            f"An agent with tools does not support `{unsupported}`. Leave it out.",
+            param=unsupported,
         )
 
 
 async def stream_chunks(
     sink: EventSink, opened: OpenRun, chunks: CompletionChunks, *, request: ChatRequest
 ) -> None:
-    """Send chunks as they come, the usage if it was asked for, and `[DONE]`."""
+    """Send chunks as they arrive, the usage if requested, and `[DONE]`."""
     async with sink:
         async with aclosing(opened.events()) as follow:
             async for events in follow:
@@ -88,8 +94,8 @@ async def stream_chunks(
         await sink.end(b"".join(map(sse, last)) + DONE)
 
 
-async def send_completion(call: Answered, opened: OpenRun, chunks: CompletionChunks) -> None:
-    """Wait for the end, and answer as a whole. A run that failed is answered with its error."""
+async def send_completion(call: CompletionCall, opened: OpenRun, chunks: CompletionChunks) -> None:
+    """Wait for the end and respond with the completion, or with the error of a failed run."""
     async with aclosing(opened.events()) as follow:
         async for events in follow:
             for event in events:

@@ -1,4 +1,4 @@
-"""`POST /v1/responses/{id}/approvals/{id}`: a person's word about a call that waits."""
+"""`POST /v1/responses/{id}/approvals/{id}`: approve or deny a tool call."""
 
 import re
 
@@ -14,20 +14,20 @@ ADDRESS = re.compile(
 )
 
 
-class Decision(msgspec.Struct, kw_only=True):
-    """`reason` is what the model is told where a call is refused."""
+class ApprovalBody(msgspec.Struct, kw_only=True):
+    """The body. The model gets the `reason` of a denied call."""
 
     approve: bool
     reason: Reason = ""
 
 
 async def resolve_approval(call: Call) -> None:
-    """Allow a call or refuse it; its run goes on, on any gateway."""
+    """Approve or deny a tool call. Its run continues on any gateway."""
     principal = await call.authenticate("chat")
     match = ADDRESS.match(call.scope["path"])
     if match is None:
         raise NotFound("There is no such approval here.", param="approval_id")
-    decision = parse(await call.body(), Decision)
+    decision = parse(await call.body(), ApprovalBody)
     answer = await decide(
         call.gateway.runs,
         principal,

@@ -1,4 +1,4 @@
-"""Answers of the response cache at the door of chat completions: copied out, and given again."""
+"""The response cache of chat completions: records responses and replays them."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,16 +10,16 @@ from agents.doors.base.call import Call
 from agents.runtime.model.token_estimate import NO_DEMAND
 from agents.runtime.response_cache.cache import HIT, CachedResponse
 from inference.relay.schema import ChatRequest
-from inference.relay.sse import events_of
+from inference.relay.sse import DONE, data_of, events_of
 from inference.relay.usage import UNREADABLE
 from kernel.asgi import JSON_TYPE, Headers
 from kernel.ids import new_id
-from tenants.admission.gate import Outcome, Subject
+from tenants.admission.gate import AdmissionOutcome, Subject
 from tenants.admission.usage.records import Usage
 
 
 class MessageDelta(msgspec.Struct, frozen=True):
-    """A message, or a part of one. What is in none of these fields is not text."""
+    """A message or a delta of one. A response is cached only if it has nothing but text."""
 
     content: Any = None
     reasoning_content: Any = None
@@ -29,73 +29,77 @@ class MessageDelta(msgspec.Struct, frozen=True):
     audio: Any = None
 
 
-class Choice(msgspec.Struct, frozen=True):
+class ReplayedChoice(msgspec.Struct, frozen=True):
     message: MessageDelta = MessageDelta()
     delta: MessageDelta = MessageDelta()
     finish_reason: str | None = None
 
 
 class Choices(msgspec.Struct):
-    """What is read of an answer and of its chunks alike."""
+    """The parts of a completion or a chunk that the recorder reads."""
 
-    choices: list[Choice] = []
+    choices: list[ReplayedChoice] = []
 
 
 class ResponseRecorder:
-    """Listens to an answer on its way to the client, and keeps it if it is a complete text.
+    """Records a response on its way to the client, and stores it if it is a complete text.
 
-    It is kept before the client has its end: whoever asks again after that finds it.
+    It is stored before its end is sent, so that the next equal request finds it.
     """
 
-    def __init__(self, keep: Callable[[CachedResponse], Awaitable[None]]) -> None:
-        self._keep = keep
+    def __init__(self, store: Callable[[CachedResponse], Awaitable[None]]) -> None:
+        self._store = store
         self._usage: Callable[[], Usage] = Usage
         self._texts: list[str] = []
         self._reasoning: list[str] = []
         self._is_text = True
         self._finish_reason: str | None = None
 
-    def metered_by(self, usage: Callable[[], Usage]) -> None:
-        """`usage` says what the answer took."""
+    def set_usage_source(self, usage: Callable[[], Usage]) -> None:
+        """Set the function that returns the usage of the response."""
         self._usage = usage
 
     async def whole(self, body: bytes) -> None:
-        """The answer came as one."""
+        """Record a whole response."""
         for choice in self._read(body):
-            self._note(choice, choice.message)
+            self._record(choice, choice.message)
         await self.ended()
 
     def part(self, block: bytes) -> None:
-        """Chunks of a stream."""
+        """Record chunks of a stream."""
         for event in events_of(block):
-            if data := data_of(event):
+            data = data_of(event)
+            if data and data != DONE:
                 for choice in self._read(data):
-                    self._note(choice, choice.delta)
+                    self._record(choice, choice.delta)
 
-    def _read(self, body: bytes) -> list[Choice]:
+    def _read(self, body: bytes) -> list[ReplayedChoice]:
         try:
             return msgspec.json.decode(body, type=Choices).choices
         except UNREADABLE:
             self._is_text = False
             return []
 
-    def _note(self, choice: Choice, said: MessageDelta) -> None:
+    def _record(self, choice: ReplayedChoice, delta: MessageDelta) -> None:
         self._finish_reason = choice.finish_reason or self._finish_reason
-        for text, texts in ((said.content, self._texts), (said.reasoning_content, self._reasoning)):
+        for text, texts in (
+            (delta.content, self._texts),
+            (delta.reasoning_content, self._reasoning),
+        ):
             if isinstance(text, str):
                 texts.append(text)
             elif text is not None:
                 self._is_text = False
-        if said.tool_calls or said.function_call or said.refusal or said.audio:
+        if delta.tool_calls or delta.function_call or delta.refusal or delta.audio:
             self._is_text = False
 
     async def ended(self) -> None:
-        """Nothing follows."""
+        """Store the response if it is complete."""
         if (answer := self._answer(self._usage())) is not None:
-            await self._keep(answer)
+            await self._store(answer)
 
     def _answer(self, usage: Usage) -> CachedResponse | None:
-        """What may be given again; None if the model was not done, or did not just speak."""
+        """Return the response to store. None if it is incomplete or is not only text."""
         text = "".join(self._texts)
         if not self._is_text or not text or self._finish_reason != "stop":
             return None
@@ -116,9 +120,9 @@ async def replay_cached(
     request: ChatRequest,
     stream_headers: Headers,
 ) -> None:
-    """Give a kept answer: admitted as a request, metered with no tokens, marked as a hit.
+    """Respond from the cache: the request is admitted, uses no tokens, and is marked as a hit.
 
-    Raises what admission refuses; token rates and quotas do not count it.
+    Raises the errors of admission. Token rates and token quotas do not count it.
     """
     gate = call.gateway.gate
     free = msgspec.structs.replace(subject, free=True)
@@ -135,15 +139,15 @@ async def replay_cached(
     finally:
         saved = answer.prompt_tokens + answer.completion_tokens
         decision = {"cache": "hit", "saved_tokens": saved}
-        gate.settle(admission, Outcome(usage=Usage(), status=status, decision=decision))
+        gate.settle(admission, AdmissionOutcome(usage=Usage(), status=status, decision=decision))
 
 
 NO_USAGE = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
-"""What the tenant pays for, as in its ledger."""
+"""The usage of a cached response, as in the ledger."""
 
 
 def as_completion(answer: CachedResponse, request: ChatRequest) -> bytes:
-    """A `chat.completion`."""
+    """Encode a cached response as a `chat.completion`."""
     message = {"role": "assistant", "content": answer.text, **reasoning_of(answer)}
     choice = {"index": 0, "message": message, "finish_reason": "stop", "logprobs": None}
     head = head_of("chat.completion", request)
@@ -151,7 +155,7 @@ def as_completion(answer: CachedResponse, request: ChatRequest) -> bytes:
 
 
 def as_stream(answer: CachedResponse, request: ChatRequest) -> bytes:
-    """The same as a stream of `chat.completion.chunk`s, with usage if the client asked for it."""
+    """Encode a cached response as `chat.completion.chunk` events, with usage if requested."""
     head = head_of("chat.completion.chunk", request)
 
     def chunk(delta: dict[str, str], finish_reason: str | None = None) -> dict[str, Any]:
@@ -180,10 +184,3 @@ def head_of(kind: str, request: ChatRequest) -> dict[str, Any]:
 
 def reasoning_of(answer: CachedResponse) -> dict[str, str]:
     return {"reasoning_content": answer.reasoning} if answer.reasoning else {}
-
-
-def data_of(event: bytes) -> bytes:
-    """The JSON of an event; empty for comments and for the end."""
-    lines = (line for line in event.split(b"\n") if line.startswith(b"data:"))
-    data = b"\n".join(line.removeprefix(b"data:").strip() for line in lines)
-    return b"" if data == b"[DONE]" else data

@@ -1,6 +1,7 @@
-"""`POST /v1/chat`: the simplest door. A text in, a text out; the server keeps the session.
+"""`POST /v1/chat`: the simplest endpoint. It takes a text and returns a text.
 
-A session is a conversation: `/v1/conversations/{session_id}` reads it, and erases it.
+The server stores the session, which is a conversation: `/v1/conversations/{session_id}` reads and
+erases it.
 """
 
 from collections.abc import Mapping
@@ -12,7 +13,7 @@ from msgspec import Meta
 from agents.doors.base.call import Call
 from agents.doors.base.event_sink import EventSink
 from agents.doors.base.open_run import OpenRun, open_run
-from agents.doors.http.chat_answer import ChatAnswer, answer_of, chat_events
+from agents.doors.http.chat_answer import ChatAnswer, answer_json, chat_events
 from agents.schema.history import ConversationFacts
 from agents.schema.items import user_message
 from agents.schema.run_request import RunRequest
@@ -23,20 +24,20 @@ from tenants.admission.principal import Principal
 
 NAME = "chat"
 DONE = b"data: [DONE]\n\n"
-OWN_NAMES = {
+CHAT_PARAMETERS = {
     "conversation": "session_id",
     "model": "agent",
     "input": "input_text",
     "messages": "input_text",
 }
 MAX_AGENT_CHARS = 50
-"""Characters of a name that a conversation remembers."""
+"""Maximum length of the agent's name that a conversation stores."""
 
 Label = Annotated[str, Meta(min_length=1, max_length=200)]
 
 
 class ChatBody(msgspec.Struct, kw_only=True):
-    """What is asked."""
+    """The request."""
 
     input_text: Annotated[str, Meta(min_length=1)]
     session_id: Label | None = None
@@ -47,7 +48,7 @@ class ChatBody(msgspec.Struct, kw_only=True):
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
-    """Where it is said, and to whom."""
+    """The conversation and the agent of a request."""
 
     id: str
     agent: str
@@ -55,21 +56,21 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def chat(call: Call) -> None:
-    """Find or begin the session, start a run in it, and tell what it says."""
+    """Find or create the session, start a run in it, and respond with its text."""
     principal = await call.authenticate("chat")
     body = parse(await call.body(), ChatBody)
     try:
         await answer(call, principal, body)
     except PlatformError as error:
-        error.param = own_name(error.param, body.parameters)
+        error.param = chat_parameter(error.param, body.parameters)
         raise
 
 
-def own_name(param: str | None, parameters: Mapping[str, Any] | None) -> str | None:
-    """The name that a caller of this door used for what an error is about."""
+def chat_parameter(param: str | None, parameters: Mapping[str, Any] | None) -> str | None:
+    """Return the name that this endpoint has for the parameter of an error."""
     if param is not None and param in (parameters or {}):
         return f"parameters.{param}"
-    return OWN_NAMES.get(param or "", param)
+    return CHAT_PARAMETERS.get(param or "", param)
 
 
 async def answer(call: Call, principal: Principal, body: ChatBody) -> None:
@@ -84,7 +85,7 @@ async def answer(call: Call, principal: Principal, body: ChatBody) -> None:
                 await send_answer(call, opened, session)
     except (PlatformError, ClientLeft):
         if session.is_new:
-            # Nobody knows of it; if nothing was said in it there is nothing to keep.
+            # The client does not know the new session, so it is deleted if it is empty.
             await call.gateway.conversations.discard_empty(
                 principal.tenant_id, conversation=session.id
             )
@@ -118,13 +119,13 @@ async def existing_session(call: Call, principal: Principal, session_id: str) ->
 
 
 async def only_agent(call: Call, principal: Principal) -> str:
-    """The agent that is meant if nobody says which. Raises MissingParameter if it is not clear."""
+    """Return the only agent of the tenant. Raises MissingParameter if there are several or none."""
     agents = await call.gateway.catalog.of_tenant(principal.tenant_id)
     usable = [slug for slug in agents if principal.may_use(slug)]
     if len(usable) == 1:
         return usable[0]
     known = "`GET /v1/models` lists them." if usable else "None is published yet."
-    raise MissingParameter(f"Say which `agent` is meant. {known}", param="agent")
+    raise MissingParameter(f"Name the `agent`. {known}", param="agent")
 
 
 def create_run(body: ChatBody, parameters: Parameters, session: Session) -> RunRequest:
@@ -141,27 +142,27 @@ def create_run(body: ChatBody, parameters: Parameters, session: Session) -> RunR
             if value is not None and name not in {"max_tokens", "max_completion_tokens"}
         },
         conversation=session.id,
-        # The door keeps the session, so its length is no care of the client's.
+        # The server manages the session, so it also truncates it.
         truncation="auto",
         variables=body.variables,
-        # A stream names its session first, so that its client finds the answer again.
-        goes_on=bool(body.stream),
+        # A stream starts with the session's id, so the client can find the response later.
+        survives_disconnect=bool(body.stream),
     )
 
 
 async def send_answer(call: Call, opened: OpenRun, session: Session) -> None:
-    """Wait for the end. A run that failed is answered with its error."""
+    """Wait for the end and send the response, or the error of a failed run."""
     answer = None
     async for piece in chat_events(opened.events()):
         if isinstance(piece, ChatAnswer):
             answer = piece
     opened.ensure_success()
-    assert answer is not None, "a log has an end"
-    await call.respond_json(answer_of(answer, session.id))
+    assert answer is not None, "every log has a last event"
+    await call.respond_json(answer_json(answer, session.id))
 
 
 async def stream_answer(call: Call, opened: OpenRun, session: Session, body: ChatBody) -> None:
-    """The session, the text piece by piece, the answer as a whole or its error, and `[DONE]`."""
+    """Send the session, the text deltas, the whole answer or its error, and `[DONE]`."""
     sink = EventSink(call, client=opened.client)
     async with sink:
         await sink.send(as_event({"session_id": session.id}))
@@ -171,18 +172,18 @@ async def stream_answer(call: Call, opened: OpenRun, session: Session, body: Cha
                     await sink.send(as_event({"delta": piece}))
                     continue
                 opened.ensure_success()
-                await sink.end(ending(piece, session, body))
+                await sink.end(last_block(piece, session, body))
         except PlatformError as error:
-            error.param = own_name(error.param, body.parameters)  # the sink writes it down
+            error.param = chat_parameter(error.param, body.parameters)  # the sink sends it
             raise
 
 
-def ending(answer: ChatAnswer, session: Session, body: ChatBody) -> bytes:
+def last_block(answer: ChatAnswer, session: Session, body: ChatBody) -> bytes:
     if answer.error is not None:
-        param = own_name(answer.error.get("param"), body.parameters)
+        param = chat_parameter(answer.error.get("param"), body.parameters)
         payload = msgspec.json.encode({"error": {**answer.error, "param": param}})
         return b"event: error\ndata: %b\n\n" % payload + DONE
-    return as_event(answer_of(answer, session.id)) + DONE
+    return as_event(answer_json(answer, session.id)) + DONE
 
 
 def as_event(value: object) -> bytes:

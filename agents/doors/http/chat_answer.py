@@ -1,4 +1,4 @@
-"""A run's events as the simplest door tells them: pieces of text, and what it came to."""
+"""Converts a run's events for `POST /v1/chat`: text deltas and the final answer."""
 
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -11,17 +11,17 @@ from agents.events.event import Event
 DELTAS = {b"response.output_text.delta", b"response.refusal.delta"}
 
 
-class Delta(msgspec.Struct):
+class AnswerDelta(msgspec.Struct):
     delta: str
 
 
-class Used(msgspec.Struct):
+class ChatUsage(msgspec.Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
 
 
-class Part(msgspec.Struct):
+class ContentPart(msgspec.Struct):
     text: str = ""
     refusal: str = ""
 
@@ -29,15 +29,15 @@ class Part(msgspec.Struct):
 class OutputItem(msgspec.Struct):
     type: str
     role: str = ""
-    content: list[Part] = []
+    content: list[ContentPart] = []
 
 
 class Response(msgspec.Struct):
-    """What we read of a response object."""
+    """The parts of a response object that are read here."""
 
     status: str
     output: list[OutputItem] = []
-    usage: Used | None = None
+    usage: ChatUsage | None = None
     error: dict[str, Any] | None = None
     incomplete_details: dict[str, Any] | None = None
 
@@ -47,11 +47,11 @@ class LastFrame(msgspec.Struct):
 
 
 class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ended."""
+    """The result of a run."""
 
     text: str
     status: str
-    usage: Used
+    usage: ChatUsage
     error: dict[str, Any] | None = None
     reason: str = ""
 
@@ -59,11 +59,11 @@ class ChatAnswer(msgspec.Struct, frozen=True, kw_only=True):
 async def chat_events(
     follow: AsyncGenerator[Sequence[Event]],
 ) -> AsyncGenerator[str | ChatAnswer]:
-    """What the agent says, as it comes; the last piece is the answer as a whole."""
+    """Yield text deltas as they arrive, and at the end the whole answer."""
     async with aclosing(follow):
         async for events in follow:
             text = "".join(
-                msgspec.json.decode(event.data, type=Delta).delta
+                msgspec.json.decode(event.data, type=AnswerDelta).delta
                 for event in events
                 if event.kind in DELTAS
             )
@@ -76,19 +76,19 @@ async def chat_events(
 
 def read_answer(event: Event) -> ChatAnswer:
     response = msgspec.json.decode(event.data, type=LastFrame).response
-    said = [item for item in response.output if item.type == "message"]
+    messages = [item for item in response.output if item.type == "message"]
     details = response.incomplete_details or {}
     return ChatAnswer(
-        text="".join(part.text or part.refusal for item in said for part in item.content),
+        text="".join(part.text or part.refusal for item in messages for part in item.content),
         status=response.status,
-        usage=response.usage or Used(),
+        usage=response.usage or ChatUsage(),
         error=response.error,
         reason=str(details.get("reason", "")),
     )
 
 
-def answer_of(answer: ChatAnswer, session_id: str) -> dict[str, Any]:
-    """The body; `incomplete` says why an answer is not whole, and is left out if it is."""
+def answer_json(answer: ChatAnswer, session_id: str) -> dict[str, Any]:
+    """Return the JSON body. `incomplete` has the reason if the answer is incomplete."""
     body: dict[str, Any] = {
         "response": answer.text,
         "session_id": session_id,

@@ -1,4 +1,4 @@
-"""The events of a run as chunks of one chat completion, and as the completion as a whole."""
+"""Converts the events of a run to chunks of a chat completion and to the whole completion."""
 
 import time
 from typing import Any
@@ -15,7 +15,7 @@ DELTAS = {
 }
 ITEM_DONE = b"response.output_item.done"
 FINISH_REASONS = {"content_filter": "content_filter"}
-"""Any other reason why a response is incomplete is a limit, which OpenAI calls `length`."""
+"""The finish reason by reason of an incomplete response. Others are limits: OpenAI's `length`."""
 
 
 class Delta(msgspec.Struct):
@@ -29,11 +29,11 @@ class DoneItem(msgspec.Struct):
     arguments: str = ""
 
 
-class ItemDone(msgspec.Struct):
+class ItemDoneFrame(msgspec.Struct):
     item: DoneItem
 
 
-class Used(msgspec.Struct):
+class EndedUsage(msgspec.Struct):
     input_tokens: int = 0
     output_tokens: int = 0
     total_tokens: int = 0
@@ -41,20 +41,20 @@ class Used(msgspec.Struct):
     output_tokens_details: dict[str, int] = {}
 
 
-class Response(msgspec.Struct):
-    """What is read of a response object."""
+class EndedResponse(msgspec.Struct):
+    """The parts of a response object that are read here."""
 
     status: str
-    usage: Used | None = None
+    usage: EndedUsage | None = None
     incomplete_details: dict[str, Any] | None = None
 
 
-class LastFrame(msgspec.Struct):
-    response: Response
+class EndFrame(msgspec.Struct):
+    response: EndedResponse
 
 
 class CompletionChunks:
-    """Reads the events of one run, in order."""
+    """Converts the events of one run, in order."""
 
     def __init__(self, model: str, *, run_id: str) -> None:
         self._head: Json = {
@@ -64,29 +64,29 @@ class CompletionChunks:
         }
         self._texts: dict[str, list[str]] = {}
         self._calls: list[Json] = []
-        self._has_begun = False
+        self._has_role = False
         self._finish_reason = "stop"
-        self.used = Used()
+        self.used = EndedUsage()
 
     def of(self, event: Event) -> list[Json]:
-        """The chunks that tell an event; none for most."""
+        """Return the chunks of an event. Most events have none."""
         if event.kind in DELTAS:
             name = DELTAS[event.kind]
             text = msgspec.json.decode(event.data, type=Delta).delta
             self._texts.setdefault(name, []).append(text)
             return [self._chunk({name: text})]
         if event.kind == ITEM_DONE:
-            return self._of_item(msgspec.json.decode(event.data, type=ItemDone).item)
+            return self._of_item(msgspec.json.decode(event.data, type=ItemDoneFrame).item)
         if event.is_last:
-            self._end(msgspec.json.decode(event.data, type=LastFrame).response)
+            self._end(msgspec.json.decode(event.data, type=EndFrame).response)
         return []
 
     def last(self) -> Json:
-        """The chunk that says why it ended."""
+        """Return the chunk with the finish reason."""
         return self._chunk({}, finish_reason=self._finish_reason)
 
     def usage(self) -> Json:
-        """The chunk after the last one: of all model calls of the run together."""
+        """Return the usage chunk, with the sum of all model calls of the run."""
         return {
             **self._whole_head("chat.completion.chunk"),
             "choices": [],
@@ -94,7 +94,7 @@ class CompletionChunks:
         }
 
     def completion(self) -> Json:
-        """The completion as a whole, still without its usage."""
+        """Return the whole completion, without its usage."""
         texts = {name: "".join(parts) for name, parts in self._texts.items()}
         message: Json = {"role": "assistant", "content": None, "refusal": None, **texts}
         if self._calls:
@@ -117,7 +117,7 @@ class CompletionChunks:
         self._calls.append(call)
         return [self._chunk({"tool_calls": [{"index": len(self._calls) - 1, **call}]})]
 
-    def _end(self, response: Response) -> None:
+    def _end(self, response: EndedResponse) -> None:
         self.used = response.usage or self.used
         if response.status == "completed":
             self._finish_reason = "tool_calls" if self._calls else "stop"
@@ -126,8 +126,8 @@ class CompletionChunks:
             self._finish_reason = FINISH_REASONS.get(str(reason), "length")
 
     def _chunk(self, delta: Json, *, finish_reason: str | None = None) -> Json:
-        if not self._has_begun:
-            self._has_begun = True
+        if not self._has_role:
+            self._has_role = True
             delta = {"role": "assistant", "content": "", **delta}
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
         return {**self._whole_head("chat.completion.chunk"), "choices": [choice]}
@@ -136,8 +136,8 @@ class CompletionChunks:
         return {"object": kind, **self._head}
 
 
-def usage_json(used: Used) -> Json:
-    """The usage as chat completions have it."""
+def usage_json(used: EndedUsage) -> Json:
+    """Return the usage in the format of chat completions."""
     return {
         "prompt_tokens": used.input_tokens,
         "completion_tokens": used.output_tokens,

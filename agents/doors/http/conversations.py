@@ -1,4 +1,4 @@
-"""`/v1/conversations`: what was said, kept on the server (OpenAI's Conversations API)."""
+"""`/v1/conversations`: conversations that the server stores (OpenAI's Conversations API)."""
 
 from typing import Annotated, Any
 
@@ -10,11 +10,11 @@ from agents.doors.base.paging import read_page, render_page
 from agents.doors.http.create_response import Metadata
 from agents.runtime.context.input_items import read_items
 from agents.schema.history import ConversationFacts
-from agents.schema.items import Item, StoredItem, shown_json
+from agents.schema.items import Item, StoredItem, client_json
 from inference.relay.schema import parse
 
 MAX_ITEMS = 20
-"""In one request."""
+"""Maximum number of items in one request."""
 
 Items = Annotated[list[dict[str, Any]], Meta(max_length=MAX_ITEMS)]
 
@@ -40,18 +40,18 @@ class NewItems(msgspec.Struct):
 
 async def create_conversation(call: Call) -> None:
     principal = await call.authenticate("chat")
-    asked = parse(await call.body() or b"{}", NewConversation)
+    body = parse(await call.body() or b"{}", NewConversation)
     facts = await call.gateway.conversations.create(
-        principal.tenant_id, metadata=asked.metadata or {}, items=brought(asked.items or [])
+        principal.tenant_id, metadata=body.metadata or {}, items=client_items(body.items or [])
     )
     await call.respond_json(conversation_object(facts))
 
 
 async def list_conversations(call: Call) -> None:
-    """Of the key's tenant, by when they were begun."""
+    """List the tenant's conversations by creation time."""
     principal = await call.authenticate("chat")
-    question = read_page(call.scope)
-    page = await call.gateway.conversations.list(principal.tenant_id, question=question)
+    paging = read_page(call.scope)
+    page = await call.gateway.conversations.list(principal.tenant_id, paging=paging)
     await call.respond_json(
         render_page(map(conversation_object, page.data), has_more=page.has_more)
     )
@@ -60,27 +60,27 @@ async def list_conversations(call: Call) -> None:
 async def show_conversation(call: Call) -> None:
     principal = await call.authenticate("chat")
     facts = await call.gateway.conversations.read(
-        principal.tenant_id, conversation=name_in(call, "conversation")
+        principal.tenant_id, conversation=path_parameter(call, "conversation")
     )
     await call.respond_json(conversation_object(facts))
 
 
 async def change_conversation(call: Call) -> None:
-    """Put other metadata in the place of what was there."""
+    """Replace the metadata."""
     principal = await call.authenticate("chat")
-    asked = parse(await call.body(), ChangedConversation)
+    body = parse(await call.body(), ChangedConversation)
     facts = await call.gateway.conversations.change(
         principal.tenant_id,
-        conversation=name_in(call, "conversation"),
-        metadata=asked.metadata,
+        conversation=path_parameter(call, "conversation"),
+        metadata=body.metadata,
     )
     await call.respond_json(conversation_object(facts))
 
 
 async def erase_conversation(call: Call) -> None:
-    """Erase it with all of its items and runs. The answer carries the receipt's number."""
+    """Erase a conversation with its items and runs. The response has the receipt."""
     principal = await call.authenticate("chat")
-    conversation = name_in(call, "conversation")
+    conversation = path_parameter(call, "conversation")
     receipt = await call.gateway.conversations.erase(
         principal.tenant_id, conversation=conversation, by=f"API key {principal.public_id}"
     )
@@ -98,53 +98,56 @@ async def list_items(call: Call) -> None:
     principal = await call.authenticate("chat")
     page = await call.gateway.conversations.items(
         principal.tenant_id,
-        conversation=name_in(call, "conversation"),
-        question=read_page(call.scope),
+        conversation=path_parameter(call, "conversation"),
+        paging=read_page(call.scope),
     )
-    await call.respond_json(render_page(map(shown_json, page.data), has_more=page.has_more))
+    await call.respond_json(render_page(map(client_json, page.data), has_more=page.has_more))
 
 
 async def add_items(call: Call) -> None:
-    """At the end of the conversation."""
+    """Append items to the conversation."""
     principal = await call.authenticate("chat")
-    items = brought(parse(await call.body(), NewItems).items)
+    items = client_items(parse(await call.body(), NewItems).items)
     await call.gateway.conversations.append(
-        principal.tenant_id, conversation=name_in(call, "conversation"), run=None, items=items
+        principal.tenant_id,
+        conversation=path_parameter(call, "conversation"),
+        run=None,
+        items=items,
     )
-    said = [shown_json(each.item) for each in items]
-    await call.respond_json(render_page(said, has_more=False))
+    data = [client_json(each.item) for each in items]
+    await call.respond_json(render_page(data, has_more=False))
 
 
 async def show_item(call: Call) -> None:
     principal = await call.authenticate("chat")
     item: Item = await call.gateway.conversations.item(
         principal.tenant_id,
-        conversation=name_in(call, "conversation"),
-        item=name_in(call, "item"),
+        conversation=path_parameter(call, "conversation"),
+        item=path_parameter(call, "item"),
     )
-    await call.respond_json(shown_json(item))
+    await call.respond_json(client_json(item))
 
 
 async def delete_item(call: Call) -> None:
-    """Delete one item. The answer is its conversation."""
+    """Delete one item. The response is its conversation."""
     principal = await call.authenticate("chat")
     facts = await call.gateway.conversations.delete_item(
         principal.tenant_id,
-        conversation=name_in(call, "conversation"),
-        item=name_in(call, "item"),
+        conversation=path_parameter(call, "conversation"),
+        item=path_parameter(call, "item"),
     )
     await call.respond_json(conversation_object(facts))
 
 
-def brought(items: list[dict[str, Any]]) -> list[StoredItem]:
-    """Items of a client, under ids of ours. Raises InvalidParameter."""
+def client_items(items: list[dict[str, Any]]) -> list[StoredItem]:
+    """Return the items of a client, with new ids. Raises InvalidParameter."""
     if not items:
         return []
     return [StoredItem(item=item, is_input=True) for item in read_items(items, name="items")]
 
 
-def name_in(call: Call, name: str) -> str:
-    """A part of the address, as the gateway's routes call it."""
+def path_parameter(call: Call, name: str) -> str:
+    """Return a parameter of the path, by its name in the gateway's routes."""
     value: str = call.scope["url_route"]["kwargs"][name]
     return value
 

@@ -1,4 +1,4 @@
-"""The body that asks for a response (Open Responses 2026-04-24), over REST and on sockets."""
+"""The body of a request for a response (Open Responses 2026-04-24), over HTTP and WebSocket."""
 
 from typing import Annotated, Any, Literal
 
@@ -6,10 +6,10 @@ import msgspec
 from msgspec import Meta
 
 from agents.doors.base.client_tools import (
-    format_in_force,
+    echoed_format,
+    echoed_tool,
     functions_of,
     read_tool,
-    tool_in_force,
 )
 from agents.schema.items import Item
 from agents.schema.json_types import Json
@@ -18,22 +18,22 @@ from inference.relay.requests.normalization import present
 from inference.relay.schema import EngineParameters, Tokens, Variables, Word
 from kernel.errors import InvalidParameter, UnsupportedParameter
 
-NOT_HONOURED = (
+UNSUPPORTED_FIELDS = (
     *("prompt", "context_management", "moderation", "max_tokens", "max_completion_tokens"),
     *("response_format", "prompt_logprobs", "logprob_token_ids", "return_token_ids", "echo"),
     *("return_tokens_as_token_ids", "continue_final_message", "add_generation_prompt"),
 )
-"""Names of OpenAI's and of engines that mean nothing in a response, or what it cannot tell."""
-OWN_MEMBERS = frozenset({"temperature", "top_p"})
-"""Those that engines take and that a run knows by itself."""
-INCLUDED = frozenset(
+"""Parameters of OpenAI and of engines that responses do not support."""
+RUN_PARAMETERS = frozenset({"temperature", "top_p"})
+"""Engine parameters that are fields of a run request."""
+INCLUDABLE = frozenset(
     {
         *("reasoning.encrypted_content", "web_search_call.action.sources"),
         *("web_search_call.results", "file_search_call.results", "code_interpreter_call.outputs"),
         *("message.input_image.image_url", "computer_call_output.output.image_url"),
     }
 )
-"""What `include` may name: of these the response has all that there is, which may be nothing."""
+"""Values of `include` that are accepted. The response always has this data, if there is any."""
 Label = Annotated[str, Meta(min_length=1, max_length=128)]
 Metadata = Annotated[
     dict[Annotated[str, Meta(max_length=64)], Annotated[str, Meta(max_length=512)]],
@@ -51,7 +51,7 @@ class TextOptions(msgspec.Struct):
 
 
 class ReasoningOptions(msgspec.Struct):
-    """How much the model is to think. Its thoughts are shown whole, whatever `summary` asks for."""
+    """Reasoning options. The whole reasoning is returned, regardless of `summary`."""
 
     effort: Word | None = None
     summary: Word | None = None
@@ -59,9 +59,9 @@ class ReasoningOptions(msgspec.Struct):
 
 
 class ResponseBody(EngineParameters, kw_only=True):
-    """What is asked for. Members that OpenAI does not know are dropped, and never reach an engine.
+    """The request. Unknown members are dropped and never reach an engine.
 
-    Those of OpenAI's and of engines are honoured, passed on, or refused by their names.
+    Parameters of OpenAI and of engines are applied, passed on, or refused with their name.
     """
 
     model: Annotated[str, Meta(min_length=1, max_length=200)]
@@ -93,7 +93,7 @@ class ResponseBody(EngineParameters, kw_only=True):
 
 
 class RestBody(ResponseBody, kw_only=True):
-    """Of `POST /v1/responses`."""
+    """The body of `POST /v1/responses`."""
 
     stream: bool | None = None
 
@@ -104,10 +104,10 @@ def as_create_run(
     items: tuple[Item, ...],
     door: str,
     busy: BusyPolicy,
-    goes_on: bool,
+    survives_disconnect: bool,
     stream_id: str | None = None,
 ) -> RunRequest:
-    """The run that a body asks for. Raises InvalidParameter."""
+    """Convert the body to a run request. Raises InvalidParameter."""
     conversation = body.conversation
     if conversation is not None and body.previous_response_id is not None:
         raise InvalidParameter(
@@ -130,7 +130,7 @@ def as_create_run(
         response_format=read_format(body.text),
         parameters=parameters_of(body),
         max_tool_calls=body.max_tool_calls,
-        echo=echo_of(body, functions),
+        echo=echoed_settings(body, functions),
         metadata=dict(body.metadata) if body.metadata else None,
         conversation=conversation.id
         if isinstance(conversation, ConversationName)
@@ -143,14 +143,14 @@ def as_create_run(
         variables=body.variables,
         store=body.store is not False,
         background=bool(body.background),
-        goes_on=goes_on,
+        survives_disconnect=survives_disconnect,
         busy=busy,
     )
 
 
-def ensure_honoured(body: ResponseBody) -> None:
-    """Raises InvalidParameter for what would otherwise be dropped without a word."""
-    for name in NOT_HONOURED:
+def ensure_supported(body: ResponseBody) -> None:
+    """Refuse unsupported parameters instead of ignoring them. Raises UnsupportedParameter."""
+    for name in UNSUPPORTED_FIELDS:
         if getattr(body, name) is not None:
             raise UnsupportedParameter(f"`{name}` is not supported here. Leave it out.", param=name)
     if body.top_logprobs:
@@ -159,16 +159,16 @@ def ensure_honoured(body: ResponseBody) -> None:
             param="top_logprobs",
         )
     for place, name in enumerate(body.include or ()):
-        if name not in INCLUDED:
+        if name not in INCLUDABLE:
             raise UnsupportedParameter(
-                f"`include` cannot ask for {name[:100]!r} here. Leave it out.",
+                f"`include` does not support {name[:100]!r} here. Leave it out.",
                 param=f"include[{place}]",
             )
 
 
 def parameters_of(body: ResponseBody) -> Json:
-    """What engines are told beside the rest, under the names that chat requests have."""
-    names = [name for name in EngineParameters.__struct_fields__ if name not in OWN_MEMBERS]
+    """Return the engine parameters, under their names in chat completions."""
+    names = [name for name in EngineParameters.__struct_fields__ if name not in RUN_PARAMETERS]
     given = {name: getattr(body, name) for name in names}
     if body.reasoning and body.reasoning.effort is not None:
         given["reasoning_effort"] = body.reasoning.effort
@@ -177,15 +177,15 @@ def parameters_of(body: ResponseBody) -> Json:
     return {name: value for name, value in given.items() if value is not None}
 
 
-def echo_of(body: ResponseBody, functions: tuple[Json, ...]) -> Json:
-    """What the response repeats of the request, as far as it is in force."""
+def echoed_settings(body: ResponseBody, functions: tuple[Json, ...]) -> Json:
+    """Return the settings of the request that the response repeats."""
     text = body.text or TextOptions()
-    form: Json = {"format": format_in_force(text.format or {"type": "text"})}
+    form: Json = {"format": echoed_format(text.format or {"type": "text"})}
     if text.verbosity is not None:
         form["verbosity"] = text.verbosity
     effort = body.reasoning.effort if body.reasoning else None
     echo = {
-        "tools": tuple(map(tool_in_force, functions)) or None,
+        "tools": tuple(map(echoed_tool, functions)) or None,
         "tool_choice": body.tool_choice,
         "parallel_tool_calls": body.parallel_tool_calls,
         "text": form if body.text else None,
@@ -201,7 +201,7 @@ def echo_of(body: ResponseBody, functions: tuple[Json, ...]) -> Json:
 
 
 def read_format(text: TextOptions | None) -> Json | None:
-    """The `response_format` of a chat request. Raises InvalidParameter."""
+    """Return the `response_format` of a chat request. Raises InvalidParameter."""
     if text is None or text.format is None:
         return None
     given = present(text.format)
@@ -213,4 +213,4 @@ def read_format(text: TextOptions | None) -> Json | None:
     if kind == "json_schema":
         schema = {k: v for k, v in given.items() if k != "type"}
         return {"type": kind, "json_schema": schema}
-    raise InvalidParameter("`text.format` is of no known type.", param="text.format")
+    raise InvalidParameter("The type of `text.format` is unknown.", param="text.format")

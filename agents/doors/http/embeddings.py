@@ -1,13 +1,13 @@
-"""`POST /v1/embeddings`: vectors of texts, from routes made for it."""
+"""`POST /v1/embeddings`: embeddings, from routes with this purpose."""
 
 from functools import partial
 
 from agents.doors.base.call import Call
-from agents.doors.base.target import subject_of
 from agents.runtime.model.metering import Meter
 from agents.runtime.model.routing import encode_embeddings_request, start_route
+from agents.runtime.model.subject import subject_of
 from agents.runtime.model.token_estimate import embeddings_demand
-from inference.relay.encoding import renamed
+from inference.relay.encoding import with_client_model_name
 from inference.relay.schema import EmbeddingsRequest, ensure_one_input, parse
 from inference.relay.upstream import Path
 from inference.relay.usage import read_usage_of_answer
@@ -18,7 +18,7 @@ PATH: Path = "/v1/embeddings"
 
 
 async def embeddings(call: Call) -> None:
-    """Parse, admit, relay, settle."""
+    """Parse and admit the request, relay it, and settle its usage."""
     principal = await call.authenticate("embeddings")
     request = parse(await call.body(), EmbeddingsRequest)
     ensure_one_input(request)
@@ -27,7 +27,7 @@ async def embeddings(call: Call) -> None:
         target,
         principal=principal,
         door=NAME,
-        kind="embeddings",
+        request_kind="embeddings",
         client_request_id=call.client_request_id,
     )
     gate = call.gateway.gate
@@ -36,12 +36,13 @@ async def embeddings(call: Call) -> None:
     call.limit_headers = admission.headers()
     route_trace = start_route(target.route, admission)
     encode = partial(encode_embeddings_request, route_trace, request)
+    call.upstream_seconds = None
     with Meter(gate, admission, route_trace=route_trace) as meter:
         async with ClientWatch(call.receive):
             async with await call.gateway.relay.open(route_trace, PATH, encode) as exchange:
                 await exchange.ensure_success(content_type="application/json")
                 answer = await exchange.answer()
                 usage = read_usage_of_answer(answer)
-            call.waited = exchange.waited
-            meter.answered(usage)
-            await call.respond(renamed(answer, exchange.endpoint, target.model))
+            call.upstream_seconds = exchange.waited
+            meter.record_usage(usage)
+            await call.respond(with_client_model_name(answer, exchange.endpoint, target.model))

@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `GET /v1/models/{id}`: what this key may use, agents included."""
+"""`GET /v1/models` and `GET /v1/models/{id}`: the models and agents that the key may use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -13,13 +13,13 @@ PREFIX = "/v1/models/"
 
 
 async def list_models(call: Call) -> None:
-    """Every model that the key may use, agents first."""
+    """List the models that the key may use, agents first."""
     await call.respond_json({"object": "list", "data": list((await usable_models(call)).values())})
 
 
 async def show_model(call: Call) -> None:
-    """One model. Raises ModelNotFound, also for models that are there but not for this key."""
-    # The name may hold slashes, so it is everything after the prefix.
+    """Show one model. Raises ModelNotFound, also for models that the key may not use."""
+    # The name may contain slashes, so it is everything after the prefix.
     name = call.scope["path"].removeprefix(PREFIX).removesuffix("/")
     principal = await call.authenticate("models")
     model = (await models_of(call, principal)).get(name)
@@ -40,9 +40,9 @@ async def models_of(call: Call, principal: Principal) -> dict[str, dict[str, Any
 
 
 async def pinned_model(call: Call, principal: Principal, name: str) -> dict[str, Any] | None:
-    """The revision that `name` names by number, where a request for it would be served."""
+    """Return the model object of a revision `<slug>@<number>`. None if it cannot be used."""
     pinned = await call.gateway.catalog.pinned(principal.tenant_id, name)
-    if pinned is None or not principal.may_use(pinned.slug):
+    if pinned is None or pinned.is_paused or not principal.may_use(pinned.slug):
         return None
     if pinned.route not in call.gateway.fleet.current.routes:
         return None
@@ -52,11 +52,13 @@ async def pinned_model(call: Call, principal: Principal, name: str) -> dict[str,
 def describe_models(
     *, principal: Principal, agents: Mapping[str, PublishedAgent], fleet: Fleet
 ) -> dict[str, dict[str, Any]]:
-    """OpenAI's model objects by name. An agent hides a route of its name, as it does in use."""
+    """OpenAI's model objects by name. An agent hides a route of the same name, also if it is paused
+    and therefore not listed itself.
+    """
     described = {
         agent.slug: model_object(agent.slug, created=agent.created, owner=principal.tenant)
         for agent in agents.values()
-        if agent.route in fleet.routes
+        if agent.route in fleet.routes and not agent.is_paused
     }
     for route in fleet.routes.values():
         if route.name not in agents:

@@ -1,4 +1,4 @@
-"""`POST /v1/socket-tickets`: how a browser opens a socket without ever holding the key."""
+"""`POST /v1/socket-tickets`: tickets with which browsers open sockets without the key."""
 
 import contextlib
 import hashlib
@@ -13,25 +13,25 @@ from agents.errors import InvalidTicket
 from kernel.errors import CacheUnavailable
 from kernel.storage.shared_values import read_message
 
-SECONDS = 30
+TICKET_TTL_SECONDS = 30
 SUBPROTOCOL = "tenantry.ticket."
 
 
 async def issue_socket_ticket(call: Call) -> None:
-    """Give out a ticket that opens one socket within the next half minute."""
+    """Issue a ticket that opens one socket within 30 seconds."""
     principal = await call.authenticate("chat")
     ticket = secrets.token_urlsafe(32)
-    with telling_outages():
-        await call.gateway.redis.set(key_of(ticket), principal.public_id, ex=SECONDS)
-    await call.respond_json({"ticket": ticket, "expires_in": SECONDS}, status=201)
+    with outages_as_errors():
+        await call.gateway.redis.set(key_of(ticket), principal.public_id, ex=TICKET_TTL_SECONDS)
+    await call.respond_json({"ticket": ticket, "expires_in": TICKET_TTL_SECONDS}, status=201)
 
 
 async def redeem(ticket: str, *, redis: Redis) -> str:
-    """The public id of the key that a ticket stands for.
+    """Use up a ticket. Returns the public id of its key.
 
-    Raises InvalidTicket, also if it was used, and CacheUnavailable.
+    Raises InvalidTicket for an unknown or used ticket, and CacheUnavailable.
     """
-    with telling_outages():
+    with outages_as_errors():
         found = await redis.getdel(key_of(ticket))
     public_id = None if found is None else read_message(found)
     if not public_id:
@@ -40,8 +40,8 @@ async def redeem(ticket: str, *, redis: Redis) -> str:
 
 
 @contextlib.contextmanager
-def telling_outages() -> Iterator[None]:
-    """Raises CacheUnavailable for what Redis' client raises."""
+def outages_as_errors() -> Iterator[None]:
+    """Raises CacheUnavailable for errors of the Redis client."""
     try:
         yield
     except (RedisError, OSError) as error:
@@ -49,5 +49,5 @@ def telling_outages() -> Iterator[None]:
 
 
 def key_of(ticket: str) -> str:
-    """Only a digest is stored, so that a look into Redis opens no socket."""
+    """Return the Redis key of a ticket. It has only a digest, so reading Redis gives no access."""
     return f"tenantry:ticket:{hashlib.sha256(ticket.encode()).hexdigest()}"

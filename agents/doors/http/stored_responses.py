@@ -1,54 +1,43 @@
-"""`/v1/responses/{id}`: read a run, follow it again, cancel it, forget it, see its input."""
+"""`/v1/responses/{id}`: read, stream, cancel and delete a response, and list its input."""
 
 import asyncio
 import re
-from urllib.parse import parse_qs
 
 from agents.doors.base.call import Call
 from agents.doors.base.event_sink import EventSink
+from agents.doors.base.paging import integer_parameter, query_parameters
 from agents.doors.base.response_stream import stream_events
-from agents.events.stored_response import known_response
-from agents.schema.items import shown_json
+from agents.events.stored_response import response_of_record
+from agents.schema.items import client_json
 from kernel.asgi import ClientWatch
 from kernel.errors import InvalidParameter, NotFound
 
 ADDRESS = re.compile(r"\A/v1/responses/(?P<id>[A-Za-z0-9_]{1,40})(?:/[a-z_]+)?/?\Z")
 TRUE = ("true", "1")
-LOOKS = 20
-LOOK_SECONDS = 0.05
+CANCEL_POLLS = 20
+CANCEL_POLL_SECONDS = 0.05
 MAX_ITEMS = 100
 
 
 def response_id(call: Call) -> str:
-    """Of the address. Raises NotFound for what can be none."""
+    """Return the id in the path. Raises NotFound if it cannot be an id."""
     match = ADDRESS.match(call.scope["path"])
     if match is None:
         raise NotFound("There is no such response here.", param="response_id")
     return match["id"]
 
 
-def query(call: Call) -> dict[str, str]:
-    """The last value of each parameter."""
-    text = call.scope.get("query_string", b"").decode("latin-1")
-    return {name: values[-1] for name, values in parse_qs(text).items()}
-
-
-def number(text: str | None, *, name: str, default: int, least: int, most: int) -> int:
-    """A parameter of the query. Raises InvalidParameter."""
-    if text is None:
-        return default
-    if not text.isascii() or not text.isdigit() or not least <= int(text[:12]) <= most:
-        raise InvalidParameter(f"`{name}` is a number from {least} to {most}.", param=name)
-    return int(text)
-
-
 async def show_response(call: Call) -> None:
-    """What it is by now, or with `stream=true` its events beyond `starting_after`."""
+    """Respond with the response or, if `stream=true`, its events after `starting_after`."""
     principal = await call.authenticate("chat")
-    run_id, asked = response_id(call), query(call)
-    if asked.get("stream") in TRUE:
-        after = number(
-            asked.get("starting_after"), name="starting_after", default=-1, least=0, most=10**9
+    run_id, parameters = response_id(call), query_parameters(call.scope)
+    if parameters.get("stream") in TRUE:
+        after = integer_parameter(
+            parameters.get("starting_after"),
+            name="starting_after",
+            default=-1,
+            min_value=0,
+            max_value=10**9,
         )
         client = ClientWatch(call.receive)
         async with client:
@@ -59,24 +48,24 @@ async def show_response(call: Call) -> None:
     known = await call.gateway.runs.load(principal.tenant_id, run_id)
     if not known.store:
         raise NotFound("There is no such response here.", param="response_id")
-    await call.respond_json(known_response(known))
+    await call.respond_json(response_of_record(known))
 
 
 async def cancel_response(call: Call) -> None:
-    """Stop it, wherever it runs, and answer what it came to. Harmless when it has ended."""
+    """Cancel a response on any worker and respond with its result. Has no effect after its end."""
     principal = await call.authenticate("chat")
     run_id = response_id(call)
     known = await call.gateway.runner.cancel(principal.tenant_id, run_id)
-    for _ in range(LOOKS):
+    for _ in range(CANCEL_POLLS):
         if known.is_over:
             break
-        await asyncio.sleep(LOOK_SECONDS)
+        await asyncio.sleep(CANCEL_POLL_SECONDS)
         known = await call.gateway.runs.load(principal.tenant_id, run_id)
-    await call.respond_json(known_response(known))
+    await call.respond_json(response_of_record(known))
 
 
 async def delete_response(call: Call) -> None:
-    """Forget it and its events. What it said in a conversation stays there."""
+    """Delete a response and its events. Its items stay in the conversation."""
     principal = await call.authenticate("chat")
     run_id = response_id(call)
     await call.gateway.runs.delete(principal.tenant_id, run_id)
@@ -85,19 +74,21 @@ async def delete_response(call: Call) -> None:
 
 
 async def list_input_items(call: Call) -> None:
-    """What the client brought, from when the response has ended."""
+    """List the input items. They are there once the response has ended."""
     principal = await call.authenticate("chat")
-    run_id, asked = response_id(call), query(call)
-    if asked.get("order", "desc") not in ("asc", "desc"):
+    run_id, parameters = response_id(call), query_parameters(call.scope)
+    if parameters.get("order", "desc") not in ("asc", "desc"):
         raise InvalidParameter("`order` is `asc` or `desc`.", param="order")
     page = await call.gateway.runs.load_input(
         principal.tenant_id,
         run_id,
-        after=asked.get("after"),
-        limit=number(asked.get("limit"), name="limit", default=20, least=1, most=MAX_ITEMS),
-        newest_first=asked.get("order", "desc") == "desc",
+        after=parameters.get("after"),
+        limit=integer_parameter(
+            parameters.get("limit"), name="limit", default=20, min_value=1, max_value=MAX_ITEMS
+        ),
+        newest_first=parameters.get("order", "desc") == "desc",
     )
-    data = [shown_json(item) for item in page.items]
+    data = [client_json(item) for item in page.items]
     ids = [item["id"] for item in data]
     await call.respond_json(
         {

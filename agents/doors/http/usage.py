@@ -1,4 +1,4 @@
-"""`GET /v1/usage`: what the caller's tenant used, and how its quotas stand."""
+"""`GET /v1/usage`: the usage of the caller's tenant, and the status of its quotas."""
 
 from urllib.parse import parse_qsl
 
@@ -11,7 +11,7 @@ PARAMETERS = ("from", "to", "group_by", "limit")
 
 
 async def show_usage(call: Call) -> None:
-    """Usage by day, hour, agent, model or key. Any valid key may ask, whatever its scopes."""
+    """Respond with usage by day, hour, agent, model or key, to a key of any scope."""
     principal = await call.authenticate(None)
     parameters = query_parameters(call.scope)
     question = read_question(tenant_id=principal.tenant_id, parameters=parameters)
@@ -21,7 +21,7 @@ async def show_usage(call: Call) -> None:
 
 
 def query_parameters(scope: Scope) -> dict[str, str]:
-    """The query string's parameters. Raises InvalidParameter for one that is not known."""
+    """Return the parameters of the query string. Raises InvalidParameter for an unknown one."""
     text = scope.get("query_string", b"").decode("latin-1")
     parameters = dict(parse_qsl(text, keep_blank_values=True))
     for name in parameters:

@@ -1,6 +1,6 @@
-"""`/v1/responses` and `/ws/v1/responses`, upgraded: chat over a socket.
+"""The WebSocket endpoints `/v1/responses` and `/ws/v1/responses`.
 
-Relays events; what a run is, `runtime` knows.
+The consumer relays events. `agents.runtime` executes the runs.
 """
 
 import asyncio
@@ -52,13 +52,13 @@ log = logging.getLogger(__name__)
 
 Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversation | ResolveApproval
 
-AUTHENTICATION_SECONDS = 10.0
-SECONDS_BETWEEN_CHECKS = 1.0
-MAX_LIFE_SECONDS = 60 * 60.0
-SLOW_SECONDS = 20.0
-"""For a client to take one frame; as long as it has to answer a ping."""
-LAST_WORDS_SECONDS = 1.0
-"""For telling why a socket is closed to a client that may not read."""
+AUTHENTICATION_TIMEOUT_SECONDS = 10.0
+CHECK_INTERVAL_SECONDS = 1.0
+MAX_SOCKET_AGE_SECONDS = 60 * 60.0
+SEND_TIMEOUT_SECONDS = 20.0
+"""Timeout for sending one frame. It equals the timeout of a ping."""
+CLOSE_TIMEOUT_SECONDS = 1.0
+"""Timeout for sending the error before the socket closes."""
 
 CLOSE_RESTARTING = 1012
 CLOSE_SLOW_READER = 1013
@@ -76,13 +76,13 @@ CLOSE_CODES: Sequence[tuple[type[PlatformError], int]] = (
     (Overloaded, CLOSE_SLOW_READER),
     (SocketTooOld, CLOSE_RESTARTING),
 )
-"""The first that fits counts."""
+"""The close code of an error is that of the first class that matches."""
 
 
 class ResponsesSocket(AsyncWebsocketConsumer):
-    """One client's socket: authenticates once, and checks the key again for every message."""
+    """A client's socket. It authenticates once, and checks the key again for every message."""
 
-    # Nothing is sent through groups yet; without a layer no socket waits on Redis.
+    # Nothing is sent through groups; without a layer no socket waits for Redis.
     channel_layer_alias = ""
 
     def __init__(self, *, gateway: Gateway) -> None:
@@ -90,18 +90,18 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         self.gateway = gateway
 
     async def dispatch(self, message: dict[str, Any]) -> None:
-        """Channels' own, without its visit to a database thread for every message."""
+        """Dispatch a message. Unlike Channels' method it does not use a database thread."""
         handler = getattr(self, message["type"].replace(".", "_"))
-        # What could not be told to a client that has left needs no answer: its end comes next.
+        # The client has left, so its disconnect message comes next.
         with contextlib.suppress(ClientLeft):
             await handler(message)
 
     async def connect(self) -> None:
         self.principal: Principal | None = None
-        self.entered: int | None = None
+        self.counted_tenant_id: int | None = None
         gateway = self.gateway
         self.outbox = Outbox(self.send)
-        self.runs = SocketRuns(gateway.runner, gateway.runs, self.tell, self.outbox.send)
+        self.runs = SocketRuns(gateway.runner, gateway.runs, self.send_frames, self.outbox.send)
         self.tasks: list[asyncio.Task[None]] = []
         logs.request_id.set(new_id("sock"))
         metrics.sockets.inc()
@@ -113,51 +113,51 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         except PlatformError as error:
             await self.refuse(error)
             return
-        self.tasks = [asyncio.create_task(self.live())]
+        self.tasks = [asyncio.create_task(self.monitor())]
 
-    async def live(self) -> None:
-        """End the socket when its time has come: no key in time, key revoked, client that does
-        not read, or too old.
+    async def monitor(self) -> None:
+        """Close the socket if authentication times out, the key is revoked, the client does not
+        read, or the socket is too old.
         """
         with contextlib.suppress(ClientLeft):
-            await self._live()
+            await self._run_checks()
 
-    async def _live(self) -> None:
+    async def _run_checks(self) -> None:
         loop = asyncio.get_running_loop()
-        born = loop.time()
-        while loop.time() - born < MAX_LIFE_SECONDS:
-            await asyncio.sleep(SECONDS_BETWEEN_CHECKS)
-            if self.outbox.has_waited(now=loop.time()) > SLOW_SECONDS:
-                # Nothing waits for it, and it loses nothing: events stay in the log.
+        opened_at = loop.time()
+        while loop.time() - opened_at < MAX_SOCKET_AGE_SECONDS:
+            await asyncio.sleep(CHECK_INTERVAL_SECONDS)
+            if self.outbox.pending_send_seconds(now=loop.time()) > SEND_TIMEOUT_SECONDS:
+                # The client loses nothing: it can read the events from the log.
                 await self.close(code=CLOSE_SLOW_READER)
                 return
             try:
                 if self.principal is not None:
                     await self.check_key()
-                elif loop.time() - born > AUTHENTICATION_SECONDS:
+                elif loop.time() - opened_at > AUTHENTICATION_TIMEOUT_SECONDS:
                     raise AuthenticationTimeout
             except Overloaded:
-                continue  # the key cannot be checked now; known keys stay valid, as for requests
+                continue  # during an outage a known key stays valid, as for requests
             except PlatformError as error:
                 await self.refuse(error)
                 return
         await self.refuse(SocketTooOld())
 
     async def check_key(self) -> Principal:
-        """The principal as it is now. Raises what CONTRACT §2 says of keys that may not go on."""
+        """Load the current principal of the key. Raises the errors 401 and 403."""
         if self.principal is None:
             raise Unauthenticated("Send an `auth` frame with a ticket first.")
         self.admit(await self.gateway.keyring.refresh(self.principal))
         return self.principal
 
     def offered_ticket(self) -> str:
-        """The ticket among the subprotocols that the client offers."""
+        """Return the ticket in the subprotocols that the client offers. Empty if there is none."""
         offers = [str(offer) for offer in self.scope.get("subprotocols", ())]
         tickets = [offer for offer in offers if offer.startswith(SUBPROTOCOL)]
         return tickets[0].removeprefix(SUBPROTOCOL) if tickets else ""
 
     def check_origin(self) -> None:
-        """Browsers name the page that opens a socket. Raises OriginNotAllowed."""
+        """Check the `Origin` header, which browsers send. Raises OriginNotAllowed."""
         raw = header(self.scope, b"origin")
         if raw is None:
             return
@@ -165,7 +165,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             raise OriginNotAllowed
 
     async def authenticate_at_handshake(self, ticket: str) -> None:
-        """By ticket or header; without either the first frame must bring a ticket in time."""
+        """Authenticate by ticket or header. Without either, the first frame must have a ticket."""
         if ticket:
             await self.authenticate_by_ticket(ticket)
         elif header(self.scope, b"authorization") or header(self.scope, b"x-api-key"):
@@ -180,18 +180,18 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         self.admit(principal)
 
     def admit(self, principal: Principal) -> None:
-        """Let the socket act for `principal`. Raises what CONTRACT §2 says."""
+        """Let the socket act for `principal`. Raises the errors 401 and 403."""
         client = self.scope.get("client")
         address = client[0] if client else None
         ensure_usable(principal, scope="chat", address=address, now=time.time())
-        if self.entered is None:
+        if self.counted_tenant_id is None:
             self.gateway.sockets.enter(principal.tenant_id)
-            self.entered = principal.tenant_id
+            self.counted_tenant_id = principal.tenant_id
         self.principal = principal
         logs.tenant.set(principal.tenant)
 
     async def receive(self, text_data: str | None = None, bytes_data: bytes | None = None) -> None:
-        """One frame. What is wrong with it is told; only what cannot go on closes the socket."""
+        """Handle one frame. Most errors are sent as frames; a few close the socket."""
         try:
             if text_data is None:
                 raise BinaryFrame
@@ -202,26 +202,26 @@ class ResponsesSocket(AsyncWebsocketConsumer):
             await self.refuse(error)
         except PlatformError as error:
             if self.principal is None and isinstance(error, Overloaded):
-                # The ticket may be spent: told again it would pass for a wrong one.
+                # The ticket may be used up: a second attempt would be refused as invalid.
                 await self.refuse(error)
                 return
-            await self.tell([error_frame(error)])
+            await self.send_frames([error_frame(error)])
 
     async def handle(self, text: str) -> None:
         frame = parse_frame(text)
         match frame:
             case Ping():
-                await self.tell([{"type": "pong"}])
+                await self.send_frames([{"type": "pong"}])
             case Authenticate():
                 if self.principal is not None:
                     raise Conflict("This socket is authenticated already.")
                 await self.authenticate_by_ticket(frame.ticket)
-                await self.tell([{"type": "ack"}])
+                await self.send_frames([{"type": "ack"}])
             case _:
-                await self.act(frame, await self.check_key())
+                await self.handle_request(frame, await self.check_key())
 
-    async def act(self, frame: Request, principal: Principal) -> None:
-        """What is about responses. The key has just been checked."""
+    async def handle_request(self, frame: Request, principal: Principal) -> None:
+        """Handle a frame about responses. The key has just been checked."""
         tenant_id = principal.tenant_id
         match frame:
             case CreateResponse():
@@ -236,23 +236,23 @@ class ResponsesSocket(AsyncWebsocketConsumer):
                 fields = msgspec.structs.asdict(frame)
                 run_id = fields.pop("response_id")
                 await decide(self.gateway.runs, principal, run_id=run_id, **fields)
-                await self.tell([{"type": "ack", "approval_id": frame.approval_id}])
+                await self.send_frames([{"type": "ack", "approval_id": frame.approval_id}])
 
-    async def tell(self, frames: list[dict[str, Any]]) -> None:
+    async def send_frames(self, frames: list[dict[str, Any]]) -> None:
         """Send frames. Raises ClientLeft."""
         await self.outbox.send([msgspec.json.encode(frame) for frame in frames])
 
     async def refuse(self, error: PlatformError) -> None:
-        """Tell an error, if the client reads, and close."""
+        """Send an error, if the client reads, and close the socket."""
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LAST_WORDS_SECONDS):
-                await self.tell([error_frame(error)])
+            async with asyncio.timeout(CLOSE_TIMEOUT_SECONDS):
+                await self.send_frames([error_frame(error)])
         await self.close(code=close_code(error))
 
     async def disconnect(self, code: int) -> None:
         metrics.sockets.dec()
-        if self.entered is not None:
-            self.gateway.sockets.leave(self.entered)
+        if self.counted_tenant_id is not None:
+            self.gateway.sockets.leave(self.counted_tenant_id)
         self.runs.close()
         for task in self.tasks:
             task.cancel()
@@ -260,6 +260,6 @@ class ResponsesSocket(AsyncWebsocketConsumer):
 
 
 def close_code(error: PlatformError) -> int:
-    """The close code of CONTRACT §3 that belongs to an error."""
+    """Return the close code that belongs to an error (protocols.md, "Socket")."""
     fitting = (code for kind, code in CLOSE_CODES if isinstance(error, kind))
     return next(fitting, CLOSE_FORBIDDEN)

@@ -1,4 +1,4 @@
-"""What clients may say on a socket (CONTRACT §3), as types."""
+"""The types of the frames that clients may send on a socket (protocols.md, "Socket")."""
 
 from typing import Annotated, Final
 
@@ -18,7 +18,7 @@ class Authenticate(msgspec.Struct, tag_field="type", tag="auth"):
 
 
 class Ping(msgspec.Struct, tag_field="type", tag="ping"):
-    """Asks for a `pong`."""
+    """Requests a `pong`."""
 
 
 class CancelResponse(msgspec.Struct, tag_field="type", tag="response.cancel"):
@@ -28,20 +28,20 @@ class CancelResponse(msgspec.Struct, tag_field="type", tag="response.cancel"):
 class ResumeResponse(msgspec.Struct, tag_field="type", tag="response.resume"):
     response_id: Label
     starting_after: Annotated[int, Meta(ge=-1, le=10**9)] = -1
-    """The last event that the client has seen; -1 for none."""
+    """Sequence number of the last event that the client has received. -1: none."""
 
 
 class SubscribeConversation(msgspec.Struct, tag_field="type", tag="conversation.subscribe"):
-    """Without `response_id`: the response that is being made, and those that follow."""
+    """Subscribes to the response in progress and later ones, or to those after `response_id`."""
 
     conversation: Label
     response_id: Label | None = None
-    """The last response of which the client has seen anything."""
+    """The last response of which the client has received an event."""
     starting_after: Annotated[int, Meta(ge=-1, le=10**9)] = -1
 
 
 class ResolveApproval(msgspec.Struct, tag_field="type", tag="approval.resolve"):
-    """What a person said about a call that waits."""
+    """Approves or denies a tool call."""
 
     response_id: Label
     approval_id: Label
@@ -50,7 +50,7 @@ class ResolveApproval(msgspec.Struct, tag_field="type", tag="approval.resolve"):
 
 
 class CreateResponse(ResponseBody, tag_field="type", tag="response.create", kw_only=True):
-    """Asks for a response. Those of one `stream_id` are made one after the other."""
+    """Requests a response. Responses of one `stream_id` are created one after the other."""
 
     stream_id: Label | None = None
 
@@ -75,14 +75,14 @@ FRAMES: Final[dict[str, type[Frame]]] = {
 }
 
 
-class Typed(msgspec.Struct):
+class TypedFrame(msgspec.Struct):
     type: str
 
 
 def parse_frame(text: str) -> Frame:
     """Raises InvalidJson, UnknownFrame, MissingParameter or InvalidParameter."""
     body = text.encode()
-    frame = FRAMES.get(parse(body, Typed).type)
+    frame = FRAMES.get(parse(body, TypedFrame).type)
     if frame is None:
         raise UnknownFrame(param="type")
     return parse(body, frame)

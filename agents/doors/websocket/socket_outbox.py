@@ -1,4 +1,4 @@
-"""What goes out on one socket: a frame at a time, so that little waits for a client to read."""
+"""Sends the frames of one socket one at a time, so that little is buffered for a slow client."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -9,33 +9,34 @@ Write = Callable[[str], Awaitable[None]]
 
 
 class Outbox:
-    """All that tell a socket something take turns: only one frame is ever under way.
+    """Serializes the senders of a socket: at most one frame is being sent.
 
-    What is still to be told is not kept here. It stays in the runs' logs, once for all readers.
+    It has no queue. Events that are not sent yet stay in the logs of the runs, once for all
+    readers.
     """
 
-    __slots__ = ("_since", "_turn", "_write")
+    __slots__ = ("_lock", "_send_started_at", "_write")
 
     def __init__(self, write: Write) -> None:
         self._write = write
-        self._turn = asyncio.Lock()
-        self._since: float | None = None
+        self._lock = asyncio.Lock()
+        self._send_started_at: float | None = None
 
     async def send(self, frames: Sequence[bytes]) -> None:
-        """Send JSON, frame by frame. Waits while the client does not read. Raises ClientLeft."""
+        """Send JSON frames in order. Waits while the client does not read. Raises ClientLeft."""
         clock = asyncio.get_running_loop().time
         for frame in frames:
-            async with self._turn:
-                self._since = clock()
+            async with self._lock:
+                self._send_started_at = clock()
                 try:
                     await self._write(frame.decode())
                 except OSError as error:
-                    # What a server raises for a send to somebody who is gone (ASGI,
-                    # "Disconnected Client").
+                    # A server raises this for a send to a client that has left (ASGI, "Disconnected
+                    # Client").
                     raise ClientLeft from error
                 finally:
-                    self._since = None
+                    self._send_started_at = None
 
-    def has_waited(self, *, now: float) -> float:
-        """For how many seconds the client has not taken the frame that is under way."""
-        return 0.0 if self._since is None else now - self._since
+    def pending_send_seconds(self, *, now: float) -> float:
+        """Return seconds since the current frame was handed to the server. 0.0 if there is none."""
+        return 0.0 if self._send_started_at is None else now - self._send_started_at

@@ -1,66 +1,70 @@
-"""A conversation as its devices see it: every run from its first event to its last, in turn."""
+"""The subscription to a conversation: it relays every run in order, from first to last event."""
 
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
 
 from agents.events.pubsub import conversation_channel
-from agents.runtime.execution.ports import Runs
-from agents.schema.run_records import RunStore
+from agents.runtime.execution.ports import RunService
+from agents.schema.run_store import RunStore
 
-LOOK_SECONDS = 15.0
-"""Polled this often: a message between workers may be lost."""
+POLL_SECONDS = 15.0
+"""Interval of polls of the database, because a message between workers may be lost."""
 
 Relay = Callable[[str], Awaitable[None]]
 
 
 class Subscription:
-    """Relays the runs of a conversation in the order in which they began.
+    """Relays the runs of a conversation in the order in which they started.
 
-    Runs of a conversation never overlap, so that all devices see the same events in one order.
+    Runs of a conversation never overlap, so all subscribers get the same events in the same order.
     """
 
     def __init__(
-        self, runner: Runs, store: RunStore, tenant_id: int, conversation: str, relay: Relay
+        self, runner: RunService, store: RunStore, tenant_id: int, conversation: str, relay: Relay
     ) -> None:
         self._runner = runner
         self._store = store
         self._tenant_id = tenant_id
         self._conversation = conversation
         self._relay = relay
-        self._woken = asyncio.Event()
+        self._notified = asyncio.Event()
 
     async def run(self, *, since: str | None) -> None:
-        """Relay until cancelled: the rest of the run `since`, and what follows.
+        """Relay the rest of the run `since` and all later runs, until cancelled.
 
-        None: the run that goes on, if any, and what follows. Raises NotFound.
+        None: the run in progress, if there is one, and all later runs. Raises NotFound.
         """
         pubsub = conversation_channel(self._conversation)
-        with self._runner.pubsub.heard(pubsub, lambda _: self._woken.set()):
-            last = await self._begin(since)
+        with self._runner.pubsub.subscribed(pubsub, lambda _: self._notified.set()):
+            last = await self._relay_first(since)
             while True:
-                self._woken.clear()
-                runs = await self._store.begun_since(self._tenant_id, self._conversation, last)
+                self._notified.clear()
+                runs = await self._store.runs_started_since(
+                    self._tenant_id, self._conversation, last
+                )
                 for run_id in runs:
                     await self._relay(run_id)
                     last = run_id
                 if not runs:
-                    await self._sleep()
+                    await self._wait()
 
-    async def _begin(self, since: str | None) -> str | None:
-        """The run after which the others come."""
+    async def _relay_first(self, since: str | None) -> str | None:
+        """Relay the first run. Returns its id, or that of the last run before the subscription."""
         place = self._tenant_id, self._conversation
         if since is not None:
-            await self._store.begun_since(*place, since)  # raises for one of another conversation
+            await self._store.runs_started_since(
+                *place, since
+            )  # raises NotFound for a run of another conversation
             await self._relay(since)
             return since
-        last, goes_on = await self._store.last_begun(*place)
-        if last is not None and goes_on:
+        last, is_running = await self._store.last_started_run(*place)
+        if last is not None and is_running:
             await self._relay(last)
         return last
 
-    async def _sleep(self) -> None:
+    async def _wait(self) -> None:
         # Not `wait_for`: before Python 3.12 it may swallow a cancellation.
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(LOOK_SECONDS):
-                await self._woken.wait()
+            async with asyncio.timeout(POLL_SECONDS):
+                await self._notified.wait()

@@ -1,10 +1,13 @@
-"""The agents of each tenant, as a gateway worker knows them."""
+"""The published agents of each tenant, cached in a gateway worker."""
 
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, Self
 
 from agents.errors import AgentsUnavailable
+from agents.schema.routing.capabilities import CapabilitySchemas
+from agents.schema.routing.placement import ANYWHERE, Placement
 from agents.schema.run_limits import USUAL_LIMITS, RunLimits
 from kernel.storage.cache import LoadingCache
 
@@ -13,7 +16,7 @@ __all__ = ["AgentCatalog", "PublishedAgent", "RunLimits"]
 FRESH_SECONDS = 30
 STALE_SECONDS = 15 * 60
 MAX_PINNED_REVISIONS = 2_000
-"""Earlier revisions that a worker keeps in mind."""
+"""The limit of cached revisions that were requested by number."""
 MAX_NUMBER_DIGITS = 9
 
 
@@ -37,14 +40,19 @@ class PublishedAgent:
     created: int = 0
     """Seconds since 1970."""
     latest: int = 0
-    """The highest number that a revision of this agent has."""
+    """The highest revision number of the agent."""
     candidate: Self | None = None
-    """The revision that serves `share` per cent of conversations instead, in a rollout."""
+    """The revision of a rollout, which serves `share` per cent of conversations."""
     share: int = 0
+    is_paused: bool = False
+    """Whether the agent accepts no new requests. This and what follows are of the agent, not of
+    the revision."""
+    capabilities: Mapping[str, CapabilitySchemas] = field(default_factory=dict)
+    placement: Placement = ANYWHERE
 
 
 class Pin(NamedTuple):
-    """One revision of one agent, as `model: "helper@7"` names it."""
+    """One revision of one agent, requested as `model: "helper@7"`."""
 
     tenant_id: int
     slug: str
@@ -56,14 +64,20 @@ LoadRevision = Callable[[Pin], Awaitable[PublishedAgent | None]]
 
 
 class AgentCatalog:
-    """Published agents by tenant, and the revisions that somebody asked for by number.
+    """Published agents by tenant, and the revisions that were requested by number.
 
-    Forgets a tenant's when they are published anew.
+    A tenant's entries are marked outdated when its agents are published again.
     """
 
-    def __init__(self, load: LoadAgents, load_revision: LoadRevision) -> None:
+    def __init__(
+        self,
+        load: LoadAgents,
+        load_revision: LoadRevision,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._agents = LoadingCache(
-            load, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(AgentsUnavailable,)
+            load, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(AgentsUnavailable,), clock=clock
         )
         self._pinned = LoadingCache(
             load_revision,
@@ -71,21 +85,22 @@ class AgentCatalog:
             stale=STALE_SECONDS,
             outages=(AgentsUnavailable,),
             size=MAX_PINNED_REVISIONS,
+            clock=clock,
         )
 
     async def of_tenant(self, tenant_id: int) -> Mapping[str, PublishedAgent]:
-        """The tenant's agents by slug. Raises AgentsUnavailable."""
+        """Return the tenant's agents by slug. Raises AgentsUnavailable."""
         return await self._agents.get(tenant_id)
 
     async def pinned(self, tenant_id: int, model: str) -> PublishedAgent | None:
-        """The revision that `model` names as `slug@number`; None if it names none of the tenant's.
+        """Return the revision that `model` names as `slug@number`, or None.
 
         Raises AgentsUnavailable.
         """
         slug, _, number = model.rpartition("@")
         agent = (await self.of_tenant(tenant_id)).get(slug)
         if agent is None or not is_number(number) or not 1 <= int(number) <= agent.latest:
-            # Numbers that cannot be are not asked for: guessing must not cost queries.
+            # Impossible numbers are not looked up: guessing must not cost queries.
             return None
         if int(number) == agent.revision:
             return agent
@@ -97,7 +112,7 @@ class AgentCatalog:
 
 
 def is_number(text: str) -> bool:
-    """Whether it is written as we write numbers of revisions: `7`, not `07` or `+7`."""
+    """Return whether a text is a revision number in its canonical form: `7`, not `07` or `+7`."""
     return (
         len(text) <= MAX_NUMBER_DIGITS
         and text.isascii()

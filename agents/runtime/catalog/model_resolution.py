@@ -1,4 +1,4 @@
-"""Which route serves a request: an agent of the tenant, or a route that the key may use. Pure."""
+"""Resolves `model` to an agent of the tenant, or to a route that the key may use. Pure."""
 
 from collections.abc import Mapping
 
@@ -11,11 +11,11 @@ from inference.fleet.snapshot import Fleet, Route
 from tenants.admission.principal import Principal
 
 
-class Target(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a request goes, and as which agent."""
+class ResolvedModel(msgspec.Struct, frozen=True, kw_only=True):
+    """The route, and the agent if there is one, that serve a request."""
 
     model: str
-    """As the client wrote it."""
+    """The name in the request."""
     route: Route
     agent: PublishedAgent | None = None
 
@@ -29,11 +29,12 @@ def resolve(
     fleet: Fleet,
     sticky: Sticky | None = None,
     pinned: PublishedAgent | None = None,
-) -> Target:
-    """`pinned` is the revision that `model` names by number; a key that may use an agent may use
-    each of its revisions. Without `sticky`, no rollout is taken part in.
+) -> ResolvedModel:
+    """Resolve a name for a principal.
 
-    Raises ModelNotFound, the same for what does not exist and what is not this caller's.
+    `pinned` is the revision that `model` names by number; a key that may use an agent may use all
+    its revisions. Without `sticky` the request does not take part in a rollout. Raises
+    ModelNotFound, the same for a name that does not exist and for one that the key may not use.
     """
     if principal.may_use(pinned.slug if pinned else model):
         agent = pinned or agents.get(model)
@@ -41,10 +42,10 @@ def resolve(
             agent = share_of_rollout(agent, sticky, fleet=fleet, purpose=purpose)
         route = fleet.routes.get(agent.route if agent else model)
         if route is not None and route.purpose == purpose:
-            return Target(model=model, route=route, agent=agent)
+            return ResolvedModel(model=model, route=route, agent=agent)
     raise ModelNotFound(
         f"There is no model {model[:100]!r}, or this key may not use it. "
-        "`GET /v1/models` lists what it may.",
+        "`GET /v1/models` lists the models that it may use.",
         param="model",
     )
 
@@ -52,7 +53,7 @@ def resolve(
 def share_of_rollout(
     agent: PublishedAgent, sticky: Sticky | None, *, fleet: Fleet, purpose: str
 ) -> PublishedAgent:
-    """The revision that serves this caller; never a candidate whose route could not serve it."""
+    """Return the revision that serves this request; never a candidate without a usable route."""
     chosen = choose_revision(agent, sticky) if sticky else agent
     route = fleet.routes.get(chosen.route)
     return chosen if route is not None and route.purpose == purpose else agent

@@ -1,4 +1,4 @@
-"""A chat request as an agent makes it: its instructions first, its presets where none are given."""
+"""Applies an agent to a chat request: its instructions, and its presets for absent parameters."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ PRESETS = Parameters.__struct_fields__
 
 
 def apply_agent(request: ChatRequest, agent: PublishedAgent | None) -> ChatRequest:
-    """What the engine is asked when `agent` is. What the client set itself stays.
+    """Return the request to the engine. Parameters of the client win over the agent's presets.
 
     Raises InvalidParameter for variables that the agent, or a plain route, does not have.
     """
@@ -35,5 +35,5 @@ def apply_agent(request: ChatRequest, agent: PublishedAgent | None) -> ChatReque
 
 
 def instructions_of(agent: PublishedAgent, request: ChatRequest) -> str:
-    """What the model is told first, with the client's texts in the places of the variables."""
+    """Return the instructions with the values of their variables."""
     return fill_in(agent.instructions, defaults=agent.variables, given=request.variables)

@@ -1,4 +1,4 @@
-"""Which revision of an agent answers while a rollout is running. Pure, and the same everywhere."""
+"""Selects the revision of an agent during a rollout. Pure: all workers select the same one."""
 
 from hashlib import blake2b
 
@@ -10,12 +10,12 @@ BUCKETS = 10_000
 
 
 class Sticky(msgspec.Struct, frozen=True, kw_only=True):
-    """What keeps a caller with one revision."""
+    """The facts by which a request is assigned to a revision."""
 
     key: str
     """Equal keys get the same revision."""
     recorded: int | None = None
-    """The revision with which the conversation was begun."""
+    """The revision that the conversation started with."""
 
 
 def sticky_to(
@@ -27,8 +27,8 @@ def sticky_to(
     user: str = "",
     recorded: int | None = None,
 ) -> Sticky:
-    """By the conversation; else by the API key and what the client calls its session or user; else
-    by the request, which is a lot.
+    """Return the key of a request: its conversation; else the API key with the client's session
+    or user; else the request itself, which makes the selection random.
     """
     if conversation:
         return Sticky(key=f"conversation:{conversation}", recorded=recorded)
@@ -40,7 +40,7 @@ def sticky_to(
 
 
 def choose_revision(agent: PublishedAgent, sticky: Sticky) -> PublishedAgent:
-    """`agent` or its candidate. A conversation stays with what it began with while that lives."""
+    """`agent` or its candidate. A conversation keeps the revision it started with."""
     candidate = agent.candidate
     if candidate is None or sticky.recorded == agent.revision:
         return agent
@@ -50,6 +50,10 @@ def choose_revision(agent: PublishedAgent, sticky: Sticky) -> PublishedAgent:
 
 
 def bucket_of(candidate: PublishedAgent, key: str) -> int:
-    """Who is among the first 5 per cent is also among the first 10. Each candidate draws anew."""
+    """Return a number from 0 to 9,999.
+
+    It does not depend on the share, so that a larger share includes the smaller one; each candidate
+    has its own distribution.
+    """
     text = f"{candidate.slug}@{candidate.revision}|{key}".encode()
     return int.from_bytes(blake2b(text, digest_size=8).digest()) % BUCKETS

@@ -1,4 +1,4 @@
-"""The tools of each tenant, as a gateway worker knows them."""
+"""The enabled tools of each tenant, cached in a gateway worker."""
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 
@@ -13,7 +13,7 @@ LoadTools = Callable[[int], Awaitable[Mapping[str, ToolSpec]]]
 
 
 class ToolCatalog:
-    """Enabled tools by tenant; forgets a tenant's when one of them is changed."""
+    """Enabled tools by tenant. A tenant's are marked outdated when one of them changes."""
 
     def __init__(self, load: LoadTools) -> None:
         self._tools = LoadingCache(
@@ -21,7 +21,10 @@ class ToolCatalog:
         )
 
     async def named(self, tenant_id: int, names: Iterable[str]) -> tuple[ToolSpec, ...]:
-        """Those of `names` that exist and are enabled, in that order. Raises AgentsUnavailable."""
+        """Return those of `names` that exist and are enabled, in that order.
+
+        Raises AgentsUnavailable.
+        """
         wanted = tuple(names)
         if not wanted:
             return ()

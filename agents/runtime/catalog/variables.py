@@ -1,4 +1,4 @@
-"""Variables: `{{name}}` in instructions, and the text that stands in its place. Pure."""
+"""Variables: `{{name}}` in instructions, and the text that replaces it. Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -7,19 +7,19 @@ from kernel.errors import InvalidParameter
 
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 PLACE = re.compile(r"\{\{[ \t]{0,8}(" + NAME.pattern + r")[ \t]{0,8}\}\}")
-"""Braces around anything else are ordinary text: instructions may hold templates of others."""
+"""Other text in braces is no variable: instructions may contain templates of other systems."""
 MAX_VARIABLES = 64
 MAX_VALUE_CHARS = 4_000
-"""Characters of one value, whether a default or a client's."""
+"""The limit of one value, whether a default or a client's."""
 
 
 def used_names(instructions: str) -> list[str]:
-    """The variables that `instructions` name, each once, in the order of the text."""
+    """Return the variables that `instructions` use, each once, in the order of the text."""
     return list(dict.fromkeys(PLACE.findall(instructions)))
 
 
 def check_variables(value: object) -> Mapping[str, str]:
-    """The defaults of an agent. Raises InvalidParameter with a sentence about the first fault."""
+    """Return the defaults of an agent. Raises InvalidParameter for the first problem."""
     if not isinstance(value, dict):
         raise InvalidParameter('Variables are a JSON object, for example {"city": "Riga"}.')
     if len(value) > MAX_VARIABLES:
@@ -38,28 +38,28 @@ def check_variables(value: object) -> Mapping[str, str]:
 
 
 def unknown_variables(instructions: str, known: Iterable[str]) -> str:
-    """A sentence that names the variables without a default; empty if each has one."""
+    """Return a sentence that names the variables without a default; empty if each has one."""
     known = frozenset(known)
     unknown = [name for name in used_names(instructions) if name not in known]
     if not unknown:
         return ""
     names = ", ".join(f"{{{{{name}}}}}" for name in unknown[:10])
-    return f"The instructions use {names}, but the variables have no such name. Add it there."
+    return f"The instructions use {names}, but there is no such variable. Add it to the variables."
 
 
 def fill_in(
     instructions: str, *, defaults: Mapping[str, str], given: Mapping[str, str] | None = None
 ) -> str:
-    """`instructions` with the text of each variable in its place; what a text holds stays as it is.
+    """`instructions` with their variables replaced. Braces inside a value are not replaced.
 
-    Raises InvalidParameter for a value that this agent has no variable for.
+    Raises InvalidParameter for a value without a variable.
     """
     if given:
         ensure_known(given, known=defaults)
     if "{{" not in instructions:
         return instructions
     values = {**defaults, **(given or {})}
-    # One pass: braces inside a value are text, so that no client reaches another variable.
+    # One pass: braces inside a value are text, so that a client cannot read another variable.
     return PLACE.sub(lambda place: values.get(place[1], place[0]), instructions)
 
 

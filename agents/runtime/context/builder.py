@@ -1,4 +1,4 @@
-"""What a run tells the model of what was said before: as much as its route's context takes."""
+"""Builds the context of a run: the history and the input that fit the context of its route."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
@@ -6,15 +6,14 @@ from contextlib import aclosing
 
 import msgspec
 
-from agents.runtime.catalog.model_resolution import Target
+from agents.runtime.catalog.model_resolution import ResolvedModel
 from agents.runtime.catalog.prompt import apply_agent
-from agents.runtime.context.chat_request import chat_of
+from agents.runtime.context.answered_items import answered_items
+from agents.runtime.context.chat_request import chat_of, truncation_of
 from agents.runtime.context.summarization import SUMMARY_SHARE, Context, Summarise, fit_context
-from agents.runtime.context.window import least, room_for_items
-from agents.runtime.execution.mapping import truncation_of
-from agents.runtime.loop.pending_calls import answered_items
-from agents.runtime.loop.ports import AskModel
-from agents.runtime.model.token_estimate import prompt_bytes
+from agents.runtime.context.window import required_items, room_for_items
+from agents.runtime.loop.ports import StreamModel
+from agents.runtime.model.prompt_size import prompt_bytes
 from agents.schema.history import History
 from agents.schema.items import Item
 from agents.schema.run_request import RunRequest
@@ -25,52 +24,54 @@ from kernel.errors import Overloaded
 log = logging.getLogger(__name__)
 
 MAX_BYTES_PER_TOKEN = 5
-"""Of a usual text. More bytes than that for each token of a context do not fit it."""
+"""Texts have fewer bytes per token: a prompt with more certainly does not fit the context."""
 TOO_LONG = (
-    "The input and what was said before are longer than the model's context. Shorten them, or send "
-    '`"truncation": "auto"`, which leaves out the oldest.'
+    "The history and the input are longer than the model's context. Shorten them, or send "
+    '`"truncation": "auto"`, which drops the oldest items.'
 )
 Estimate = Callable[[int], int]
-"""Tokens that a prompt of so many bytes will hardly exceed on this route."""
-KeepSummary = Callable[..., Awaitable[None]]
+"""Returns the number of tokens that a prompt of a size in bytes rarely exceeds on this route."""
+StoreSummary = Callable[..., Awaitable[None]]
 
 
 async def build_context(
     create: RunRequest,
     history: History,
     *,
-    target: Target,
+    target: ResolvedModel,
     estimate: Estimate,
-    ask: AskModel,
-    keep_summary: KeepSummary,
+    stream_model: StreamModel,
+    save_summary: StoreSummary,
 ) -> Sequence[Item]:
-    """History and input. With `truncation: "auto"` without what does not fit; summed up, where the
-    agent wants that. Each call has an output, as engines want it.
+    """History and input. With `truncation: "auto"`, what does not fit is dropped, or summarized if
+    the agent has that setting. Each call has an output, since engines refuse open calls.
 
-    Raises ContextLengthExceeded if nothing may be left out and all is certainly too long.
+    Raises ContextLengthExceeded if nothing may be dropped and all is certainly too long.
 
-    Estimates are cautious: if not even the newest fits by them, it is sent alone, and the engine,
-    which knows its own tokens, has the last word (`context_length_exceeded`).
+    Estimates are cautious: if the required items do not fit by them, they are sent alone, and the
+    engine, which counts exactly, may refuse them (`context_length_exceeded`).
     """
-    if truncation_of(create, target) == "disabled":
-        return answered_items(whole(create, history, context_length=target.route.context_length))
+    if truncation_of(create, agent=target.agent) == "disabled":
+        return answered_items(
+            full_context(create, history, context_length=target.route.context_length)
+        )
     room = available_tokens(create, target=target, estimate=estimate)
     agent = target.agent
     sums_up = agent is not None and agent.overflow == "summarise" and history.conversation
-    summarise = make_summarizer(create, room=room, ask=ask) if sums_up else None
+    summarise = make_summarizer(create, room=room, stream_model=stream_model) if sums_up else None
     try:
         context = await fit_context(
-            history=history.items, brought=create.input, room=room, summarise=summarise
+            history=history.items, input_items=create.input, room=room, summarise=summarise
         )
     except ContextLengthExceeded:
-        return answered_items(least([*history.items, *create.input]))
-    await store_summary(context, history, keep_summary)
+        return answered_items(required_items([*history.items, *create.input]))
+    await store_summary(context, history, save_summary)
     return answered_items(context.items)
 
 
-def whole(create: RunRequest, history: History, *, context_length: int) -> Sequence[Item]:
-    """History and input, with nothing left out. Raises ContextLengthExceeded for what no model
-    with this context takes; where that is not certain, the engine decides.
+def full_context(create: RunRequest, history: History, *, context_length: int) -> Sequence[Item]:
+    """History and input, with nothing dropped. Raises ContextLengthExceeded if they certainly do
+    not fit a context of this length; otherwise the engine decides.
     """
     items = [*history.items, *create.input]
     size = prompt_bytes(chat_of(msgspec.structs.replace(create, input=()), tuple(items)))
@@ -79,8 +80,8 @@ def whole(create: RunRequest, history: History, *, context_length: int) -> Seque
     return items
 
 
-def available_tokens(create: RunRequest, *, target: Target, estimate: Estimate) -> int:
-    """Tokens for what was said: what instructions, tools and the answer leave of the context."""
+def available_tokens(create: RunRequest, *, target: ResolvedModel, estimate: Estimate) -> int:
+    """Return the tokens for items: the context without instructions, tools and answer."""
     bare = apply_agent(chat_of(msgspec.structs.replace(create, input=()), ()), target.agent)
     return room_for_items(
         context_length=target.route.context_length,
@@ -89,8 +90,8 @@ def available_tokens(create: RunRequest, *, target: Target, estimate: Estimate) 
     )
 
 
-def make_summarizer(create: RunRequest, *, room: int, ask: AskModel) -> Summarise:
-    """A model call of this run: admitted, counted and stopped as any other of it."""
+def make_summarizer(create: RunRequest, *, room: int, stream_model: StreamModel) -> Summarise:
+    """Return a function that writes a summary, with a model call that counts like any other."""
 
     async def summarise(messages: list[ChatMessage]) -> str:
         request = ChatRequest(
@@ -99,18 +100,18 @@ def make_summarizer(create: RunRequest, *, room: int, ask: AskModel) -> Summaris
             stream=True,
             max_tokens=max(1, room // SUMMARY_SHARE),
         )
-        async with aclosing(ask(request)) as said:
-            return "".join([piece.text async for piece in said])
+        async with aclosing(stream_model(request)) as deltas:
+            return "".join([delta.text async for delta in deltas])
 
     return summarise
 
 
-async def store_summary(context: Context, history: History, keep_summary: KeepSummary) -> None:
-    """A summary that is not kept is made again by the next run: that is no reason to fail."""
+async def store_summary(context: Context, history: History, save: StoreSummary) -> None:
+    """Store a new summary. A failure is logged only: the next run writes the summary again."""
     if context.summary is None:
         return
     try:
-        await keep_summary(
+        await save(
             conversation=history.conversation, summary=context.summary, through=context.through
         )
     except Overloaded as error:

@@ -1,6 +1,6 @@
-"""Calls that other services have items for, as calls that any model reads. Pure.
+"""Converts tool calls of other services to calls that any model reads. Pure.
 
-Clients bring them in histories that were begun elsewhere: custom tools, shells, searches.
+Clients send them in histories of other services: custom tools, shells, searches.
 """
 
 from typing import Any
@@ -16,7 +16,7 @@ BY_CLIENT = {
     "shell_call": ("shell", "action"),
     "apply_patch_call": ("apply_patch", "operation"),
 }
-"""What the client executed; its result is an item of its own. Name, and the argument's member."""
+"""Calls that the client executed, whose output is an item of its own: name and argument member."""
 OUTPUTS = frozenset(
     {
         *("custom_tool_call_output", "local_shell_call_output", "shell_call_output"),
@@ -28,12 +28,12 @@ BY_SERVER = {
     "file_search_call": (("queries",), ("results",)),
     "code_interpreter_call": (("code",), ("outputs",)),
 }
-"""What another service executed: the members with its arguments, and with its result."""
+"""Calls that another service executed: the members with arguments, and those with the output."""
 FOREIGN_CALLS = frozenset({"custom_tool_call", *BY_CLIENT, *OUTPUTS, *BY_SERVER})
 
 
 def as_own_call(given: Json) -> Json:
-    """The item as `function_call`, `function_call_output` or `mcp_call`, still without an id."""
+    """Return the item as one of the platform's own types, still without an id."""
     kind = given["type"]
     if kind in OUTPUTS:
         return output_of(given)
@@ -64,9 +64,9 @@ def output_of(given: Json) -> Json:
 
 
 def finished_call(given: Json) -> Json:
-    asked, gave = BY_SERVER[given["type"]]
-    arguments = {name: given[name] for name in asked if name in given}
-    results = [given[name] for name in gave if name in given]
+    argument_members, output_members = BY_SERVER[given["type"]]
+    arguments = {name: given[name] for name in argument_members if name in given}
+    results = [given[name] for name in output_members if name in given]
     return {
         "type": "mcp_call",
         "name": given["type"].removesuffix("_call"),

@@ -1,7 +1,7 @@
-"""The histories of conversations that are under way, in Redis, so that any gateway continues them.
+"""Histories of recent conversations, cached in Redis for all gateways.
 
-A copy is used only if its version is the conversation's own, which PostgreSQL is asked each time:
-one row instead of all items. Without Redis the items are read.
+A cached history is used only if its version is that of the conversation, which is read from
+PostgreSQL each time: one row instead of all items. Without Redis the items are read.
 """
 
 import logging
@@ -18,12 +18,12 @@ from kernel.storage.shared_values import decode
 log = logging.getLogger(__name__)
 
 SECONDS: Final = 15 * 60
-GONE: Final = b""
-"""Stands where a conversation was erased: what was read before that must not come back."""
+ERASED: Final = b""
+"""The value of an erased conversation: a history that was read before must not be cached again."""
 MAX_HISTORY_BYTES: Final = 512 * 1024
-"""Bytes; a history beyond that is read from PostgreSQL each time."""
+"""A longer history is not cached, and is read from PostgreSQL each time."""
 
-KEEP = """
+STORE_SCRIPT = """
 if redis.call('GET', KEYS[1]) == '' then return 0 end
 redis.call('SET', KEYS[1], ARGV[1], 'EX', ARGV[2])
 return 1
@@ -45,7 +45,7 @@ decoder = msgspec.msgpack.Decoder(History)
 
 
 class ContextCache:
-    """Answers as `load` does, and asks it less often."""
+    """Caches the histories that `load` returns."""
 
     def __init__(self, redis: Redis, *, load: LoadHistory, version: ReadVersion) -> None:
         self._redis = redis
@@ -55,18 +55,18 @@ class ContextCache:
     async def history(
         self, tenant_id: int, *, conversation: str | None, previous_response: str | None
     ) -> History:
-        """What was said before. Raises NotFound, and what the database's absence raises."""
+        """Return the history of a run. Raises NotFound, and DatabaseUnavailable."""
         if conversation is None:
             return await self._load(
                 tenant_id, conversation=None, previous_response=previous_response
             )
-        kept = await self._read(tenant_id, conversation)
-        if kept is not None and kept.version == await self._version(
+        cached = await self._read(tenant_id, conversation)
+        if cached is not None and cached.version == await self._version(
             tenant_id, conversation=conversation
         ):
-            return kept
+            return cached
         history = await self._load(tenant_id, conversation=conversation, previous_response=None)
-        await self._keep(tenant_id, conversation, history)
+        await self._write(tenant_id, conversation, history)
         return history
 
     async def _read(self, tenant_id: int, conversation: str) -> History | None:
@@ -77,12 +77,12 @@ class ContextCache:
             return None
         return decode(packed, decoder, reader="context") if packed else None
 
-    async def _keep(self, tenant_id: int, conversation: str, history: History) -> None:
+    async def _write(self, tenant_id: int, conversation: str, history: History) -> None:
         packed = encode(history)
         if len(packed) > MAX_HISTORY_BYTES:
             return
         key = context_key(tenant_id, conversation)
         try:
-            await self._redis.eval(KEEP, 1, key, packed, str(SECONDS))
+            await self._redis.eval(STORE_SCRIPT, 1, key, packed, str(SECONDS))
         except (redis.RedisError, OSError) as error:
             log.debug("context cache: write failed (error=%s)", error.__class__.__name__)

@@ -1,6 +1,6 @@
-"""What clients send as `input`: each item type that SDKs send back, as an item of ours.
+"""Reads the `input` of clients: each item type that SDKs send back, as an `Item`.
 
-Null means absent, at every level. What no model here can read is refused by its name.
+Null means absent, at every level. A type that no model here can read is refused by its name.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -30,7 +30,7 @@ from kernel.errors import InvalidParameter
 MAX_INPUT_ITEMS = 1000
 MAX_TYPE_CHARS = 60
 IGNORED = ("mcp_list_tools",)
-"""Says which tools there were: those of the request count."""
+"""Items that are ignored: they list tools, and the tools of the request count."""
 OWN_NAMES = {
     "mcp_approval_request": "tenantry:approval_request",
     "mcp_approval_response": "tenantry:approval_response",
@@ -39,11 +39,11 @@ OWN_NAMES = {
 
 
 class ItemReference(msgspec.Struct, frozen=True, kw_only=True):
-    """Stands for a stored item of the tenant."""
+    """A reference to a stored item of the tenant."""
 
     id: str
     place: str
-    """Where in the request it stands."""
+    """The place in the request, for errors."""
 
 
 Call = FunctionCall | McpCall
@@ -51,14 +51,14 @@ InputItem = Item | ItemReference
 
 
 def read_input(value: str | Sequence[Json], *, name: str = "input") -> tuple[InputItem, ...]:
-    """What a client sent as `input`, or under another name; every item gets an id of ours.
+    """Return the items that a client sent as `name`; each gets a new id.
 
-    Raises InvalidParameter that names the place.
+    Raises InvalidParameter, which names the place.
     """
     if isinstance(value, str):
         return (user_message(value),)
     if not 1 <= len(value) <= MAX_INPUT_ITEMS:
-        raise InvalidParameter(f"`{name}` holds 1 to {MAX_INPUT_ITEMS} items.", param=name)
+        raise InvalidParameter(f"`{name}` has 1 to {MAX_INPUT_ITEMS} items.", param=name)
     return tuple(
         read_input_item(json, place=f"{name}[{i}]")
         for i, json in enumerate(value)
@@ -67,7 +67,7 @@ def read_input(value: str | Sequence[Json], *, name: str = "input") -> tuple[Inp
 
 
 def read_items(value: Sequence[Json], *, name: str) -> tuple[Item, ...]:
-    """As `read_input`, where an item cannot stand for another one. Raises InvalidParameter."""
+    """Return the items that a client sent, like `read_input`. Refuses references."""
     items: list[Item] = []
     for item in read_input(value, name=name):
         if isinstance(item, ItemReference):
@@ -80,7 +80,7 @@ def read_items(value: Sequence[Json], *, name: str) -> tuple[Item, ...]:
 
 
 def read_input_item(json: Json, *, place: str) -> InputItem:
-    """One item from a client, in any of the short forms that Open Responses allows."""
+    """Return one item from a client, in any of the short forms that Open Responses allows."""
     given = present(json)
     kind = given.get("type", "message")
     if not isinstance(kind, str):
@@ -94,8 +94,8 @@ def read_input_item(json: Json, *, place: str) -> InputItem:
         full = as_own_call(given)
     else:
         raise InvalidParameter(
-            f"{place}: items of the type `{kind[:MAX_TYPE_CHARS]}` cannot be read here. Leave it "
-            "out, or send what it says as a message.",
+            f"{place}: items of the type `{kind[:MAX_TYPE_CHARS]}` are not supported. Leave it "
+            "out, or send its text as a message.",
             param=f"{place}.type",
         )
     item = converted({**full, "id": new_item_id(full["type"])}, place=place)
@@ -104,7 +104,7 @@ def read_input_item(json: Json, *, place: str) -> InputItem:
 
 
 def converted(full: Json, *, place: str) -> Item:
-    """Raises InvalidParameter with the caller's name of the place."""
+    """Return the item of normalized JSON. Raises InvalidParameter, which names the place."""
     try:
         return read_item(full)
     except msgspec.ValidationError as error:
@@ -123,7 +123,7 @@ def read_reference(given: Json, place: str) -> ItemReference:
 
 def read_message(given: Json, place: str) -> Json:
     content = full_content(given.get("content"), role=given.get("role"), place=place)
-    # A client that sends back what it got may say how far it got; here it is what was said.
+    # A message that is sent back may have the status `incomplete`; as input it is complete.
     full = {**given, "type": "message", "content": content}
     full.pop("status", None)
     return present(full)
@@ -134,7 +134,7 @@ def read_call(given: Json, _: str) -> Json:
 
 
 def with_arguments(call: Json) -> Json:
-    """A call whose arguments are a text: some send none, or what the text says."""
+    """Return a call whose arguments are a text: some clients send none, or a JSON object."""
     arguments = call.get("arguments", {})
     if isinstance(arguments, dict):
         return {**call, "arguments": msgspec.json.encode(arguments).decode()}
@@ -165,7 +165,7 @@ def read_mcp_call(given: Json, _: str) -> Json:
 
 
 def error_text(error: Any) -> str:
-    """Of an `error` in any of the forms that SDKs send it back in."""
+    """Return the text of an `error`, in any of the forms in which SDKs send it back."""
     if isinstance(error, str):
         return error
     if isinstance(error, dict):
@@ -206,7 +206,9 @@ READERS: Mapping[str, Callable[[Json, str], Json]] = {
 
 
 def ensure_inline_images(item: Item, *, place: str) -> None:
-    """Raises InvalidParameter: an engine that fetched addresses would fetch internal ones too."""
+    """Raises InvalidParameter for an image that is not inline: engines would fetch internal
+    addresses too.
+    """
     parts: Sequence[Any] = ()
     if isinstance(item, Message):
         parts = item.content
@@ -219,19 +221,19 @@ def ensure_inline_images(item: Item, *, place: str) -> None:
 
 
 def under_new_id(item: Item) -> Item:
-    """The same item, to be stored once more."""
+    """Return the item with a new id, to be stored again."""
     return msgspec.structs.replace(item, id=new_item_id(kind_of(item)))
 
 
-def ensure_calls(history: Sequence[Item], brought: Sequence[Item]) -> None:
-    """Raises InvalidParameter for a result in `brought` whose call is not before it."""
+def ensure_calls(history: Sequence[Item], input_items: Sequence[Item]) -> None:
+    """Raises InvalidParameter for an output in `input_items` without a call before it."""
     known = {item.call_id for item in history if isinstance(item, Call)}
-    for item in brought:
+    for item in input_items:
         if isinstance(item, Call):
             known.add(item.call_id)
         elif isinstance(item, FunctionCallOutput) and item.call_id not in known:
             raise InvalidParameter(
-                f"No call stands before the function_call_output {item.call_id[:100]!r}. "
+                f"There is no call before the function_call_output {item.call_id[:100]!r}. "
                 "Send the call too, or continue the response that made it.",
                 param="input",
             )

@@ -1,4 +1,4 @@
-"""Parts of contents and of tool results that clients send, in the form that items have. Pure."""
+"""Normalizes the content parts and tool outputs that clients send to those of items. Pure."""
 
 import base64
 import binascii
@@ -16,7 +16,7 @@ MAX_TYPE_CHARS = 60
 
 
 def full_content(content: Any, *, role: Any, place: str) -> Any:
-    """A content of parts, whatever short form the client chose. Raises InvalidParameter."""
+    """Return the content as a list of parts, from any short form. Raises InvalidParameter."""
     kind = "output_text" if role == "assistant" else "input_text"
     if isinstance(content, str):
         return [{"type": kind, "text": content}]
@@ -29,7 +29,7 @@ def full_content(content: Any, *, role: Any, place: str) -> Any:
 
 
 def full_part(part: Any, *, text_kind: str, place: str) -> Any:
-    """One part. Raises InvalidParameter for what no model here reads."""
+    """Return one part. Raises InvalidParameter for types that no model here reads."""
     if not isinstance(part, dict):
         return part
     given = present(part)
@@ -47,21 +47,21 @@ def full_part(part: Any, *, text_kind: str, place: str) -> Any:
         case kind:
             named = kind[:MAX_TYPE_CHARS] if isinstance(kind, str) else "?"
             raise InvalidParameter(
-                f"{place}: parts of the type `{named}` cannot be read here.", param=f"{place}.type"
+                f"{place}: parts of the type `{named}` are not supported.", param=f"{place}.type"
             )
 
 
 def input_image(given: Json, *, place: str) -> Json:
     if "image_url" not in given and "file_id" in given:
         raise InvalidParameter(
-            f"{place}: no files are kept here. Send the image inline, as `image_url`.",
+            f"{place}: files are not stored here. Send the image inline, as `image_url`.",
             param=f"{place}.file_id",
         )
     return given
 
 
 def chat_image(given: Json) -> Json:
-    """An image as chat requests have it."""
+    """Return an image in the form of chat requests."""
     image = given.get("image_url")
     inner = present(image) if isinstance(image, dict) else {"url": image}
     return present(
@@ -70,11 +70,11 @@ def chat_image(given: Json) -> Json:
 
 
 def file_text(given: Json, *, text_kind: str, place: str) -> Json:
-    """A file of text as a text. Raises InvalidParameter for any other file."""
+    """Return a file of text as a text. Raises InvalidParameter for any other file."""
     data = given.get("file_data")
     if not isinstance(data, str):
         raise InvalidParameter(
-            f"{place}: no files are kept or fetched here. Send `file_data`, inline.",
+            f"{place}: files are not stored or fetched here. Send `file_data`, inline.",
             param=f"{place}.{'file_url' if 'file_url' in given else 'file_id'}",
         )
     head, comma, encoded = data.partition(",")
@@ -100,7 +100,7 @@ def unreadable(place: str) -> InvalidParameter:
 
 
 def full_output(output: Any, *, place: str) -> Any:
-    """What a tool gave: a text, or parts; any other JSON is a text of it."""
+    """Return a tool output: a text, or parts; any other JSON becomes its text."""
     if isinstance(output, str):
         return output
     if isinstance(output, list) and output and all(map(is_part, output)):

@@ -1,12 +1,13 @@
-"""Summing up what does not fit the context any more, instead of forgetting it."""
+"""Summarizes the items that do not fit the context any more, instead of dropping them."""
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
+from agents.runtime.context.answered_items import answered_items
 from agents.runtime.context.window import Size, fit, newest, tokens_of
-from agents.runtime.loop.pending_calls import answered_items
-from agents.schema.items import Item, Summary, chat_messages, new_item_id
+from agents.runtime.loop.chat_messages import chat_messages
+from agents.schema.items import Item, Summary, new_item_id
 from inference.errors import ContextLengthExceeded
 from inference.relay.schema import ChatMessage
 from kernel.errors import Overloaded, UpstreamError
@@ -14,48 +15,48 @@ from kernel.errors import Overloaded, UpstreamError
 log = logging.getLogger(__name__)
 
 Summarise = Callable[[list[ChatMessage]], Awaitable[str]]
-"""Asks the model once, and answers what it says. Raises what a model call raises."""
+"""Calls the model once and returns its text. Raises what a model call raises."""
 
-BEGINS = "Summary of the conversation so far:\n"
-ASKS = (
+SUMMARY_PREFIX = "Summary of the conversation so far:\n"
+SUMMARY_PROMPT = (
     "Sum up the conversation above for yourself, so that you can go on without having read it. "
     "Keep names, numbers, decisions, what the user wants, and what is still open. "
     "Answer with the summary only."
 )
-KEPT_SHARE = 2
-"""A summary makes half of the context free, so that the next turns need no other one."""
+SUMMARY_TARGET_SHARE = 2
+"""After a summary the items take at most 1/2 of the room, so that the next runs need none."""
 SUMMARY_SHARE = 8
-"""A summary may take up to 1/8 of the room."""
+"""A summary takes at most 1/8 of the room."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What the model is told; with a new summary, if one was made of all up to `through`."""
+    """The items for the model, and the new summary, if one was written."""
 
     items: tuple[Item, ...]
     summary: Summary | None = None
     through: str | None = None
-    """The id of the last item that the summary stands for."""
+    """The id of the last item that the summary replaces."""
 
 
 async def fit_context(
     *,
     history: Sequence[Item],
-    brought: Sequence[Item],
+    input_items: Sequence[Item],
     room: int,
     summarise: Summarise | None = None,
     size: Size = tokens_of,
 ) -> Context:
-    """History and input within `room` tokens. `summarise` None leaves out what does not fit.
+    """History and input within `room` tokens. Without `summarise`, what does not fit is dropped.
 
-    A new summary is to be kept by the caller. Where the engine cannot make one, what it should
-    have told is left out. Raises ContextLengthExceeded.
+    The caller must store a new summary. If the engine cannot write one, the items that it should
+    replace are dropped. Raises ContextLengthExceeded.
     """
-    items = [*history, *brought]
+    items = [*history, *input_items]
     fitted = fit(items, room=room, size=size)
     if summarise is None or not fitted.dropped:
         return Context(items=fitted.items)
-    old = worth_a_summary(items, known=len(history), room=room, size=size)
+    old = items_to_summarize(items, known=len(history), room=room, size=size)
     if not old:
         return Context(items=fitted.items)
     try:
@@ -70,33 +71,39 @@ async def fit_context(
     )
 
 
-def worth_a_summary(
+def items_to_summarize(
     items: Sequence[Item], *, known: int, room: int, size: Size
 ) -> tuple[Item, ...]:
-    """The beginning that a summary is to stand for; only items of the history can be left out."""
+    """Return the first items, which a summary should replace; only items of the history can be."""
     try:
-        tight = fit(items, room=room // KEPT_SHARE, size=size, first=lambda _: False)
+        tight = fit(items, room=room // SUMMARY_TARGET_SHARE, size=size, first=lambda _: False)
     except ContextLengthExceeded:
         return ()
-    kept = {item.id for item in tight.items}
-    first_kept = next(place for place, item in enumerate(items) if item.id in kept)
-    return tuple(items[: min(first_kept, known)])
+    included = {item.id for item in tight.items}
+    first_included = next(place for place, item in enumerate(items) if item.id in included)
+    return tuple(items[: min(first_included, known)])
 
 
 def summary_request(old: Sequence[Item], *, room: int, size: Size) -> list[ChatMessage]:
-    """What the model is asked: an earlier summary first, and of the rest the newest that fits."""
+    """Return the prompt for a summary: an earlier one, and the newest items that fit."""
     earlier = [item for item in old[:1] if isinstance(item, Summary)]
     left = room - sum(map(size, earlier))
     summed_up = [*earlier, *newest(old[len(earlier) :], room=left, size=size)]
-    return [*chat_messages(answered_items(summed_up)), ChatMessage(role="user", content=ASKS)]
+    return [
+        *chat_messages(answered_items(summed_up)),
+        ChatMessage(role="user", content=SUMMARY_PROMPT),
+    ]
 
 
 def with_summary(
     items: Sequence[Item], *, old: Sequence[Item], text: str, room: int, size: Size
 ) -> Context | None:
-    """None if the model said nothing, or more than fits."""
+    """Return the context with a new summary.
+
+    None if the summary is empty, or longer than allowed.
+    """
     rest = items[len(old) :]
-    summary = Summary(id=new_item_id("tenantry:summary"), text=BEGINS + text.strip())
+    summary = Summary(id=new_item_id("tenantry:summary"), text=SUMMARY_PREFIX + text.strip())
     if not text.strip() or size(summary) > room // SUMMARY_SHARE:
         return None
     fitted = fit(rest, room=room - size(summary), size=size)

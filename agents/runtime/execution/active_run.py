@@ -1,242 +1,256 @@
-"""One run on its way through this worker: its turn, its work, and its one end."""
+"""The life cycle of a run in this worker: queued, started, stopped or paused, and finished once."""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
-from agents.events.buffer import EventBuffer
 from agents.events.pubsub import conversation_channel
 from agents.events.response_object import response_object
-from agents.runtime.catalog.model_resolution import Target
+from agents.events.writer import RunLog
+from agents.runtime.catalog.model_resolution import ResolvedModel
+from agents.runtime.execution.conversation_queue import (
+    Cancel,
+    enqueue,
+    ensure_same_request,
+    needs_queue,
+    wait_until_claimed,
+)
 from agents.runtime.execution.dependencies import RunDependencies
-from agents.runtime.execution.finish import RunFinisher
-from agents.runtime.execution.mapping import settings_for
+from agents.runtime.execution.finish import finish
 from agents.runtime.execution.model_client import ModelClient
 from agents.runtime.execution.outcome import (
-    Outcome,
     RunLost,
-    Stop,
+    RunOutcome,
+    StopCause,
     as_exception,
     failed,
     outcome_of_ended,
     outcome_of_stop,
 )
-from agents.runtime.execution.ports import Started
-from agents.runtime.execution.run_context import Resumption, RunContext, make_recorder
+from agents.runtime.execution.pause import pause
+from agents.runtime.execution.ports import RunHandle, Started
+from agents.runtime.execution.run_context import RunContext, new_context, resumed_context
 from agents.runtime.execution.run_executor import RunExecutor
 from agents.runtime.loop.ports import LoopResult
 from agents.runtime.model.metering import RunCancelled
-from agents.runtime.pausing.pause import pause
+from agents.runtime.model.subject import subject_of
+from agents.runtime.response_cache.cache import HIT
+from agents.schema.checkpoint import RunCheckpoint
 from agents.schema.items import Item
 from agents.schema.json_types import Json
-from agents.schema.run_records import NewRun
+from agents.schema.run_records import DuplicateRun
 from agents.schema.run_request import RunRequest
-from agents.schema.stored_items import shown_items
+from agents.schema.stored_items import client_view
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
 from kernel.errors import Overloaded, PlatformError
 from kernel.ids import new_id
-from tenants.admission.gate import Admission
+from tenants.admission.gate import Admission, Subject
 from tenants.admission.principal import Principal
 
 log = logging.getLogger(__name__)
 
+UNSTORED_LOG_SECONDS = 60
+"""Time after its end for which the events of an unstored run can be resumed."""
 
-UNKEPT_LOG_SECONDS = 60
-"""For which the events of a run that is not to be stored can still be resumed."""
 
+class ActiveRun:
+    """A run that this worker executes. `stop` may be called at any time; the run ends once."""
 
-class LiveRun:
-    """A run that this worker executes. `stop` it whenever; it ends once."""
-
-    def __init__(
-        self,
-        dependencies: RunDependencies,
-        create: RunRequest,
-        principal: Principal,
-        target: Target,
-        *,
-        again: Resumption | None = None,
-    ) -> None:
-        """`again`: it has waited for a person, and goes on."""
+    def __init__(self, run: RunContext, dependencies: RunDependencies) -> None:
         self._dependencies = dependencies
-        self._run = run = self._build_context(create, principal, target, again)
-        run.log.on_taken = lambda: self.stop(Stop.LOST)
+        self._run = run
+        run.log.on_taken_over = partial(self.stop, StopCause.LOST)
         self.id = run.id
-        self.create = create
-        self.principal = principal
-        self.target = target
+        self.request = run.request
+        self.principal = run.principal
         self.started: asyncio.Future[Started] = asyncio.get_running_loop().create_future()
-        # Nobody may be left who asks how it began.
+        # Retrieve the exception: there may be no client left that awaits it.
         self.started.add_done_callback(lambda started: started.cancelled() or started.exception())
-        self.over = asyncio.Event()
-        self.has_row = again is not None
+        self.finished = asyncio.Event()
+        self.is_persisted = run.checkpoint is not None
+        """Whether the table has the row of the run."""
         self.task: asyncio.Task[None] | None = None
         self.is_paused = False
-        """Whether it waits for a person now, and is no worker's."""
-        self._work = RunExecutor(run, dependencies, admitted=self._admitted, is_begun=self.is_begun)
-        self._end: RunFinisher | None = None
-        self._why: Stop | None = None
+        """Whether the run waits for approvals, held by no worker."""
+        self.error: PlatformError | None = None
+        subject = subject_of(
+            run.target,
+            principal=run.principal,
+            door=run.request.door,
+            client_request_id=run.id,
+        )
+        model = self._model_client(subject)
+        self._executor = RunExecutor(
+            run,
+            dependencies,
+            model=model,
+            model_for=model.for_agent,
+            subject=subject,
+            on_cache_hit=self._on_cache_hit,
+            persisted=self.persisted,
+        )
+        self._stop: StopCause | None = None
         self._is_running = False
         self._is_ending = False
         self._inserting: asyncio.Task[None] | None = None
-        if again:
+        if run.checkpoint:
             self.started.set_result(Started(run_id=self.id))
 
-    def _build_context(
-        self, create: RunRequest, principal: Principal, target: Target, again: Resumption | None
-    ) -> RunContext:
-        dependencies, paused = self._dependencies, again.paused if again else None
-        ttl = None if create.store else UNKEPT_LOG_SECONDS
-        run_log = again.log if again else dependencies.log.open(new_id("resp"), ttl=ttl)
-        calls = ModelClient(
-            dependencies,
-            run_id=run_log.run_id,
-            door=create.door,
-            principal=principal,
-            target=target,
-            admitted=self._admitted,
-            why_stopped=lambda: as_exception(self._why) if self._why else None,
-        )
-        settings = settings_for(create, run_id=run_log.run_id, target=target)
-        if paused:
-            settings = paused.settings
-            calls.used, calls.count = paused.used, paused.calls
-        return RunContext(
-            worker=dependencies.worker,
-            store=dependencies.store,
-            create=create,
-            principal=principal,
-            target=target,
-            settings=settings,
-            log=run_log,
-            recorder=make_recorder(run_log, settings, paused),
-            calls=calls,
-            paused=paused,
+    def _model_client(self, subject: Subject) -> ModelClient:
+        run = self._run
+        return ModelClient(
+            self._dependencies,
+            run.target.route,
+            subject,
+            usage=run.usage,
+            on_admitted=self._on_model_admitted,
+            stop_reason=lambda: as_exception(self._stop) if self._stop else None,
         )
 
     @property
     def route(self) -> str:
-        """The name of the model route that serves it."""
-        return self.target.route.name
+        """The name of the model route that serves the run."""
+        return self._run.target.route.name
 
     @property
-    def feed(self) -> EventBuffer:
-        """Its events, for readers in this process."""
-        return self._run.log.feed
-
-    @property
-    def error(self) -> PlatformError | None:
-        """Why it failed, once it is over."""
-        return self._end.error if self._end else None
-
-    @property
-    def made(self) -> tuple[Item, ...]:
-        """What it has made by now, as it is stored and shown."""
-        return shown_items(self._run.recorder.events.output())
+    def output(self) -> tuple[Item, ...]:
+        """The output items so far, as they are stored and shown."""
+        return client_view(self._run.recorder.events.output())
 
     def response(self, status: str) -> Json:
-        """Its response object before it has made anything."""
+        """Return the response object without output."""
         return response_object(self._run.settings, status)
 
-    def stop(self, why: Stop) -> None:
-        """Make it end for this reason; harmless when it is ending."""
-        if self._why is None and not self._is_ending:
-            self._why = why
-            # A task that is cancelled before its first step would never get to its end.
+    def stop(self, reason: StopCause) -> None:
+        """End the run for this reason. Has no effect if it is ending already."""
+        if self._stop is None and not self._is_ending:
+            self._stop = reason
+            # A task that is cancelled before its first step would never reach its end.
             if self._is_running and self.task is not None:
                 self.task.cancel()
 
-    def leave(self) -> None:
-        """Whoever asked for it has gone."""
-        if not self.create.goes_on:
-            self.stop(Stop.CLIENT_LEFT)
+    def on_client_disconnect(self) -> None:
+        """Stop the run, unless it survives a disconnect of its client."""
+        if not self.request.survives_disconnect:
+            self.stop(StopCause.CLIENT_LEFT)
 
-    async def execute(self, claim: Callable[[], Awaitable[bool]]) -> None:
-        """Work when it is its turn, and end. Never raises: it is nobody's call.
+    async def execute(self, acquire: Callable[[], Awaitable[bool]]) -> None:
+        """Execute the run from `acquire` to its end. Raises nothing: no caller awaits it.
 
-        `claim` answers False if there is nothing to do.
+        `acquire` returns when the run may start, and False if there is nothing to execute.
         """
         logs.request_id.set(self.id)
+        logs.run.set(self.id)
         logs.tenant.set(self.principal.tenant)
         loop = asyncio.get_running_loop()
-        alarm = loop.call_later(self._run.seconds_left, self.stop, Stop.TIME_IS_UP)
+        timer = loop.call_later(self._run.seconds_left, self.stop, StopCause.TIME_IS_UP)
         metrics.active_runs.inc()
         try:
-            outcome = await self._outcome(claim)
+            outcome = await self._outcome(acquire)
             if outcome is not None:
-                await self._tell_end(outcome)
+                await self._finish(outcome)
         finally:
-            alarm.cancel()
+            timer.cancel()
             metrics.active_runs.dec()
             if self.is_paused:
                 await self._dependencies.log.hand_over(self._run.log)
             else:
                 await self._dependencies.log.close(self._run.log)
-            self.over.set()
+            self.finished.set()
 
-    # How it begins
+    # Start
 
-    def row(self, *, waits: bool) -> NewRun:
-        """As the table gets it."""
-        return self._run.as_new(waits=waits)
+    async def acquire(self, cancel: Cancel, *, behind: RunHandle | None) -> bool:
+        """Wait until the run may start. False if it exists already, and was joined.
 
-    def is_known(self, *, waits: bool) -> None:
-        """The table has it, so that it may be told of."""
-        self.has_row = True
-        self._run.log.release()
+        Raises ConversationBusy, TooManyRuns, IdempotencyMismatch, and NotFound for a conversation
+        or response that is not this tenant's.
+        """
+        run, pubsub = self._run, self._dependencies.pubsub
+        if behind is None and not needs_queue(run.request):
+            return True
+        waits = behind is not None and not behind.finished.is_set()
+        result, waits = await enqueue(run, cancel, waits=waits)
+        if isinstance(result, DuplicateRun):
+            ensure_same_request(run.request, result)
+            self.started.set_result(Started(run_id=result.run_id, joined=True))
+            return False
+        self._mark_persisted()
         if waits:
-            recorder = self._run.recorder
-            recorder.say(recorder.events.queued())
+            run.recorder.record(run.recorder.events.queued())
             self.started.set_result(Started(run_id=self.id))
+            if behind is not None:
+                await behind.finished.wait()
+            await wait_until_claimed(run, pubsub)
+        if run.request.conversation:
+            await pubsub.notify(conversation_channel(run.request.conversation))
+        return True
 
-    def _admitted(self, admission: Admission, *, marks: Sequence[tuple[bytes, bytes]] = ()) -> None:
-        """The first call may be made: only now the run exists."""
+    def _mark_persisted(self) -> None:
+        """Record that the row is inserted: from now on events may be published."""
+        self.is_persisted = True
+        self._run.log.start_writing()
+
+    def _on_model_admitted(self, admission: Admission) -> None:
+        self._run.usage.model_calls += 1
+        self._start(admission)
+
+    def _on_cache_hit(self, admission: Admission) -> None:
+        self._start(admission, marks=(HIT,))
+
+    def _start(self, admission: Admission, *, marks: Sequence[tuple[bytes, bytes]] = ()) -> None:
+        """Start the run with its first admission: before that it may still be refused."""
         if self.started.done():
             return
         recorder = self._run.recorder
-        recorder.say(recorder.events.created())
+        recorder.record(recorder.events.created())
         self.started.set_result(Started(run_id=self.id, headers=[*admission.headers(), *marks]))
-        if not self.has_row:
-            # The engine works meanwhile.
+        if not self.is_persisted:
+            # The engine works in the meantime.
             self._inserting = asyncio.create_task(self._insert())
 
     async def _insert(self) -> None:
         try:
-            await self._dependencies.store.begin(self.row(waits=False))
+            await self._dependencies.store.insert(self._run.as_new(waits=False))
         except Overloaded:
-            if self.create.store:
-                self.stop(Stop.NOT_KEPT)
+            if self.request.store:
+                self.stop(StopCause.NOT_STORED)
                 return
-            # Nothing of it was to be kept: it needs the table less than its client needs it.
-            self._run.log.release()
+            # The client of a run that is not to be stored needs the events more than the row.
+            self._run.log.start_writing()
             return
-        self.is_known(waits=False)
+        self._mark_persisted()
 
-    async def is_begun(self) -> bool:
-        """Whether the table has it. False also if it could not be put there."""
+    async def persisted(self) -> bool:
+        """Wait until the row is inserted. False if that failed."""
         if self._inserting is not None:
-            # A run that is cancelled here is in the table all the same.
+            # The insertion continues if the run is cancelled here.
             await asyncio.shield(self._inserting)
-        return self.has_row
+        return self.is_persisted
 
-    # How it ends
+    # End
 
-    async def _outcome(self, claim: Callable[[], Awaitable[bool]]) -> Outcome | None:
-        """How it ended; None if it never began, waits, or was taken away. The outermost edge of a
-        run.
+    async def _outcome(self, acquire: Callable[[], Awaitable[bool]]) -> RunOutcome | None:
+        """Execute the run. Returns its outcome; None if it did not start, is paused, or was taken
+        by another worker.
+
+        This is the outermost edge of a run, which handles every error.
         """
         self._is_running = True
         try:
-            if self._why is not None:
-                return await self._stopped(self._why)
-            if not await claim():
+            if self._stop is not None:
+                return await self._stopped(self._stop)
+            if not await acquire():
                 return None
-            return await self._work_or_wait()
+            return await self._work()
         except PlatformError as error:
             return await self._failed(error)
-        except (asyncio.CancelledError, RunCancelled, ClientLeft, RunLost):
-            return await self._stopped(self._why or Stop.INTERRUPTED)
+        except (asyncio.CancelledError, RunCancelled, ClientLeft, RunLost) as error:
+            is_lost = isinstance(error, RunLost)
+            why = StopCause.LOST if is_lost else self._stop or StopCause.INTERRUPTED
+            return await self._stopped(why)
         except Exception:
             # A bug: it must end this run, and nothing else.
             log.exception("runs: unexpected failure")
@@ -244,65 +258,116 @@ class LiveRun:
         finally:
             self._is_ending = True
 
-    async def _work_or_wait(self) -> Outcome | None:
+    async def _work(self) -> RunOutcome | None:
         if self.started.done():
-            recorder = self._run.recorder
-            recorder.say(recorder.events.in_progress())
-        ended = await self._work.to_end()
+            events = self._run.recorder.events
+            is_new = events.number < 0
+            self._run.recorder.record(events.created() if is_new else events.in_progress())
+        ended = await self._executor.execute()
         if ended.state != "paused":
             return outcome_of_ended(ended)
-        # From here on the table decides whether it waits or is cancelled.
+        # From here on the table decides whether the run is paused or cancelled.
         self._is_ending = True
-        return await self._wait(ended)
+        return await self._pause(ended)
 
-    async def _wait(self, ended: LoopResult) -> Outcome | None:
-        why = await pause(self._run, ended, checkpoint=self._work.checkpoint)
-        if why is None:
+    async def _pause(self, ended: LoopResult) -> RunOutcome | None:
+        reason = await pause(self._run, ended, checkpoint=self._executor.checkpoint)
+        if reason is None:
             self.is_paused = True
             return None
-        self._why = why
-        return await self._stopped(why)
+        self._stop = reason
+        return await self._stopped(reason)
 
-    async def _failed(self, error: PlatformError) -> Outcome | None:
+    async def _failed(self, error: PlatformError) -> RunOutcome | None:
         if self.started.done():
             return failed(error)
         await self._refuse(error)
         return None
 
-    async def _stopped(self, why: Stop) -> Outcome | None:
-        if why is Stop.LOST:
+    async def _stopped(self, reason: StopCause) -> RunOutcome | None:
+        if reason is StopCause.LOST or (reason is StopCause.RELEASED and await self._release()):
             await self._dependencies.log.take_over(self._run.log)
             return None
-        outcome = outcome_of_stop(why)
+        outcome = outcome_of_stop(reason)
         if not self.started.done():
-            await self._refuse(outcome.error or as_exception(why))
+            await self._refuse(outcome.error or as_exception(reason))
             return None
         return outcome
 
+    async def _release(self) -> bool:
+        """Return the run to the run queue. False if no other worker can continue it."""
+        run = self._run
+        run.recorder.flush()
+        await run.log.flushed()
+        try:
+            return run.log.is_durable and await run.store.release(run.id, run.worker)
+        except Overloaded:
+            return False
+
     async def _refuse(self, error: BaseException) -> None:
-        """It never began: nothing of it stays, so that its conversation is free for the next one
-        before the client knows.
+        """Delete the row of a run that did not start before the client gets the error, so that its
+        conversation is free for the next run.
         """
         try:
-            if self.has_row:
+            if self.is_persisted:
                 await self._dependencies.store.discard(self.principal.tenant_id, self.id)
         finally:
             self.started.set_exception(error)
 
-    async def _tell_end(self, outcome: Outcome) -> None:
+    async def _finish(self, outcome: RunOutcome) -> None:
         if self._inserting is not None:
             await self._inserting
-            if self.create.store and not self.has_row and outcome.error is None:
-                # It ended before it was known that the table does not take it.
-                outcome = outcome_of_stop(Stop.NOT_KEPT)
-        self._end = RunFinisher(
+            if self.request.store and not self.is_persisted and outcome.error is None:
+                # The run ended before its insertion failed.
+                outcome = outcome_of_stop(StopCause.NOT_STORED)
+        self.error = outcome.error
+        published = await finish(
             self._run,
             outcome,
-            is_cut=self._why is not None,
-            tool_calls=self._work.tool_calls,
-            is_hit=self._work.is_hit,
+            is_persisted=self.is_persisted,
+            is_stopped=self._stop is not None,
+            tool_calls=self._executor.tool_calls,
+            is_cache_hit=self._executor.is_cache_hit,
         )
-        if not await self._end.tell(has_row=self.has_row):
+        if published is None:
             await self._dependencies.log.take_over(self._run.log)
-        elif self.create.conversation:
-            await self._dependencies.pubsub.notify(conversation_channel(self.create.conversation))
+            return
+        self.error = published.error
+        if self.request.conversation:
+            await self._dependencies.pubsub.notify(conversation_channel(self.request.conversation))
+
+
+def new_run(
+    request: RunRequest, principal: Principal, target: ResolvedModel, dependencies: RunDependencies
+) -> ActiveRun:
+    """Return a run that starts, with a new id and a new log."""
+    ttl = None if request.store else UNSTORED_LOG_SECONDS
+    context = new_context(
+        request,
+        principal,
+        target,
+        log=dependencies.log.open(new_id("resp"), ttl=ttl),
+        worker=dependencies.worker,
+        store=dependencies.store,
+    )
+    return ActiveRun(context, dependencies)
+
+
+def resumed_run(
+    checkpoint: RunCheckpoint,
+    principal: Principal,
+    target: ResolvedModel,
+    dependencies: RunDependencies,
+    *,
+    run_log: RunLog,
+) -> ActiveRun:
+    """Return a run that continues from `checkpoint` with its reopened log."""
+    context = resumed_context(
+        checkpoint,
+        principal,
+        target,
+        log=run_log,
+        worker=dependencies.worker,
+        store=dependencies.store,
+    )
+    return ActiveRun(context, dependencies)

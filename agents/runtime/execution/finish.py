@@ -1,94 +1,86 @@
-"""The one end of a run: what the table is told of it, and then its readers."""
+"""The end of a run: stored in the table first, then published in the event log."""
 
 import time
 
-from agents.errors import RunNotKept
+from agents.errors import RunNotStored
 from agents.events.responses import Frame
-from agents.runtime.execution.outcome import Outcome
+from agents.runtime.execution.outcome import RunOutcome, failed
 from agents.runtime.execution.run_context import RunContext
-from agents.runtime.loop.pending_calls import answered
 from agents.schema.items import StoredItem
 from agents.schema.json_types import Json
 from agents.schema.run_records import EndedRun
-from agents.schema.stored_items import STOPPED, shown_items
+from agents.schema.stored_items import STOPPED, client_view, outputs_for_open_calls
 from kernel.errors import Overloaded, PlatformError
 
 
-class RunFinisher:
-    """Ends a run in the table first, then in its log: an end is published once it is stored."""
+async def finish(
+    run: RunContext,
+    outcome: RunOutcome,
+    *,
+    is_persisted: bool,
+    is_stopped: bool,
+    tool_calls: int,
+    is_cache_hit: bool,
+) -> RunOutcome | None:
+    """Store and publish the end of a run.
 
-    def __init__(
-        self, run: RunContext, outcome: Outcome, *, is_cut: bool, tool_calls: int, is_hit: bool
-    ) -> None:
-        """`is_cut`: it was stopped, so that calls may lack their answers."""
-        self.error = outcome.error
-        """Why it failed, as its readers are told."""
-        self._run = run
-        self._outcome = outcome
-        self._is_cut = is_cut
-        self._tool_calls = tool_calls
-        self._is_hit = is_hit
-
-    async def tell(self, *, has_row: bool) -> bool:
-        """Tell the table and the readers. False if somebody else has ended it: nothing is told."""
-        run = self._run
-        run.recorder.flush()
-        frames = self._last_frames()
-        if has_row:
-            ended = self._as_ended()
-            try:
-                if not await run.retry_while_unavailable(lambda: run.store.finish(ended)):
-                    return False
-            except Overloaded:
-                frames = self._fail_if_unsaved(frames)
-        run.recorder.end(frames)
-        await run.log.flushed()
-        return True
-
-    def _last_frames(self) -> list[Frame]:
-        outcome, used = self._outcome, self._run.calls.used
-        events, now = self._run.recorder.events, int(time.time())
-        if outcome.error is not None:
-            return events.failed(outcome.error, now=now)
-        if outcome.state == "completed":
-            return events.completed(used, now=now)
-        reason = "cancelled" if outcome.state == "cancelled" else outcome.reason
-        return events.incomplete(used, reason=reason, now=now)
-
-    def _fail_if_unsaved(self, frames: list[Frame]) -> list[Frame]:
-        """What was to be stored and could not be must not be told as done."""
-        if not self._run.create.store:
-            return frames
-        number = frames[-1]["sequence_number"]
-        self.error = RunNotKept(retry_after=1)
-        (last,) = self._run.recorder.events.failed(self.error, now=int(time.time()))
-        return [*frames[:-1], {**last, "sequence_number": number}]
-
-    def _as_ended(self) -> EndedRun:
-        run, outcome = self._run, self._outcome
-        return EndedRun(
+    `is_stopped`: the run was stopped from outside, so that calls may lack their outputs. Returns
+    the outcome that was published, which is RunNotStored if a run that was to be stored could not
+    be. None, with nothing published, if another worker has ended the run.
+    """
+    run.recorder.flush()
+    frames = last_frames(run, outcome)
+    if is_persisted:
+        ended = EndedRun(
             id=run.id,
             tenant_id=run.tenant_id,
             worker=run.worker,
             state=outcome.state,
-            usage=run.calls.used,
-            conversation=run.create.conversation,
-            error=None if outcome.error is None else problem_of(outcome.error),
+            usage=run.usage.tokens,
+            conversation=run.request.conversation,
+            error=None if outcome.error is None else stored_error(outcome.error),
             reason=outcome.reason,
-            steps=run.calls.count,
-            tool_calls=self._tool_calls,
-            cache_hit=self._is_hit,
-            items=self._items() if run.create.store else (),
+            steps=run.usage.model_calls,
+            tool_calls=tool_calls,
+            cache_hit=is_cache_hit,
+            items=items_to_store(run, is_stopped=is_stopped) if run.request.store else (),
         )
+        try:
+            if not await run.retry_while_unavailable(lambda: run.store.finish(ended)):
+                return None
+        except Overloaded:
+            if run.request.store:
+                error = RunNotStored(retry_after=1)
+                outcome, frames = failed(error), with_failure(run, frames, error)
+    run.recorder.end(frames)
+    await run.log.flushed()
+    return outcome
 
-    def _items(self) -> tuple[StoredItem, ...]:
-        brought = (StoredItem(item=item, is_input=True) for item in self._run.create.input)
-        output = self._run.recorder.events.output()
-        # Engines refuse a history with calls that nothing answers.
-        closed = answered(output, note=STOPPED) if self._is_cut else ()
-        made = shown_items((*output, *closed))
-        return (*brought, *(StoredItem(item=item) for item in made))
+
+def last_frames(run: RunContext, outcome: RunOutcome) -> list[Frame]:
+    usage, events, now = run.usage.tokens, run.recorder.events, int(time.time())
+    if outcome.error is not None:
+        return events.failed(outcome.error, now=now)
+    if outcome.state == "completed":
+        return events.completed(usage, now=now)
+    reason = "cancelled" if outcome.state == "cancelled" else outcome.reason
+    return events.incomplete(usage, reason=reason, now=now)
 
 
-def problem_of(error: PlatformError) -> Json:
+def with_failure(run: RunContext, frames: list[Frame], error: PlatformError) -> list[Frame]:
+    """`frames` with the failure in place of the last one, under the number of that one."""
+    number = frames[-1]["sequence_number"]
+    (last,) = run.recorder.events.failed(error, now=int(time.time()))
+    return [*frames[:-1], {**last, "sequence_number": number}]
+
+
+def items_to_store(run: RunContext, *, is_stopped: bool) -> tuple[StoredItem, ...]:
+    inputs = (StoredItem(item=item, is_input=True) for item in run.request.input)
+    output = run.recorder.events.output()
+    # Engines refuse a history with calls that have no output.
+    outputs = outputs_for_open_calls(output, note=STOPPED) if is_stopped else ()
+    return (*inputs, *(StoredItem(item=item) for item in client_view((*output, *outputs))))
+
+
+def stored_error(error: PlatformError) -> Json:
     return {"code": error.code, "message": error.message, "param": error.param}

@@ -1,16 +1,17 @@
-"""Other agents of the tenant, for hand-offs: found by slug, asked for the same caller."""
+"""Hand-offs to other agents of the tenant: found by slug, called for the same principal."""
 
 from collections.abc import Callable
-
-import msgspec
+from contextlib import suppress
 
 from agents.runtime.catalog.agents import AgentCatalog, PublishedAgent
-from agents.runtime.catalog.model_resolution import Target
+from agents.runtime.catalog.model_lookup import find_model
+from agents.runtime.catalog.model_resolution import ResolvedModel
 from agents.runtime.catalog.prompt import apply_agent
-from agents.runtime.execution.tool_dependencies import ToolDependencies
-from agents.runtime.loop.ports import AskModel, RunPlan
+from agents.runtime.loop.ports import RunPlan, StreamModel
+from agents.runtime.tools.dependencies import ToolDependencies
 from agents.runtime.tools.kind import HandoffTarget
 from agents.runtime.tools.toolbox import KindToolbox
+from inference.errors import ModelNotFound
 from inference.fleet.snapshot import FleetReference
 from inference.relay.schema import ChatMessage, ChatRequest
 from kernel.errors import NotFound
@@ -18,46 +19,58 @@ from tenants.admission.principal import Principal
 
 
 class HandoffResolver:
-    """Implements `Delegates` for one run."""
+    """Implements `FindHandoffTarget` for one run."""
 
     def __init__(
         self,
-        tool_dependencies: ToolDependencies,
+        tools: ToolDependencies,
         *,
         principal: Principal,
         catalog: AgentCatalog,
         fleet: FleetReference,
-        ask_as: Callable[[Target], AskModel],
+        model_for: Callable[[ResolvedModel], StreamModel],
     ) -> None:
-        """`ask_as` makes what asks another agent's model and bills the same caller."""
-        self._tool_dependencies = tool_dependencies
+        """`model_for` returns another agent's model, billed to the same principal and run."""
+        self._tools = tools
         self._principal = principal
-        self._tenant_id = principal.tenant_id
         self._catalog = catalog
         self._fleet = fleet
-        self._ask_as = ask_as
+        self._model_for = model_for
 
     async def toolbox(self, agent: PublishedAgent | None) -> KindToolbox:
-        """The agent's tools, as they are now; none without an agent. Raises AgentsUnavailable."""
+        """Return the agent's tools, as they are now; none without an agent.
+
+        Raises AgentsUnavailable.
+        """
         names = agent.tools if agent else ()
-        tools = await self._tool_dependencies.tools.named(self._tenant_id, names)
-        return KindToolbox(tools, self._tool_dependencies.kinds(self))
+        tools = await self._tools.catalog.named(self._principal.tenant_id, names)
+        return KindToolbox(tools, self._tools.handlers(self))
 
     async def __call__(self, slug: str, message: str) -> HandoffTarget:
-        agents = await self._catalog.of_tenant(self._tenant_id)
-        # What the key may not ask itself, no agent asks for it.
-        agent = agents.get(slug) if self._principal.may_use(slug) else None
-        route = self._fleet.current.routes.get(agent.route) if agent else None
-        if agent is None or route is None:
-            raise NotFound(f"There is no agent {slug!r} that could answer.")
-        box = await self.toolbox(agent)
+        target, agent = await self._find(slug)
+        toolbox = await self.toolbox(agent)
         request = ChatRequest(
-            model=slug, messages=[ChatMessage(role="user", content=message)], stream=True
+            model=slug,
+            messages=[ChatMessage(role="user", content=message)],
+            stream=True,
+            tools=toolbox.offer() or None,
         )
-        offered = msgspec.structs.replace(request, tools=box.offer() or None)
-        target = Target(model=slug, route=route, agent=agent)
         return HandoffTarget(
-            plan=RunPlan(request=apply_agent(offered, agent), limits=agent.limits),
-            ask=self._ask_as(target),
-            tools=box,
+            plan=RunPlan(request=apply_agent(request, agent), limits=agent.limits),
+            stream_model=self._model_for(target),
+            tools=toolbox,
         )
+
+    async def _find(self, slug: str) -> tuple[ResolvedModel, PublishedAgent]:
+        """Return an agent that the caller's key may use, with its target. Raises NotFound."""
+        with suppress(ModelNotFound):
+            target = await find_model(
+                slug,
+                purpose="chat",
+                principal=self._principal,
+                catalog=self._catalog,
+                fleet=self._fleet,
+            )
+            if target.agent is not None:
+                return target, target.agent
+        raise NotFound(f"There is no agent {slug!r} that could answer.")

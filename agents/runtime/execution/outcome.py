@@ -1,10 +1,10 @@
-"""How runs end, and what makes them. Pure."""
+"""The outcomes of runs, and the causes that stop them. Pure."""
 
 from enum import Enum
 
 import msgspec
 
-from agents.errors import Interrupted, RunNotKept
+from agents.errors import Interrupted, RunNotStored
 from agents.runtime.loop.ports import LoopResult
 from agents.runtime.model.metering import RunCancelled
 from agents.schema.run_records import ROLLBACK, EndState
@@ -12,75 +12,77 @@ from kernel.asgi import ClientLeft
 from kernel.errors import PlatformError
 
 
-class Stop(Enum):
-    """Why a run is stopped from outside."""
+class StopCause(Enum):
+    """The causes that stop a run from outside its loop."""
 
     CANCELLED = "cancelled"
     ROLLED_BACK = ROLLBACK
     CLIENT_LEFT = "client_left"
     TIME_IS_UP = "max_run_seconds"
     INTERRUPTED = "interrupted"
-    """The worker ends."""
-    NOT_KEPT = "not_kept"
-    """The table did not take it."""
+    """The worker shuts down."""
+    NOT_STORED = "not_kept"
+    """The run was to be stored, and could not be."""
     LOST = "lost"
-    """It was taken from this worker, which was believed dead."""
+    """Another process has taken over the run, because its lease had expired."""
+    RELEASED = "released"
+    """The worker shuts down, and another one continues the run from its checkpoint."""
 
 
 class RunLost(Exception):
-    """The run has been ended by somebody else."""
+    """Another process has ended the run."""
 
 
-class Outcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a run ends."""
+class RunOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """The end of a run."""
 
     state: EndState
     reason: str = ""
     error: PlatformError | None = None
 
 
-COMPLETED = Outcome(state="completed")
+COMPLETED = RunOutcome(state="completed")
 
 
-def failed(error: PlatformError) -> Outcome:
-    return Outcome(state="failed", error=error)
+def failed(error: PlatformError) -> RunOutcome:
+    return RunOutcome(state="failed", error=error)
 
 
-def outcome_of_ended(ended: LoopResult) -> Outcome:
-    """Of a run that came to its own end."""
+def outcome_of_ended(ended: LoopResult) -> RunOutcome:
+    """Return the outcome of a run whose loop has ended."""
     if ended.state == "completed":
         return COMPLETED
-    return Outcome(state="incomplete", reason=ended.reason or "")
+    return RunOutcome(state="incomplete", reason=ended.reason or "")
 
 
-def stop_named(why: str) -> Stop:
-    """What the table calls the reason of a cancellation."""
-    return Stop.ROLLED_BACK if why == ROLLBACK else Stop.CANCELLED
+def stop_named(why: str) -> StopCause:
+    """Return the cause of a cancellation, from its reason in the table."""
+    return StopCause.ROLLED_BACK if why == ROLLBACK else StopCause.CANCELLED
 
 
-def outcome_of_stop(why: Stop) -> Outcome:
-    """Of a run that was stopped. LOST has none."""
+def outcome_of_stop(why: StopCause) -> RunOutcome:
+    """Return the outcome of a stopped run. LOST has none."""
     match why:
-        case Stop.TIME_IS_UP:
-            return Outcome(state="incomplete", reason=why.value)
-        case Stop.INTERRUPTED:
+        case StopCause.TIME_IS_UP:
+            return RunOutcome(state="incomplete", reason=why.value)
+        case StopCause.INTERRUPTED | StopCause.RELEASED:
             return failed(Interrupted(retry_after=1))
-        case Stop.NOT_KEPT:
-            return failed(RunNotKept(retry_after=1))
+        case StopCause.NOT_STORED:
+            return failed(RunNotStored(retry_after=1))
         case _:
-            return Outcome(state="cancelled", reason=why.value)
+            return RunOutcome(state="cancelled", reason=why.value)
 
 
-def as_exception(why: Stop) -> BaseException:
-    """What the meter is told of a stop."""
+def as_exception(why: StopCause) -> BaseException:
+    """Return the exception that a stopped run raises, which the meter receives."""
     match why:
-        case Stop.CLIENT_LEFT:
+        case StopCause.CLIENT_LEFT:
             return ClientLeft()
-        case Stop.INTERRUPTED:
+        case StopCause.INTERRUPTED:
             return Interrupted(retry_after=1)
-        case Stop.NOT_KEPT:
-            return RunNotKept(retry_after=1)
-        case Stop.LOST:
+        case StopCause.NOT_STORED:
+            return RunNotStored(retry_after=1)
+        case StopCause.LOST:
             return RunLost()
         case _:
             return RunCancelled()

@@ -1,16 +1,21 @@
-"""Runs as doors know them: how they are started, followed and stopped."""
+"""The interface of runs for doors: starting, following and stopping them.
+
+Doors depend on these protocols and not on the runner, so that they can be imported, tested and
+changed without it (ADR 0036).
+"""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import AsyncGenerator, Sequence
+from datetime import datetime
 from typing import Protocol
 
 import msgspec
 
 from agents.events.event import Event
+from agents.events.pubsub import WorkerPubSub
 from agents.schema.items import Item
 from agents.schema.json_types import Json
-from agents.schema.run_records import RunRecord
+from agents.schema.run_records import ClaimedRun, RunRecord
 from agents.schema.run_request import RunRequest
 from kernel.asgi import Headers
 from kernel.errors import PlatformError
@@ -18,74 +23,120 @@ from tenants.admission.principal import Principal
 
 
 class Started(msgspec.Struct, frozen=True, kw_only=True):
-    """What whoever asked for a run is told first."""
+    """The result of starting a run: it has started, or is queued."""
 
     run_id: str
     headers: Headers = []
-    """How the caller's limits stand."""
+    """The state of the caller's limits, as response headers."""
     joined: bool = False
-    """Whether it was there already, under its `client_id`."""
+    """Whether the run existed already, under its `client_id`."""
 
 
-class ActiveRun(Protocol):
+class QueuedRun(msgspec.Struct, frozen=True, kw_only=True):
+    """The result of sending a run to the run queue."""
+
+    run_id: str
+    response: Json
+    """The response object of the run."""
+    revision: int | None = None
+    """The revision of its agent; None for a plain model."""
+    joined: bool = False
+    """Whether the run existed already, under its `client_id`."""
+
+
+class RunHandle(Protocol):
     """A run that this worker executes."""
 
     id: str
-    create: RunRequest
+    request: RunRequest
     principal: Principal
     started: asyncio.Future[Started]
-    """Comes true when it may be told of; else it says why not."""
-    over: asyncio.Event
+    """Resolves when clients may see the run; its exception is the reason of a refusal."""
+    finished: asyncio.Event
     task: asyncio.Task[None] | None
 
     @property
     def error(self) -> PlatformError | None:
-        """Why it failed, once it is over."""
+        """The error of a failed run, once it has finished."""
 
     @property
     def route(self) -> str:
-        """The name of the model route that serves it."""
+        """The name of the model route that serves the run."""
 
     @property
-    def made(self) -> tuple[Item, ...]:
-        """What it has made by now, as it is stored and shown."""
+    def output(self) -> tuple[Item, ...]:
+        """The output items so far, as they are stored and shown."""
 
     def response(self, status: str) -> Json:
-        """Its response object before it has made anything."""
+        """Return the response object without output."""
 
-    def leave(self) -> None:
-        """Whoever asked for it has gone."""
-
-
-class Bells(Protocol):
-    """Words of other processes."""
-
-    def heard(self, name: str, hear: Callable[[str], None]) -> AbstractContextManager[None]:
-        """Hear what is said under `name` while the block runs."""
+    def on_client_disconnect(self) -> None:
+        """Stop the run, unless it survives a disconnect of its client."""
 
 
-class Runs(Protocol):
-    """The runs of this worker, and the way to those of others."""
+class RunSender(Protocol):
+    """The entry of the run queue."""
 
     @property
-    def pubsub(self) -> Bells:
-        """Tells of conversations."""
+    def has_nodes(self) -> bool:
+        """Whether there are agent nodes, which execute queued runs."""
+
+    async def accepts(self, principal: Principal, model: str) -> bool:
+        """Return whether background runs of a model or agent go to the queue.
+
+        Without agent nodes only those of agents do that are placed on some nodes. Raises
+        AgentsUnavailable.
+        """
+
+    async def send(
+        self,
+        principal: Principal,
+        request: RunRequest,
+        *,
+        priority: int = 0,
+        deadline: datetime | None = None,
+    ) -> QueuedRun:
+        """Send a run to the run queue, from which an agent node executes it.
+
+        Raises ModelNotFound, QueueFull, ConversationBusy, TooManyRuns, IdempotencyMismatch, and
+        NotFound for a conversation or response that is not this tenant's.
+        """
+
+
+class ClaimedRuns(Protocol):
+    """Executes runs that this worker has claimed from the run queue."""
+
+    def __len__(self) -> int:
+        """Return the number of runs that this worker executes."""
+
+    async def execute_claimed(self, claimed: ClaimedRun) -> RunHandle | None:
+        """Execute a run from its checkpoint.
+
+        None if the run cannot be executed, which ends it, or not now, which releases it.
+        """
+
+
+class RunService(Protocol):
+    """The runs of this worker, and access to those of other workers."""
+
+    pubsub: WorkerPubSub
+    """Publishes when a run of a conversation starts or ends."""
 
     async def start(
-        self, principal: Principal, create: RunRequest, *, behind: ActiveRun | None = None
-    ) -> ActiveRun:
-        """A run that goes on by itself, after `behind` has ended. Raises ModelNotFound."""
+        self, principal: Principal, request: RunRequest, *, behind: RunHandle | None = None
+    ) -> RunHandle:
+        """Start a run, after `behind` has finished. Raises ModelNotFound."""
 
     async def cancel(self, tenant_id: int, run_id: str) -> RunRecord:
-        """Cancel a run, wherever it is. Harmless when it has ended. Raises NotFound."""
+        """Cancel a run of any worker. Harmless when it has ended. Raises NotFound."""
 
     async def forget_log(self, run_id: str) -> None:
-        """Nobody can read its events any more."""
+        """Delete the event log of a run."""
 
     def follow(
         self, tenant_id: int, run_id: str, *, after: int = -1
     ) -> AsyncGenerator[Sequence[Event]]:
-        """The events of a run beyond number `after`, up to its last one, wherever it runs.
+        """Yield the events of a run after number `after`, up to its last one, of any worker.
 
         Raises NotFound, InvalidParameter beyond the log, and NotResumable.
         """

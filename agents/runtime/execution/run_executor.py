@@ -1,152 +1,150 @@
-"""What a run does between its turn and its end: the plan, the agent loop, and who answers it."""
+"""Executes the work of a run: prepares its plan, and drives the agent loop to an end or a pause."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+import logging
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 
-import msgspec
-
-from agents.runtime.catalog.prompt import apply_agent
-from agents.runtime.context.builder import build_context
-from agents.runtime.context.chat_request import chat_of
-from agents.runtime.context.input_items import ensure_calls
+from agents.errors import RunNotStored
+from agents.runtime.catalog.model_resolution import ResolvedModel
 from agents.runtime.execution.dependencies import RunDependencies
 from agents.runtime.execution.handoffs import HandoffResolver
+from agents.runtime.execution.outcome import RunLost
+from agents.runtime.execution.plan import new_plan, resumed_plan
 from agents.runtime.execution.run_context import RunContext
 from agents.runtime.loop.loop import run_agent
 from agents.runtime.loop.null_ports import deny_all, no_checkpoint
-from agents.runtime.loop.ports import AskModel, LoopResult, RunPlan
-from agents.runtime.pausing.checkpoint_writer import CheckpointWriter, IsBegun
-from agents.runtime.response_cache.cache import HIT
-from agents.runtime.response_cache.cached_model import CachedModel, may_be_kept
-from agents.runtime.tools.tool_choice import offer_tools
-from agents.runtime.tools.toolbox import KindToolbox
-from agents.schema.history import History
-from agents.schema.items import Item, Summary
-from inference.relay.schema import ChatRequest
+from agents.runtime.loop.ports import LoopResult, RunPlan, RunProgress, StreamModel
+from agents.runtime.response_cache.cached_model import CachedModel, is_cacheable
+from agents.schema.approval_decision import ApprovalDecision
+from agents.schema.checkpoint import dump_checkpoint
+from agents.schema.items import ApprovalRequest, Item
+from kernel.errors import Overloaded
+from tenants.admission.gate import Admission, Subject
+
+log = logging.getLogger(__name__)
 
 
 class RunExecutor:
-    """The work of one run. Afterwards it knows what there is to tell about it."""
+    """Executes one run, and implements the loop's `Approvals` and `Checkpoint` for it."""
 
     def __init__(
         self,
         run: RunContext,
         dependencies: RunDependencies,
         *,
-        admitted: Callable[..., None],
-        is_begun: IsBegun,
+        model: StreamModel,
+        model_for: Callable[[ResolvedModel], StreamModel],
+        subject: Subject,
+        on_cache_hit: Callable[[Admission], None],
+        persisted: Callable[[], Awaitable[bool]],
     ) -> None:
-        """`admitted` is told of answers that need no model."""
+        """`model_for` returns the model of another agent, for hand-offs. `on_cache_hit` gets the
+        admission of a cached response. `persisted` waits until the row of the run is inserted, and
+        returns False if that failed.
+        """
         self.tool_calls = 0
         self._run = run
         self._dependencies = dependencies
-        self._admitted = admitted
-        self._is_begun = is_begun
+        self._model = model
+        self._subject = subject
+        self._handoffs = HandoffResolver(
+            dependencies.tools,
+            principal=run.principal,
+            catalog=dependencies.catalog,
+            fleet=dependencies.fleet,
+            model_for=model_for,
+        )
+        self._on_cache_hit = on_cache_hit
+        self._persisted = persisted
         self._cached: CachedModel | None = None
-        self._kept: CheckpointWriter | None = None
+        self._plan: RunPlan | None = None
+        self._items: list[Item] = []
 
     @property
-    def is_hit(self) -> bool:
-        """Whether a kept answer was given."""
+    def is_cache_hit(self) -> bool:
+        """Whether the response came from the response cache."""
         return self._cached is not None and self._cached.is_hit
 
-    def checkpoint(self, ended: LoopResult) -> str:
-        """What another worker needs to go on after `ended`."""
-        assert self._kept is not None, "only a run that has worked waits"
-        return self._kept.text(ended.progress, ended.items)
-
-    async def to_end(self) -> LoopResult:
-        """Work until there is nothing to do, or until people must decide. Raises what ends it."""
-        run = self._run
-        box = await self._helpers().toolbox(run.target.agent)
-        plan = (
-            run.paused.plan(run.target, limits=run.limits) if run.paused else await self._plan(box)
-        )
-        self._kept = kept = CheckpointWriter(run, plan, is_begun=self._is_begun)
+    async def execute(self) -> LoopResult:
+        """Execute the run until it ends or waits for approvals. Raises the error that ends it."""
+        run, dependencies = self._run, self._dependencies
+        toolbox = await self._handoffs.toolbox(run.target.agent)
+        saved = run.checkpoint
+        if saved is not None and saved.request is not None:
+            plan = resumed_plan(run, saved, saved.request)
+        else:
+            plan = await new_plan(
+                run, gate=dependencies.gate, model=self._model, own_tools=toolbox.offer()
+            )
+        self._plan, self._items = plan, list(plan.items)
         ended = await run_agent(
             plan,
-            ask=self._asking(plan.request),
-            tools=box,
-            tell=run.recorder,
-            approvals=kept.create_approvals if run.create.store else deny_all,
-            checkpoint=kept.save if run.create.store else no_checkpoint,
+            stream_model=self._model_for(plan),
+            tools=toolbox,
+            emit=run.recorder,
+            approvals=self._create_approvals if run.request.store else deny_all,
+            checkpoint=self._save if run.request.store else no_checkpoint,
         )
         self.tool_calls = ended.progress.tool_calls
         return ended
 
-    async def _plan(self, box: KindToolbox) -> RunPlan:
-        create, agent = self._run.create, self._run.target.agent
-        asked = await self._asked() if create.chat is None else create.chat
-        offer = offer_tools(box.offer(), create.tools, create.tool_choice)
-        request = msgspec.structs.replace(
-            apply_agent(asked, agent),
-            tools=list(offer.tools) or None,
-            # Engines take no choice without tools.
-            tool_choice=offer.choice if offer.tools else None,
-        )
-        return RunPlan(
-            request=request,
-            limits=self._run.limits,
-            client_tools=offer.client_tools,
-            agents=(agent.slug,) if agent else (),
-        )
+    def checkpoint(
+        self, progress: RunProgress, items: Sequence[Item], *, starting: Collection[str] = ()
+    ) -> str:
+        """Return the checkpoint of the run, as the table stores it."""
+        assert self._plan is not None, "only a run that was executed has a plan"
+        run = self._run.as_checkpoint(self._plan, progress, items, starting=starting)
+        return dump_checkpoint(run)
 
-    async def _asked(self) -> ChatRequest:
-        """What was said before and the input, as a chat request."""
-        create = self._run.create
-        history = await self._history()
-        if history.is_whole and not any(isinstance(item, Summary) for item in history.items):
-            ensure_calls(history.items, create.input)
-        context_items = await self._context_items(history)
-        return chat_of(msgspec.structs.replace(create, input=()), tuple(context_items))
-
-    async def _history(self) -> History:
-        run, create = self._run, self._run.create
-        if create.before:
-            return History(items=create.before)
-        if not (create.conversation or create.previous_response):
-            return History()
-        return await run.store.history(
-            run.tenant_id,
-            conversation=create.conversation,
-            previous_response=create.previous_response,
-        )
-
-    async def _context_items(self, history: History) -> Sequence[Item]:
-        """What of the history and the input the route's context takes."""
-        run, dependencies = self._run, self._dependencies
-        return await build_context(
-            run.create,
-            history,
-            target=run.target,
-            estimate=partial(dependencies.gate.estimate_prompt, run.target.route.name),
-            ask=run.calls,
-            keep_summary=partial(run.store.keep_summary, run.tenant_id),
-        )
-
-    def _asking(self, request: ChatRequest) -> AskModel:
-        """Who answers: a model, or what one said before."""
+    def _model_for(self, plan: RunPlan) -> StreamModel:
+        """Return the model itself, or the response cache in front of it."""
         run, agent = self._run, self._run.target.agent
-        if agent is None or not may_be_kept(request, agent):
-            return run.calls
+        if agent is None or not is_cacheable(plan.request, agent):
+            return self._model
         self._cached = CachedModel(
-            run.calls,
+            self._model,
             gate=self._dependencies.gate,
-            answers=self._dependencies.answers,
-            subject=run.calls.subject,
+            answers=self._dependencies.response_cache,
+            subject=self._subject,
             agent=agent,
-            tag=(run.create.conversation or run.id) if run.create.store else "",
-            admitted=partial(self._admitted, marks=(HIT,)),
+            tag=(run.request.conversation or run.id) if run.request.store else "",
+            on_admitted=self._on_cache_hit,
         )
         return self._cached
 
-    def _helpers(self) -> HandoffResolver:
-        """Other agents that may take part; each of their model calls counts for this run."""
-        run, dependencies = self._run, self._dependencies
-        return HandoffResolver(
-            dependencies.tool_dependencies,
-            principal=run.principal,
-            catalog=dependencies.catalog,
-            fleet=dependencies.fleet,
-            ask_as=run.calls.asked_as,
-        )
+    async def _save(
+        self, progress: RunProgress, items: Sequence[Item], *, starting: Collection[str] = ()
+    ) -> None:
+        """Store the progress. While PostgreSQL is unavailable the run continues: its end stores
+        everything.
+
+        Before calls that must not be repeated, a background run waits for PostgreSQL: a worker that
+        continues it must know of them. Other runs end with their worker. Raises RunLost.
+        """
+        self._items += items
+        if not await self._persisted():
+            return
+        if not starting:
+            try:
+                await self._save_checkpoint(progress)
+            except Overloaded as error:
+                log.warning("runs: checkpoint not saved (error=%s)", error.code)
+        elif self._run.request.background:
+            await self._run.retry_while_unavailable(
+                lambda: self._save_checkpoint(progress, starting=starting)
+            )
+
+    async def _save_checkpoint(
+        self, progress: RunProgress, *, starting: Collection[str] = ()
+    ) -> None:
+        run = self._run
+        text = self.checkpoint(progress, self._items, starting=starting)
+        if not await run.store.save_checkpoint(run.id, run.worker, text):
+            raise RunLost
+
+    async def _create_approvals(
+        self, requests: Sequence[ApprovalRequest]
+    ) -> Mapping[str, ApprovalDecision]:
+        """Create approvals. Raises Overloaded: a call without its approval is not executed."""
+        if not await self._persisted():
+            raise RunNotStored(retry_after=1)
+        return await self._run.store.create_approvals(self._run.tenant_id, self._run.id, requests)

@@ -1,6 +1,7 @@
-"""Which agent, revision and route a run gets, before it begins."""
+"""Resolves the agent, revision and route of a run before it starts."""
 
-from agents.runtime.catalog.model_resolution import Target, resolve
+from agents.runtime.catalog.model_lookup import find_model
+from agents.runtime.catalog.model_resolution import ResolvedModel
 from agents.runtime.catalog.revision_selection import Sticky, sticky_to
 from agents.runtime.catalog.variables import ensure_known
 from agents.runtime.execution.dependencies import RunDependencies
@@ -9,49 +10,46 @@ from kernel.ids import new_request_id
 from tenants.admission.principal import Principal
 
 
-async def target_of(
-    dependencies: RunDependencies, principal: Principal, create: RunRequest
-) -> Target:
-    """During a rollout, conversations and chains of responses stay with what they began with.
+async def resolve_target(
+    dependencies: RunDependencies, principal: Principal, request: RunRequest
+) -> ResolvedModel:
+    """Return the target of a run. A rollout does not change it within a conversation or chain.
 
-    Raises ModelNotFound, InvalidParameter for variables that there are none of, and Overloaded.
+    Raises ModelNotFound, InvalidParameter for unknown variables, and Overloaded.
     """
-    tenant_id, model = principal.tenant_id, create.model
-    agents = await dependencies.catalog.of_tenant(tenant_id)
-    agent = agents.get(model)
-    target = resolve(
-        model,
+    target = await find_model(
+        request.model,
         purpose="chat",
         principal=principal,
-        agents=agents,
-        fleet=dependencies.fleet.current,
-        sticky=await sticky_for(dependencies, principal, create)
-        if agent is not None and agent.candidate is not None
-        else None,
-        pinned=await dependencies.catalog.pinned(tenant_id, model) if "@" in model else None,
+        catalog=dependencies.catalog,
+        fleet=dependencies.fleet,
+        sticky=await sticky_for(dependencies, principal, request),
     )
-    ensure_known(create.variables or (), known=target.agent.variables if target.agent else ())
+    ensure_known(request.variables or (), known=target.agent.variables if target.agent else ())
     return target
 
 
 async def sticky_for(
-    dependencies: RunDependencies, principal: Principal, create: RunRequest
-) -> Sticky:
-    """What the table knows is only asked for while a rollout is running."""
-    place = create.conversation or create.previous_response or ""
+    dependencies: RunDependencies, principal: Principal, request: RunRequest
+) -> Sticky | None:
+    """Return what assigns the run to a revision during a rollout; None without a rollout."""
+    agent = (await dependencies.catalog.of_tenant(principal.tenant_id)).get(request.model)
+    if agent is None or agent.candidate is None:
+        return None
+    place = request.conversation or request.previous_response or ""
     recorded = None
     if place:
-        begun = await dependencies.store.begun_with(
+        started = await dependencies.store.initial_revision(
             principal.tenant_id,
-            conversation=create.conversation,
-            previous_response=create.previous_response,
+            conversation=request.conversation,
+            previous_response=request.previous_response,
         )
-        slug, revision = begun or ("", None)
-        recorded = revision if slug == create.model else None
+        slug, revision = started or ("", None)
+        recorded = revision if slug == request.model else None
     return sticky_to(
         key_id=principal.counted_as,
         request_id=new_request_id(),
         conversation=place,
-        user=create.user,
+        user=request.user,
         recorded=recorded,
     )

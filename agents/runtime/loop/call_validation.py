@@ -1,4 +1,4 @@
-"""Whether a call that the model wrote can be carried out, and by whom. Pure."""
+"""Validates the tool calls of a model, and decides who executes them. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from agents.runtime.loop.tool_arguments import WrongArguments, read_arguments
 from agents.schema.items import FunctionCall
 
 MAX_LISTED_NAMES = 30
-"""Of tools that an answer to a wrong name lists."""
+"""The limit of tool names that the error about an unknown tool lists."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidCall:
-    """It cannot; `problem` is a sentence for the model."""
+    """A call that cannot be executed; `problem` is a sentence for the model."""
 
     call: FunctionCall
     problem: str
@@ -21,16 +21,16 @@ class InvalidCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientCall:
-    """The client carries it out."""
+    """A call that the client executes."""
 
     call: FunctionCall
 
 
-Judged = ExecutableCall | InvalidCall | ClientCall
+CheckedCall = ExecutableCall | InvalidCall | ClientCall
 
 
-def validate_call(call: FunctionCall, plan: RunPlan, tools: Toolbox) -> Judged:
-    """What becomes of a call: only what this request offered to the model can be called."""
+def validate_call(call: FunctionCall, plan: RunPlan, tools: Toolbox) -> CheckedCall:
+    """Validate a call. Only tools that the request offered to the model can be called."""
     names = offered(plan)
     if call.name not in names:
         return InvalidCall(call=call, problem=no_such_tool(call.name, names))
@@ -47,7 +47,7 @@ def validate_call(call: FunctionCall, plan: RunPlan, tools: Toolbox) -> Judged:
 
 
 def offered(plan: RunPlan) -> Sequence[str]:
-    """The names that the model may call in this request."""
+    """Return the names that the model may call in this request."""
     if plan.request.tool_choice == "none":
         return ()
     return [tool.function.name for tool in plan.request.tools or ()]
@@ -59,7 +59,7 @@ def no_such_tool(name: str, names: Sequence[str]) -> str:
     return f"There is no tool {name[:100]!r}. These are: {', '.join(names[:MAX_LISTED_NAMES])}."
 
 
-def error_for_model(problem: str, *, again: bool) -> str:
-    """An error as the output of a call; `again`: the model has its chance to mend it."""
-    advice = "Correct the call and make it again." if again else "The tool was not called."
+def error_for_model(problem: str, *, may_retry: bool) -> str:
+    """Return an error as the output of a call. `may_retry`: the model may correct the call."""
+    advice = "Correct the call and make it again." if may_retry else "The tool was not called."
     return f"Error: {problem} {advice}"

@@ -1,28 +1,28 @@
-"""The agent loop: the model is asked, what it calls is carried out, until it has nothing to call.
+"""The agent loop: call the model, execute its tool calls, and repeat until it makes none.
 
-Own and small on purpose (ADR 0009). It knows no door, no Redis, no Django; whatever it needs comes
-through `agents.runtime.loop.ports`.
+It is small and our own on purpose (ADR 0009). It does not depend on doors, Redis or Django: what
+it needs comes through `agents.runtime.loop.ports`.
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 
+from agents.errors import ToolOutcomeUnknown
 from agents.runtime.loop.budget import Budget
 from agents.runtime.loop.call_validation import (
+    CheckedCall,
     ClientCall,
     InvalidCall,
-    Judged,
     error_for_model,
     validate_call,
 )
 from agents.runtime.loop.model_response import ModelResponse, RunTimeout
 from agents.runtime.loop.next_request import next_request
-from agents.runtime.loop.pending_calls import open_calls, output_of, requests_of, verdicts_of
+from agents.runtime.loop.pending_calls import decisions_of, requests_of
 from agents.runtime.loop.ports import (
     ApprovalDecision,
     Approvals,
-    AskModel,
     CallContext,
     Checkpoint,
     Clock,
@@ -31,6 +31,7 @@ from agents.runtime.loop.ports import (
     Reason,
     RunPlan,
     State,
+    StreamModel,
     Toolbox,
     ToolResult,
 )
@@ -43,111 +44,117 @@ from agents.schema.items import (
     new_item_id,
 )
 from agents.schema.loop_events import ApprovalNeeded, EmitEvent, ItemDone, StepEnded, StepStarted
+from agents.schema.stored_items import open_calls, output_of
 from inference.relay.schema import ChatRequest
 from kernel.errors import PlatformError
 
 NO_CALLS_LEFT = "Error: The tool was not called: this run may not call any more tools."
 NO_AGENT = "tenantry"
-"""Labels calls for which a plain model has no tool: the gateway answers them."""
+"""The label of calls to a plain model without tools: the gateway answers them."""
+MAY_BE_DONE = (
+    "The node that executed this call has failed. The call may have been executed already; approve "
+    "it to execute it again."
+)
 NO_TIME_LEFT = "Error: The run ended before the tool had answered."
 
 
 async def run_agent(
     plan: RunPlan,
     *,
-    ask: AskModel,
+    stream_model: StreamModel,
     tools: Toolbox,
-    tell: EmitEvent,
+    emit: EmitEvent,
     approvals: Approvals,
     checkpoint: Checkpoint,
     clock: Clock = time.monotonic,
-    above: Budget | None = None,
+    parent: Budget | None = None,
 ) -> LoopResult:
-    """Run `plan` to its end, or to where it must wait for a person.
+    """Execute `plan` to its end, or until it must wait for an approval.
 
-    Limits end a run as incomplete. Tools that fail do not end it: the model reads why. `above` is
-    the budget of the run that handed over to this one. Raises what `ask` raises, with everything
-    said so far told as items; cancelled, it stops within a second, and tells nothing more.
+    Limits end a run as incomplete. A tool that fails does not end it: the model reads the error.
+    `parent` is the budget of the run that handed off to this one. Raises what `stream_model`
+    raises, after the output so far was emitted as items. A cancelled run stops within a second,
+    and emits nothing more.
     """
-    budget = Budget(plan.limits, plan.done, clock=clock, above=above)
+    budget = Budget(plan.limits, plan.done, clock=clock, parent=parent)
     context = CallContext(budget=budget, agents=plan.agents)
-    carrier = ToolExecutor(tools, tell=tell, context=context, clock=clock)
+    executor = ToolExecutor(tools, emit=emit, context=context, clock=clock)
     run = AgentRun(
         plan,
         budget=budget,
-        ask=ask,
+        stream_model=stream_model,
         tools=tools,
-        carrier=carrier,
-        tell=tell,
+        executor=executor,
+        emit=emit,
         approvals=approvals,
         checkpoint=checkpoint,
         clock=clock,
     )
-    return await run.to_end()
+    return await run.execute()
 
 
 class AgentRun:
-    """A run on its way. Its items say what is left to do, so that it can go on anywhere."""
+    """One execution of a plan. Its items contain what is left to do, so that it can be resumed."""
 
     def __init__(
         self,
         plan: RunPlan,
         *,
         budget: Budget,
-        ask: AskModel,
+        stream_model: StreamModel,
         tools: Toolbox,
-        carrier: ToolExecutor,
-        tell: EmitEvent,
+        executor: ToolExecutor,
+        emit: EmitEvent,
         approvals: Approvals,
         checkpoint: Checkpoint,
         clock: Clock,
     ) -> None:
         self._plan = plan
         self._budget = budget
-        self._ask = ask
+        self._stream_model = stream_model
         self._tools = tools
-        self._carrier = carrier
-        self._tell = tell
+        self._executor = executor
+        self._emit = emit
         self._approvals = approvals
         self._checkpoint = checkpoint
         self._clock = clock
         self._items: list[Item] = list(plan.items)
         self._saved = len(self._items)
         self._repairing = False
-        """Whether the model has its one chance to correct a call that was not valid."""
+        """Whether the model was requested to correct an invalid call, which happens once."""
 
-    async def to_end(self) -> LoopResult:
+    async def execute(self) -> LoopResult:
         while True:
             if open_calls(self._items):
-                ended = await self._carry_out()
+                ended = await self._execute_calls()
                 if ended is not None:
                     return ended
                 await self._save()
-            ended = await self._take_turn()
+            ended = await self._call_model()
             if ended is not None:
                 return ended
 
-    # The model's turn
+    # Model calls
 
-    async def _take_turn(self) -> LoopResult | None:
-        """Ask the model once. None if it has called something."""
+    async def _call_model(self) -> LoopResult | None:
+        """Call the model once. None if it has made tool calls."""
         first = self._budget.progress.steps == 0
         request = next_request(self._plan.request, self._items, first=first)
         reason = self._budget.end_before_step(request)
         if reason is not None:
             return self._end("incomplete", reason=reason)
-        asked, limit = self._budget.capped(request)
+        limited, limit = self._budget.with_token_cap(request)
         number, started = self._budget.step(), self._clock()
-        await self._tell(StepStarted(number=number))
-        turn = ModelResponse(self._tell)
-        reason = await self._hear(turn, asked, limit)
+        await self._emit(StepStarted(number=number))
+        response = ModelResponse(self._emit)
+        reason = await self._stream_response(response, limited, limit)
         seconds = self._clock() - started
-        await self._tell(StepEnded(number=number, usage=turn.used(), seconds=seconds))
+        await self._emit(StepEnded(number=number, usage=response.usage(), seconds=seconds))
         if reason is not None:
-            await self._keep_words(turn, complete=False)
+            await self._finish_message(response, complete=False)
             return self._end("incomplete", reason=reason)
-        await self._keep_words(turn, complete=True)
-        calls = await turn.close_calls(
+        await self._finish_message(response, complete=True)
+        calls = await response.finish_tool_calls(
             taken=self._call_ids(),
             only_one=self._plan.request.parallel_tool_calls is False,
             label_of=self._label_of,
@@ -155,19 +162,21 @@ class AgentRun:
         self._items.extend(calls)
         return None if calls else self._end("completed")
 
-    async def _hear(self, turn: ModelResponse, asked: ChatRequest, limit: Reason) -> Reason | None:
-        """Listen to the answer. Why it is not whole; None if it is."""
+    async def _stream_response(
+        self, response: ModelResponse, limited: ChatRequest, limit: Reason
+    ) -> Reason | None:
+        """Stream one response. Returns why it is incomplete; None if it is complete."""
         try:
-            async with aclosing(self._ask(asked)) as answer:
-                await turn.hear(answer, seconds_left=lambda: self._budget.seconds_left)
+            async with aclosing(self._stream_model(limited)) as answer:
+                await response.consume(answer, seconds_left=lambda: self._budget.seconds_left)
         except RunTimeout:
             return "max_run_seconds"
         except PlatformError:
-            await self._keep_words(turn, complete=False)
+            await self._finish_message(response, complete=False)
             raise
         finally:
-            self._budget.answered(turn.used())
-        match turn.finish_reason:
+            self._budget.add_model_usage(response.usage())
+        match response.finish_reason:
             case "length" | "model_length" | "max_tokens":
                 return limit
             case "content_filter" | "sensitive":
@@ -175,91 +184,107 @@ class AgentRun:
             case _:
                 return None
 
-    async def _keep_words(self, turn: ModelResponse, *, complete: bool) -> None:
-        words = await turn.close_words(
+    async def _finish_message(self, response: ModelResponse, *, complete: bool) -> None:
+        items = await response.finish_message(
             "completed" if complete else "incomplete",
-            even_if_empty=complete and not turn.has_calls,
+            even_if_empty=complete and not response.has_calls,
         )
-        self._items.extend(words)
+        self._items.extend(items)
 
     def _label_of(self, tool: str) -> str:
-        """Who executes a call of `tool`: this agent, or the client, which has no label."""
+        """Return the label of this agent for calls of `tool`; empty for a tool of the client."""
         if tool in self._plan.client_tools:
             return ""
         return self._plan.agents[-1] if self._plan.agents else NO_AGENT
 
     def _call_ids(self) -> set[str]:
-        """Ids of calls that were made before, which a new one must not have."""
+        """Return the ids of earlier calls, which new calls must not have."""
         ids = {item.call_id for item in self._items if isinstance(item, FunctionCallOutput)}
         for message in self._plan.request.messages:
             if isinstance(message.tool_calls, list):
                 ids.update(call.id for call in message.tool_calls)
         return ids
 
-    # What the model called
+    # Tool calls
 
-    async def _carry_out(self) -> LoopResult | None:
-        """Do what can be done of the open calls. None if nothing of them is left."""
-        judged = [validate_call(call, self._plan, self._tools) for call in open_calls(self._items)]
-        ours = [each for each in judged if not isinstance(each, ClientCall)]
+    async def _execute_calls(self) -> LoopResult | None:
+        """Execute the open calls. None if all have an output, so that the run continues."""
+        checked = [validate_call(call, self._plan, self._tools) for call in open_calls(self._items)]
+        ours = [each for each in checked if not isinstance(each, ClientCall)]
         room = self._budget.calls_left
         outputs = {each.call.call_id: failure(NO_CALLS_LEFT) for each in ours[room:]}
-        outputs |= self._explain(ours[:room])
-        allowed = await self._let_people_decide(ours[:room], outputs)
-        done = await self._carrier.carry_out(allowed, seconds=self._budget.seconds_left)
+        outputs |= self._describe_invalid(ours[:room])
+        allowed = await self._collect_approvals(ours[:room], outputs)
+        if once := [each.call.call_id for each in allowed if not each.tool.is_idempotent]:
+            await self._save(starting=once)
+        done = await self._executor.execute(allowed, seconds=self._budget.seconds_left)
         late = [each for each in allowed if each.call.call_id not in done]
         outputs |= done | {each.call.call_id: failure(NO_TIME_LEFT) for each in late}
-        await self._answer(judged, outputs)
+        await self._record_outputs(checked, outputs)
         if late:
             return self._end("incomplete", reason="max_run_seconds")
         if ours[room:]:
             return self._end("incomplete", reason="max_tool_calls")
-        return await self._wait_for_others()
+        return await self._pending_external()
 
-    def _explain(self, judged: Sequence[Judged]) -> dict[str, ToolResult]:
-        """What is wrong with calls, for the model: once it is asked to correct them."""
-        wrong = [each for each in judged if isinstance(each, InvalidCall)]
-        again, self._repairing = not self._repairing, bool(wrong)
+    def _describe_invalid(self, checked: Sequence[CheckedCall]) -> dict[str, ToolResult]:
+        """Return error outputs for invalid calls. One correction is requested."""
+        wrong = [each for each in checked if isinstance(each, InvalidCall)]
+        may_retry, self._repairing = not self._repairing, bool(wrong)
         return {
-            each.call.call_id: failure(error_for_model(each.problem, again=again)) for each in wrong
+            each.call.call_id: failure(error_for_model(each.problem, may_retry=may_retry))
+            for each in wrong
         }
 
-    async def _let_people_decide(
-        self, judged: Sequence[Judged], outputs: dict[str, ToolResult]
+    async def _collect_approvals(
+        self, checked: Sequence[CheckedCall], outputs: dict[str, ToolResult]
     ) -> list[ExecutableCall]:
-        """The calls to carry out now; those that were refused go to `outputs`."""
-        ready = [each for each in judged if isinstance(each, ExecutableCall)]
-        verdicts = await self._verdicts([each for each in ready if each.tool.needs_approval])
+        """Return the calls to execute now; those that were denied get an entry in `outputs`."""
+        ready = [each for each in checked if isinstance(each, ExecutableCall)]
+        needing = [each for each in ready if self._needs_approval(each)]
+        decisions = await self._decisions(needing)
         allowed = []
         for each in ready:
-            verdict = verdicts.get(each.call.call_id)
-            if not each.tool.needs_approval or (verdict and verdict.approve):
+            decision = decisions.get(each.call.call_id)
+            if each not in needing or (decision and decision.approve):
                 allowed.append(each)
-            elif verdict:
-                reason = f": {verdict.reason}" if verdict.reason else "."
+            elif decision:
+                reason = f": {decision.reason}" if decision.reason else "."
                 outputs[each.call.call_id] = failure(f"Error: A person refused this call{reason}")
         return allowed
 
-    async def _verdicts(self, needing: Sequence[ExecutableCall]) -> dict[str, ApprovalDecision]:
-        """What people have said by now, by call id."""
+    def _needs_approval(self, each: ExecutableCall) -> bool:
+        requested = each.call.call_id in requests_of(self._items)
+        return each.tool.needs_approval or requested or self._may_be_done(each)
+
+    def _may_be_done(self, each: ExecutableCall) -> bool:
+        """Return whether a dead worker may have executed a call that must not be repeated."""
+        is_started = each.call.call_id in self._plan.started_calls
+        return is_started and not each.tool.is_idempotent
+
+    async def _decisions(self, needing: Sequence[ExecutableCall]) -> dict[str, ApprovalDecision]:
+        """Return the decisions so far, by call id."""
         requests = [await self._request_for(each) for each in needing]
-        decided = verdicts_of(self._items)
+        decided = decisions_of(self._items)
         unknown = [request for request in requests if request.id not in decided]
         if unknown:
-            for request_id, verdict in (await self._approvals(unknown)).items():
-                decided[request_id] = verdict
+            for request_id, decision in (await self._approvals(unknown)).items():
+                decided[request_id] = decision
                 await self._add(
                     ApprovalResponse(
                         id=new_item_id("tenantry:approval_response"),
                         approval_request_id=request_id,
-                        approve=verdict.approve,
-                        reason=verdict.reason,
+                        approve=decision.approve,
+                        reason=decision.reason,
                     )
                 )
         return {each.call_id: decided[each.id] for each in requests if each.id in decided}
 
     async def _request_for(self, each: ExecutableCall) -> ApprovalRequest:
         known = requests_of(self._items).get(each.call.call_id)
+        if known is not None and self._may_be_done(each):
+            # The approval was given, and used: nobody has approved a repetition.
+            raise ToolOutcomeUnknown
         if known is not None:
             return known
         request = ApprovalRequest(
@@ -268,23 +293,26 @@ class AgentRun:
             name=each.call.name,
             arguments=each.call.arguments,
             server_label=each.call.server_label,
+            note=MAY_BE_DONE if self._may_be_done(each) else "",
         )
         await self._add(request)
-        await self._tell(ApprovalNeeded(request=request))
+        await self._emit(ApprovalNeeded(request=request))
         return request
 
-    async def _answer(self, judged: Sequence[Judged], outputs: dict[str, ToolResult]) -> None:
-        """Give the calls their outputs, in the order in which the model made them."""
-        self._budget.called(len(outputs))
-        for each in judged:
+    async def _record_outputs(
+        self, checked: Sequence[CheckedCall], outputs: dict[str, ToolResult]
+    ) -> None:
+        """Add the outputs, in the order in which the model made the calls."""
+        self._budget.add_tool_calls(len(outputs))
+        for each in checked:
             result = outputs.get(each.call.call_id)
             if result is not None:
                 await self._add(
                     output_of(each.call, result.parts or result.text, is_error=result.is_error)
                 )
 
-    async def _wait_for_others(self) -> LoopResult | None:
-        """The end, if a person or the client has to act first."""
+    async def _pending_external(self) -> LoopResult | None:
+        """Return the result, if a person or the client must act first; else None."""
         left = open_calls(self._items)
         if not left:
             return None
@@ -295,14 +323,15 @@ class AgentRun:
             return self._end("paused", approvals=waiting)
         return self._end("completed")
 
-    # What stays
+    # Items and result
 
     async def _add(self, item: Item) -> None:
         self._items.append(item)
-        await self._tell(ItemDone(item=item))
+        await self._emit(ItemDone(item=item))
 
-    async def _save(self) -> None:
-        await self._checkpoint(self._budget.progress, self._items[self._saved :])
+    async def _save(self, *, starting: Collection[str] = ()) -> None:
+        new = self._items[self._saved :]
+        await self._checkpoint(self._budget.progress, new, starting=starting)
         self._saved = len(self._items)
 
     def _end(
@@ -324,5 +353,5 @@ class AgentRun:
 
 
 def failure(text: str) -> ToolResult:
-    """What the model reads where a call gave nothing."""
+    """Return an output with an error message for the model."""
     return ToolResult(text=text, is_error=True)

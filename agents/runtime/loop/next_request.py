@@ -1,19 +1,20 @@
-"""The request of the next turn: what was asked, and what the run has made since. Pure."""
+"""The request of the next model call: the first request, and the items since. Pure."""
 
 from collections.abc import Sequence
 
 import msgspec
 
+from agents.runtime.loop.chat_messages import chat_messages
 from agents.runtime.loop.tool_arguments import WrongArguments, decode
-from agents.schema.items import Item, chat_messages
-from inference.relay.schema import ChatMessage, ChatRequest, FunctionCall, ToolCall
+from agents.schema.items import Item
+from inference.relay.schema import CalledFunction, ChatMessage, ChatRequest, ToolCall
 
 
 def next_request(request: ChatRequest, items: Sequence[Item], *, first: bool) -> ChatRequest:
-    """`request` with `items` behind its messages.
+    """`request` with `items` after its messages.
 
-    A tool that must be called must be called once: after the `first` turn the model is free to
-    answer, otherwise it could never end.
+    A required tool call is required in the `first` request only: otherwise the model could never
+    answer.
     """
     messages = [parseable(message) for message in [*request.messages, *chat_messages(items)]]
     choice = request.tool_choice
@@ -23,17 +24,19 @@ def next_request(request: ChatRequest, items: Sequence[Item], *, first: bool) ->
 
 
 def parseable(message: ChatMessage) -> ChatMessage:
-    """`message` with arguments that engines can parse: their templates fail for others."""
+    """`message` with arguments that are JSON objects: templates of engines fail for others."""
     calls = message.tool_calls
     if not isinstance(calls, list) or all(is_object(call.function.arguments) for call in calls):
         return message
-    return msgspec.structs.replace(message, tool_calls=[mended(call) for call in calls])
+    return msgspec.structs.replace(
+        message, tool_calls=[with_parseable_arguments(call) for call in calls]
+    )
 
 
-def mended(call: ToolCall) -> ToolCall:
+def with_parseable_arguments(call: ToolCall) -> ToolCall:
     if is_object(call.function.arguments):
         return call
-    return ToolCall(id=call.id, function=FunctionCall(name=call.function.name, arguments="{}"))
+    return ToolCall(id=call.id, function=CalledFunction(name=call.function.name, arguments="{}"))
 
 
 def is_object(arguments: str) -> bool:

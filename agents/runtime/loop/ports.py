@@ -1,51 +1,25 @@
-"""What the agent loop is given, and what it gives back: the values and callables at its rim.
+"""The ports of the agent loop: the values and callables that it takes and returns.
 
-The loop knows nothing of doors, Redis or Django. Whoever runs it implements these callables.
+The loop does not depend on doors, Redis or Django. Its caller implements these callables.
 """
 
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
-from agents.runtime.loop.budget import Budget, Clock, Progress, Reason
+from agents.runtime.loop.budget import Budget, Clock, Reason
+from agents.runtime.loop.model_delta import ModelDelta
 from agents.schema.approval_decision import ApprovalDecision
 from agents.schema.items import ApprovalRequest, FunctionCall, Item, OutputPart
-from agents.schema.run_limits import RunLimits
+from agents.schema.run_limits import RunLimits, RunProgress
 from agents.schema.tool_spec import ToolSpec
 from inference.relay.schema import ChatRequest
-from tenants.admission.usage.records import Usage
 
-__all__ = ["ApprovalDecision", "Budget", "Clock", "Progress", "Reason", "ToolSpec"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ToolCallDelta:
-    """A piece of a tool call as it streams. Engines differ: any part may be missing."""
-
-    index: int | None = None
-    id: str = ""
-    name: str = ""
-    arguments: str = ""
+__all__ = ["ApprovalDecision", "Budget", "Clock", "Reason", "RunProgress", "ToolSpec"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelDelta:
-    """A piece of a model's answer. One of them has the `finish_reason`, the last one the usage."""
-
-    text: str = ""
-    reasoning: str = ""
-    """What it thinks before it answers."""
-    reasoning_member: Literal["reasoning_content", "reasoning", ""] = ""
-    """Where the engine tells it."""
-    refusal: str = ""
-    """Why it does not answer."""
-    calls: tuple[ToolCallDelta, ...] = ()
-    finish_reason: str | None = None
-    usage: Usage | None = None
-
-
-AskModel = Callable[[ChatRequest], AsyncGenerator[ModelDelta]]
-"""One model call: admitted, relayed, metered and settled by whoever implements it.
+StreamModel = Callable[[ChatRequest], AsyncGenerator[ModelDelta]]
+"""Calls the model once. The implementation admits, relays, meters and settles the call.
 
 Raises leaves of the error tree, which end the run: a refusal by the gate, a broken engine.
 """
@@ -53,23 +27,25 @@ Raises leaves of the error tree, which end the run: a refusal by the gate, a bro
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """What is to be run, from the beginning or from a checkpoint."""
+    """The input of the loop, from the beginning or from a checkpoint."""
 
     request: ChatRequest
-    """As the engine gets it: instructions, the fitted context with the input, tools, presets."""
+    """The first request to the engine: instructions, context with the input, tools, presets."""
     limits: RunLimits
-    done: Progress = field(default_factory=Progress)
+    done: RunProgress = field(default_factory=RunProgress)
     items: tuple[Item, ...] = ()
-    """What this run made before, in order; not in `request.messages`."""
+    """The items that a resumed run made before, in order; they are not in `request.messages`."""
+    started_calls: frozenset[str] = frozenset()
+    """The ids of calls in `items` that a worker was about to execute when it died."""
     client_tools: frozenset[str] = frozenset()
-    """Names of functions that the client carries out: a call of one ends the turn."""
+    """The names of functions that the client executes: a call of one ends the run."""
     agents: tuple[str, ...] = ()
-    """Slugs of the agents that hand over to each other, this run's own last."""
+    """The slugs of the agents in a chain of hand-offs; the last one is this run's agent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExecutableCall:
-    """A call that can be carried out here: the tool is there, and the arguments fit its schema."""
+    """A call that can be executed: the tool exists, and the arguments match its schema."""
 
     call: FunctionCall
     tool: ToolSpec
@@ -78,17 +54,17 @@ class ExecutableCall:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ToolResult:
-    """What the model reads."""
+    """The output of a tool, for the model."""
 
     text: str
     is_error: bool = False
     parts: tuple[OutputPart, ...] = ()
-    """What models see instead of `text`, where there is more than text; empty if there is not."""
+    """The output in parts, if it contains more than text; else empty, and `text` is the output."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallContext:
-    """From where a tool is called: what a hand-off may use, and who handed over to whom."""
+    """The context of a tool call: the budget for a hand-off, and the chain of hand-offs."""
 
     budget: Budget
     agents: tuple[str, ...] = ()
@@ -98,29 +74,38 @@ class Toolbox(Protocol):
     """The tools that one run may call."""
 
     def find(self, name: str) -> ToolSpec | None:
-        """The tool that the model knows by this name."""
+        """Return the tool of this name; None if there is none."""
 
     async def call(
         self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
     ) -> ToolResult:
-        """Carry it out. Raises leaves of the error tree, which the model reads as an error."""
+        """Call the tool. Raises leaves of the error tree, which the model reads as an error."""
 
 
 class Approvals(Protocol):
-    """Who may allow calls."""
+    """Requests approvals of tool calls."""
 
     async def __call__(self, requests: Sequence[ApprovalRequest]) -> Mapping[str, ApprovalDecision]:
-        """Make them known, if they are not, and answer what is decided by now, by request id.
+        """Create the requests that do not exist, and return the decisions so far, by request id.
 
-        It is asked again with the same requests when the run goes on.
+        It is called again with the same requests when the run is resumed.
         """
 
 
 class Checkpoint(Protocol):
-    """Keeps what a run has come to, so that another worker could go on from there."""
+    """Stores the progress of a run, so that another worker could resume it."""
 
-    async def __call__(self, progress: Progress, items: Sequence[Item]) -> None:
-        """Store the items that are new since the last call, and the progress, in one step."""
+    async def __call__(
+        self,
+        progress: RunProgress,
+        items: Sequence[Item],
+        *,
+        starting: Collection[str] = (),
+    ) -> None:
+        """Store the items that are new since the last call, and the progress, in one step.
+
+        `starting` are the ids of calls that will be executed next and must not be repeated.
+        """
 
 
 State = Literal["completed", "incomplete", "paused"]
@@ -128,16 +113,16 @@ State = Literal["completed", "incomplete", "paused"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoopResult:
-    """How a run ended, or why it waits."""
+    """The result of the loop."""
 
     state: State
-    progress: Progress
+    progress: RunProgress
     items: tuple[Item, ...]
-    """Everything that this run made, what the plan brought along included."""
+    """All items of the run, those of the plan included."""
     unsaved: tuple[Item, ...] = ()
-    """Those at the end of `items` that no checkpoint has had: to be stored with the end itself."""
+    """The last of `items`, which no checkpoint contains: they are stored with the end."""
     reason: Reason | None = None
     approvals: tuple[ApprovalRequest, ...] = ()
-    """What a paused run waits for. All its items have had a checkpoint."""
+    """The approvals that a paused run waits for. Its last checkpoint contains all its items."""
     client_calls: tuple[FunctionCall, ...] = ()
-    """Calls that the client is to carry out, where these ended the turn."""
+    """The calls that the client must execute, if these ended the run."""

@@ -1,7 +1,7 @@
-"""The arguments of a tool call: read, and checked against the tool's JSON schema. Pure.
+"""Decodes the arguments of a tool call, and validates them against the tool's JSON schema. Pure.
 
-Schemas are written by tenants and arguments by models, so neither may cost more than a moment:
-the steps of a check are counted, patterns are left to the tool, and nothing is fetched.
+Schemas are written by tenants and arguments by models, so that the cost of both is limited: the
+steps of a validation are counted, patterns are left to the tool, and nothing is fetched.
 """
 
 import json
@@ -20,9 +20,11 @@ from referencing.jsonschema import DRAFT202012
 from inference.relay.schema import ensure_shallow
 from kernel.errors import InvalidJson
 
+MAX_SCHEMA_BYTES = 64 * 1024
+"""The limit of a schema as JSON: the model reads it with every request."""
 MAX_ARGUMENTS_CHARS = 256 * 1024
 MAX_VALIDATION_STEPS = 10_000
-"""Keywords that one check may look at, about 100 ms at worst."""
+"""The limit of evaluated keywords: about 100 ms at worst."""
 MAX_REASON_CHARS = 300
 
 Keyword = Callable[[Any, Any, Any, Any], Iterator[ValidationError] | None]
@@ -30,17 +32,17 @@ left: ContextVar[int] = ContextVar("left")
 
 
 class WrongArguments(Exception):
-    """The arguments of a call are not what the tool takes; the text says why, for the model."""
+    """The arguments do not match the schema; the text explains it to the model."""
 
 
 class ValidationBudgetExceeded(Exception):
-    """A check takes too many steps."""
+    """A validation takes too many steps."""
 
 
 def read_arguments(text: str, schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments in `text` if `schema` allows them. Raises WrongArguments.
+    """Return the arguments in `text`, validated against `schema`. Raises WrongArguments.
 
-    No text at all stands for no arguments: that is how some engines write `{}`.
+    An empty text means no arguments: some engines write `{}` so.
     """
     if len(text) > MAX_ARGUMENTS_CHARS:
         raise WrongArguments(f"The arguments are longer than {MAX_ARGUMENTS_CHARS} characters.")
@@ -67,7 +69,7 @@ def decode(text: str) -> dict[str, Any]:
 
 
 def first_problem(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
-    """What is wrong with `arguments`, in a sentence; empty if nothing is."""
+    """Return the first problem of `arguments` as a sentence; empty if there is none."""
     left.set(MAX_VALIDATION_STEPS)
     checker = Checker(schema, registry=Registry())
     try:
@@ -75,7 +77,7 @@ def first_problem(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> st
     except (ValidationBudgetExceeded, RecursionError):
         return "The arguments are too large or too deep to be checked."
     except Unresolvable:
-        return "The tool's schema refers to something that is not there; tell its owner."
+        return "The tool's schema has a reference that does not exist. Its owner must correct it."
     if error is None:
         return ""
     place = ".".join(str(each) for each in error.absolute_path)
@@ -84,7 +86,7 @@ def first_problem(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> st
 
 
 def ensure_schema(schema: object) -> None:
-    """Raises WrongArguments, with a sentence, unless `schema` can be one of a tool."""
+    """Raises WrongArguments, with a sentence, unless `schema` is usable for a tool."""
     if not isinstance(schema, dict):
         raise WrongArguments("A JSON schema is an object.")
     if schema.get("type", "object") != "object":
@@ -95,7 +97,7 @@ def ensure_schema(schema: object) -> None:
         place = ".".join(str(each) for each in error.absolute_path)
         where = f" (at {place})" if place else ""
         raise WrongArguments(
-            f"No JSON schema: {error.message[:MAX_REASON_CHARS]}{where}."
+            f"Not a JSON schema: {error.message[:MAX_REASON_CHARS]}{where}."
         ) from error
     except RecursionError as error:
         raise WrongArguments("The schema is nested too deep.") from error
@@ -103,7 +105,7 @@ def ensure_schema(schema: object) -> None:
 
 
 def ensure_references(part: object, *, root: Mapping[str, Any]) -> None:
-    """Only what is in the schema itself can be referred to: nothing is fetched."""
+    """Raises WrongArguments for a reference out of the schema: nothing is fetched."""
     if isinstance(part, list):
         for each in part:
             ensure_references(each, root=root)
@@ -127,7 +129,7 @@ def is_inside(target: str, root: Mapping[str, Any]) -> bool:
 
 
 def with_step_budget(keyword: Keyword) -> Keyword:
-    """The same check, which also takes a step of those that are left."""
+    """Wrap `keyword` so that each evaluation takes a step from the budget."""
 
     def check(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
         steps = left.get() - 1
@@ -140,11 +142,13 @@ def with_step_budget(keyword: Keyword) -> Keyword:
 
 
 def skip(validator: Any, value: Any, instance: Any, schema: Any) -> None:
-    """A pattern could take for ever (catastrophic backtracking); engines and tools know it too."""
+    """Accept any value: a pattern may need exponential time (catastrophic backtracking), and the
+    tool validates it itself.
+    """
 
 
 def check_additional(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
-    """Which properties are additional depends on patterns, if there are some."""
+    """Validate additional properties, unless they depend on patterns, which are not validated."""
     if "patternProperties" not in schema:
         yield from Draft202012Validator.VALIDATORS["additionalProperties"](
             validator, value, instance, schema
@@ -152,7 +156,7 @@ def check_additional(validator: Any, value: Any, instance: Any, schema: Any) -> 
 
 
 def check_unique(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
-    """Compared in pairs, as jsonschema does, 2,000 objects would stop the event loop for 40 s."""
+    """Compare serialized items: jsonschema compares pairs, which takes 40 s for 2,000 objects."""
     if not value or not isinstance(instance, list):
         return
     texts = {json.dumps(with_whole_numbers(each), sort_keys=True) for each in instance}
@@ -161,7 +165,7 @@ def check_unique(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
 
 
 def with_whole_numbers(value: Any) -> Any:
-    """In JSON 1.0 is 1."""
+    """`value` with integers for whole floats, since 1.0 equals 1 in JSON."""
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if isinstance(value, list):

@@ -1,8 +1,8 @@
-"""Tool calls put together from the pieces in which engines stream them. Pure.
+"""Assembles tool calls from the deltas in which engines stream them. Pure.
 
-vLLM and others differ: the id comes only once, or anew with every piece; the index is missing, or 0
-for every call, or the calls are interleaved in any order; names come whole or in pieces; arguments
-come letter by letter, or all at once, and for no arguments not at all.
+Engines differ: the id comes once, or a new one with every delta; the index is missing, or 0 for
+every call, or calls are interleaved in any order; names come complete or in pieces; arguments come
+letter by letter, or at once, or are missing if they are empty.
 """
 
 from collections.abc import Collection
@@ -10,18 +10,18 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agents.runtime.loop.ports import ToolCallDelta
+from agents.runtime.loop.model_delta import ToolCallDelta
 from agents.runtime.loop.tool_output import storable
 from inference.relay.usage import UNREADABLE
 from kernel.ids import new_public_id
 
-LENGTH_OF_ID = 9
-"""Of an id of ours: the templates of some models refuse any other length."""
+CALL_ID_CHARS = 9
+"""The length of generated call ids: the templates of some models refuse any other."""
 
 
 @dataclass(slots=True)
 class PartialCall:
-    """A call that may still grow."""
+    """A call while it is streamed."""
 
     index: int | None
     id: str = ""
@@ -31,17 +31,17 @@ class PartialCall:
     def may_have(self, index: int | None) -> bool:
         return index is None or self.index is None or self.index == index
 
-    def takes(self, piece: ToolCallDelta) -> bool:
-        """Whether a piece that does not say so by its index belongs here."""
+    def accepts(self, piece: ToolCallDelta) -> bool:
+        """Return whether a delta with a matching index, or without one, belongs to this call."""
         if piece.id and self.id and piece.id != self.id:
-            # Some send a new id with every piece, but the name of a call only once.
+            # Some engines send a new id with every delta, but the name only once.
             return not piece.name
         if piece.name and self.name:
-            return self.goes_on_with(piece)
+            return self.continues_name(piece)
         return True
 
-    def goes_on_with(self, piece: ToolCallDelta) -> bool:
-        """Whether a second name is no second call: it is the same, or the rest of the first."""
+    def continues_name(self, piece: ToolCallDelta) -> bool:
+        """Return whether a second name, repeated or a rest, continues this call."""
         if piece.name == self.name:
             return not is_complete(self.arguments)
         return bool(self.id) and not self.arguments and piece.id in ("", self.id)
@@ -55,8 +55,8 @@ class PartialCall:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Call:
-    """What the model wants called, as it said so."""
+class AssembledCall:
+    """A complete tool call, as the model wrote it."""
 
     id: str
     name: str
@@ -64,7 +64,7 @@ class Call:
 
 
 class ToolCallAssembler:
-    """The calls of one answer."""
+    """The tool calls of one response."""
 
     def __init__(self) -> None:
         self._slots: list[PartialCall] = []
@@ -76,34 +76,34 @@ class ToolCallAssembler:
         return any(slot.name or slot.arguments for slot in self._slots)
 
     def _slot_for(self, piece: ToolCallDelta) -> PartialCall:
-        """Where the piece belongs: the newest call of its index and id, or of its index, unless it
-        begins another one.
+        """Return the call of a delta: the newest one with its index and id, or with its index,
+        unless the delta starts another call.
         """
         same = [slot for slot in self._slots if slot.may_have(piece.index)]
         named = [slot for slot in same if piece.id and slot.id == piece.id]
         for slots in (named, same):
-            if slots and slots[-1].takes(piece):
+            if slots and slots[-1].accepts(piece):
                 return slots[-1]
         slot = PartialCall(index=piece.index)
         self._slots.append(slot)
         return slot
 
-    def calls(self, *, taken: Collection[str]) -> tuple[Call, ...]:
-        """All calls in order, each under an id that is not among those `taken`."""
+    def calls(self, *, taken: Collection[str]) -> tuple[AssembledCall, ...]:
+        """Return all calls in order. An id that is missing, or among those `taken`, is replaced."""
         used = set(taken)
         calls = []
         for slot in self._in_order():
             if not slot.name and not slot.arguments:
                 continue
             given = storable(slot.id)
-            call_id = given if given and given not in used else new_public_id(LENGTH_OF_ID)
+            call_id = given if given and given not in used else new_public_id(CALL_ID_CHARS)
             used.add(call_id)
             name, arguments = storable(slot.name), storable(slot.arguments)
-            calls.append(Call(id=call_id, name=name, arguments=arguments))
+            calls.append(AssembledCall(id=call_id, name=name, arguments=arguments))
         return tuple(calls)
 
     def _in_order(self) -> list[PartialCall]:
-        """By the index, where every call has one: they may come in any order."""
+        """Sorted by index if every call has one, since they may come in any order."""
         if any(slot.index is None for slot in self._slots):
             return self._slots
         return sorted(self._slots, key=lambda slot: slot.index or 0)

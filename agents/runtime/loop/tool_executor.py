@@ -1,4 +1,4 @@
-"""Carries out tool calls side by side, each within its time. If one fails, the model reads why."""
+"""Executes tool calls in parallel, each with its timeout. The model reads why a call failed."""
 
 import asyncio
 from collections.abc import Sequence
@@ -10,31 +10,31 @@ from agents.schema.items import InputText, OutputPart
 from agents.schema.loop_events import EmitEvent, ToolEnded, ToolStarted
 from kernel.errors import PlatformError
 
-GRACE_SECONDS = 0.8
-"""For which a cancelled tool is waited for: cancelling a run takes a second at most."""
+CANCEL_TIMEOUT_SECONDS = 0.8
+"""Timeout for the end of a cancelled tool call: cancelling a run takes at most a second."""
 
 
 class ToolExecutor:
-    """Calls the tools of one run."""
+    """Executes the tool calls of one run."""
 
     def __init__(
-        self, tools: Toolbox, *, tell: EmitEvent, context: CallContext, clock: Clock
+        self, tools: Toolbox, *, emit: EmitEvent, context: CallContext, clock: Clock
     ) -> None:
         self._tools = tools
-        self._tell = tell
+        self._emit = emit
         self._context = context
         self._clock = clock
-        self._telling = asyncio.Lock()
+        self._emit_lock = asyncio.Lock()
 
-    async def carry_out(
+    async def execute(
         self, ready: Sequence[ExecutableCall], *, seconds: float
     ) -> dict[str, ToolResult]:
-        """Outputs by call id. Calls that took longer than `seconds` together are not among them."""
+        """Return the results by call id, without calls that take longer than `seconds`."""
         if not ready:
             return {}
         for each in ready:
             call, kind = each.call, each.tool.kind
-            await self._tell(ToolStarted(call_id=call.call_id, name=call.name, kind=kind))
+            await self._emit(ToolStarted(call_id=call.call_id, name=call.name, kind=kind))
         tasks = {each.call.call_id: asyncio.create_task(self._call(each)) for each in ready}
         try:
             await asyncio.wait(tasks.values(), timeout=seconds)
@@ -43,9 +43,9 @@ class ToolExecutor:
             for task in late:
                 task.cancel()
             if late:
-                await asyncio.wait(late, timeout=GRACE_SECONDS)
+                await asyncio.wait(late, timeout=CANCEL_TIMEOUT_SECONDS)
             for task in late:
-                # Nobody reads any more how they ended.
+                # Retrieve the exception, which is not used any more.
                 task.add_done_callback(lambda done: done.cancelled() or done.exception())
         return {call_id: task.result() for call_id, task in tasks.items() if task not in late}
 
@@ -59,11 +59,11 @@ class ToolExecutor:
             is_error=result.is_error,
             seconds=self._clock() - started,
         )
-        # Facts are told one at a time, and tools end when they like.
-        async with self._telling:
-            await self._tell(ended)
+        # Events are emitted one at a time, but tools end in any order.
+        async with self._emit_lock:
+            await self._emit(ended)
         text = truncate(storable(f"Error: {result.text}" if result.is_error else result.text))
-        return replace(result, text=text, parts=tuple(kept_part(part) for part in result.parts))
+        return replace(result, text=text, parts=tuple(storable_part(part) for part in result.parts))
 
     async def _result_of(self, each: ExecutableCall) -> ToolResult:
         seconds = each.tool.timeout_seconds
@@ -76,6 +76,6 @@ class ToolExecutor:
             return ToolResult(text=error.message, is_error=True)
 
 
-def kept_part(part: OutputPart) -> OutputPart:
-    """A part as it can be stored, and is not too long for the model."""
+def storable_part(part: OutputPart) -> OutputPart:
+    """Return a part without characters that cannot be stored, truncated for the model."""
     return InputText(text=truncate(storable(part.text))) if isinstance(part, InputText) else part

@@ -1,4 +1,4 @@
-"""What a tool said, as the model may read it and a table may keep it. Pure."""
+"""Prepares the output of tools for models and tables: storable, truncated, redacted. Pure."""
 
 import re
 from typing import Any
@@ -6,20 +6,18 @@ from typing import Any
 import msgspec
 
 MAX_OUTPUT_CHARS = 32_000
-"""Characters, some 8,000 tokens: more than that drowns the conversation."""
+"""About 8,000 tokens. A longer output would displace the conversation in the context."""
 UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-"""PostgreSQL keeps no NUL, UTF-8 no half of a surrogate pair; JSON can spell both."""
+"""PostgreSQL cannot store NUL, nor UTF-8 half a surrogate pair; JSON can contain both."""
 HALF_AT_END = re.compile("[\ud800-\udbff]\\Z")
-"""The first half of a pair, whose other half may come later."""
+"""The first half of a surrogate pair, whose other half may follow."""
 REPLACEMENT = "\ufffd"
 TEXTS = re.compile(r"(text/.*|application/(.*\+)?(json|xml|yaml|x-yaml|javascript|x-ndjson).*)?")
 CHARSET = re.compile(r"charset=\"?([\w-]+)", re.IGNORECASE)
 
 
 def storable(text: str) -> str:
-    """`text` with its surrogate pairs joined, and a replacement for each character that cannot be
-    kept.
-    """
+    """`text` with joined surrogate pairs, and U+FFFD for each character that cannot be stored."""
     if not UNSTORABLE.search(text):
         return text
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
@@ -27,7 +25,7 @@ def storable(text: str) -> str:
 
 
 def storable_json(value: Any) -> Any:
-    """JSON with a replacement for each character that a column of it cannot hold."""
+    """JSON with U+FFFD for each character that a JSON column cannot store."""
     match value:
         case str():
             return storable(value)
@@ -39,15 +37,15 @@ def storable_json(value: Any) -> Any:
             return value
 
 
-def truncate(text: str, *, longest: int = MAX_OUTPUT_CHARS) -> str:
-    """`text`, and a note where it was cut, so that the model knows."""
-    if len(text) <= longest:
+def truncate(text: str, *, max_chars: int = MAX_OUTPUT_CHARS) -> str:
+    """`text` of at most `max_chars`, with a note for the model if it was cut."""
+    if len(text) <= max_chars:
         return text
-    return f"{text[:longest]}\n[cut: the first {longest} of {len(text)} characters]"
+    return f"{text[:max_chars]}\n[cut: the first {max_chars} of {len(text)} characters]"
 
 
 def decode_body(body: bytes, content_type: str) -> str:
-    """A body as text, whatever bytes it holds; a note in place of what is no text."""
+    """Return a body as text, whatever bytes it contains; a note for types that are no text."""
     kind = content_type.split(";", maxsplit=1)[0].strip().lower()
     if TEXTS.fullmatch(kind) is None:
         return f"[{len(body)} bytes of {kind[:100]}, which is no text]"
@@ -59,7 +57,7 @@ def decode_body(body: bytes, content_type: str) -> str:
 
 
 def redact_credential(credential: str, text: str) -> str:
-    """`text` without the credential, which servers like to repeat in what they answer."""
+    """`text` without the credential, which servers may repeat in their responses."""
     if not credential:
         return text
     in_json = msgspec.json.encode(credential).decode()[1:-1]

@@ -1,8 +1,8 @@
-"""What the chunks of a chat completion say, in whatever form engines write them. Pure.
+"""Reads the chunks of a chat completion, in every form in which engines write them. Pure.
 
-Whether a chunk reports a failure is decided before, for all doors alike (`inference.relay`). Here
-anything may be null, missing, or of another type than OpenAI's API says: what cannot be read says
-nothing, and never ends an answer.
+`inference.relay` has checked before whether a chunk reports a failure. Here any member may be
+null, missing, or of another type than in OpenAI's API: an unreadable member is ignored, and never
+ends a response.
 """
 
 import json
@@ -11,7 +11,7 @@ from typing import Any, Final, Literal
 
 import msgspec
 
-from agents.runtime.loop.ports import ModelDelta, ToolCallDelta
+from agents.runtime.loop.model_delta import ModelDelta, ToolCallDelta
 from agents.runtime.loop.tool_output import HALF_AT_END, UNSTORABLE, storable
 from inference.errors import UpstreamBroken
 from inference.relay.sse import data_of, events_of
@@ -20,10 +20,10 @@ from inference.relay.usage import UNREADABLE
 Json = Mapping[str, Any]
 
 FIRST: Final = (0, "0", None)
-"""How engines number the choice that is read. A missing number is that of the only choice."""
+"""The indexes of the choice that is read. An engine with a single choice may omit the index."""
 Member = Literal["reasoning_content", "reasoning", ""]
 REASONING: Final[tuple[Member, ...]] = ("reasoning_content", "reasoning")
-"""Where engines put what a model thinks. Some write both, with the same text."""
+"""The members in which engines write reasoning. Some write both, with the same text."""
 NO_ARGUMENTS: Final[tuple[object, ...]] = ({}, [], None)
 
 
@@ -34,18 +34,19 @@ class Chunk(msgspec.Struct):
 
 
 class AnswerReader:
-    """Reads the first choice of one answer, chunk by chunk.
+    """Reads the first choice of one response, chunk by chunk.
 
-    Engines that decode token by token write half a character as half a surrogate pair: a half at
-    the end of a chunk waits for the other one. A half without the other one is U+FFFD.
+    Engines that decode token by token may split a surrogate pair: a half at the end of a chunk is
+    held back until the other half comes. A half without the other becomes U+FFFD.
     """
 
     def __init__(self) -> None:
         self._text, self._reasoning, self._refusal = Halves(), Halves(), Halves()
 
     def read(self, block: bytes) -> ModelDelta:
-        """All chunks in `block`, which is whole events, as one. Raises UpstreamBroken for what is
-        no chunk.
+        """Return all chunks of `block`, which consists of complete events, as one delta.
+
+        Raises UpstreamBroken for an event that is no chunk.
         """
         found = Found()
         for event in events_of(block):
@@ -62,14 +63,14 @@ class AnswerReader:
         )
 
     def rest(self) -> ModelDelta:
-        """The halves that still wait when the answer has ended."""
+        """Return the halves that are held back when the response has ended."""
         return ModelDelta(
             text=self._text.rest(), reasoning=self._reasoning.rest(), refusal=self._refusal.rest()
         )
 
 
 class Halves:
-    """Joins surrogate pairs that are cut between two texts."""
+    """Joins surrogate pairs that are split between two texts."""
 
     def __init__(self) -> None:
         self._half = ""
@@ -88,7 +89,7 @@ class Halves:
 
 
 class Found:
-    """What the chunks of one block say."""
+    """Collects the members of the chunks of one block."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -126,7 +127,7 @@ class Found:
             self.calls.append(call_piece({"index": 0, "function": delta["function_call"]}))
 
     def _add_parts(self, content: object) -> None:
-        """Mistral's models send parts: texts, and what they think as parts of its own."""
+        """Mistral's models send parts: texts, and reasoning as parts of its own."""
         for part in objects_in(content):
             if "thinking" in part:
                 self.reasoning.extend(texts_in(part["thinking"]))
@@ -137,7 +138,7 @@ class Found:
 
 
 def choices_in(data: bytes) -> Iterator[Json]:
-    """The choices of a chunk. Raises UpstreamBroken for what is no JSON object."""
+    """Return the choices of a chunk. Raises UpstreamBroken if it is no JSON object."""
     if data in {b"", b"[DONE]"}:
         return iter(())
     try:
@@ -148,7 +149,7 @@ def choices_in(data: bytes) -> Iterator[Json]:
 
 
 def choices_in_loose_json(data: bytes) -> object:
-    """The same of what is no strict JSON: halves of surrogate pairs, NaN, invalid UTF-8."""
+    """Return the choices of a chunk with split surrogate pairs, NaN or invalid UTF-8."""
     try:
         chunk = json.loads(data.decode(errors="replace"), strict=False)
     except (ValueError, RecursionError) as error:
@@ -159,12 +160,12 @@ def choices_in_loose_json(data: bytes) -> object:
 
 
 def is_first(choice: Json) -> bool:
-    """With `n` > 1 the choices come interleaved."""
+    """Return whether it is the choice that is read: with `n` > 1 they are interleaved."""
     return choice.get("index") in FIRST
 
 
 def objects_in(value: object) -> Iterator[Json]:
-    """The objects of a list; some engines leave the list out where there is only one."""
+    """Yield the objects of a list; some engines omit the list around a single object."""
     values = value if isinstance(value, list) else [value]
     for each in values:
         if isinstance(each, dict):
@@ -174,7 +175,7 @@ def objects_in(value: object) -> Iterator[Json]:
 
 
 def texts_in(value: object) -> Iterator[str]:
-    """A text, or the texts of parts."""
+    """Yield a text, or the texts of parts."""
     if isinstance(value, str):
         yield value
         return
@@ -203,12 +204,15 @@ def index_of(value: object) -> int | None:
 
 
 def label_of(value: object) -> str:
-    """An id or a name; some engines number their calls."""
+    """Return an id or a name; some engines number their calls."""
     return str(value) if isinstance(value, str) or type(value) is int else ""
 
 
 def arguments_of(value: object) -> str:
-    """A piece of text; some engines send a whole object. An empty one stands for nothing yet."""
+    """Return a piece of the arguments as text.
+
+    Some engines send an object; an empty one is ignored.
+    """
     if isinstance(value, str):
         return value
     return "" if value in NO_ARGUMENTS else json.dumps(value, separators=(",", ":"))

@@ -1,4 +1,4 @@
-"""For whom a request goes to the engines, as the fleet wants to know it."""
+"""Starts the route of an admitted request: its pool, and the facts for the balancer."""
 
 import random
 
@@ -12,18 +12,18 @@ MAX_PREFIX_CHARS = 1024
 
 
 def start_route(
-    route: Route, admission: Admission, *, asked: ChatRequest | None = None
+    route: Route, admission: Admission, *, request: ChatRequest | None = None
 ) -> RouteTrace:
-    """The route trace of an admitted request; `asked` as the engine will get it."""
+    """Return the route trace of an admitted request; `request` is the one that the engine gets."""
     principal = admission.subject.principal
     pool = pick_pool(route)
     prefix = b""
-    if asked is not None and pool.strategy == "prefix_affinity":
-        prefix = prefix_of(asked)
+    if request is not None and pool.strategy == "prefix_affinity":
+        prefix = prefix_of(request)
     return RouteTrace(
         pool,
         fallbacks=route.fallbacks,
-        affinity=f"key:{principal.counted_as}".encode(),
+        affinity_key=f"key:{principal.counted_as}".encode(),
         prefix=prefix,
         tenant_id=principal.tenant_id,
         weight=admission.weight,
@@ -31,26 +31,26 @@ def start_route(
     )
 
 
-def encode_request(route_trace: RouteTrace, asked: ChatRequest, endpoint: Endpoint) -> bytes:
-    """`asked` for an endpoint, as the pool takes it that the request has come to."""
-    return encode_chat(asked, endpoint, engine=route_trace.pool.engine)
+def encode_request(route_trace: RouteTrace, request: ChatRequest, endpoint: Endpoint) -> bytes:
+    """Return the body for an endpoint, in the dialect of the current pool's engine."""
+    return encode_chat(request, endpoint, engine=route_trace.pool.engine)
 
 
 def encode_embeddings_request(
-    route_trace: RouteTrace, asked: EmbeddingsRequest, endpoint: Endpoint
+    route_trace: RouteTrace, request: EmbeddingsRequest, endpoint: Endpoint
 ) -> bytes:
-    """As `encode_request`."""
-    return encode_embeddings(asked, endpoint, engine=route_trace.pool.engine)
+    """Return the body of an embeddings request for an endpoint."""
+    return encode_embeddings(request, endpoint, engine=route_trace.pool.engine)
 
 
-def prefix_of(asked: ChatRequest) -> bytes:
-    """How the prompt begins: engines keep what they have worked out of it."""
-    texts = (message.content for message in asked.messages)
+def prefix_of(request: ChatRequest) -> bytes:
+    """Return the beginning of the prompt: engines cache the computation of prefixes."""
+    texts = (message.content for message in request.messages)
     return "".join(text for text in texts if isinstance(text, str))[:MAX_PREFIX_CHARS].encode()
 
 
 def pick_pool(route: Route) -> Pool:
-    """One of the pools that share a route, drawn at random by weight."""
+    """Return one of the pools that share a route, drawn at random by weight."""
     if not route.shares:
         return route.pool
     pools = [route.pool, *(pool for pool, _ in route.shares)]

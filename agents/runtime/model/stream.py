@@ -1,10 +1,10 @@
-"""One turn of a model: what it says and calls, piece by piece, as values instead of bytes."""
+"""The stream of one chat completion, as deltas instead of bytes."""
 
 from collections.abc import AsyncGenerator
 from functools import partial
 from typing import Final
 
-from agents.runtime.loop.ports import ModelDelta
+from agents.runtime.loop.model_delta import ModelDelta
 from agents.runtime.model.chunks import AnswerReader
 from agents.runtime.model.metering import Meter
 from agents.runtime.model.routing import encode_request
@@ -20,16 +20,16 @@ PATH: Final[Path] = "/v1/chat/completions"
 async def stream_completion(
     relay: ExchangeOpener, route_trace: RouteTrace, request: ChatRequest, meter: Meter
 ) -> AsyncGenerator[ModelDelta]:
-    """Ask the model and yield what it says; pieces that arrive together are one.
+    """Call the model and yield its deltas; chunks that arrive together become one delta.
 
-    The last piece has the usage, estimated if the engine told none.
+    The last delta has the usage, which is estimated if the engine reports none.
 
-    Raises UpstreamBroken if the engine stops before it is done, and what `relay` raises.
+    Raises UpstreamBroken if the stream ends before the response does, and what `relay` raises.
     """
     encode = partial(encode_request, route_trace, request)
     async with await relay.open(route_trace, PATH, encode) as exchange:
         stream, reader = SseBuffer(keep_usage=True), AnswerReader()
-        meter.streams(stream)
+        meter.attach_stream(stream)
         await exchange.ensure_success(content_type="text/event-stream")
         while True:
             block = await exchange.read_block(stream)
@@ -44,6 +44,6 @@ async def stream_completion(
                 return
             if meter.near_hold_limit and not await meter.extend_hold():
                 yield reader.rest()
-                # Leaving the exchange unfinished makes the engine stop.
+                # An exchange that is closed unfinished makes the engine stop.
                 yield ModelDelta(finish_reason="length", usage=meter.usage())
                 return

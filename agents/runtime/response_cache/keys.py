@@ -1,4 +1,15 @@
-"""Where Redis holds answers that may be given again, and the lists by which they are erased."""
+"""The keys of cached responses, and of the indexes in Redis by which they are erased."""
+
+import msgspec
+
+
+class CacheKey(msgspec.Struct, frozen=True, kw_only=True):
+    """The key of a response, always below its tenant."""
+
+    tenant_id: int
+    digest: str
+    seconds: int
+    """Time for which the response may be served."""
 
 
 def answer_key(tenant_id: int, digest: str) -> str:
@@ -6,15 +17,15 @@ def answer_key(tenant_id: int, digest: str) -> str:
 
 
 def index_key(tenant_id: int) -> str:
-    """Digests of all answers of a tenant, by the time at which they expire."""
+    """Return the index of a tenant's responses: digests by the time at which they expire."""
     return f"tenantry:{tenant_id}:answers"
 
 
 def tag_key(tenant_id: int, conversation: str) -> str:
-    """The same of one conversation."""
+    """Return the index of one conversation's responses."""
     return f"tenantry:{tenant_id}:answers-of:{conversation}"
 
 
 def answers_topic(tenant_id: int) -> str:
-    """What gateways follow to forget the answers that they hold in memory."""
+    """Return the topic on which gateways drop a tenant's responses from memory."""
     return f"answers:{tenant_id}"

@@ -1,17 +1,17 @@
-"""Answers in a worker's memory: by tenant, bounded in bytes, the longest unread go first."""
+"""Cached responses in a worker's memory: by tenant, limited in bytes, least recently used first."""
 
 from collections import OrderedDict
 
 MAX_BYTES = 32 * 1024 * 1024
-BYTES_AROUND = 400
-"""What Python takes for an entry beside its value."""
+ENTRY_OVERHEAD_BYTES = 400
+"""The memory that Python needs for an entry besides its value."""
 
 
 class MemoryCache:
-    """A bounded place for values that may vanish at any time."""
+    """A least-recently-used cache, limited in bytes."""
 
-    def __init__(self, *, most_bytes: int = MAX_BYTES) -> None:
-        self._most = most_bytes
+    def __init__(self, *, max_bytes: int = MAX_BYTES) -> None:
+        self._max_bytes = max_bytes
         self._values: OrderedDict[tuple[int, str], bytes] = OrderedDict()
         self.size = 0
 
@@ -24,8 +24,8 @@ class MemoryCache:
     def write(self, tenant_id: int, digest: str, value: bytes) -> None:
         self._drop((tenant_id, digest))
         self._values[tenant_id, digest] = value
-        self.size += len(value) + BYTES_AROUND
-        while self.size > self._most:
+        self.size += len(value) + ENTRY_OVERHEAD_BYTES
+        while self.size > self._max_bytes:
             self._drop(next(iter(self._values)))
 
     def forget(self, tenant_id: int) -> None:
@@ -35,4 +35,4 @@ class MemoryCache:
     def _drop(self, key: tuple[int, str]) -> None:
         value = self._values.pop(key, None)
         if value is not None:
-            self.size -= len(value) + BYTES_AROUND
+            self.size -= len(value) + ENTRY_OVERHEAD_BYTES

@@ -1,4 +1,4 @@
-"""Answers in Redis, for all workers: each with an expiry, and listed so that it can be erased."""
+"""Cached responses in Redis, for all workers: each expires, and is indexed for erasure."""
 
 import logging
 import time
@@ -8,35 +8,36 @@ from typing import Any, TypeVar
 import redis
 from redis.asyncio import Redis
 
-from agents.runtime.response_cache.cache import CacheKey
-from agents.runtime.response_cache.keys import answer_key, index_key, tag_key
+from agents.runtime.response_cache.keys import CacheKey, answer_key, index_key, tag_key
+from kernel.storage.cooldown import Cooldown
 
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
 MAX_RESPONSES_PER_TENANT = 20_000
-"""Answers; those that would expire first make room."""
+"""Beyond this limit the responses that expire first are deleted."""
 PAUSE_SECONDS = 2.0
-"""How long Redis is left alone after it failed: no request is to wait for it in vain."""
+"""Time without use of Redis after a failure, so that requests do not wait for timeouts."""
 
 
 class RedisCacheStore:
-    """The shelf of `response_cache`. A failure of Redis means that nothing is found or kept."""
+    """The tier of `ResponseCache` that workers share. It raises nothing: after a failure of Redis
+    nothing is found or stored.
+    """
 
     def __init__(self, client: Redis, *, clock: Callable[[], float] = time.monotonic) -> None:
-        """`client` has a short timeout: a model is asked if Redis does not answer."""
+        """`client` must have a short timeout: after it the model is called."""
         self._redis = client
-        self._clock = clock
-        self._away_until = 0.0
+        self._cooldown = Cooldown(PAUSE_SECONDS, clock=clock)
 
     async def read(self, key: CacheKey) -> bytes | None:
-        """What is kept under `key`; None as well if Redis does not say."""
+        """Return the value of `key`; None also if Redis is unavailable."""
         value: Any = await self._try(lambda: self._redis.get(answer_key(key.tenant_id, key.digest)))
         return value if isinstance(value, bytes) else None
 
     async def write(self, key: CacheKey, value: bytes, *, tag: str) -> None:
-        """Keep `value` for as long as `key` says, in the lists by which it is erased."""
+        """Store `value` for `key.seconds`, with entries in the indexes for erasure."""
         await self._try(lambda: self._write(key, value, tag=tag))
 
     async def _write(self, key: CacheKey, value: bytes, *, tag: str) -> None:
@@ -61,13 +62,13 @@ class RedisCacheStore:
         digests = [each.decode(errors="replace") for each, _ in gone]
         await self._redis.unlink(*(answer_key(tenant_id, each) for each in digests))
 
-    async def _try(self, ask: Callable[[], Awaitable[T]]) -> T | None:
-        if self._clock() < self._away_until:
+    async def _try(self, call: Callable[[], Awaitable[T]]) -> T | None:
+        if self._cooldown.is_active:
             return None
         try:
-            return await ask()
+            return await call()
         except (redis.RedisError, OSError, TimeoutError) as error:
-            self._away_until = self._clock() + PAUSE_SECONDS
+            self._cooldown.start()
             log.warning(
                 "response cache: Redis unavailable, not used for a while (error=%s)",
                 error.__class__.__name__,

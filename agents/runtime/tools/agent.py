@@ -1,4 +1,4 @@
-"""Hand-off: another agent of the same tenant answers, within what is left to the one that asks."""
+"""Hand-offs: another agent of the same tenant answers, within the budget of the calling run."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -18,12 +18,12 @@ from agents.runtime.tools.kind import FindHandoffTarget
 from agents.runtime.tools.settings import read_settings
 from agents.schema.items import Message
 
-DEEPEST = 4
-"""Agents that may stand one behind the other, the first one included."""
+MAX_AGENTS = 4
+"""Maximum number of agents in a chain of hand-offs, the first one included."""
 
 
 class AgentTools:
-    """Implements `Kind`."""
+    """Implements `ToolHandler`."""
 
     def __init__(self, delegates: FindHandoffTarget, *, clock: Clock) -> None:
         self._delegates = delegates
@@ -32,7 +32,7 @@ class AgentTools:
     async def call(
         self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
     ) -> ToolResult:
-        """Raises what `Delegates` and the other agent's model calls raise."""
+        """Raises what `FindHandoffTarget` and the model calls of the other agent raise."""
         slug = read_settings(tool.settings, AgentSettings).agent
         refusal = why_not(slug, context.agents)
         if refusal:
@@ -41,32 +41,32 @@ class AgentTools:
         plan = replace(delegate.plan, agents=(*context.agents, slug), client_tools=frozenset())
         ended = await run_agent(
             plan,
-            ask=delegate.ask,
+            stream_model=delegate.stream_model,
             tools=delegate.tools,
-            tell=discard_event,
+            emit=discard_event,
             approvals=deny_all,
             checkpoint=no_checkpoint,
             clock=self._clock,
-            above=context.budget,
+            parent=context.budget,
         )
         return answer_of(ended)
 
 
 def why_not(slug: str, agents: Sequence[str]) -> str:
-    """Why there must be no hand-off to `slug` behind `agents`; empty if there may be. Pure."""
+    """Return the reason why `agents` must not hand off to `slug`; empty if they may. Pure."""
     if slug in agents:
         return (
-            f"The agent {slug!r} is already at work on this: a hand-off to it would go in a circle."
+            f"The agent {slug!r} is part of this chain already: a hand-off to it would be a cycle."
         )
-    if len(agents) >= DEEPEST:
-        return f"There are {DEEPEST} agents behind each other already. Answer without this one."
+    if len(agents) >= MAX_AGENTS:
+        return f"The chain of hand-offs has {MAX_AGENTS} agents already. Answer without this one."
     return ""
 
 
 def answer_of(ended: LoopResult) -> ToolResult:
-    """The last thing that the other agent said, and whether it came to its end."""
-    said = [item.text for item in ended.items if isinstance(item, Message)]
-    text = said[-1] if said else ""
+    """Return the last message of the other agent; an error if it did not complete."""
+    texts = [item.text for item in ended.items if isinstance(item, Message)]
+    text = texts[-1] if texts else ""
     if ended.state == "completed":
         return ToolResult(text=text)
     return ToolResult(text=f"The agent did not finish ({ended.reason}). {text}", is_error=True)

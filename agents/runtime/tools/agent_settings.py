@@ -1,4 +1,4 @@
-"""What a hand-off is made of. Pure."""
+"""The settings and the arguments of a hand-off. Pure."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any
@@ -9,14 +9,14 @@ from agents.runtime.tools.settings import KindSettings
 
 MESSAGE_SCHEMA: Mapping[str, Any] = {
     "type": "object",
-    "properties": {"message": {"type": "string", "description": "What the agent is asked."}},
+    "properties": {"message": {"type": "string", "description": "The request to the agent."}},
     "required": ["message"],
     "additionalProperties": False,
 }
 
 
 class AgentSettings(KindSettings, frozen=True):
-    """To whom it hands over."""
+    """The target of a hand-off."""
 
     agent: Annotated[str, Meta(min_length=1, max_length=50)]
     """The slug of an agent of the same tenant."""

@@ -1,4 +1,4 @@
-"""Tools that are built in: the time somewhere, and arithmetic."""
+"""The built-in tools: the time in a time zone, and arithmetic."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ def utc_now() -> datetime:
 
 
 class BuiltinTools:
-    """Implements `Kind`."""
+    """Implements `ToolHandler`."""
 
     def __init__(self, *, now: Now = utc_now) -> None:
         self._now = now

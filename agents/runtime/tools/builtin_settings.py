@@ -1,4 +1,4 @@
-"""Which tools are built in, and what the model is told of them. Pure."""
+"""The built-in tools, with their descriptions and schemas for models. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,14 +8,14 @@ from agents.runtime.tools.settings import KindSettings
 
 
 class BuiltinSettings(KindSettings, frozen=True):
-    """Which one it is."""
+    """The name of a built-in tool."""
 
     function: Literal["time", "calculator"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Builtin:
-    """What the model is told of one."""
+    """The description and the schema of a built-in tool, for models."""
 
     description: str
     schema: Mapping[str, Any]
@@ -36,7 +36,7 @@ BUILTINS: Mapping[str, Builtin] = {
         },
     ),
     "calculator": Builtin(
-        description="Works out an arithmetic expression, for example (3 + 4.5) * 2 ** 8.",
+        description="Evaluates an arithmetic expression, for example (3 + 4.5) * 2 ** 8.",
         schema={
             "type": "object",
             "properties": {"expression": {"type": "string"}},

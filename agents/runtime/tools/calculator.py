@@ -1,4 +1,4 @@
-"""Arithmetic as people write it: parsed, never evaluated as code, and bounded. Pure."""
+"""Evaluates arithmetic expressions: parsed, never executed as code, and limited. Pure."""
 
 import ast
 import math
@@ -8,13 +8,13 @@ from typing import Any
 
 MAX_EXPRESSION_CHARS = 500
 MAX_INTEGER_BITS = 4096
-"""Of a whole number, about 1,200 digits."""
+"""The limit of integers: about 1,200 digits."""
 
 Number = int | float
 
 
 class WrongExpression(Exception):
-    """It cannot be worked out; the text says why."""
+    """The expression cannot be evaluated; the text explains it."""
 
 
 def bounded_power(base: Number, exponent: Number) -> Number:
@@ -50,9 +50,9 @@ CONSTANTS = {"pi": math.pi, "e": math.e}
 
 
 def calculate(expression: str) -> Number:
-    """The value of `expression`: + - * / // % **, functions and constants. Raises WrongExpression.
+    """Return the value of `expression`: + - * / // % **, functions and constants.
 
-    `^` is read as a power, as people mean it.
+    `^` means a power. Raises WrongExpression.
     """
     if len(expression) > MAX_EXPRESSION_CHARS:
         raise WrongExpression(f"An expression has at most {MAX_EXPRESSION_CHARS} characters.")
@@ -66,13 +66,13 @@ def calculate(expression: str) -> Number:
     except (SyntaxError, RecursionError, MemoryError) as error:
         raise WrongExpression("This is not an arithmetic expression.") from error
     except (ValueError, TypeError) as error:
-        raise WrongExpression(f"This cannot be worked out: {error}.") from error
+        raise WrongExpression(f"This cannot be evaluated: {error}.") from error
 
 
 def value_of(node: ast.AST) -> Number:
     match node:
         case ast.Constant(value=bool() | complex() | str() | bytes() | None):
-            raise WrongExpression("Only numbers can be calculated with.")
+            raise WrongExpression("Only numbers can be used.")
         case ast.Constant(value=int() | float() as number):
             return checked(number)
         case ast.Name(id=name) if name in CONSTANTS:
@@ -84,11 +84,11 @@ def value_of(node: ast.AST) -> Number:
         case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
             return checked(FUNCTIONS[name](*map(value_of, arguments)))
     known = ", ".join(sorted([*FUNCTIONS, *CONSTANTS]))
-    raise WrongExpression(f"Only numbers, + - * / // % **, brackets and {known} are known.")
+    raise WrongExpression(f"Only numbers, + - * / // % **, brackets and {known} are supported.")
 
 
 def checked(number: Number) -> Number:
-    """Every step is held to the bounds, not only the last one."""
+    """Return `number` if it is within the limits. Every intermediate result is checked."""
     if isinstance(number, int):
         if number.bit_length() > MAX_INTEGER_BITS:
             raise WrongExpression("The result is too large.")

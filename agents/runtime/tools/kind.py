@@ -1,33 +1,40 @@
-"""How a tool of any kind is called, and what hand-offs are given for it."""
+"""The handler of a tool kind, and what the handler of hand-offs needs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agents.runtime.loop.ports import AskModel, CallContext, RunPlan, Toolbox, ToolResult, ToolSpec
+from agents.runtime.loop.ports import (
+    CallContext,
+    RunPlan,
+    StreamModel,
+    Toolbox,
+    ToolResult,
+    ToolSpec,
+)
 
 
 class ToolHandler(Protocol):
-    """Carries out the tools of one kind."""
+    """Calls the tools of one kind."""
 
     async def call(
         self, tool: ToolSpec, arguments: Mapping[str, Any], context: CallContext
     ) -> ToolResult:
-        """Raises leaves of the error tree, which the model reads. Within the tool's time."""
+        """Call a tool within its timeout. Raises errors of the error tree, for the model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HandoffTarget:
-    """An agent, ready to answer one message."""
+    """An agent with a plan for one message."""
 
     plan: RunPlan
-    ask: AskModel
-    """Admits and bills each model call for the same caller, as this agent's."""
+    stream_model: StreamModel
+    """The agent's model, billed to the principal of the calling run."""
     tools: Toolbox
 
 
 class FindHandoffTarget(Protocol):
-    """Finds agents of the tenant that runs."""
+    """Finds an agent of the run's tenant for a hand-off."""
 
     async def __call__(self, slug: str, message: str) -> HandoffTarget:
-        """Raises NotFound and what stands in the way of asking its model."""
+        """Raises NotFound, and AgentsUnavailable."""

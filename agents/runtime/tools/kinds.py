@@ -1,4 +1,4 @@
-"""All kinds of tools, as a run gets them."""
+"""The handlers of all tool kinds, for one run."""
 
 import time
 from collections.abc import Mapping
@@ -11,7 +11,9 @@ from agents.runtime.tools.kind import FindHandoffTarget, ToolHandler
 def tool_handlers(
     own: Mapping[str, ToolHandler], delegates: FindHandoffTarget, *, clock: Clock = time.monotonic
 ) -> Mapping[str, ToolHandler]:
-    """By the names of `ToolKind`. `own` are a worker's own kinds, which keep connections between
-    runs; `delegates` finds agents of the tenant whose run it is.
+    """Return the handlers by `ToolKind`.
+
+    `own` are the handlers of the worker, which keep connections between runs; `delegates` finds
+    agents for hand-offs.
     """
     return {**own, "agent": AgentTools(delegates, clock=clock)}

@@ -1,4 +1,4 @@
-"""The kinds of tools that need no model: what a run and a test call carry out alike."""
+"""The handlers of tool kinds that need no model, for runs and for test calls."""
 
 from collections.abc import Mapping
 
@@ -10,5 +10,5 @@ from kernel.egress.client import Egress
 
 
 def local_tool_handlers(egress: Egress) -> Mapping[str, ToolHandler]:
-    """By the names of `ToolKind`."""
+    """Return the handlers by `ToolKind`."""
     return {"builtin": BuiltinTools(), "http": HttpTools(egress), "mcp": McpTools(egress)}

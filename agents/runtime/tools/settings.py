@@ -1,4 +1,4 @@
-"""How the settings of a tool are read by its kind. Pure."""
+"""Reads the settings of a tool for its kind. Pure."""
 
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -11,11 +11,11 @@ Settings = TypeVar("Settings", bound=msgspec.Struct)
 
 
 class KindSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What a kind wants to know of a tool; a mistyped name is a mistake, not a default."""
+    """The settings of one tool kind. Unknown names are errors."""
 
 
 class WrongSettings(Exception):
-    """A tool's settings are not what its kind needs; the text is a sentence for people."""
+    """The settings do not match the tool's kind; the text is a sentence for people."""
 
 
 def read_settings(settings: Mapping[str, Any], kind: type[Settings]) -> Settings:

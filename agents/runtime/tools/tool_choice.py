@@ -1,7 +1,7 @@
-"""Which tools a request offers to the model: the agent's and the client's, or some of them. Pure.
+"""Selects the tools that a request offers to the model, from the agent's and the client's. Pure.
 
-Source: Open Responses 2026-04-24, "tool_choice"; `allowed_tools` is a hard limit there, of which
-engines know nothing: they are told of those tools only.
+Source: Open Responses 2026-04-24, "tool_choice". Engines do not support `allowed_tools`, so that
+they get the allowed tools only.
 """
 
 from collections.abc import Collection, Sequence
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from inference.relay.schema import ChatRequest, Tool
+from inference.relay.schema import ChatRequest, ToolDefinition
 from kernel.errors import InvalidParameter
 
 MAX_TOOLS = 128
@@ -19,20 +19,22 @@ EngineChoice = Literal["none", "auto", "required"] | dict[str, Any] | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Offer:
-    """What goes into the engine's request and the plan."""
+class OfferedTools:
+    """The tools and the choice for the engine's request, and the client's tools for the plan."""
 
-    tools: tuple[Tool, ...]
+    tools: tuple[ToolDefinition, ...]
     choice: EngineChoice
     client_tools: frozenset[str]
 
 
 def offer_tools(
-    ours: Sequence[Tool], theirs: Sequence[Tool], choice: str | dict[str, Any] | None
-) -> Offer:
-    """`ours` are the agent's tools, `theirs` the functions that the client carries out itself.
+    ours: Sequence[ToolDefinition],
+    theirs: Sequence[ToolDefinition],
+    choice: str | dict[str, Any] | None,
+) -> OfferedTools:
+    """`ours` are the agent's tools, `theirs` the functions that the client executes.
 
-    Raises InvalidParameter for a name that is taken twice, and for a choice of what is not there.
+    Raises InvalidParameter for a duplicate name, and for a choice of an unknown tool.
     """
     names = [tool.function.name for tool in (*ours, *theirs)]
     twice = next((name for name in names if names.count(name) > 1), None)
@@ -44,7 +46,7 @@ def offer_tools(
     tools = tuple(tool for tool in (*ours, *theirs) if tool.function.name in allowed)
     if not tools and engine_choice == "required":
         raise InvalidParameter("tool_choice requires a tool, and there is none.", param=CHOICE)
-    return Offer(
+    return OfferedTools(
         tools=tools,
         choice=engine_choice if names else None,
         client_tools=frozenset(tool.function.name for tool in theirs) & frozenset(allowed),
@@ -52,7 +54,7 @@ def offer_tools(
 
 
 def with_allowed_tools(request: ChatRequest) -> ChatRequest:
-    """A chat request as engines take it: they know no `allowed_tools`, and no other tools then.
+    """Return a chat request for engines: with the allowed tools only, in place of `allowed_tools`.
 
     Raises InvalidParameter.
     """
@@ -69,7 +71,7 @@ def with_allowed_tools(request: ChatRequest) -> ChatRequest:
 def read_choice(
     choice: str | dict[str, Any] | None, names: Sequence[str]
 ) -> tuple[Collection[str], EngineChoice]:
-    """The names that may be called, and what the engine is told."""
+    """Return the names of the tools that may be called, and the choice for the engine."""
     match choice:
         case None | "auto" | "none":
             return names, choice
@@ -88,7 +90,7 @@ def read_choice(
 
 
 def name_of(tool: Any) -> str:
-    """The name of a tool, in the form of Responses or of chat requests; empty if it has none."""
+    """Return the name of a tool of the Responses API or of chat requests, or ""."""
     match tool:
         case {"type": "function", "function": {"name": str(name)}}:
             return name

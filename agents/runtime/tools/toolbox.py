@@ -1,4 +1,4 @@
-"""The toolbox of one run: its tools by name, each carried out by its kind."""
+"""The tools of one run by name, each called by the handler of its kind."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -9,7 +9,7 @@ from agents.runtime.loop.tool_output import redact_credential
 from agents.runtime.tools.kind import ToolHandler
 from agents.runtime.tools.settings import WrongSettings
 from agents.schema.items import InputText
-from inference.relay.schema import FunctionTool, Tool
+from inference.relay.schema import FunctionTool, ToolDefinition
 
 
 class KindToolbox:
@@ -22,8 +22,8 @@ class KindToolbox:
     def find(self, name: str) -> ToolSpec | None:
         return self._tools.get(name)
 
-    def offer(self) -> list[Tool]:
-        """The tools as an engine is told of them."""
+    def offer(self) -> list[ToolDefinition]:
+        """Return the definitions of the tools for the engine."""
         return [offered(tool) for tool in self._tools.values()]
 
     async def call(
@@ -37,12 +37,12 @@ class KindToolbox:
         try:
             result = await kind.call(tool, arguments, context)
         except WrongSettings as error:
-            return ToolResult(text=f"The tool is not set up rightly: {error}", is_error=True)
-        return blotted(result, tool.credential)
+            return ToolResult(text=f"The settings of the tool are invalid: {error}", is_error=True)
+        return redacted(result, tool.credential)
 
 
-def blotted(result: ToolResult, credential: str) -> ToolResult:
-    """Without the credential, which servers like to repeat."""
+def redacted(result: ToolResult, credential: str) -> ToolResult:
+    """Return the result without the credential, which servers may repeat."""
     parts = tuple(
         InputText(text=redact_credential(credential, part.text))
         if isinstance(part, InputText)
@@ -52,9 +52,9 @@ def blotted(result: ToolResult, credential: str) -> ToolResult:
     return replace(result, text=redact_credential(credential, result.text), parts=parts)
 
 
-def offered(tool: ToolSpec) -> Tool:
+def offered(tool: ToolSpec) -> ToolDefinition:
     parameters = dict(tool.schema) or {"type": "object", "properties": {}}
-    return Tool(
+    return ToolDefinition(
         function=FunctionTool(
             name=tool.name,
             description=tool.description or None,

@@ -1,4 +1,4 @@
-"""What is wrong with a tool before it is stored, in sentences for forms and the API. Pure."""
+"""Validates a tool before it is stored, with sentences for forms and the API. Pure."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
@@ -6,30 +6,27 @@ from typing import Any
 
 import msgspec
 
-from agents.runtime.loop.tool_arguments import WrongArguments, ensure_schema
+from agents.runtime.loop.tool_arguments import MAX_SCHEMA_BYTES, WrongArguments, ensure_schema
 from agents.runtime.loop.tool_output import storable_json
 from agents.runtime.tools.agent_settings import AgentSettings
 from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
 from agents.runtime.tools.http.parameters import CONTROL
-from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
-from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
+from agents.runtime.tools.http.settings import HttpSettings, ensure_http_settings
+from agents.runtime.tools.mcp.settings import McpSettings, ensure_mcp_settings
 from agents.runtime.tools.settings import WrongSettings, read_settings
-from kernel.egress.rules import EgressRules, TargetRefused, read_origin
-
-MAX_SCHEMA_BYTES = 64 * 1024
-"""Bytes: the model reads it with every question."""
+from kernel.egress.rules import TargetRefused, read_origin
 
 EnsureTarget = Callable[[str], None]
 Handoffs = Mapping[str, Collection[str]]
-"""To which agents each agent may hand over, by slug."""
+"""The agents that each agent may hand off to, by slug."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing to mend."""
+    """One problem of a tool."""
 
     field: str
-    """Of the tool: `settings`, `schema`, `credential` or `kind`."""
+    """The field of the tool: `settings`, `schema`, `credential` or `kind`."""
     message: str
 
 
@@ -41,9 +38,9 @@ def validate_tool(
     ensure_target: EnsureTarget,
     credential: str = "",
 ) -> tuple[Problem, ...]:
-    """Everything that is wrong; empty if nothing is.
+    """Return all problems; empty if the tool is valid.
 
-    `ensure_target` raises TargetRefused for addresses that tools may not ask, as
+    `ensure_target` raises TargetRefused for addresses that tools may not call, as
     `Egress.ensure_target` does.
     """
     unstorable = tuple(problems_of_characters(settings=settings, schema=schema))
@@ -73,7 +70,7 @@ def problems_of_characters(**fields: object) -> Iterable[Problem]:
             is_storable = False
         if not is_storable:
             yield Problem(
-                field=field, message="It holds characters that cannot be stored, or is too deep."
+                field=field, message="It contains characters that cannot be stored, or is too deep."
             )
 
 
@@ -92,18 +89,18 @@ def problems_of_schema(schema: object) -> Iterable[Problem]:
 def problems_of_credential(credential: str) -> Iterable[Problem]:
     if CONTROL.search(credential):
         yield Problem(
-            field="credential", message="A credential holds no line breaks or control characters."
+            field="credential", message="A credential must not contain control characters."
         )
 
 
 def check_http(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:
     read = read_settings(settings, HttpSettings)
-    ensure_makeable(read)
+    ensure_http_settings(read)
     ensure_target(without_braces(read.url))
 
 
 def host_of(url: str) -> str:
-    """Scheme, host and port in one spelling: who gets what is sent to `url`. Empty for no URL."""
+    """Return the normalized scheme, host and port of `url`; empty if invalid."""
     try:
         return read_origin(without_braces(url))
     except TargetRefused:
@@ -111,13 +108,13 @@ def host_of(url: str) -> str:
 
 
 def without_braces(url: str) -> str:
-    """A URL of settings as one that can be read: placeholders are never in its host."""
+    """Return a URL of settings without the braces of placeholders, which are never in its host."""
     return url.replace("{", "").replace("}", "")
 
 
 def check_mcp(settings: Mapping[str, Any], ensure_target: EnsureTarget) -> None:
     read = read_settings(settings, McpSettings)
-    ensure_askable(read)
+    ensure_mcp_settings(read)
     ensure_target(read.url)
 
 
@@ -127,7 +124,7 @@ def check_agent(settings: Mapping[str, Any], _: EnsureTarget) -> None:
 
 def check_builtin(settings: Mapping[str, Any], _: EnsureTarget) -> None:
     function = read_settings(settings, BuiltinSettings).function
-    assert function in BUILTINS, "the settings name those that are there"
+    assert function in BUILTINS, "`BuiltinSettings` accepts only existing functions"
 
 
 CHECKS: dict[str, Callable[[Mapping[str, Any], EnsureTarget], None]] = {
@@ -138,8 +135,8 @@ CHECKS: dict[str, Callable[[Mapping[str, Any], EnsureTarget], None]] = {
 }
 
 
-def find_circle(handoffs: Handoffs, *, start: str) -> tuple[str, ...]:
-    """The agents of a circle that begins and ends at `start`; empty if there is none."""
+def find_cycle(handoffs: Handoffs, *, start: str) -> tuple[str, ...]:
+    """Return the agents of a cycle of hand-offs from `start` back to it; empty if there is none."""
     paths: list[tuple[str, ...]] = [(start,)]
     seen = {start}
     for path in paths:
@@ -152,15 +149,5 @@ def find_circle(handoffs: Handoffs, *, start: str) -> tuple[str, ...]:
     return ()
 
 
-def circle_sentence(circle: tuple[str, ...]) -> str:
-    return f"These agents would hand over in a circle: {' → '.join(circle)}."
-
-
-def rules_check(rules: EgressRules) -> EnsureTarget:
-    """`ensure_target` of `validate_tool` from rules alone."""
-
-    def ensure(url: str) -> None:
-        target = rules.target(url)
-        rules.ensure_allowed(target, [target.literal] if target.literal else [])
-
-    return ensure
+def describe_cycle(cycle: tuple[str, ...]) -> str:
+    return f"These agents would hand off in a cycle: {' → '.join(cycle)}."

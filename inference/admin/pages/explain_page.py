@@ -1,4 +1,4 @@
-"""The page that explains a request: found by any of its ids."""
+"""The page that explains a request, which is found by any of its ids."""
 
 from django.contrib import admin
 from django.http import HttpRequest, HttpResponse
@@ -8,19 +8,19 @@ from inference.admin.pages.explain_view import explain_requests
 from tenants.ledger.search import MAX_ID_CHARS, find_rows
 from tenants.models import Tenant
 
-TENANTS_OFFERED = 50
+MAX_LISTED_TENANTS = 50
 
 
 def explain(request: HttpRequest) -> HttpResponse:
-    """What became of the request whose id is asked for; without one, a box to ask."""
-    asked = request.GET.get("id", "").strip()[:MAX_ID_CHARS]
-    found = explain_requests(find_rows(asked)) if asked else []
+    """Render the explanation of the request with the given id; without an id only the form."""
+    requested_id = request.GET.get("id", "").strip()[:MAX_ID_CHARS]
+    found = explain_requests(find_rows(requested_id)) if requested_id else []
     context = {
         **admin.site.each_context(request),
         "title": "Explain a request",
-        "asked": asked,
+        "requested_id": requested_id,
         "explained": found,
-        # Refused requests leave no row; what is known of them is on their tenant's page.
-        "tenants": Tenant.objects.order_by("name")[:TENANTS_OFFERED] if not found else (),
+        # Refused requests have no row; the last refusals are on the pages of their tenants.
+        "tenants": Tenant.objects.order_by("name")[:MAX_LISTED_TENANTS] if not found else (),
     }
     return TemplateResponse(request, "inference/explain.html", context)

@@ -1,4 +1,4 @@
-"""One request explained: who asked, what it cost, where it went and why, and when."""
+"""Explains one request: caller, cost, routing and timing."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,12 @@ from typing import Any
 from inference.admin.price import price_text
 from inference.admin.strategy_help import picks
 from inference.models import ModelEndpoint
-from inference.monitoring.routing_decisions import Candidate, Decision, endpoints_in, read_decision
+from inference.monitoring.routing_decisions import (
+    RankedEndpoint,
+    RoutingDecision,
+    endpoints_in,
+    read_decision,
+)
 from tenants.limits.formatting import counter_words, number_words, window_words
 from tenants.models import UsageEvent
 
@@ -15,33 +20,33 @@ Kind = UsageEvent.Kind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Stop:
-    """An endpoint on the way, by the name that people know it by."""
+class TracedEndpoint:
+    """An endpoint in the route trace of a request."""
 
     id: str
     address: str
-    """Its id again, if it is gone."""
+    """Address of the endpoint; its id if the endpoint is gone."""
     endpoint_pk: int | None
     in_flight: int | None = None
     is_chosen: bool = False
-    said: str = ""
-    """Why it was chosen or not, or how it failed."""
+    reason: str = ""
+    """Why it was not chosen, or how it failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A part of the time that a request took."""
+    """A part of the duration of a request."""
 
     name: str
     ms: float
     width: int
-    """Per cent of the whole."""
+    """Percentage of the duration."""
     css: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChargeLine:
-    """What a request took from one quota window."""
+    """The amount that a request used of one quota window."""
 
     counter: str
     window: str
@@ -50,19 +55,19 @@ class ChargeLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """All that is known of one request."""
+    """The explanation of one request."""
 
     event: UsageEvent
     corrections: tuple[UsageEvent, ...]
-    decision: Decision
+    decision: RoutingDecision
     why: str
-    candidates: tuple[Stop, ...]
-    retries: tuple[Stop, ...]
-    answered_by: Stop | None
+    candidates: tuple[TracedEndpoint, ...]
+    retries: tuple[TracedEndpoint, ...]
+    answered_by: TracedEndpoint | None
     phases: tuple[Phase, ...]
     charges: tuple[ChargeLine, ...]
     prompt_tokens: int
-    """After all corrections; the next three too."""
+    """Includes all corrections, as do the next three."""
     completion_tokens: int
     cached_tokens: int
     cost_micro: int
@@ -73,7 +78,7 @@ class Explanation:
 
 
 def explain_requests(rows: Sequence[UsageEvent]) -> list[Explanation]:
-    """The requests that `rows` are about, in their order. One query for all their endpoints."""
+    """Explain the requests of `rows`, in their order, with one query for all endpoints."""
     by_request: dict[str, list[UsageEvent]] = {}
     for row in rows:
         by_request.setdefault(row.request_id, []).append(row)
@@ -88,20 +93,20 @@ def explain_requests(rows: Sequence[UsageEvent]) -> list[Explanation]:
 
 
 def explain_one(rows: Sequence[UsageEvent], known: Mapping[str, ModelEndpoint]) -> Explanation:
-    """`rows` are all about one request: one that was billed, and its corrections."""
+    """Explain one request; `rows` are its billed row and its corrections."""
     event = next((row for row in rows if row.kind != Kind.CORRECTION), rows[0])
     decision = read_decision(event.decision)
     return Explanation(
         event=event,
         corrections=tuple(row for row in rows if row.kind == Kind.CORRECTION),
         decision=decision,
-        why=why_words(event, decision),
+        why=routing_reason(event, decision),
         candidates=candidates_of(event, decision, known),
         retries=tuple(
-            stop(each.endpoint, known, said=failure_words(each.error, each.after_ms))
+            traced_endpoint(each.endpoint, known, reason=failure_text(each.error, each.after_ms))
             for each in decision.retries
         ),
-        answered_by=stop(event.endpoint, known) if event.endpoint else None,
+        answered_by=traced_endpoint(event.endpoint, known) if event.endpoint else None,
         phases=phases_of(event, decision),
         charges=charges_of(rows),
         prompt_tokens=sum(row.prompt_tokens for row in rows),
@@ -111,9 +116,11 @@ def explain_one(rows: Sequence[UsageEvent], known: Mapping[str, ModelEndpoint]) 
     )
 
 
-def stop(endpoint: str, known: Mapping[str, ModelEndpoint], **facts: Any) -> Stop:
+def traced_endpoint(
+    endpoint: str, known: Mapping[str, ModelEndpoint], **facts: Any
+) -> TracedEndpoint:
     row = known.get(endpoint)
-    return Stop(
+    return TracedEndpoint(
         id=endpoint,
         address=row.address if row else endpoint,
         endpoint_pk=row.pk if row else None,
@@ -122,66 +129,70 @@ def stop(endpoint: str, known: Mapping[str, ModelEndpoint], **facts: Any) -> Sto
 
 
 def candidates_of(
-    event: UsageEvent, decision: Decision, known: Mapping[str, ModelEndpoint]
-) -> tuple[Stop, ...]:
-    """Every endpoint that was looked at, with why it was taken or not."""
+    event: UsageEvent, decision: RoutingDecision, known: Mapping[str, ModelEndpoint]
+) -> tuple[TracedEndpoint, ...]:
+    """Return every candidate, with the reason if it was not chosen."""
     failed = {each.endpoint for each in decision.retries}
     chosen = set(decision.chosen) or {event.endpoint}
     return tuple(
-        stop(
+        traced_endpoint(
             each.endpoint,
             known,
             in_flight=each.in_flight,
             is_chosen=each.endpoint in chosen - failed,
-            said=why_not(each, chosen=chosen, failed=failed),
+            reason=why_not(each, chosen=chosen, failed=failed),
         )
         for each in decision.candidates
     )
 
 
-def why_not(candidate: Candidate, *, chosen: set[str], failed: set[str]) -> str:
-    """In words; empty for the one that was chosen."""
+def why_not(candidate: RankedEndpoint, *, chosen: set[str], failed: set[str]) -> str:
+    """Return why a candidate was not chosen; empty for the chosen one."""
     if candidate.endpoint in chosen - failed:
         return ""
     if candidate.endpoint in failed:
-        return "it was tried, and failed"
+        return "it was tried and failed"
     return candidate.why_not or "another one was preferred"
 
 
-def why_words(event: UsageEvent, decision: Decision) -> str:
-    """Why the endpoint, in one or two sentences."""
+def routing_reason(event: UsageEvent, decision: RoutingDecision) -> str:
+    """Return the reason for the endpoint, in one or two sentences."""
     if not event.endpoint:
-        return "It was sent to no endpoint: none could take it, or the client left before."
+        return (
+            "It was not sent to an endpoint: none was available, or the client disconnected first."
+        )
     if decision.is_plain:
         return (
-            "It went to the first endpoint that was chosen, and that one answered: "
-            "nothing else was worth keeping."
+            "The first endpoint that was chosen answered. The ledger stores no more details "
+            "of such a request."
         )
-    sentences = [f"Chosen was {picks(decision.strategy)}." if decision.strategy else ""]
+    sentences = [f"It was sent to {picks(decision.strategy)}." if decision.strategy else ""]
     if decision.fallback:
         sentences.append(
-            f"No endpoint of the route's own pools could take it, so the fallback pool "
-            f"{decision.fallback} stepped in."
+            "No endpoint of the route's own pools was available, so the fallback pool "
+            f"{decision.fallback} was used."
         )
     if decision.hedged:
-        sentences.append("The first token was late, so a second endpoint was asked too.")
+        sentences.append(
+            "The first token was late, so the request was also sent to a second endpoint."
+        )
     if decision.retries:
         sentences.append("An earlier endpoint failed before its first byte.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def failure_words(error: str, after_ms: float | None) -> str:
+def failure_text(error: str, after_ms: float | None) -> str:
     after = "" if after_ms is None else f" after {after_ms:,.0f} ms"
     return f"{(error or 'failed').replace('_', ' ')}{after}"
 
 
-def phases_of(event: UsageEvent, decision: Decision) -> tuple[Phase, ...]:
-    """The time from the admission on, in parts that add up to the duration."""
+def phases_of(event: UsageEvent, decision: RoutingDecision) -> tuple[Phase, ...]:
+    """Split the duration, which starts at the admission, into phases."""
     whole = max(event.duration_ms, 0.0)
     waited = min(decision.waited_ms or 0.0, whole)
     first = min(max(event.ttft_ms or whole, waited), whole)
     parts = (
-        ("waited for a turn", waited, "waited"),
+        ("queued", waited, "waited"),
         ("until the first token", first - waited, "first"),
         ("until the end", whole - first, "rest"),
     )
@@ -193,7 +204,7 @@ def phases_of(event: UsageEvent, decision: Decision) -> tuple[Phase, ...]:
 
 
 def charges_of(rows: Sequence[UsageEvent]) -> tuple[ChargeLine, ...]:
-    """What was taken from each quota window, after all corrections."""
+    """Return the amount used of each quota window, including all corrections."""
     sums: dict[tuple[str, str], int] = {}
     for row in rows:
         for charge in row.charges:

@@ -1,4 +1,4 @@
-"""The fleet as its page draws it: words, numbers, colours and addresses. Pure."""
+"""Formats the fleet for its page. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,27 +7,27 @@ from typing import Any, NamedTuple
 
 from django.urls import reverse
 
+from inference.admin.return_link import FROM_PARAMETER
 from inference.admin.sparkline import Sparkline, draw_load, draw_tokens
-from inference.admin.ways import FROM
 from inference.models import ModelEndpoint, ModelPool
-from inference.models.pool import Engine, Strategy
+from inference.models.pool import EngineKind, Strategy
 from inference.monitoring.fleet_status import EndpointLive, FleetLive, Sample
 from kernel.admin.formatting import BADGES, separated
 
 State = ModelEndpoint.State
 UNKNOWN = "-"
-SILENT_SECONDS = 15
-"""A heartbeat that is older than this is worth saying."""
+LATE_HEARTBEAT_SECONDS = 15
+"""Age from which a heartbeat is reported as late."""
 
 
 class Button(NamedTuple):
-    """Something that can be done to an endpoint."""
+    """The button of an action on an endpoint."""
 
     label: str
     icon: str
     address: str
-    asks: bool
-    """Its page asks first. Otherwise it happens at once, since it hurts nobody."""
+    needs_confirmation: bool
+    """Whether the button opens a confirmation page; otherwise it posts at once."""
 
 
 class Badge(NamedTuple):
@@ -44,15 +44,15 @@ class EndpointRow:
     page: str
     model: str
     facts: str
-    """Version, zone and weight, as far as they say something."""
+    """Version, zone, weight and capabilities, if they differ from the defaults."""
     badges: tuple[Badge, ...]
     note: str
     in_flight: str
     full: int | None
-    """Per cent of what it takes at once."""
+    """Percentage of its maximum concurrency."""
     waiting: str
     kv: int | None
-    """Per cent."""
+    """Percentage of the KV cache in use."""
     ttft: str
     tokens: str
     load_chart: Sparkline | None
@@ -74,9 +74,9 @@ class PoolView:
     queue: str
     rows: tuple[EndpointRow, ...]
     more: int = 0
-    """Endpoints that have no place here."""
+    """Number of endpoints that are not listed."""
     command: str = ""
-    """That starts its first engine."""
+    """Command that starts the first engine of an empty pool."""
 
     @property
     def ready_words(self) -> str:
@@ -84,71 +84,75 @@ class PoolView:
 
     @property
     def ready_colour(self) -> str:
-        """As on the dashboard: amber where some are missing."""
+        """Amber if some endpoints are not ready, as on the dashboard."""
         return "success" if self.ready == self.total else "warning"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """What was read at one moment."""
+class FleetState:
+    """The live state of the fleet at one moment."""
 
     now: datetime
     live: FleetLive | None
-    """None while Redis is away."""
+    """None while Redis is unavailable."""
     histories: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
     routes: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
 
     @property
-    def hears_gateways(self) -> bool:
+    def has_reports(self) -> bool:
         return self.live is not None and self.live.workers > 0
 
 
 def view_pool(
     pool: Any,
     endpoints: Sequence[ModelEndpoint],
-    seen: Seen,
+    fleet_state: FleetState,
     *,
-    most: int,
+    max_rows: int,
     place: str,
     command: str,
 ) -> PoolView:
-    """`endpoints` are all of the pool's, of which `most` are drawn; `place` is where one is now."""
+    """Format a pool with the first `max_rows` of its endpoints; `place` names the page."""
     return PoolView(
         pool=pool,
-        engine=Engine(pool.engine).label,
+        engine=EngineKind(pool.engine).label,
         strategy=Strategy(pool.strategy).label,
-        routes=seen.routes.get(pool.pk, ()),
+        routes=fleet_state.routes.get(pool.pk, ()),
         ready=sum(endpoint.state == State.READY for endpoint in endpoints),
         total=len(endpoints),
-        in_flight=in_flight_of(endpoints, seen),
-        queue=queue_of(pool, seen),
-        rows=tuple(view_endpoint(endpoint, seen, place=place) for endpoint in endpoints[:most]),
-        more=max(0, len(endpoints) - most),
+        in_flight=in_flight_of(endpoints, fleet_state),
+        queue=queue_of(pool, fleet_state),
+        rows=tuple(
+            view_endpoint(endpoint, fleet_state, place=place) for endpoint in endpoints[:max_rows]
+        ),
+        more=max(0, len(endpoints) - max_rows),
         command="" if endpoints else command,
     )
 
 
-def in_flight_of(endpoints: Sequence[ModelEndpoint], seen: Seen) -> str:
-    """Of all endpoints of a pool together."""
-    if seen.live is None or not seen.live.workers:
+def in_flight_of(endpoints: Sequence[ModelEndpoint], fleet_state: FleetState) -> str:
+    """Return the sum over all endpoints of a pool."""
+    if fleet_state.live is None or not fleet_state.live.workers:
         return UNKNOWN
-    report = (seen.live.endpoints.get(endpoint.public_id) for endpoint in endpoints)
+    report = (fleet_state.live.endpoints.get(endpoint.public_id) for endpoint in endpoints)
     return separated(sum(each.in_flight for each in report if each))
 
 
-def queue_of(pool: ModelPool, seen: Seen) -> str:
-    if seen.live is None or not seen.live.workers:
+def queue_of(pool: ModelPool, fleet_state: FleetState) -> str:
+    if fleet_state.live is None or not fleet_state.live.workers:
         return UNKNOWN
-    return f"{separated(seen.live.queues.get(pool.name, 0))} of {separated(pool.queue_length)}"
+    return (
+        f"{separated(fleet_state.live.queues.get(pool.name, 0))} of {separated(pool.queue_length)}"
+    )
 
 
-def view_endpoint(endpoint: ModelEndpoint, seen: Seen, *, place: str) -> EndpointRow:
+def view_endpoint(endpoint: ModelEndpoint, fleet_state: FleetState, *, place: str) -> EndpointRow:
     report = EndpointLive()
-    if seen.live is not None:
-        report = seen.live.endpoints.get(endpoint.public_id, report)
-    history = seen.histories.get(endpoint.public_id, ())
-    heard = seen.hears_gateways
-    now = seen.now.timestamp()
+    if fleet_state.live is not None:
+        report = fleet_state.live.endpoints.get(endpoint.public_id, report)
+    history = fleet_state.histories.get(endpoint.public_id, ())
+    is_reported = fleet_state.has_reports
+    now = fleet_state.now.timestamp()
     kv = endpoint.kv_cache_used
     return EndpointRow(
         id=endpoint.public_id,
@@ -156,13 +160,13 @@ def view_endpoint(endpoint: ModelEndpoint, seen: Seen, *, place: str) -> Endpoin
         page=reverse("admin:inference_modelendpoint_change", args=(endpoint.pk,)),
         model=endpoint.model,
         facts=facts_of(endpoint),
-        badges=badges_of(endpoint, report, heard=heard),
-        note=note_of(endpoint, report, seen),
-        in_flight=separated(report.in_flight) if heard else UNKNOWN,
-        full=per_cent(report.in_flight / endpoint.max_concurrency) if heard else None,
+        badges=badges_of(endpoint, report, is_reported=is_reported),
+        note=note_of(endpoint, report, fleet_state),
+        in_flight=separated(report.in_flight) if is_reported else UNKNOWN,
+        full=per_cent(report.in_flight / endpoint.max_concurrency) if is_reported else None,
         waiting=separated(endpoint.waiting),
         kv=None if kv is None else per_cent(kv),
-        ttft=ttft_words(report),
+        ttft=ttft_text(report),
         tokens=tokens_of(history),
         load_chart=draw_load(history, now=now),
         token_chart=draw_tokens(history, now=now),
@@ -180,33 +184,37 @@ def facts_of(endpoint: ModelEndpoint) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def badges_of(endpoint: ModelEndpoint, report: EndpointLive, *, heard: bool) -> tuple[Badge, ...]:
-    """Its state, and its breaker where that says something of its own."""
+def badges_of(
+    endpoint: ModelEndpoint, report: EndpointLive, *, is_reported: bool
+) -> tuple[Badge, ...]:
+    """Return badges for the state, and for a breaker that is not closed or is forced."""
     state = Badge(endpoint.state, BADGES.get(endpoint.state, ""))
-    if endpoint.forced == "open":
+    if endpoint.breaker_override == "open":
         return state, Badge("forced open", "danger")
-    if endpoint.forced == "closed":
+    if endpoint.breaker_override == "closed":
         return state, Badge("forced closed", "warning")
-    if heard and report.breaker == "open":
+    if is_reported and report.breaker == "open":
         return state, Badge("breaker open", "danger")
-    if heard and report.breaker == "half_open":
-        return state, Badge("on trial", "warning")
+    if is_reported and report.breaker == "half_open":
+        return state, Badge("breaker half-open", "warning")
     return (state,)
 
 
-def note_of(endpoint: ModelEndpoint, report: EndpointLive, seen: Seen) -> str:
-    """One line about what is out of the ordinary."""
-    left_out = (report.ejected_until or 0) - seen.now.timestamp()
-    if left_out > 0 and not endpoint.forced:
-        return f"left out for {left_out:,.0f} s"
-    silent = (seen.now - endpoint.heartbeat_at).total_seconds() if endpoint.heartbeat_at else 0
-    if silent > SILENT_SECONDS:
-        return f"silent for {silent:,.0f} s"
+def note_of(endpoint: ModelEndpoint, report: EndpointLive, fleet_state: FleetState) -> str:
+    """Return one line about the most important problem; empty if there is none."""
+    ejected = (report.ejected_until or 0) - fleet_state.now.timestamp()
+    if ejected > 0 and not endpoint.breaker_override:
+        return f"ejected for {ejected:,.0f} s"
+    silent = (
+        (fleet_state.now - endpoint.heartbeat_at).total_seconds() if endpoint.heartbeat_at else 0
+    )
+    if silent > LATE_HEARTBEAT_SECONDS:
+        return f"no heartbeat for {silent:,.0f} s"
     if endpoint.state == State.UNHEALTHY:
         return endpoint.probe_note
     if report.failures:
         return (
-            f"{separated(report.failures)} of {separated(report.requests)} requests failed lately"
+            f"{separated(report.failures)} of {separated(report.requests)} recent requests failed"
         )
     return ""
 
@@ -215,7 +223,7 @@ def per_cent(share: float) -> int:
     return min(100, max(0, round(100 * share)))
 
 
-def ttft_words(report: EndpointLive) -> str:
+def ttft_text(report: EndpointLive) -> str:
     values = (report.ttft_p50_ms, report.ttft_p95_ms)
     if values == (None, None):
         return UNKNOWN
@@ -228,22 +236,22 @@ def tokens_of(history: Sequence[Sample]) -> str:
 
 
 def buttons_of(endpoint: ModelEndpoint, *, place: str) -> tuple[Button, ...]:
-    """What makes sense now; `place` is where its page leads back to."""
+    """Return the buttons that apply now; `place` is the page that actions return to."""
 
-    def button(label: str, icon: str, action: str, *, asks: bool) -> Button:
+    def button(label: str, icon: str, action: str, *, needs_confirmation: bool) -> Button:
         page = reverse(f"admin:inference_modelendpoint_{action}", args=(endpoint.pk,))
-        return Button(label, icon, f"{page}?{FROM}={place}", asks)
+        return Button(label, icon, f"{page}?{FROM_PARAMETER}={place}", needs_confirmation)
 
     found = []
     if endpoint.state == State.READY:
-        found.append(button("Drain", "water_drop", "drain", asks=True))
+        found.append(button("Drain", "water_drop", "drain", needs_confirmation=True))
     if endpoint.state == State.DRAINING:
-        found.append(button("Activate", "play_arrow", "activate", asks=False))
-    if endpoint.forced:
-        found.append(button("Back to automatic", "autorenew", "release", asks=False))
-    if endpoint.forced != "open":
-        found.append(button("Eject", "block", "eject", asks=True))
-    if endpoint.forced != "closed":
-        found.append(button("Force closed", "lock", "hold_closed", asks=True))
-    found.append(button("Probe now", "network_check", "probe", asks=False))
+        found.append(button("Activate", "play_arrow", "activate", needs_confirmation=False))
+    if endpoint.breaker_override:
+        found.append(button("Back to automatic", "autorenew", "release", needs_confirmation=False))
+    if endpoint.breaker_override != "open":
+        found.append(button("Eject", "block", "eject", needs_confirmation=True))
+    if endpoint.breaker_override != "closed":
+        found.append(button("Force closed", "lock", "hold_closed", needs_confirmation=True))
+    found.append(button("Probe now", "network_check", "probe", needs_confirmation=False))
     return tuple(found)

@@ -1,4 +1,4 @@
-"""The page that shows what Kubernetes' own autoscaler would be told, and tells it."""
+"""The page that displays the manifest for Kubernetes' own autoscaler, and applies it."""
 
 from typing import Any
 
@@ -10,21 +10,21 @@ from django.urls import reverse
 
 from inference.errors import ActuatorFailed, PolicyRefused
 from inference.models import ScalingPolicy
-from inference.models.scaling_policy import Actuator
+from inference.models.scaling_policy import ActuatorKind
 from inference.scaling.policies.kubernetes_export import apply_policy, compiled, difference
 from inference.scaling.policies.manifests import as_yaml
 
 
 def manifest(request: HttpRequest, pool: str) -> HttpResponse:
-    """Raises Http404 for a pool without such a policy."""
-    policy = get_object_or_404(ScalingPolicy, pool__name=pool, actuator=Actuator.HPA)
+    """Render or apply the manifest. Raises Http404 for a pool without an HPA policy."""
+    policy = get_object_or_404(ScalingPolicy, pool__name=pool, actuator=ActuatorKind.HPA)
     if request.method == "POST":
         return applied(request, policy)
     context = {
         **admin.site.each_context(request),
         "title": f"Autoscaler of {pool}",
         "pool": policy.pool,
-        **shown_of(policy),
+        **manifest_context(policy),
     }
     return TemplateResponse(request, "inference/manifest.html", context)
 
@@ -37,17 +37,17 @@ def applied(request: HttpRequest, policy: ScalingPolicy) -> HttpResponse:
     return HttpResponseRedirect(reverse("admin:scaling_manifest", args=(policy.pool.name,)))
 
 
-def shown_of(policy: ScalingPolicy) -> dict[str, Any]:
-    """The manifest and, where the cluster answers, what applying it would change."""
+def manifest_context(policy: ScalingPolicy) -> dict[str, Any]:
+    """Return the manifest and, if the cluster answers, its diff with the cluster."""
     try:
         wanted = compiled(policy)
     except PolicyRefused as refusal:
         return {"refusal": refusal.message}
-    shown: dict[str, Any] = {"yaml": as_yaml(wanted)}
+    context: dict[str, Any] = {"yaml": as_yaml(wanted)}
     try:
-        return {**shown, "lines": [(colour_of(line), line) for line in difference(wanted)]}
+        return {**context, "lines": [(colour_of(line), line) for line in difference(wanted)]}
     except ActuatorFailed as failure:
-        return {**shown, "trouble": failure.message}
+        return {**context, "trouble": failure.message}
 
 
 def colour_of(line: str) -> str:

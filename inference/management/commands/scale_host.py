@@ -1,6 +1,7 @@
-"""`manage.py scale_host`: keep as many engines on this machine as the pool's policy wants.
+"""`manage.py scale_host`: run as many engines on this machine as the pool's policy orders.
 
-Runs where the GPUs are, with what `serve_model` needs: the console's address and a join token.
+Like `serve_model` it runs on the machine with the GPUs, and needs the console's address and a join
+token.
 """
 
 import asyncio
@@ -19,16 +20,22 @@ MAX_SLOTS = 64
 
 
 class Command(BaseCommand):
-    help = "Keep as many engines on this machine as the pool's scaling policy wants."
+    help = "Run as many engines on this machine as the pool's scaling policy orders."
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("route", help="As for serve_model, whose options follow behind `--`.")
-        parser.add_argument("--slots", type=int, help="Most engines; else one for each GPU.")
-        parser.add_argument("--port", type=int, default=8100, help="Of the first; then upwards.")
+        parser.add_argument(
+            "route", help="Name of the model route. Options of serve_model follow after `--`."
+        )
+        parser.add_argument(
+            "--slots", type=int, help="Maximum number of engines; default: one per GPU."
+        )
+        parser.add_argument(
+            "--port", type=int, default=8100, help="Port of the first engine; others count up."
+        )
         parser.add_argument("--host", default="127.0.0.1", help="Address that engines listen on.")
-        parser.add_argument("--gpus", default="", help="Device indices to share out, as in 0,1,2.")
-        parser.add_argument("--gpus-each", type=int, default=1, help="Devices of one engine.")
+        parser.add_argument("--gpus", default="", help="Indices of the GPUs, such as 0,1,2.")
+        parser.add_argument("--gpus-each", type=int, default=1, help="GPUs per engine.")
         parser.add_argument(
             "--console", default=os.environ.get("TENANTRY_CONSOLE_URL") or "http://127.0.0.1:8000"
         )
@@ -36,7 +43,7 @@ class Command(BaseCommand):
 
     def run_from_argv(self, argv: list[str]) -> None:
         end = [*argv, "--"].index("--")
-        # As one word each: they look like options of ours, and may hold a `--` of their own.
+        # One argument each: they look like options of this command, and may contain a `--`.
         passed = [f"--option={option}" for option in argv[end + 1 :]]
         super().run_from_argv([*argv[:end], *passed])
 
@@ -50,15 +57,15 @@ class Command(BaseCommand):
 
 
 def read_slots(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> list[Slot]:
-    """Room for each engine. Raises CommandError."""
-    groups = share_out(given["gpus"], each=given["gpus_each"])
+    """Return one slot per engine. Raises CommandError."""
+    groups = group_devices(given["gpus"], each=given["gpus_each"])
     count = given["slots"] or len(groups) or 1
     if not 1 <= count <= MAX_SLOTS:
-        raise CommandError(f"--slots lies between 1 and {MAX_SLOTS}.")
+        raise CommandError(f"--slots must be between 1 and {MAX_SLOTS}.")
     if groups and count > len(groups):
         raise CommandError(
-            f"--slots {count}, but the GPUs are enough for {len(groups)}: leave it out, or name "
-            "more of them."
+            f"--slots is {count}, but the GPUs suffice for {len(groups)} engines: omit --slots, or "
+            "add GPUs."
         )
     return [slot_of(number, given, groups, environ=environ) for number in range(count)]
 
@@ -83,11 +90,11 @@ def slot_of(
     )
 
 
-def share_out(devices: str, *, each: int) -> list[list[str]]:
-    """The device indices in groups of `each`. Raises CommandError."""
+def group_devices(devices: str, *, each: int) -> list[list[str]]:
+    """Return the device indices in groups of `each`. Raises CommandError."""
     indices = [part.strip() for part in devices.split(",") if part.strip()]
     if not all(index.isdigit() for index in indices) or len(set(indices)) != len(indices):
-        raise CommandError("--gpus is a list of different device indices, such as 0,1,2.")
+        raise CommandError("--gpus must be a list of different device indices, such as 0,1,2.")
     if each < 1 or len(indices) % each:
-        raise CommandError(f"{len(indices)} GPUs cannot be shared out in groups of {each}.")
+        raise CommandError(f"{len(indices)} GPUs cannot be divided into groups of {each}.")
     return [indices[start : start + each] for start in range(0, len(indices), each)]

@@ -1,7 +1,7 @@
 """`manage.py serve_model`: start an engine and keep it registered.
 
-Runs where the GPU is. It needs the console's address and a join token, and neither the database
-nor any other secret of the platform.
+It runs on the machine with the GPU, and needs the console's address and a join token, but neither
+the database nor any other secret of the platform.
 """
 
 import asyncio
@@ -37,39 +37,41 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("route", help="Name under which the gateway asks for the model.")
+        parser.add_argument("route", help="Name of the model in requests of the gateway.")
         parser.add_argument("--engine", choices=sorted(ENGINES), default="vllm")
         parser.add_argument("--model", required=True, help="File, folder or name of the model.")
-        parser.add_argument("--host", default="127.0.0.1", help="Address to listen on; private.")
+        parser.add_argument("--host", default="127.0.0.1", help="Private address to listen on.")
         parser.add_argument("--port", type=int, default=8090)
-        parser.add_argument("--address", help="Where gateways reach it; else host and port.")
+        parser.add_argument("--address", help="URL for gateways; default: from host and port.")
         parser.add_argument(
             "--console", default=os.environ.get("TENANTRY_CONSOLE_URL") or "http://127.0.0.1:8000"
         )
-        parser.add_argument("--max-concurrency", type=int, help="Requests answered at a time.")
-        parser.add_argument("--weight", type=int, default=1, help="Its share of the requests.")
-        parser.add_argument("--zone", default="", help="Where it stands, for people.")
+        parser.add_argument(
+            "--max-concurrency", type=int, help="Maximum number of concurrent requests."
+        )
+        parser.add_argument("--weight", type=int, default=1, help="Relative share of requests.")
+        parser.add_argument("--zone", default="", help="Location, displayed in the console.")
         parser.add_argument(
             "--capability",
             action="append",
             default=[],
             dest="capabilities",
-            help="Such as tools or vision; may be repeated.",
+            help="A capability such as tools or vision; may be repeated.",
         )
         parser.add_argument(
-            "--tensor-parallel", type=int, default=1, help="GPUs over which vLLM spreads the model."
+            "--tensor-parallel", type=int, default=1, help="Tensor parallel size of vLLM, in GPUs."
         )
         parser.add_argument(
             "--drain-seconds",
-            help="How long requests may take to finish at the end.",
+            help="Maximum time for running requests to finish at shutdown.",
             type=float,
             default=600.0,
         )
-        parser.add_argument("--ready-file", type=Path, help="Exists while registered.")
+        parser.add_argument("--ready-file", type=Path, help="File that exists while registered.")
         parser.add_argument(
             "--vllm-python",
             default=os.environ.get("TENANTRY_VLLM_PYTHON", ""),
-            help="Interpreter of the environment that has vLLM; else the one of `vllm`.",
+            help="Interpreter of the environment with vLLM; default: that of `vllm`.",
         )
         parser.add_argument(
             "--engine-option",
@@ -77,7 +79,7 @@ class Command(BaseCommand):
             default=[],
             dest="options",
             metavar="OPTION",
-            help="Passed to the engine; or write all of them behind `--`.",
+            help="Option for the engine; alternatively all of them after `--`.",
         )
 
     def run_from_argv(self, argv: list[str]) -> None:
@@ -92,18 +94,18 @@ class Command(BaseCommand):
 
 
 def name_options(argv: Sequence[str]) -> list[str]:
-    """What stands behind `--`, as one `--engine-option` each.
+    """Rewrite each argument after `--` as one `--engine-option`.
 
-    argparse would fill an optional list of positionals as soon as it meets the route, with none.
+    A positional list with nargs="*" would not work: argparse fills it, empty, along with the route.
     """
     end = [*argv, "--"].index("--")
     return [*argv[:end], *(f"--engine-option={option}" for option in argv[end + 1 :])]
 
 
 def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Service:
-    """What the command line and the environment ask for. Raises CommandError."""
+    """Return the service that the command line and environment define. Raises CommandError."""
     engine = ENGINES[given["engine"]]
-    ensure_fit(engine, given)
+    ensure_valid_options(engine, given)
     request = EngineRequest(
         route=given["route"],
         model=given["model"],
@@ -115,7 +117,7 @@ def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Ser
         tensor_parallel=given["tensor_parallel"],
         options=tuple(given["options"]),
     )
-    warn_of_public(request)
+    warn_if_public(request)
     return Service(
         engine=engine,
         request=request,
@@ -130,13 +132,13 @@ def read_service(given: Mapping[str, Any], *, environ: Mapping[str, str]) -> Ser
     )
 
 
-def ensure_fit(engine: Engine, given: Mapping[str, Any]) -> None:
-    """Raises CommandError for options that would undo what this command promises."""
+def ensure_valid_options(engine: Engine, given: Mapping[str, Any]) -> None:
+    """Raise CommandError for invalid options, and for engine options that this command sets."""
     passed = {option.split("=", 1)[0] for option in given["options"]}
     if clash := sorted(passed & engine.reserved):
         raise CommandError(
-            f"{', '.join(clash)} cannot be passed on: serve_model sets it. Use its own options, "
-            "in front of `--`."
+            f"{', '.join(clash)} cannot be passed to the engine: serve_model sets it. Use the "
+            "options of serve_model, before `--`."
         )
     if given["tensor_parallel"] != 1 and engine is not VLLM:
         raise CommandError("--tensor-parallel is for vLLM only.")
@@ -150,28 +152,28 @@ def ensure_fit(engine: Engine, given: Mapping[str, Any]) -> None:
 def capabilities_of(
     request: EngineRequest, *, engine: Engine, named: Sequence[str]
 ) -> tuple[str, ...]:
-    """What was named, and what we know of the engine."""
+    """Return the named capabilities and those that follow from the engine's options."""
     known = ("priority",) if engine is VLLM and orders_by_priority(request.options) else ()
     return tuple(dict.fromkeys((*known, *named)))
 
 
-def warn_of_public(request: EngineRequest) -> None:
-    """A vLLM asks for its key on some of its paths only; the rest is for all who reach it."""
+def warn_if_public(request: EngineRequest) -> None:
+    """Warn of a public address: vLLM checks its API key on some paths only."""
     try:
         address = ip_address(request.host)
     except ValueError:
-        return  # a name; the operator knows what it means
+        return  # a host name, which is not resolved here
     if address.is_global or address.is_unspecified:
         logger.warning(
-            "listening on %s, which is not private: see to it that only gateways and the console "
-            "reach port %d",
+            "serve_model: the listen address is not private, so restrict access to gateways and "
+            "the console (host=%s, port=%d)",
             request.host,
             request.port,
         )
 
 
 def read_join_token(environ: Mapping[str, str]) -> str:
-    """From TENANTRY_JOIN_TOKEN, or the file that TENANTRY_JOIN_TOKEN_FILE names."""
+    """Return the token from TENANTRY_JOIN_TOKEN, or from the file TENANTRY_JOIN_TOKEN_FILE."""
     path = environ.get("TENANTRY_JOIN_TOKEN_FILE")
     try:
         token = Path(path).read_text(encoding="utf-8") if path else ""

@@ -1,7 +1,7 @@
-"""The chunks of one stream differ in their texts and numbers only: what one proved holds for all.
+"""A fast path for streams: most chunks differ from the previous one in text and numbers only.
 
-A chunk that begins and ends with the bytes of one that was looked through, and has no other quote
-between, has the same members. So most chunks cost a few comparisons and are not searched.
+A chunk that begins and ends with the same bytes as a parsed one, and has no other quote between,
+has the same members. So most chunks cost a few comparisons and are not searched.
 """
 
 import re
@@ -12,27 +12,27 @@ TEXT_BEGINS: Final = re.compile(rb'"delta":\s?\{"[a-z_]+":\s?"')
 NO_NUMBERS: Final = re.compile(rb',\s?"usage":\s?null')
 NUMBERS: Final = re.compile(rb'"(?:usage|timings)":\s?\{')
 USAGE_BEGINS: Final = b',"usage":{'
-"""As vLLM writes it, with every chunk: the last member, and without an object inside."""
+"""Usage as vLLM writes it with every chunk: the last member, without a nested object."""
 USAGE_ENDS: Final = b"}}\n\n"
 ENDS: Final = b"}\n\n"
 
 
 @dataclass(frozen=True, slots=True)  # a named tuple's members are slower to read
 class ChunkShape:
-    """All of a chunk but its text and the numbers of its usage."""
+    """The constant bytes of a chunk: all but its text and the numbers of its usage."""
 
     before: bytes
-    """Up to the quote in front of the text."""
+    """Bytes up to and with the opening quote of the text."""
     behind: bytes
-    """From the quote behind the text, to the usage if there is one."""
-    shown: bytes
-    """The same, to the end, without a usage: what clients get who did not ask for it."""
+    """Bytes from the closing quote of the text to the end or the usage."""
+    stripped: bytes
+    """`behind` without a usage, to the end; sent to clients that did not request the usage."""
     has_usage: bool
 
     @classmethod
     def of(cls, chunk: bytes) -> Self | None:
-        """The shape of `chunk`, one event; None if its delta does not begin with a text, or if it
-        has numbers in another way than vLLM.
+        """Return the shape of `chunk`, one event; None if its delta does not begin with a text, or
+        if its usage is not in vLLM's format.
         """
         text = TEXT_BEGINS.search(chunk)
         quote = chunk.find(b'"', text.end()) if text else -1
@@ -50,8 +50,8 @@ class ChunkShape:
         return cls(before, behind, NO_NUMBERS.sub(b"", behind), has_usage=False)
 
     def beginnings_of(self, block: bytes) -> list[bytes] | None:
-        """The chunks of a block that all have this shape, each up to the end of its text. None for
-        any other block.
+        """Return the chunks of `block`, each up to the end of its text; None unless all of them
+        have this shape.
         """
         before, behind = self.before, self.behind
         beginnings, at, end = [], 0, len(block)
@@ -62,7 +62,7 @@ class ChunkShape:
             beginnings.append(block[at:quote])
             at = quote + len(behind)
             if self.has_usage:
-                # The first bracket ends it: nothing else stands in it, or behind it.
+                # The first bracket ends the usage: it has no nested object and is the last member.
                 at = block.find(b"}", at)
                 if not block.startswith(USAGE_ENDS, at):
                     return None
@@ -71,7 +71,7 @@ class ChunkShape:
                 return beginnings
 
     def without_usage(self, block: bytes, beginnings: list[bytes]) -> bytes:
-        """`block`, whose chunks begin so, as those get it who did not ask for a usage."""
-        if self.shown is self.behind:
+        """Return `block`, whose chunks have these beginnings, without the usage."""
+        if self.stripped is self.behind:
             return block
-        return self.shown.join(beginnings) + self.shown
+        return self.stripped.join(beginnings) + self.stripped

@@ -1,7 +1,8 @@
-"""Whether what an engine sent is an answer: failures inside it, finish reasons, texts.
+"""Validation of engine responses: reported failures, finish reasons, texts.
 
 Engines report a failure in many ways: with a status, as 200 with an error object, as one event of a
-stream, or by a finish reason. Every door asks here, so that all of them see the same failures.
+stream, or by a finish reason. Every door uses these functions, so all of them find the same
+failures.
 """
 
 from collections.abc import Iterator, Mapping
@@ -28,20 +29,20 @@ FAILED_FINISHES: Final = frozenset(
         "server_error",
     }
 )
-"""Finish reasons with which engines say that they could not go on: the answer is half an answer."""
+"""Finish reasons of a generation that the engine aborted: the response is incomplete."""
 
 COMPLAINT_MEMBERS: Final = ("error", "detail", "message", "error_msg")
-"""Where the sentence of a failure stands, if nothing of an answer is beside it."""
+"""Members that hold the message of a failure, in an object without choices."""
 
 TEXT_MEMBERS: Final = ("content", "reasoning", "reasoning_content", "refusal")
-"""The members of a message, or of a delta, in which a model writes."""
+"""Members of a message or delta that hold generated text."""
 
 
 NOTHING: Final = msgspec.Raw(b"null")
 
 
 class Choice(msgspec.Struct):
-    """The parts of a choice by which an answer is judged. Texts are skipped until asked for."""
+    """The members of a choice that are validated. Texts are decoded on demand."""
 
     index: Any = 0
     finish_reason: Any = None
@@ -49,8 +50,8 @@ class Choice(msgspec.Struct):
     message: msgspec.Raw = NOTHING
 
 
-class Report(msgspec.Struct):
-    """Where an answer of any kind may report a failure."""
+class FailureReport(msgspec.Struct):
+    """Members in which any response may report a failure."""
 
     error: Any = None
     object: Any = None
@@ -59,31 +60,31 @@ class Report(msgspec.Struct):
     error_msg: Any = None
 
 
-class Part(Report):
-    """The parts by which a chunk of a stream, or a whole answer, is judged."""
+class JudgedAnswer(FailureReport):
+    """The members of a chunk, or of a complete response, that are validated."""
 
     choices: list[Choice] | UnsetType | None = UNSET
     usage: Any = None
 
     @property
     def finished(self) -> list[str]:
-        """The indices of the choices that end here."""
+        """Indices of the choices that finish in this chunk."""
         return [str(each.index) for each in self.choices or () if each.finish_reason]
 
 
-class Vectors(Report):
-    """The parts by which an answer of `/v1/embeddings` is judged. Its numbers are not decoded."""
+class Vectors(FailureReport):
+    """The members of a response of `/v1/embeddings` that are validated. Vectors are not decoded."""
 
     data: msgspec.Raw = NOTHING
 
 
-def read_chunk(data: bytes) -> Part:
-    """The chunk in the data of one event.
+def read_chunk(data: bytes) -> JudgedAnswer:
+    """Return the chunk in the data of one event.
 
-    Raises UpstreamBroken for what is no JSON object, and what `failure_in` finds.
+    Raises UpstreamBroken unless `data` is a JSON object, and the failure found by `failure_in`.
     """
     try:
-        part = msgspec.json.decode(data, type=Part)
+        part = msgspec.json.decode(data, type=JudgedAnswer)
     except UNREADABLE as error:
         raise UpstreamBroken from error
     failure = failure_in(part)
@@ -92,8 +93,8 @@ def read_chunk(data: bytes) -> Part:
     return part
 
 
-def failure_in(part: Part) -> PlatformError | None:
-    """The failure that a chunk reports, wherever it stands in it; None if it is a good chunk."""
+def failure_in(part: JudgedAnswer) -> PlatformError | None:
+    """Return the failure that a chunk reports in any of its members; None for a valid chunk."""
     failure = reported_failure(part)
     if failure is not None:
         return failure
@@ -104,8 +105,8 @@ def failure_in(part: Part) -> PlatformError | None:
     return None
 
 
-def reported_failure(part: Report) -> PlatformError | None:
-    """The failure in an error object, or in an answer that is one itself."""
+def reported_failure(part: FailureReport) -> PlatformError | None:
+    """Return the failure in an error member, or in a response that is an error object."""
     if part.error:
         return failure_of_error(part.error)
     if part.object == "error":
@@ -113,23 +114,23 @@ def reported_failure(part: Report) -> PlatformError | None:
     return failure_of_error(part.error_msg) if part.error_msg else None
 
 
-def members_of(part: Report) -> dict[str, Any]:
+def members_of(part: FailureReport) -> dict[str, Any]:
     return {name: getattr(part, name) for name in COMPLAINT_MEMBERS}
 
 
 def has_failed(finish_reason: object) -> bool:
-    """Whether a choice ended because the engine could not go on."""
+    """Return whether a choice ended because the engine aborted it."""
     return isinstance(finish_reason, str) and finish_reason.lower() in FAILED_FINISHES
 
 
 def ensure_completion(body: bytes) -> None:
-    """Raises unless `body`, sent with status 200, is a whole chat completion.
+    """Raise unless `body`, sent with status 200, is a complete chat completion.
 
-    UpstreamError if the engine is to blame, so that another endpoint may be tried; a subclass of
-    Rejected if the engine's error object says that the request itself is wrong.
+    Raises UpstreamError for a failure of the engine, so that another endpoint may be tried, and a
+    subclass of Rejected if the engine's error object is about the request itself.
     """
     try:
-        part = msgspec.json.decode(body, type=Part)
+        part = msgspec.json.decode(body, type=JudgedAnswer)
     except UNREADABLE as error:
         raise UpstreamBroken from error
     failure = failure_in(part)
@@ -140,7 +141,7 @@ def ensure_completion(body: bytes) -> None:
 
 
 def ensure_vectors(body: bytes) -> None:
-    """Raises, as `ensure_completion` does, unless `body` is a whole answer with embeddings."""
+    """Raise, as `ensure_completion` does, unless `body` is a complete list of embeddings."""
     try:
         answer = msgspec.json.decode(body, type=Vectors)
     except UNREADABLE as error:
@@ -153,20 +154,17 @@ def ensure_vectors(body: bytes) -> None:
 
 
 def estimated_tokens(body: bytes) -> int:
-    """The tokens of a whole answer whose engine counted none. Raises UpstreamBroken."""
-    return sum(map(estimate_tokens, texts_of(msgspec.json.decode(body, type=Part))))
+    """Return the estimated tokens of a response without usage. Raises UpstreamBroken."""
+    return sum(map(estimate_tokens, texts_of(msgspec.json.decode(body, type=JudgedAnswer))))
 
 
 def with_usage(body: bytes, usage: Usage) -> bytes:
-    """A whole answer that says what is billed for it, where its engine has said nothing.
-
-    Raises UpstreamBroken.
-    """
+    """Return `body`, a response without usage, with the billed usage. Raises UpstreamBroken."""
     return msgspec.json.encode({**decoded(body), "usage": counts_of(usage)})
 
 
 def counts_of(usage: Usage) -> dict[str, int]:
-    """As OpenAI's usage object has them."""
+    """Return OpenAI's usage object."""
     return {
         "prompt_tokens": usage.prompt_tokens,
         "completion_tokens": usage.completion_tokens,
@@ -175,8 +173,9 @@ def counts_of(usage: Usage) -> dict[str, int]:
 
 
 def decoded(value: bytes | msgspec.Raw) -> Any:
-    """JSON whose form was judged. Its numbers were not: raises UpstreamBroken for one that is
-    larger than all numbers.
+    """Decode JSON whose structure was validated.
+
+    Raises UpstreamBroken, for example for a number that is out of range.
     """
     try:
         return msgspec.json.decode(value)
@@ -184,8 +183,8 @@ def decoded(value: bytes | msgspec.Raw) -> Any:
         raise UpstreamBroken from error
 
 
-def texts_of(part: Part) -> Iterator[str]:
-    """Everything that the model wrote in a chunk or an answer, the arguments of calls too.
+def texts_of(part: JudgedAnswer) -> Iterator[str]:
+    """Yield the generated texts of a chunk or response, with the arguments of tool calls.
 
     Raises UpstreamBroken.
     """
@@ -206,7 +205,7 @@ def texts_in(words: Mapping[str, Any]) -> Iterator[str]:
 
 
 def readable(block: bytes) -> bytes:
-    """`block` in valid UTF-8: what is none becomes U+FFFD, as a client's decoder would make it."""
+    """Return `block` in valid UTF-8. Invalid bytes become U+FFFD, as in a client's decoder."""
     try:
         block.decode()
     except UnicodeDecodeError:

@@ -1,4 +1,4 @@
-"""Whose fault it is that an engine refused: by its status, its error code, and last its words."""
+"""Classification of engine errors: by the status, then the error code, then the message."""
 
 import math
 import re
@@ -21,9 +21,9 @@ MAX_RETRY_AFTER_SECONDS: Final = 24 * 3600.0
 BAD_REQUEST: Final = 400
 TOO_LARGE: Final = 413
 COMPLAINTS: Final = frozenset({BAD_REQUEST, TOO_LARGE, 422})
-"""Statuses with which an engine refuses the request itself. With every other one the endpoint is to
-blame: the gateway calls two fixed paths with its own credential, so a 401 or 404 is never the
-caller's fault, and another endpoint may do better."""
+"""Statuses with which an engine rejects the request itself. Every other error status is a failure
+of the endpoint: the gateway calls two fixed paths with its own credential, so the caller does not
+cause a 401 or 404, and another endpoint may succeed."""
 RATE_LIMITED: Final = 429
 BUSY: Final = frozenset({503, 529})
 
@@ -40,7 +40,7 @@ CONTEXT_WORDS: Final = re.compile(
 GENERIC_CODES: Final = frozenset(
     {"", "bad_request", "badrequesterror", "invalid_request", "invalid_request_error"}
 )
-"""Codes that say no more than the status 400 does."""
+"""Codes that add nothing to the status 400."""
 ENDPOINT_CODES: Final = frozenset(
     {
         "account_deactivated",
@@ -52,7 +52,7 @@ ENDPOINT_CODES: Final = frozenset(
         "model_not_found",
     }
 )
-"""Codes about the operator's account or engine: the caller cannot mend them."""
+"""Codes about the operator's account or engine: the caller cannot fix them."""
 RATE_CODES: Final = frozenset({"rate_limit_error", "rate_limit_exceeded", "requests", "tokens"})
 REQUEST_TYPES: Final = frozenset({"invalid_request_error", "badrequesterror"})
 
@@ -60,7 +60,10 @@ REQUEST_TYPES: Final = frozenset({"invalid_request_error", "badrequesterror"})
 def failure_of(
     status: int, body: bytes = b"", *, headers: Mapping[bytes, bytes] | None = None
 ) -> PlatformError:
-    """Whose fault it was. Only a complaint about the request itself is shown to the caller."""
+    """Return the error for a status and body.
+
+    Only messages about the request itself are passed to the caller.
+    """
     wait = retry_after(headers or {})
     if status == RATE_LIMITED:
         return UpstreamRateLimited(retry_after=wait or DEFAULT_RETRY_AFTER_SECONDS)
@@ -70,18 +73,18 @@ def failure_of(
         return UpstreamError(retry_after=wait)
     error = error_in(body)
     if error is None and status != TOO_LARGE and body.lstrip()[:1] == b"<":
-        return UpstreamError()  # the page of a proxy, which has not asked the engine
+        return UpstreamError()  # the page of a proxy, not a response of the engine
     return complaint(error)
 
 
 def failure_of_error(error: Any) -> PlatformError:
-    """The failure in an error object that came with status 200, whole or in a stream."""
+    """Return the failure in an error object that came with status 200, or in a stream."""
     status = status_of(error) or implied_status(error)
     return complaint(error) if status in COMPLAINTS else failure_of(status)
 
 
 def implied_status(error: Any) -> int:
-    """The status that the code or the type of an error object stands for; 0 if for none."""
+    """Return the HTTP status that the code or type of an error object implies; 0 for none."""
     code, kind = text_of(error, "code").lower(), text_of(error, "type").lower()
     if code in RATE_CODES or kind in RATE_CODES:
         return RATE_LIMITED
@@ -91,7 +94,7 @@ def implied_status(error: Any) -> int:
 
 
 def complaint(error: Any) -> PlatformError:
-    """What the caller has to change; UpstreamError if it is about the operator's account."""
+    """Return the rejection of a request; UpstreamError if it is about the operator's account."""
     codes = [text_of(error, "code"), text_of(error, "type")]
     if any(code.lower() in ENDPOINT_CODES for code in codes):
         return UpstreamError()
@@ -108,7 +111,7 @@ def is_generic(code: str) -> bool:
 
 
 def error_in(body: bytes) -> Any:
-    """The error object of an engine's refusal, in whichever of the usual shapes; None without."""
+    """Return the error object in the body of a rejection, in any of the usual formats, or None."""
     try:
         answer = msgspec.json.decode(body)
     except UNREADABLE:
@@ -122,7 +125,7 @@ def error_in(body: bytes) -> Any:
 
 
 def status_of(error: Any) -> int:
-    """The HTTP status that an error object carries as its code; 0 without one."""
+    """Return the HTTP status in the code of an error object; 0 without one."""
     if not isinstance(error, Mapping):
         return 0
     for name in ("code", "status", "status_code"):
@@ -140,7 +143,7 @@ def text_of(error: Any, name: str) -> str:
 
 
 def message_of(error: Any) -> str:
-    """The engine's sentence, shortened; empty if it has none, which makes it a general one."""
+    """Return the engine's message, shortened; empty if it has none."""
     if isinstance(error, str):
         return error[:MAX_MESSAGE_CHARS]
     if not isinstance(error, Mapping):
@@ -155,13 +158,13 @@ def message_of(error: Any) -> str:
 
 
 def located(error: Any) -> str:
-    """One of FastAPI's complaints, behind the name of what it is about."""
+    """Return the message of one of FastAPI's validation errors, after the parameter's name."""
     message, param = message_of(error), param_of(error)
     return f"{param}: {message}" if param and message else message
 
 
 def param_of(error: Any) -> str | None:
-    """The member of the request that an error names, in OpenAI's or in FastAPI's way."""
+    """Return the parameter that an error names, in OpenAI's or FastAPI's format."""
     if not isinstance(error, Mapping):
         return None
     if isinstance(error.get("detail"), list) and error["detail"]:
@@ -175,7 +178,7 @@ def param_of(error: Any) -> str | None:
 
 
 def retry_after(headers: Mapping[bytes, bytes]) -> float | None:
-    """The seconds that an engine asks to be left alone: a number or a date. None if it does not."""
+    """Return the seconds in the engine's Retry-After header, a number or a date; None without."""
     for name, unit in ((b"retry-after-ms", 1000.0), (b"retry-after", 1.0)):
         seconds = seconds_in(headers.get(name, b"").decode("latin-1").strip())
         if seconds is not None and seconds > 0:
@@ -192,7 +195,7 @@ def seconds_in(text: str) -> float | None:
 
 
 def seconds_until(date: str) -> float | None:
-    """RFC 9110 §10.2.3 allows a date, too."""
+    """Return the seconds until an HTTP date (RFC 9110 §10.2.3); None for anything else."""
     try:
         return math.ceil(parsedate_to_datetime(date).timestamp() - time.time())
     except (ValueError, TypeError, OverflowError):

@@ -1,4 +1,4 @@
-"""What the content of a message is made of beside text and images: always inline, never an address.
+"""Parts of a message beside text and images. Media is inline, never an address to fetch.
 
 An engine that fetched addresses would fetch internal ones too. Sources: OpenAI's reference of chat
 completions; vLLM, "Multimodal inputs", for `audio_url` and `video_url`.
@@ -12,7 +12,7 @@ from msgspec import Meta
 
 class AudioData(msgspec.Struct):
     data: str
-    """Base64."""
+    """Base64-encoded audio."""
     format: Annotated[str, Meta(pattern="^[A-Za-z0-9]{1,16}$")]
 
 
@@ -46,7 +46,7 @@ class FilePart(msgspec.Struct, tag_field="type", tag="file"):
 
 
 class RefusalPart(msgspec.Struct, tag_field="type", tag="refusal"):
-    """What an assistant has said instead of an answer."""
+    """Refusal of the assistant, in a history."""
 
     refusal: str
 
@@ -58,4 +58,4 @@ PATTERNS = {
     "^data:": "Files are sent inline, as `data:…;base64,…`: no address is fetched",
     "^[A-Za-z0-9]{1,16}$": "This is the name of a format, such as `wav` or `mp3`",
 }
-"""What to say of a text that does not match: nobody should have to read the pattern."""
+"""Error message by pattern, instead of the regular expression itself."""

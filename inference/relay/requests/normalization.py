@@ -1,7 +1,7 @@
-"""Other spellings of a request, brought to the one that is checked. Only a refused one gets here.
+"""Normalization of requests that failed validation, from accepted variants to OpenAI's format.
 
-Null means that a member is absent, everywhere: clients send back what engines have answered, and
-write `None` for what they do not set.
+Null means that a member is absent, everywhere: clients send back the responses of engines, and
+send `None` for unset parameters.
 """
 
 from collections.abc import Mapping
@@ -21,18 +21,18 @@ FREE_FORM: Final = frozenset(
 PART_MEMBERS: Final = (
     *("text", "image_url", "input_audio", "audio_url", "video_url", "file", "refusal"),
 )
-"""By which a part of a message is known if it does not say its type, as vLLM knows it."""
+"""Members that identify the type of a part without `type`, as in vLLM."""
 URLS: Final = ("image_url", "audio_url", "video_url")
 TEXT_TYPES: Final = frozenset({"input_text", "output_text"})
 
 
 def present(members: Mapping[str, Any]) -> dict[str, Any]:
-    """The members that are there: null means absent."""
+    """Return the members that are not null."""
     return {name: value for name, value in members.items() if value is not None}
 
 
 def without_nulls(value: Any) -> Any:
-    """`value` without the members that are null, and without top-level notes (`_name`)."""
+    """Return `value` without null members, and without top-level members named `_…`."""
     if not isinstance(value, Mapping):
         return value
     return {
@@ -57,7 +57,7 @@ def without_inner_nulls(value: Any, name: str) -> Any:
 
 
 def with_typed_parts(request: Any) -> Any:
-    """A chat request whose parts of messages all say what they are."""
+    """Return the chat request with a `type` in every part of its messages."""
     messages = request.get("messages") if isinstance(request, dict) else None
     if not isinstance(messages, list):
         return request
@@ -78,7 +78,9 @@ def with_typed_content(message: Any) -> Any:
 
 
 def complete_call(call: Any, number: int) -> Any:
-    """A call as some engines answer it: without an id, with no arguments, or with an object."""
+    """Return `call` with an id and with arguments as a string; some engines omit them or send an
+    object.
+    """
     function = call.get("function") if isinstance(call, dict) else None
     if not isinstance(function, dict):
         return call
@@ -89,7 +91,7 @@ def complete_call(call: Any, number: int) -> Any:
 
 
 def typed_part(part: Any) -> Any:
-    """`part` as OpenAI writes it; a bare text is a part too."""
+    """Return `part` in OpenAI's format; a plain string becomes a text part."""
     if isinstance(part, str):
         return {"type": "text", "text": part}
     if not isinstance(part, dict):

@@ -1,1 +1,1 @@
-"""What starts and stops replicas."""
+"""Actuators: they start and stop the replicas of a pool."""

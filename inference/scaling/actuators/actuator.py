@@ -1,4 +1,4 @@
-"""What every actuator can do, and what it is told."""
+"""The interface of actuators."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -7,29 +7,29 @@ from typing import Any, Protocol
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """The replicas of one pool, as somebody else keeps them."""
+    """The pool to scale, with the settings of its actuator."""
 
     pool_id: int
     pool: str
     settings: Mapping[str, Any] = field(default_factory=dict)
-    idlest: Sequence[str] = ()
-    """Addresses of its endpoints, the one with least to do first."""
+    least_loaded: Sequence[str] = ()
+    """Addresses of its ready endpoints, the least loaded first."""
 
 
 class Actuator(Protocol):
-    """Reads and changes how many replicas there are."""
+    """Reads and changes the number of replicas."""
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Raises PolicyRefused for settings with which it could not work."""
+        """Raise PolicyRefused for invalid settings."""
 
     def read(self, order: Order) -> int | None:
-        """How many replicas there are to be at present; None: as many as there are endpoints.
+        """Return the current target of replicas; None: the number of endpoints counts.
 
         Raises ActuatorFailed.
         """
 
     def scale(self, order: Order, *, before: int, after: int) -> str:
-        """Have so many. What it says of it, for people. Raises ActuatorFailed.
+        """Set the target of replicas and return a message for operators. Raises ActuatorFailed.
 
-        Safe to say twice, and returns before the replicas are there.
+        Idempotent. Returns before the replicas are ready.
         """

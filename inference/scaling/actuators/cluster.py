@@ -1,6 +1,6 @@
-"""The Kubernetes API, as far as scaling needs it: every failure a sentence.
+"""The calls to the Kubernetes API that scaling needs; every failure becomes ActuatorFailed.
 
-The library is an extra, and is imported where it is used: without it, everything else works.
+The library is an optional dependency, so it is imported where it is used.
 """
 
 from collections.abc import Callable, Mapping
@@ -9,9 +9,9 @@ from urllib.parse import urlsplit
 
 from inference.errors import ActuatorFailed, PolicyRefused
 
-SECONDS = 3.0
-TRIES = 3
-"""Of a change, where somebody else changed the same object at the same time."""
+CALL_TIMEOUT_SECONDS = 3.0
+MAX_TRIES = 3
+"""Attempts of a change that conflicts with a concurrent change of the same object."""
 CONFLICT, FORBIDDEN, NOT_FOUND, UNAUTHENTICATED = 409, 403, 404, 401
 KINDS: Mapping[str, tuple[str, str, str]] = {
     "Deployment": ("apps", "v1", "deployments"),
@@ -22,41 +22,41 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
 }
 SCALABLE = ("Deployment", "StatefulSet", "LeaderWorkerSet")
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
-MISSING = "Kubernetes needs the extra: pip install 'tenantry[kubernetes]'."
+EXTRA_MISSING = "The Kubernetes client is not installed: pip install 'tenantry[kubernetes]'."
 
 Result = TypeVar("Result")
 
 
 def ensure_target(settings: Mapping[str, Any]) -> None:
-    """Raises PolicyRefused."""
-    for name, what in (("namespace", "its namespace"), ("name", "its name"), ("kind", "its kind")):
+    """Raise PolicyRefused if the settings do not name an object that can be scaled."""
+    for name in ("namespace", "name", "kind"):
         if not settings.get(name):
             raise PolicyRefused(
-                f"Say what Kubernetes is to scale: {what} is missing.",
+                f"The object that Kubernetes scales has no {name}: set it.",
                 param="actuator_settings",
             )
     if settings["kind"] not in SCALABLE:
         raise PolicyRefused(
-            f"{settings['kind']!r} cannot be scaled. There are: {', '.join(SCALABLE)}.",
+            f"{settings['kind']!r} cannot be scaled. Choose one of: {', '.join(SCALABLE)}.",
             param="actuator_settings",
         )
 
 
 def read_scale(settings: Mapping[str, Any]) -> tuple[int, str]:
-    """How many replicas are wanted, and the selector of their pods. Raises ActuatorFailed."""
+    """Return the desired replicas and the selector of their pods. Raises ActuatorFailed."""
 
-    def ask(client: Any) -> tuple[int, str]:
+    def read(client: Any) -> tuple[int, str]:
         found = client.get(
             resource(settings["kind"]).Scale, settings["name"], namespace=settings["namespace"]
         )
         selector = found.status.selector if found.status else None
         return int(found.spec.replicas or 0), str(selector or "")
 
-    return asked(ask, settings)
+    return call(read, settings)
 
 
 def write_scale(settings: Mapping[str, Any], *, replicas: int) -> None:
-    """Raises ActuatorFailed. Somebody else's change at the same time is no failure."""
+    """Set the desired replicas; a concurrent change is retried. Raises ActuatorFailed."""
 
     def change(client: Any) -> None:
         client.patch(
@@ -67,13 +67,13 @@ def write_scale(settings: Mapping[str, Any], *, replicas: int) -> None:
             patch_type=merge(),
         )
 
-    asked(change, settings, tries=TRIES)
+    call(change, settings, tries=MAX_TRIES)
 
 
 def read_object(kind: str, *, namespace: str, name: str) -> dict[str, Any] | None:
-    """None if there is none. Raises ActuatorFailed."""
+    """Return an object; None if it does not exist. Raises ActuatorFailed."""
 
-    def ask(client: Any) -> dict[str, Any] | None:
+    def read(client: Any) -> dict[str, Any] | None:
         from lightkube import ApiError
 
         try:
@@ -83,22 +83,24 @@ def read_object(kind: str, *, namespace: str, name: str) -> dict[str, Any] | Non
                 return None
             raise
 
-    return asked(ask, {"kind": kind, "namespace": namespace, "name": name})
+    return call(read, {"kind": kind, "namespace": namespace, "name": name})
 
 
 def apply_object(manifest: Mapping[str, Any]) -> None:
-    """Create or change an object by a server-side apply. Raises ActuatorFailed."""
+    """Create or change an object with a server-side apply. Raises ActuatorFailed."""
     meta = manifest["metadata"]
 
     def change(client: Any) -> None:
         client.apply(resource(manifest["kind"]).from_dict(dict(manifest)), force=True)
 
-    asked(change, {"kind": manifest["kind"], **meta}, tries=TRIES)
+    call(change, {"kind": manifest["kind"], **meta}, tries=MAX_TRIES)
 
 
-def prefer(settings: Mapping[str, Any], *, selector: str, idlest: tuple[str, ...]) -> None:
-    """Have the pods with least to do go first. Raises ActuatorFailed."""
-    costs = {urlsplit(address).hostname: cost for cost, address in enumerate(idlest)}
+def set_deletion_costs(
+    settings: Mapping[str, Any], *, selector: str, least_loaded: tuple[str, ...]
+) -> None:
+    """Annotate pods so that Kubernetes removes the least loaded first. Raises ActuatorFailed."""
+    costs = {urlsplit(address).hostname: cost for cost, address in enumerate(least_loaded)}
     pairs = (part.partition("=") for part in selector.split(",") if "=" in part)
     labels = {name: value for name, _, value in pairs}
     if not costs or not labels:
@@ -119,46 +121,48 @@ def prefer(settings: Mapping[str, Any], *, selector: str, idlest: tuple[str, ...
                     patch_type=merge(),
                 )
 
-    asked(change, {**settings, "kind": "Pod"})
+    call(change, {**settings, "kind": "Pod"})
 
 
-def asked(
+def call(
     function: Callable[[Any], Result], settings: Mapping[str, Any], *, tries: int = 1
 ) -> Result:
-    """What `function` returns of a client. Raises ActuatorFailed with a sentence."""
+    """Call `function` with a client and return its result. Raises ActuatorFailed."""
     try:
         import httpx2
         from lightkube import ApiError, Client
         from lightkube.core.exceptions import ConfigError
     except ImportError as error:
-        raise ActuatorFailed(MISSING) from error
+        raise ActuatorFailed(EXTRA_MISSING) from error
     target = f"{settings['kind']} {settings['namespace']}/{settings['name']}"
     for left in range(tries - 1, -1, -1):
         try:
             with Client(
-                timeout=httpx2.Timeout(SECONDS), trust_env=True, field_manager="tenantry"
+                timeout=httpx2.Timeout(CALL_TIMEOUT_SECONDS),
+                trust_env=True,
+                field_manager="tenantry",
             ) as client:
                 return function(client)
         except ApiError as error:
             if error.status.code != CONFLICT or not left:
-                raise ActuatorFailed(sentence(error.status.code or 0, target)) from error
+                raise ActuatorFailed(error_message(error.status.code or 0, target)) from error
         except ConfigError as error:
             raise ActuatorFailed("No Kubernetes is configured: set KUBECONFIG.") from error
         except (httpx2.HTTPError, OSError, ValueError, KeyError) as error:
-            # KeyError: the library's, for a failure without a content type. The text of any of
-            # them may hold addresses of ours.
+            # The library raises KeyError for an error response without a content type. The texts
+            # are not passed on: they may contain internal addresses.
             raise ActuatorFailed(
-                f"The Kubernetes API cannot be asked about {target} ({type(error).__name__})."
+                f"The request to the Kubernetes API for {target} failed ({type(error).__name__})."
             ) from error
-    raise AssertionError("every try returns or raises")
+    raise AssertionError("every attempt returns or raises")
 
 
-def sentence(status: int, target: str) -> str:
+def error_message(status: int, target: str) -> str:
     reasons = {
-        UNAUTHENTICATED: "does not know us any more: renew the credentials",
+        UNAUTHENTICATED: "rejects the credentials: renew them",
         FORBIDDEN: "does not allow it: check the role in deploy/k8s/engines/scaling-rbac.yaml",
-        NOT_FOUND: "has none of that name",
-        CONFLICT: "says that somebody else changes it all the time",
+        NOT_FOUND: "has no such object",
+        CONFLICT: "reports a conflict: another client keeps changing the object",
     }
     reason = reasons.get(status, f"answered with status {status}")
     return f"{target}: the Kubernetes API {reason}."

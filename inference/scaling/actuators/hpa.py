@@ -1,4 +1,4 @@
-"""Kubernetes' own autoscaler: it decides by what `handover` applied."""
+"""Kubernetes' own autoscaler, which decides by the manifest that `kubernetes_export` applied."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,13 @@ from inference.scaling.actuators.cluster import ensure_target, read_scale
 
 
 class Autoscaler:
-    """Changes nothing by itself: Kubernetes does."""
+    """Only reads replicas: Kubernetes changes them."""
 
     def check(self, settings: Mapping[str, Any]) -> None:
         ensure_target(settings)
         if settings.get("flavour") == "keda" and not configured.PROMETHEUS_URL:
             raise PolicyRefused(
-                "A ScaledObject asks Prometheus: set TENANTRY_PROMETHEUS_URL first.",
+                "A ScaledObject queries Prometheus: set TENANTRY_PROMETHEUS_URL first.",
                 param="flavour",
             )
 

@@ -1,4 +1,4 @@
-"""Kubernetes: the scale subresource of what runs the engines."""
+"""Scales through the scale subresource of the Kubernetes object that runs the engines."""
 
 import logging
 from collections.abc import Mapping
@@ -6,14 +6,19 @@ from typing import Any
 
 from inference.errors import ActuatorFailed
 from inference.scaling.actuators.actuator import Order
-from inference.scaling.actuators.cluster import ensure_target, prefer, read_scale, write_scale
+from inference.scaling.actuators.cluster import (
+    ensure_target,
+    read_scale,
+    set_deletion_costs,
+    write_scale,
+)
 from inference.scaling.decision import formatting
 
 log = logging.getLogger(__name__)
 
 
 class Kubernetes:
-    """Says how many; Kubernetes starts them, and ends them as gently as their pods ask for."""
+    """Sets the number of replicas; Kubernetes starts and stops the pods."""
 
     def check(self, settings: Mapping[str, Any]) -> None:
         ensure_target(settings)
@@ -27,13 +32,15 @@ class Kubernetes:
         if now == after:
             return f"{order.settings['name']} has {formatting.replicas(after)} already."
         if after < now:
-            self._prefer_idlest(order, selector)
+            self._set_deletion_costs(order, selector)
         write_scale(order.settings, replicas=after)
-        return f"{order.settings['name']} is to have {formatting.replicas(after)}."
+        return f"{order.settings['name']} is set to {formatting.replicas(after)}."
 
-    def _prefer_idlest(self, order: Order, selector: str) -> None:
+    def _set_deletion_costs(self, order: Order, selector: str) -> None:
         try:
-            prefer(order.settings, selector=selector, idlest=tuple(order.idlest))
+            set_deletion_costs(
+                order.settings, selector=selector, least_loaded=tuple(order.least_loaded)
+            )
         except ActuatorFailed as failure:
-            # Only Deployments heed it, and it is no reason to keep a replica that costs money.
+            # Only Deployments use the cost, and without it scaling in still works.
             log.warning("kubernetes: pod deletion cost not set (pool=%s): %s", order.pool, failure)

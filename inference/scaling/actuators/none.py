@@ -1,4 +1,4 @@
-"""No actuator: people follow the recommendations."""
+"""The actuator of pools that operators scale by hand."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ class NullActuator:
     """Changes nothing."""
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """Any settings are valid: they are not used."""
+        """Accept any settings: they are not used."""
 
     def read(self, order: Order) -> int | None:
         return None

@@ -1,8 +1,8 @@
-"""Engines on one machine: its `manage.py scale_host` comes by and asks how many it is to keep.
+"""The actuator for engines on one machine, whose `manage.py scale_host` polls its orders.
 
-The machine asks, so that it needs no open port and survives the restart of everything else: while
-nobody answers, it keeps what it has. The order lies in Redis; a Redis that was emptied only means
-that the next evaluation gives it again.
+The machine polls, so that it needs no open port and survives the restart of everything else: while
+the console does not answer, it keeps its replicas. The order is stored in Redis; if it is lost, the
+next evaluation stores it again.
 """
 
 from collections.abc import Mapping
@@ -18,38 +18,39 @@ from inference.scaling.decision import formatting
 from kernel.storage.shared_values import decode, read_json
 from tenants.counters.client import limits
 
-HOST_SECONDS = 20
-"""After so long without a word the machine counts as gone."""
+HOST_TTL_SECONDS = 20
+"""A machine that has not polled for this time counts as gone."""
 NO_HOST = (
-    "No machine keeps this pool's replicas: start `manage.py scale_host` where its engines are "
-    "to run."
+    "No machine runs this pool's replicas: start `manage.py scale_host` on the machine of its "
+    "engines."
 )
-NO_REDIS = "Redis does not answer, where the machine of this pool leaves its word."
+NO_REDIS = "Redis, which holds the order for this pool's machine, does not answer."
 
 
 class Host(msgspec.Struct, frozen=True):
-    """What the machine of a pool says."""
+    """The report of the machine of a pool."""
 
     name: str
     running: int
-    """Replicas that it keeps, those that start included."""
+    """Number of its replicas, including those that are starting."""
     slots: int
-    """How many it has room for."""
+    """Maximum number of its replicas."""
 
 
 REPLICAS = msgspec.json.Decoder(Annotated[int, msgspec.Meta(ge=0)])
 
 
 class Processes:
-    """Replicas that `scale_host` keeps."""
+    """Replicas that `scale_host` runs."""
 
     def check(self, settings: Mapping[str, Any]) -> None:
-        """It has no settings: the machine knows its devices and its model."""
+        """Accept any settings: devices and model are configured on the machine."""
 
     def read(self, order: Order) -> int | None:
-        """What the machine was told: it may be about to, or come back after it was killed.
+        """Return the last order, or the running replicas if there is none.
 
-        Counting what runs instead would take a machine that just began for a pool at zero.
+        The running replicas alone would be wrong while a machine starts: its pool would seem to be
+        at zero.
         """
         host = find_host(order.pool_id)
         stored = find_order(order.pool_id)
@@ -63,14 +64,12 @@ class Processes:
         except redis.RedisError as error:
             raise ActuatorFailed(NO_REDIS) from error
         if wanted < after and before >= wanted:
-            raise ActuatorFailed(
-                f"{host.name} has room for {formatting.replicas(host.slots)} only."
-            )
-        return f"{host.name} keeps {formatting.replicas(wanted)} from now on."
+            raise ActuatorFailed(f"{host.name} can run at most {formatting.replicas(host.slots)}.")
+        return f"{host.name} is set to {formatting.replicas(wanted)}."
 
 
 def find_host(pool_id: int) -> Host:
-    """Raises ActuatorFailed."""
+    """Return the machine of a pool. Raises ActuatorFailed, also if there is none."""
     try:
         stored: bytes | None = limits().get(f"{SCALE_HOST}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
@@ -82,7 +81,7 @@ def find_host(pool_id: int) -> Host:
 
 
 def find_order(pool_id: int) -> int | None:
-    """How many its machine is to keep; None: nobody said yet. Raises ActuatorFailed."""
+    """Return the ordered number of replicas; None: no order yet. Raises ActuatorFailed."""
     try:
         stored: bytes | None = limits().get(f"{SCALE_ORDER}{pool_id}")  # type: ignore[assignment]
     except redis.RedisError as error:
@@ -91,9 +90,9 @@ def find_order(pool_id: int) -> int | None:
 
 
 def check_in(*, pool_id: int, host: Host) -> int | None:
-    """Note what the machine of a pool says. Returns how many it is to keep; None: as it does.
+    """Store the report of a machine and return its order; None: no order, so no change.
 
-    Raises HostTaken while another machine keeps the pool, and ActuatorFailed without Redis.
+    Raises HostTaken while another machine runs the pool, and ActuatorFailed without Redis.
     """
     key = f"{SCALE_HOST}{pool_id}"
     try:
@@ -101,7 +100,7 @@ def check_in(*, pool_id: int, host: Host) -> int | None:
         holder = read_json(known, Host, reader="scale_host")
         if holder is not None and holder.name != host.name:
             raise HostTaken
-        limits().set(key, msgspec.json.encode(host), ex=HOST_SECONDS)
+        limits().set(key, msgspec.json.encode(host), ex=HOST_TTL_SECONDS)
     except redis.RedisError as error:
         raise ActuatorFailed(NO_REDIS) from error
     return find_order(pool_id)

@@ -14,4 +14,4 @@ ACTUATORS: Mapping[str, Actuator] = {
     "kubernetes": Kubernetes(),
     "hpa": Autoscaler(),
 }
-"""As `ScalingPolicy.actuator` calls them."""
+"""Actuators by the value of `ScalingPolicy.actuator`."""

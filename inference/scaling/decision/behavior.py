@@ -1,6 +1,6 @@
-"""How fast a proposal is followed: windows, limits per period and rests. Pure.
+"""Limits how fast a proposal is applied: windows, limits per period, cooldowns. Pure.
 
-As the `behavior` of Kubernetes' HorizontalPodAutoscaler has it; see
+It follows the `behavior` of Kubernetes' HorizontalPodAutoscaler; see
 https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscale/#configurable-scaling-behavior
 """
 
@@ -12,98 +12,102 @@ from inference.scaling.decision.types import EPSILON, Behavior, Limit, Rules, Sc
 
 
 class Constrained(NamedTuple):
-    """How far one may go, and what held it back."""
+    """The allowed number of replicas, and the constraint that limited it."""
 
     replicas: int
-    held_by: str = ""
+    limited_by: str = ""
     reason: str = ""
 
 
 def stabilize(
-    proposed: int, *, current: int, rules: Rules, memory: ScalingHistory, now: float
+    proposed: int, *, current: int, rules: Rules, history: ScalingHistory, now: float
 ) -> Constrained:
-    """The most cautious proposal of the windows: the smallest to grow, the largest to shrink."""
-    grow = min([proposed, *within(memory, seconds=rules.up.window, now=now)])
-    shrink = max([proposed, *within(memory, seconds=rules.down.window, now=now)])
+    """Return the lowest proposal of the window to scale out, the highest to scale in."""
+    grow = min([proposed, *proposals_within(history, seconds=rules.up.window, now=now)])
+    shrink = max([proposed, *proposals_within(history, seconds=rules.down.window, now=now)])
     steady = min(max(current, grow), shrink)
     if steady == proposed:
         return Constrained(proposed)
     window = rules.up.window if proposed > current else rules.down.window
-    said = (
-        f"{formatting.replicas(steady)} for now: the last {formatting.seconds(window)} count "
-        "together, so that one quiet or busy moment changes nothing."
+    message = (
+        f"{formatting.replicas(steady)} for now: the stabilization window is "
+        f"{formatting.seconds(window)} long, so that a short peak or dip changes nothing."
     )
-    return Constrained(steady, "window", said)
+    return Constrained(steady, "window", message)
 
 
-def within(memory: ScalingHistory, *, seconds: float, now: float) -> list[int]:
-    return [replicas for at, replicas in memory.proposals if at > now - seconds]
+def proposals_within(history: ScalingHistory, *, seconds: float, now: float) -> list[int]:
+    return [replicas for at, replicas in history.proposals if at > now - seconds]
 
 
 def apply_limits(
-    wanted: int, *, current: int, rules: Rules, memory: ScalingHistory, now: float
+    wanted: int, *, current: int, rules: Rules, history: ScalingHistory, now: float
 ) -> Constrained:
-    """As far towards `wanted` as limits and rests allow."""
+    """Return the number of replicas nearest to `wanted` that limits and cooldowns allow."""
     if wanted == current:
         return Constrained(wanted)
-    direction, way = (rules.up, "growing") if wanted > current else (rules.down, "shrinking")
+    direction, way = (rules.up, "out") if wanted > current else (rules.down, "in")
     if direction.select == "disabled":
-        return Constrained(current, "disabled", f"The policy switches {way} off.")
-    rest = cooldown_left(direction, memory=memory, now=now)
+        return Constrained(current, "disabled", f"The policy does not scale {way}.")
+    rest = cooldown_left(direction, history=history, now=now)
     if rest > 0:
-        said = f"After a change it rests for {formatting.seconds(math.ceil(rest))} more."
-        return Constrained(current, "cooldown", said)
+        message = f"The cooldown after a change lasts {formatting.seconds(math.ceil(rest))} more."
+        return Constrained(current, "cooldown", message)
     if wanted > current:
-        most = highest(current, direction=direction, memory=memory, now=now)
-        allowed = min(wanted, max(current, most))
+        max_allowed = highest(current, direction=direction, history=history, now=now)
+        allowed = min(wanted, max(current, max_allowed))
     else:
-        least = lowest(current, direction=direction, memory=memory, now=now)
-        allowed = max(wanted, min(current, least))
+        min_allowed = lowest(current, direction=direction, history=history, now=now)
+        allowed = max(wanted, min(current, min_allowed))
     if allowed == wanted:
         return Constrained(wanted)
     limits = describe_limits(direction)
-    said = f"{formatting.replicas(allowed)} for now: more at once is not allowed ({limits})."
-    return Constrained(allowed, "limit", said)
+    message = f"{formatting.replicas(allowed)} for now: more at once is not allowed ({limits})."
+    return Constrained(allowed, "limit", message)
 
 
-def cooldown_left(direction: Behavior, *, memory: ScalingHistory, now: float) -> float:
-    last = max((at for at, _ in memory.changes), default=-math.inf)
+def cooldown_left(direction: Behavior, *, history: ScalingHistory, now: float) -> float:
+    last = max((at for at, _ in history.changes), default=-math.inf)
     return last + direction.cooldown - now
 
 
-def highest(current: int, *, direction: Behavior, memory: ScalingHistory, now: float) -> int:
-    """The most replicas that the limits let there be."""
-    allowed = [most_of(limit, current, memory=memory, now=now) for limit in direction.limits]
+def highest(current: int, *, direction: Behavior, history: ScalingHistory, now: float) -> int:
+    """Return the maximum number of replicas that the limits allow."""
+    allowed = [
+        max_replicas_of(limit, current, history=history, now=now) for limit in direction.limits
+    ]
     if not allowed:
         return 10**9
     return max(allowed) if direction.select == "max" else min(allowed)
 
 
-def lowest(current: int, *, direction: Behavior, memory: ScalingHistory, now: float) -> int:
-    """The fewest replicas that the limits let there be."""
-    allowed = [least_of(limit, current, memory=memory, now=now) for limit in direction.limits]
+def lowest(current: int, *, direction: Behavior, history: ScalingHistory, now: float) -> int:
+    """Return the minimum number of replicas that the limits allow."""
+    allowed = [
+        min_replicas_of(limit, current, history=history, now=now) for limit in direction.limits
+    ]
     if not allowed:
         return 0
     return min(allowed) if direction.select == "max" else max(allowed)
 
 
-def most_of(limit: Limit, current: int, *, memory: ScalingHistory, now: float) -> int:
-    before = at_start_of(limit, current, memory=memory, now=now)
+def max_replicas_of(limit: Limit, current: int, *, history: ScalingHistory, now: float) -> int:
+    before = at_start_of(limit, current, history=history, now=now)
     if limit.kind == "replicas":
         return before + int(limit.value)
     return math.ceil(before * (1 + limit.value / 100) - EPSILON)
 
 
-def least_of(limit: Limit, current: int, *, memory: ScalingHistory, now: float) -> int:
-    before = at_start_of(limit, current, memory=memory, now=now)
+def min_replicas_of(limit: Limit, current: int, *, history: ScalingHistory, now: float) -> int:
+    before = at_start_of(limit, current, history=history, now=now)
     if limit.kind == "replicas":
         return before - int(limit.value)
     return math.floor(before * (1 - limit.value / 100) + EPSILON)
 
 
-def at_start_of(limit: Limit, current: int, *, memory: ScalingHistory, now: float) -> int:
-    """How many there were when the period began: today's, less what came and went since."""
-    return current - sum(delta for at, delta in memory.changes if at > now - limit.seconds)
+def at_start_of(limit: Limit, current: int, *, history: ScalingHistory, now: float) -> int:
+    """Return the replicas at the start of the period, computed from the changes since."""
+    return current - sum(delta for at, delta in history.changes if at > now - limit.seconds)
 
 
 def describe_limits(direction: Behavior) -> str:

@@ -1,11 +1,11 @@
-"""The decision: how many replicas a pool should have, and why. Pure."""
+"""Decides how many replicas a pool should have, with the reason. Pure."""
 
 from collections.abc import Callable, Mapping
 
 from inference.scaling.decision import formatting, target_tracking, thresholds
 from inference.scaling.decision.behavior import Constrained, apply_limits, stabilize
 from inference.scaling.decision.types import (
-    NOTHING,
+    UNKNOWN_READING,
     Behavior,
     Observation,
     Proposal,
@@ -19,82 +19,112 @@ ALGORITHMS: Mapping[str, Callable[[Rules, Observation], Proposal]] = {
     "thresholds": thresholds.propose,
     "step": thresholds.propose_by_steps,
 }
-WAKES_WITH = 1
+MIN_START_REPLICAS = 1
 
 
-def decide(rules: Rules, seen: Observation, memory: ScalingHistory) -> Recommendation:
-    """How many replicas there should be now.
+def decide(rules: Rules, observation: Observation, history: ScalingHistory) -> Recommendation:
+    """Return the recommended number of replicas.
 
-    Never outside the bounds, but at zero where the policy rests there; never further at once than
-    the limits allow, unless the pool is outside its bounds; never fewer because a signal is
-    missing.
+    It is within the bounds, or zero if the policy scales to zero. It changes within the limits,
+    unless the pool is outside its bounds. It is never lower because a signal is missing.
     """
-    memory = remembered(rules, memory, seen)
-    asleep = sleep_or_wake(rules, seen)
-    if asleep is not None:
-        return verdict(asleep, asleep.replicas, (), rules=rules, seen=seen, memory=memory)
-    proposal = ALGORITHMS[rules.algorithm](rules, seen)
-    memory = with_proposal(memory, proposal.replicas, now=seen.now)
-    outside = back_inside(rules, seen)
-    if outside is not None:
-        return verdict(
-            proposal, outside.replicas, (outside,), rules=rules, seen=seen, memory=memory
+    history = prune_history(rules, history, observation)
+    idle_proposal = scale_to_or_from_zero(rules, observation)
+    if idle_proposal is not None:
+        return recommend(
+            idle_proposal,
+            idle_proposal.replicas,
+            (),
+            rules=rules,
+            observation=observation,
+            history=history,
+        )
+    proposal = ALGORITHMS[rules.algorithm](rules, observation)
+    history = with_proposal(history, proposal.replicas, now=observation.now)
+    corrected = return_to_bounds(rules, observation)
+    if corrected is not None:
+        return recommend(
+            proposal,
+            corrected.replicas,
+            (corrected,),
+            rules=rules,
+            observation=observation,
+            history=history,
         )
     wanted = within_bounds(proposal.replicas, rules)
-    steady = stabilize(
-        wanted.replicas, current=seen.replicas, rules=rules, memory=memory, now=seen.now
+    stabilized = stabilize(
+        wanted.replicas,
+        current=observation.replicas,
+        rules=rules,
+        history=history,
+        now=observation.now,
     )
-    # The memory holds proposals without bounds, and bounds may have changed since.
-    steady = steady._replace(replicas=rules.bounds.clamp(steady.replicas))
-    step = apply_limits(
-        steady.replicas, current=seen.replicas, rules=rules, memory=memory, now=seen.now
+    # The history has proposals without bounds, and the bounds may have changed.
+    stabilized = stabilized._replace(replicas=rules.bounds.clamp(stabilized.replicas))
+    limited = apply_limits(
+        stabilized.replicas,
+        current=observation.replicas,
+        rules=rules,
+        history=history,
+        now=observation.now,
     )
-    held = (wanted, steady, step)
-    return verdict(proposal, step.replicas, held, rules=rules, seen=seen, memory=memory)
+    constraints = (wanted, stabilized, limited)
+    return recommend(
+        proposal,
+        limited.replicas,
+        constraints,
+        rules=rules,
+        observation=observation,
+        history=history,
+    )
 
 
-def sleep_or_wake(rules: Rules, seen: Observation) -> Proposal | None:
-    """What follows where the policy rests at zero; None: it is awake, and stays so."""
-    if not rules.rests_at_zero:
+def scale_to_or_from_zero(rules: Rules, observation: Observation) -> Proposal | None:
+    """Return the proposal for a pool that is at zero or scales to zero; else None."""
+    if not rules.scales_to_zero:
         return None
-    if seen.replicas == 0:
-        return at_zero(rules, seen)
-    idle = seen.now - seen.idle_since if seen.idle_since is not None else 0.0
+    if observation.replicas == 0:
+        return at_zero(rules, observation)
+    idle = observation.now - observation.idle_since if observation.idle_since is not None else 0.0
     assert rules.idle_seconds is not None
-    if idle < rules.idle_seconds or seen.replicas > max(WAKES_WITH, rules.bounds.least):
+    if idle < rules.idle_seconds or observation.replicas > max(
+        MIN_START_REPLICAS, rules.bounds.min_replicas
+    ):
         return None
-    return Proposal(replicas=0, reason=f"No request for {formatting.seconds(int(idle))}: it rests.")
-
-
-def at_zero(rules: Rules, seen: Observation) -> Proposal:
-    if not is_asked(seen):
-        return Proposal(replicas=0, reason="Nobody asks for it: it rests.")
-    wakes = min(rules.bounds.most, max(WAKES_WITH, rules.bounds.least))
     return Proposal(
-        replicas=wakes, reason=f"Somebody asks for it: it wakes with {formatting.replicas(wakes)}."
+        replicas=0, reason=f"No request for {formatting.seconds(int(idle))}: it scales to zero."
     )
 
 
-def is_asked(seen: Observation) -> bool:
-    waiting = seen.readings.get("waiting", NOTHING).value
-    return seen.is_wanted or bool(waiting)
+def at_zero(rules: Rules, observation: Observation) -> Proposal:
+    if not has_demand(observation):
+        return Proposal(replicas=0, reason="No request: it stays at zero.")
+    wakes = min(rules.bounds.max_replicas, max(MIN_START_REPLICAS, rules.bounds.min_replicas))
+    return Proposal(
+        replicas=wakes, reason=f"Requests arrive: it starts {formatting.replicas(wakes)}."
+    )
 
 
-def back_inside(rules: Rules, seen: Observation) -> Constrained | None:
-    """At once, where there are more or fewer replicas than there may be."""
-    inside = rules.bounds.clamp(seen.replicas)
-    if inside == seen.replicas:
+def has_demand(observation: Observation) -> bool:
+    waiting = observation.readings.get("waiting", UNKNOWN_READING).value
+    return observation.is_wanted or bool(waiting)
+
+
+def return_to_bounds(rules: Rules, observation: Observation) -> Constrained | None:
+    """Return the correction of a pool outside its bounds, without limits; None if inside."""
+    clamped = rules.bounds.clamp(observation.replicas)
+    if clamped == observation.replicas:
         return None
-    which = "at most" if inside < seen.replicas else "at least"
-    return Constrained(inside, "bounds", f"{source_of(rules)} wants {which} {inside}.")
+    which = "at most" if clamped < observation.replicas else "at least"
+    return Constrained(clamped, "bounds", f"{source_of(rules)} requires {which} {clamped}.")
 
 
 def within_bounds(wanted: int, rules: Rules) -> Constrained:
-    inside = rules.bounds.clamp(wanted)
-    if inside == wanted:
+    clamped = rules.bounds.clamp(wanted)
+    if clamped == wanted:
         return Constrained(wanted)
-    which = "at most" if inside < wanted else "at least"
-    return Constrained(inside, "bounds", f"{source_of(rules)} allows {which} {inside}.")
+    which = "at most" if clamped < wanted else "at least"
+    return Constrained(clamped, "bounds", f"{source_of(rules)} allows {which} {clamped}.")
 
 
 def source_of(rules: Rules) -> str:
@@ -102,54 +132,60 @@ def source_of(rules: Rules) -> str:
     return f"The schedule {name!r}" if name else "The policy"
 
 
-def verdict(
+def recommend(
     proposal: Proposal,
     desired: int,
     steps: tuple[Constrained, ...],
     *,
     rules: Rules,
-    seen: Observation,
-    memory: ScalingHistory,
+    observation: Observation,
+    history: ScalingHistory,
 ) -> Recommendation:
-    held = [each for each in steps if each.held_by]
+    constraints = [each for each in steps if each.limited_by]
     return Recommendation(
         proposed=proposal.replicas,
         desired=desired,
-        reason=" ".join([proposal.reason, *(each.reason for each in held)]),
-        held_by=held[-1].held_by if held else "",
-        formulas=proposal.formulas,
-        memory=memory,
+        reason=" ".join([proposal.reason, *(each.reason for each in constraints)]),
+        limited_by=constraints[-1].limited_by if constraints else "",
+        signal_results=proposal.signal_results,
+        history=history,
     )
 
 
-def remembered(rules: Rules, memory: ScalingHistory, seen: Observation) -> ScalingHistory:
-    """Without what is too old to matter, or not yet true because a clock went back.
+def prune_history(
+    rules: Rules, history: ScalingHistory, observation: Observation
+) -> ScalingHistory:
+    """Return the history without expired entries, and without times in the future.
 
-    Nothing known of the windows counts as if what there is had been proposed just now: whoever
-    comes back after a pause must not shrink a pool at once.
+    If no proposal is left, the present replicas count as proposed now: the first evaluation after
+    a pause must not scale in at once.
     """
-    oldest = seen.now - max(rules.up.window, rules.down.window)
+    oldest = observation.now - max(rules.up.window, rules.down.window)
     proposals = tuple(
-        (min(at, seen.now), count) for at, count in memory.proposals if min(at, seen.now) > oldest
+        (min(at, observation.now), count)
+        for at, count in history.proposals
+        if min(at, observation.now) > oldest
     )
-    longest = max(longest_of(rules.up), longest_of(rules.down))
-    changes = tuple((min(at, seen.now), by) for at, by in memory.changes)
-    changes = tuple((at, by) for at, by in changes if at > seen.now - longest)
-    return ScalingHistory(proposals=proposals or ((seen.now, seen.replicas),), changes=changes)
+    max_period = max(max_period_of(rules.up), max_period_of(rules.down))
+    changes = tuple((min(at, observation.now), by) for at, by in history.changes)
+    changes = tuple((at, by) for at, by in changes if at > observation.now - max_period)
+    return ScalingHistory(
+        proposals=proposals or ((observation.now, observation.replicas),), changes=changes
+    )
 
 
-def longest_of(direction: Behavior) -> float:
+def max_period_of(direction: Behavior) -> float:
     return max([direction.cooldown, *(limit.seconds for limit in direction.limits)])
 
 
-def with_proposal(memory: ScalingHistory, replicas: int, *, now: float) -> ScalingHistory:
-    """Of equal proposals in a row only the last one is kept: it is in every window longest."""
-    kept = memory.proposals
-    if kept and kept[-1][1] == replicas:
-        kept = kept[:-1]
-    return ScalingHistory(proposals=(*kept, (now, replicas)), changes=memory.changes)
+def with_proposal(history: ScalingHistory, replicas: int, *, now: float) -> ScalingHistory:
+    """Add a proposal. Of equal proposals in a row only the last one is stored."""
+    proposals = history.proposals
+    if proposals and proposals[-1][1] == replicas:
+        proposals = proposals[:-1]
+    return ScalingHistory(proposals=(*proposals, (now, replicas)), changes=history.changes)
 
 
-def with_change(memory: ScalingHistory, delta: int, *, now: float) -> ScalingHistory:
-    """After so many replicas were really added, or taken away (below 0)."""
-    return ScalingHistory(proposals=memory.proposals, changes=(*memory.changes, (now, delta)))
+def with_change(history: ScalingHistory, delta: int, *, now: float) -> ScalingHistory:
+    """Add a change that was applied; replicas that were removed are negative."""
+    return ScalingHistory(proposals=history.proposals, changes=(*history.changes, (now, delta)))

@@ -4,8 +4,8 @@ from inference.signal_kinds import MEASURES
 
 
 def number(value: float) -> str:
-    """With as many digits as say something: 12, 3.4, 0.05."""
-    if abs(value) >= 100 or value == int(value):  # noqa: PLR2004 - three digits say enough
+    """Return a number with at most two decimals: 12, 3.4, 0.05."""
+    if abs(value) >= 100 or value == int(value):  # noqa: PLR2004 - three digits suffice
         return f"{value:,.0f}"
     return f"{value:.2f}".rstrip("0").rstrip(".")
 
@@ -15,13 +15,13 @@ def replicas(count: int) -> str:
 
 
 def label(kind: str) -> str:
-    """In the middle of a sentence."""
+    """Return the label of a signal for the middle of a sentence."""
     name = MEASURES[kind].label
     return name if name[:2].isupper() else name[0].lower() + name[1:]
 
 
 def amount(kind: str, value: float) -> str:
-    """A value as it is measured: `70 %`, `300 ms`, `12`."""
+    """Return a value with its unit: `70 %`, `300 ms`, `12`."""
     unit = MEASURES[kind].unit
     return f"{number(value)} {unit}" if unit in {"%", "ms"} else number(value)
 

@@ -1,4 +1,4 @@
-"""Bounds that change with the clock on the wall: when each schedule is in force. Pure."""
+"""Computes when each schedule is active. Pure."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,31 +10,31 @@ from zoneinfo import ZoneInfo
 from inference.scaling.decision.types import Bounds
 
 DAY = timedelta(days=1)
-LOOKED_AHEAD_DAYS = 366
-"""For overlaps: a year has every combination of weekday and daylight saving."""
+OVERLAP_SEARCH_DAYS = 366
+"""Days in which overlaps are searched: a year has all weekdays and time changes."""
 WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hours:
-    """One schedule: on some weekdays, from one time to another, so many replicas."""
+    """One schedule: bounds for a time of the week."""
 
     name: str
     zone: str
     weekdays: frozenset[int]
-    """0 is Monday. The day on which it begins, where it ends after midnight."""
+    """Days on which the schedule starts; 0 is Monday."""
     starts: time
     ends: time
-    """At or before `starts`: on the next day."""
-    least: int
-    most: int
+    """A time at or before `starts` is on the next day."""
+    min_replicas: int
+    max_replicas: int
     first_day: date | None = None
-    """In the zone, as `last_day`; None: no such end."""
+    """First day in the time zone; None: no limit."""
     last_day: date | None = None
 
 
-class Span(NamedTuple):
-    """Once that a schedule is in force, in UTC; its end does not belong to it."""
+class ScheduledPeriod(NamedTuple):
+    """One activation of a schedule in UTC; the end is exclusive."""
 
     starts: datetime
     ends: datetime
@@ -42,17 +42,21 @@ class Span(NamedTuple):
 
 
 def bounds_at(moment: datetime, schedules: Sequence[Hours], *, otherwise: Bounds) -> Bounds:
-    """The bounds of the schedule that is in force, or else the policy's own."""
+    """Return the bounds of the active schedule, or else those of the policy."""
     for hours in schedules:
         local = moment.astimezone(ZoneInfo(hours.zone)).date()
         for span in spans_between(hours, local - DAY, local + DAY):
             if span.starts <= moment < span.ends:
-                return Bounds(least=hours.least, most=hours.most, schedule=hours.name)
+                return Bounds(
+                    min_replicas=hours.min_replicas,
+                    max_replicas=hours.max_replicas,
+                    schedule=hours.name,
+                )
     return otherwise
 
 
-def next_span(schedules: Sequence[Hours], *, after: datetime) -> Span | None:
-    """What is in force next, within the coming eight days."""
+def next_span(schedules: Sequence[Hours], *, after: datetime) -> ScheduledPeriod | None:
+    """Return the next activation within eight days."""
     found = [
         span
         for hours in schedules
@@ -62,9 +66,11 @@ def next_span(schedules: Sequence[Hours], *, after: datetime) -> Span | None:
     return min(found, default=None, key=lambda span: span.starts)
 
 
-def first_overlap(schedules: Sequence[Hours], *, today: date) -> tuple[Span, Span] | None:
-    """Two schedules that want to be in force at the same moment within the next year."""
-    last = today + LOOKED_AHEAD_DAYS * DAY
+def first_overlap(
+    schedules: Sequence[Hours], *, today: date
+) -> tuple[ScheduledPeriod, ScheduledPeriod] | None:
+    """Return the first overlap of two schedules within the next year."""
+    last = today + OVERLAP_SEARCH_DAYS * DAY
     spans = sorted(
         (span for hours in schedules for span in spans_between(hours, today - DAY, last)),
         key=lambda span: (span.starts, span.ends),
@@ -72,11 +78,11 @@ def first_overlap(schedules: Sequence[Hours], *, today: date) -> tuple[Span, Spa
     return next(((a, b) for a, b in pairwise(spans) if b.starts < a.ends), None)
 
 
-def spans_between(hours: Hours, first: date, last: date) -> Iterator[Span]:
-    """Those that begin on a day between the two, which belong to it, too.
+def spans_between(hours: Hours, first: date, last: date) -> Iterator[ScheduledPeriod]:
+    """Yield the activations that start between two days, inclusive.
 
-    A time that a change to daylight saving leaves out is as long after midnight as it would have
-    been; one that comes twice is meant the first time.
+    A local time that daylight saving skips is resolved as before the change; of a repeated local
+    time the first is used.
     """
     day = max(first, hours.first_day or first)
     end = min(last, hours.last_day or last)
@@ -84,7 +90,7 @@ def spans_between(hours: Hours, first: date, last: date) -> Iterator[Span]:
     while day <= end:
         if day.weekday() in hours.weekdays:
             until = day + DAY if hours.ends <= hours.starts else day
-            yield Span(
+            yield ScheduledPeriod(
                 starts=datetime.combine(day, hours.starts, tzinfo=zone).astimezone(UTC),
                 ends=datetime.combine(until, hours.ends, tzinfo=zone).astimezone(UTC),
                 hours=hours,

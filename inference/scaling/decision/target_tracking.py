@@ -8,105 +8,116 @@ import math
 from inference.scaling.decision import formatting
 from inference.scaling.decision.types import (
     EPSILON,
-    NOTHING,
+    UNKNOWN_READING,
     Observation,
     Proposal,
     Reading,
     Rules,
     SignalResult,
-    Target,
+    SignalTarget,
 )
 from inference.signal_kinds import MEASURES
 
 
-def propose(rules: Rules, seen: Observation) -> Proposal:
-    """The largest that any signal wants. One that tells nothing never lets replicas go."""
-    formulas = tuple(formula_of(each, rules, seen) for each in rules.targets)
-    silent = [each for each in formulas if each.replicas is None]
-    known = [each for each in formulas if each.replicas is not None]
+def propose(rules: Rules, observation: Observation) -> Proposal:
+    """Propose the highest result of the signals. While one is unknown, nothing is scaled in."""
+    signal_results = tuple(evaluate_target(each, rules, observation) for each in rules.targets)
+    unknown = [each for each in signal_results if each.replicas is None]
+    known = [each for each in signal_results if each.replicas is not None]
     if not known:
-        reason = f"No signal tells anything, so {formatting.replicas(seen.replicas)} stay."
-        return Proposal(replicas=seen.replicas, reason=reason, formulas=formulas)
+        reason = f"No signal is known: {formatting.replicas(observation.replicas)} stay."
+        return Proposal(replicas=observation.replicas, reason=reason, signal_results=signal_results)
     largest = max(known, key=lambda each: each.replicas or 0)
     wanted = largest.replicas or 0
-    if silent and wanted < seen.replicas:
-        names = ", ".join(formatting.label(each.kind) for each in silent)
-        reason = f"{largest.words} But nothing is taken away while {names} is not known."
-        return Proposal(replicas=seen.replicas, reason=reason, formulas=formulas)
-    return Proposal(replicas=wanted, reason=largest.words, formulas=formulas)
+    if unknown and wanted < observation.replicas:
+        names = ", ".join(formatting.label(each.kind) for each in unknown)
+        reason = f"{largest.message} But nothing is scaled in while {names} is not known."
+        return Proposal(replicas=observation.replicas, reason=reason, signal_results=signal_results)
+    return Proposal(replicas=wanted, reason=largest.message, signal_results=signal_results)
 
 
-def formula_of(target: Target, rules: Rules, seen: Observation) -> SignalResult:
-    """What one signal comes to."""
-    reading = seen.readings.get(target.kind, NOTHING)
+def evaluate_target(target: SignalTarget, rules: Rules, observation: Observation) -> SignalResult:
+    reading = observation.readings.get(target.kind, UNKNOWN_READING)
     if reading.value is None:
-        said = f"{MEASURES[target.kind].label}: {reading.note or NOTHING.note}."
-        return formula(target, reading, None, said)
+        text = f"{MEASURES[target.kind].label}: {reading.note or UNKNOWN_READING.note}."
+        return result_of(target, reading, None, text)
     if MEASURES[target.kind].is_sum:
-        return sum_formula(target, reading, rules, seen)
-    return mean_formula(target, reading, rules, seen)
+        return evaluate_sum(target, reading, rules, observation)
+    return evaluate_mean(target, reading, rules, observation)
 
 
-def sum_formula(target: Target, reading: Reading, rules: Rules, seen: Observation) -> SignalResult:
-    """The pool's total, divided by what one replica should have."""
+def evaluate_sum(
+    target: SignalTarget, reading: Reading, rules: Rules, observation: Observation
+) -> SignalResult:
+    """Divide the sum of the pool by the target per replica."""
     total = reading.value or 0.0
-    said = f"{MEASURES[target.kind].label}: {formatting.number(total)} in all"
+    text = f"{MEASURES[target.kind].label}: {formatting.number(total)} in all"
     each = f"{formatting.number(target.target)} per replica"
-    if seen.replicas and is_near(total / (target.target * seen.replicas), rules.tolerance):
-        return stays(target, reading, rules, seen, f"{said}, close to {each}")
+    if observation.replicas and is_near(
+        total / (target.target * observation.replicas), rules.tolerance
+    ):
+        return unchanged(target, reading, rules, observation, f"{text}, close to {each}")
     wanted = rounded_up(total / target.target)
-    if reading.is_least and wanted < seen.replicas:
-        said = f"{said}, but not every replica tells: {formatting.replicas(seen.replicas)} stay."
-        return formula(target, reading, seen.replicas, said)
-    return formula(target, reading, wanted, f"{said}, {each}: {formatting.replicas(wanted)}.")
+    if reading.is_lower_bound and wanted < observation.replicas:
+        present = formatting.replicas(observation.replicas)
+        text = f"{text}, but not every replica reports: {present} stay."
+        return result_of(target, reading, observation.replicas, text)
+    return result_of(target, reading, wanted, f"{text}, {each}: {formatting.replicas(wanted)}.")
 
 
-def mean_formula(target: Target, reading: Reading, rules: Rules, seen: Observation) -> SignalResult:
-    """The mean of the replicas that tell, against the target.
+def evaluate_mean(
+    target: SignalTarget, reading: Reading, rules: Rules, observation: Observation
+) -> SignalResult:
+    """Compare the mean of the reporting replicas with the target.
 
-    Before it counts, replicas that tell nothing are taken for idle if the pool would grow, and for
-    right on target if it would shrink; those that are not ready are idle if it would grow, and
-    left out otherwise.
+    Replicas that do not report count as idle if the pool would scale out, and as at the target if
+    it would scale in. Replicas that are not ready count as idle if it would scale out.
     """
     mean = reading.value or 0.0
     ratio = mean / target.target
-    said = (
+    text = (
         f"{MEASURES[target.kind].label}: {formatting.amount(target.kind, mean)}, "
-        f"wanted {formatting.amount(target.kind, target.target)}"
+        f"target {formatting.amount(target.kind, target.target)}"
     )
     if is_near(ratio, rules.tolerance):
-        return stays(target, reading, rules, seen, said)
-    corrected, count = with_silent(ratio, reading, seen)
+        return unchanged(target, reading, rules, observation, text)
+    corrected, count = with_missing_replicas(ratio, reading, observation)
     if is_near(corrected, rules.tolerance) or (ratio > 1) != (corrected > 1):
-        return stays(target, reading, rules, seen, f"{said}, but not every replica tells")
+        return unchanged(
+            target, reading, rules, observation, f"{text}, but not every replica reports"
+        )
     wanted = rounded_up(corrected * count)
-    # The other way than the ratio says, because so many are not ready: no reason to move.
-    if (corrected < 1) != (wanted < seen.replicas):
-        wanted = seen.replicas
-    return formula(target, reading, wanted, f"{said}: {formatting.replicas(wanted)}.")
+    # The correction changed the direction, because many are not ready: no change.
+    if (corrected < 1) != (wanted < observation.replicas):
+        wanted = observation.replicas
+    return result_of(target, reading, wanted, f"{text}: {formatting.replicas(wanted)}.")
 
 
-def with_silent(ratio: float, reading: Reading, seen: Observation) -> tuple[float, int]:
-    """The ratio with the replicas that tell nothing, and of how many it is the mean then."""
-    telling = max(1, min(reading.telling, seen.replicas))
-    starting = max(0, seen.replicas - max(seen.ready, telling))
-    silent = max(0, seen.replicas - starting - telling)
+def with_missing_replicas(
+    ratio: float, reading: Reading, observation: Observation
+) -> tuple[float, int]:
+    """Return the ratio with the replicas that do not report, and the number of replicas in it."""
+    reporting = max(1, min(reading.reporting, observation.replicas))
+    starting = max(0, observation.replicas - max(observation.ready, reporting))
+    silent = max(0, observation.replicas - starting - reporting)
     if ratio > 1:
-        return ratio * telling / (telling + silent + starting), telling + silent + starting
-    return (ratio * telling + silent) / (telling + silent), telling + silent
+        return ratio * reporting / (reporting + silent + starting), reporting + silent + starting
+    return (ratio * reporting + silent) / (reporting + silent), reporting + silent
 
 
-def stays(
-    target: Target, reading: Reading, rules: Rules, seen: Observation, said: str
+def unchanged(
+    target: SignalTarget, reading: Reading, rules: Rules, observation: Observation, text: str
 ) -> SignalResult:
     within = f"within {formatting.number(rules.tolerance * 100)} %"
-    said = f"{said} ({within}): {formatting.replicas(seen.replicas)} stay."
-    return formula(target, reading, seen.replicas, said)
+    text = f"{text} ({within}): {formatting.replicas(observation.replicas)} stay."
+    return result_of(target, reading, observation.replicas, text)
 
 
-def formula(target: Target, reading: Reading, wanted: int | None, said: str) -> SignalResult:
+def result_of(
+    target: SignalTarget, reading: Reading, wanted: int | None, text: str
+) -> SignalResult:
     return SignalResult(
-        kind=target.kind, value=reading.value, wanted=target.target, replicas=wanted, words=said
+        kind=target.kind, value=reading.value, target=target.target, replicas=wanted, message=text
     )
 
 

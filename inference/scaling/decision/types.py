@@ -1,33 +1,33 @@
-"""A policy, what was seen, and what was decided, as values. Pure."""
+"""The values of a decision: rules, observation, history and recommendation. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 EPSILON = 1e-9
-"""A number that a float makes a hair larger than it is must not cost a replica."""
+"""Tolerance for rounding errors, which must not add a replica."""
 
 Algorithm = Literal["target_tracking", "thresholds", "step"]
 Select = Literal["max", "min", "disabled"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
+class SignalTarget:
     """One signal of a policy."""
 
     kind: str
-    """A name of `MEASURES`."""
+    """A key of `MEASURES`."""
     target: float = 0.0
-    """For target tracking: what each replica should have."""
+    """For target tracking: the value per replica."""
     up: float = 0.0
-    """For the others: above it the pool grows."""
+    """For the other algorithms: scale out above this value."""
     down: float = 0.0
-    """Below it the pool shrinks."""
+    """For the other algorithms: scale in below this value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limit:
-    """How much may change in a period: so many replicas, or per cent of them."""
+    """The maximum change in a period, in replicas or per cent."""
 
     kind: Literal["replicas", "percent"]
     value: float
@@ -36,29 +36,29 @@ class Limit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Behavior:
-    """The behavior of growing, or of shrinking (as in Kubernetes' HPA)."""
+    """The behavior of one direction (as in Kubernetes' HPA)."""
 
     window: float = 0.0
-    """Seconds over which the most cautious proposal counts."""
+    """Stabilization window in seconds."""
     limits: tuple[Limit, ...] = ()
-    """None: at once."""
+    """Without limits the change is applied at once."""
     select: Select = "max"
-    """Which of several limits counts: the one that allows most, or least; or no change at all."""
+    """The limit that applies: the one with the largest or smallest change, or no change."""
     cooldown: float = 0.0
-    """Seconds of rest after any change."""
+    """Seconds without a change after any change."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """Between how many replicas, and who says so."""
+    """The minimum and maximum of replicas, and their source."""
 
-    least: int
-    most: int
+    min_replicas: int
+    max_replicas: int
     schedule: str = ""
-    """The name of the schedule; empty for the policy's own."""
+    """Name of the active schedule; empty for the bounds of the policy."""
 
     def clamp(self, replicas: int) -> int:
-        return max(self.least, min(self.most, replicas))
+        return max(self.min_replicas, min(self.max_replicas, replicas))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,10 +66,10 @@ class Rules:
     """A policy at one moment."""
 
     algorithm: Algorithm = "target_tracking"
-    targets: tuple[Target, ...] = ()
+    targets: tuple[SignalTarget, ...] = ()
     tolerance: float = 0.1
     step: int = 1
-    """Replicas that thresholds add or take away."""
+    """Replicas that a threshold adds or removes."""
     up: Behavior = Behavior(
         limits=(
             Limit(kind="percent", value=100, seconds=15),
@@ -79,29 +79,31 @@ class Rules:
     down: Behavior = Behavior(window=300, limits=(Limit(kind="percent", value=100, seconds=15),))
     bounds: Bounds
     idle_seconds: float | None = None
-    """Without a request for so long, the pool goes to zero. None: never."""
+    """Seconds without a request after which the pool scales to zero. None: never."""
 
     @property
-    def rests_at_zero(self) -> bool:
-        """A schedule's minimum keeps the pool awake."""
-        return self.idle_seconds is not None and not (self.bounds.schedule and self.bounds.least)
+    def scales_to_zero(self) -> bool:
+        """Whether it may scale to zero; not while a schedule with a minimum is active."""
+        return self.idle_seconds is not None and not (
+            self.bounds.schedule and self.bounds.min_replicas
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What one signal says."""
+    """The measured value of one signal."""
 
     value: float | None
-    """Of the whole pool, or a mean of those that tell, by its measure. None: it tells nothing."""
-    telling: int = 0
-    """Replicas of which a mean is made."""
-    is_least: bool = False
-    """Some replicas did not tell: the whole is at least this, so it lets nothing go."""
+    """The sum of the pool, or the mean of the reporting replicas. None: not known."""
+    reporting: int = 0
+    """Number of replicas that reported."""
+    is_lower_bound: bool = False
+    """Some replicas did not report: the sum may be higher, so it does not scale in."""
     note: str = ""
-    """Why it tells nothing."""
+    """Why the value is not known."""
 
 
-NOTHING = Reading(value=None, note="nothing is known of it")
+UNKNOWN_READING = Reading(value=None, note="not known")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,62 +111,62 @@ class Observation:
     """A pool at one moment."""
 
     now: float
-    """When this look's slot began, in seconds since 1970. Windows and periods count slots: a look
-    that comes a little late in one of them makes none of them longer.
+    """Start of the slot, in seconds since 1970. Windows and periods count slots, so that a late
+    evaluation makes none of them longer.
     """
     replicas: int
-    """How many there are, those that still start included."""
+    """Number of replicas, including those that are starting."""
     ready: int
     readings: Mapping[str, Reading] = field(default_factory=dict)
     idle_since: float | None = None
-    """When the last request was there. None: there are some, or that is not known."""
+    """Start of the time without requests. None: requests are running, or it is not known."""
     is_wanted: bool = False
-    """Somebody asked lately though there was no replica."""
+    """Whether a request arrived recently while there was no replica."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScalingHistory:
-    """What earlier evaluations left behind. Times are in seconds since 1970."""
+    """Proposals and changes of earlier evaluations. Times are in seconds since 1970."""
 
     proposals: tuple[tuple[float, int], ...] = ()
-    """When how many replicas were proposed; of equal ones in a row the last."""
+    """Times and proposed replicas; of equal proposals in a row the last."""
     changes: tuple[tuple[float, int], ...] = ()
-    """When how many replicas were added, or taken away (below 0)."""
+    """Times and changes of replicas; removed replicas are negative."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SignalResult:
-    """What one signal comes to."""
+    """The result of one signal."""
 
     kind: str
     value: float | None
-    wanted: float
-    """The target, or the threshold that was crossed."""
+    target: float
+    """The target, or the threshold that was compared."""
     replicas: int | None
-    """None: it says nothing."""
-    words: str
+    """Proposed replicas; None if the value is not known."""
+    message: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """What an algorithm wants, before windows, limits and bounds."""
+    """The proposal of an algorithm, before windows, limits and bounds."""
 
     replicas: int
     reason: str
-    formulas: tuple[SignalResult, ...] = ()
+    signal_results: tuple[SignalResult, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recommendation:
-    """How many replicas there should be, and why."""
+    """The recommended number of replicas, with the reason."""
 
     proposed: int
     desired: int
     reason: str
-    """A sentence or a few, for people."""
-    held_by: str = ""
-    """What kept the proposal from being followed: `window`, `limit`, `cooldown`, `disabled`,
-    `bounds`; empty if it was.
+    """Sentences for operators."""
+    limited_by: str = ""
+    """The constraint that changed the proposal: `window`, `limit`, `cooldown`, `disabled`,
+    `bounds`; empty if none did.
     """
-    formulas: tuple[SignalResult, ...] = ()
-    memory: ScalingHistory = ScalingHistory()
+    signal_results: tuple[SignalResult, ...] = ()
+    history: ScalingHistory = ScalingHistory()

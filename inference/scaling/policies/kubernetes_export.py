@@ -1,4 +1,4 @@
-"""Handing a policy over to Kubernetes' own autoscaler: compiled, compared and applied."""
+"""Exports a policy to Kubernetes' own autoscaler: compile, compare with the cluster, apply."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -16,14 +16,17 @@ from kernel.audit import note_transition
 
 
 def compiled(policy: ScalingPolicy) -> dict[str, Any]:
-    """The manifest of a stored policy, with its own bounds. Raises PolicyRefused."""
+    """Return the manifest of a stored policy. Raises PolicyRefused."""
     return compile_policy(policy, signals=stored_signals(policy), schedules=stored_hours(policy))
 
 
 def compile_policy(
     policy: ScalingPolicy, *, signals: Sequence[Signal], schedules: Sequence[Hours]
 ) -> dict[str, Any]:
-    """The manifest of a policy that may not be stored yet. Raises PolicyRefused."""
+    """Return the manifest of a policy that may not be stored yet, with the policy's own bounds.
+
+    Raises PolicyRefused.
+    """
     rules = rules_of(
         policy,
         signals=signals,
@@ -40,7 +43,7 @@ def compile_policy(
 
 
 def difference(manifest: dict[str, Any]) -> list[str]:
-    """The lines that applying would change of what the cluster has. Raises ActuatorFailed."""
+    """Return the diff between the cluster and the manifest. Raises ActuatorFailed."""
     meta = manifest["metadata"]
     found = read_object(manifest["kind"], namespace=meta["namespace"], name=meta["name"])
     before = as_yaml({"spec": only_ours(found["spec"], manifest["spec"])}) if found else ""
@@ -51,7 +54,7 @@ def difference(manifest: dict[str, Any]) -> list[str]:
 
 
 def only_ours(found: Any, ours: Any) -> Any:
-    """Without fields that the cluster filled in by itself."""
+    """Remove the fields that the cluster added."""
     if isinstance(found, dict) and isinstance(ours, dict):
         return {name: only_ours(found[name], ours[name]) for name in ours if name in found}
     if isinstance(found, list) and isinstance(ours, list) and len(found) == len(ours):
@@ -60,7 +63,7 @@ def only_ours(found: Any, ours: Any) -> Any:
 
 
 def apply_policy(policy: ScalingPolicy) -> str:
-    """Have Kubernetes scale by this policy. Raises PolicyRefused and ActuatorFailed."""
+    """Apply the manifest, so that Kubernetes scales. Raises PolicyRefused and ActuatorFailed."""
     manifest = compiled(policy)
     apply_object(manifest)
     name = f"{manifest['kind']} {manifest['metadata']['name']}"

@@ -1,17 +1,19 @@
-"""A policy as a HorizontalPodAutoscaler (autoscaling/v2) or a KEDA ScaledObject. Pure.
+"""Compiles a policy into a HorizontalPodAutoscaler (autoscaling/v2) or a KEDA ScaledObject. Pure.
 
-Kubernetes' own autoscaler then decides, by the signals that the console serves at /metrics.
+Kubernetes' own autoscaler then decides by the signals that the console serves at /metrics.
 """
 
-import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import time
-from typing import Any, Literal
+from typing import Any
+
+import yaml
 
 from inference.errors import PolicyRefused
 from inference.scaling.actuators.cluster import KINDS
 from inference.scaling.decision.schedules import Hours
-from inference.scaling.decision.types import Behavior, Limit, Rules, Target
+from inference.scaling.decision.types import Behavior, Limit, Rules, SignalTarget
 from inference.signal_kinds import MEASURES
 
 METRIC = "tenantry_scaling_signal"
@@ -19,13 +21,12 @@ SELECT = {"max": "Max", "min": "Min", "disabled": "Disabled"}
 KIND = {"replicas": "Pods", "percent": "Percent"}
 CRON_DAYS = 7
 MAX_PERIOD_SECONDS = 1800
-"""Of a limit, in Kubernetes."""
-USUAL_TOLERANCE = 0.1
-"""Of the cluster's autoscaler, for all that it scales."""
+"""Maximum period of a limit in Kubernetes."""
+CLUSTER_TOLERANCE = 0.1
+"""Kubernetes' tolerance, which is configured for the whole cluster."""
 MAX_ROUNDING = 0.01
-"""By how much of itself a target may be off in thousandths, the smallest that Kubernetes counts."""
+"""Maximum relative error of a target that is rounded to thousandths, Kubernetes' smallest unit."""
 AT_ONCE_SECONDS = 15
-Flavour = Literal["hpa", "keda"]
 
 
 def manifest_of(
@@ -36,10 +37,10 @@ def manifest_of(
     settings: Mapping[str, Any],
     prometheus_url: str,
 ) -> dict[str, Any]:
-    """Raises PolicyRefused for what Kubernetes' autoscaler cannot do."""
+    """Return the manifest. Raises PolicyRefused for what Kubernetes' autoscaler cannot do."""
     if rules.algorithm != "target_tracking":
         raise PolicyRefused(
-            "Kubernetes' autoscaler knows target tracking only: choose it, or another actuator.",
+            "Kubernetes' autoscaler supports target tracking only: choose it, or another actuator.",
             param="algorithm",
         )
     ensure_limits(rules)
@@ -47,7 +48,7 @@ def manifest_of(
         return scaled_object(pool, rules, schedules, settings, prometheus_url)
     if rules.idle_seconds is not None or schedules:
         raise PolicyRefused(
-            "A HorizontalPodAutoscaler neither rests at zero nor knows schedules: choose a KEDA "
+            "A HorizontalPodAutoscaler supports neither zero replicas nor schedules: choose a KEDA "
             "ScaledObject, or another actuator.",
             param="flavour",
         )
@@ -55,47 +56,47 @@ def manifest_of(
 
 
 def ensure_limits(rules: Rules) -> None:
-    """Raises PolicyRefused."""
-    if rules.tolerance != USUAL_TOLERANCE:
+    """Raise PolicyRefused for a tolerance, behavior or target that Kubernetes does not support."""
+    if rules.tolerance != CLUSTER_TOLERANCE:
         raise PolicyRefused(
-            f"Kubernetes' autoscaler has one tolerance for the cluster, {USUAL_TOLERANCE}: choose "
-            "that, or another actuator.",
+            "Kubernetes' autoscaler has one tolerance for the cluster, "
+            f"{CLUSTER_TOLERANCE}: choose that, or another actuator.",
             param="tolerance",
         )
     for way, direction in (("up", rules.up), ("down", rules.down)):
-        ensure_manners(way, direction)
+        ensure_behavior(way, direction)
     for target in rules.targets:
         ensure_quantity(target)
 
 
-def ensure_manners(way: str, direction: Behavior) -> None:
-    """Raises PolicyRefused."""
+def ensure_behavior(way: str, direction: Behavior) -> None:
+    """Raise PolicyRefused for a cooldown or a limit that Kubernetes does not support."""
     if direction.cooldown:
         raise PolicyRefused(
-            "Kubernetes' autoscaler knows no rest after a change: use a window instead.",
+            "Kubernetes' autoscaler has no cooldown: use a stabilization window instead.",
             param=f"{way}_cooldown",
         )
     for limit in direction.limits:
         if limit.seconds > MAX_PERIOD_SECONDS:
             raise PolicyRefused(
-                f"Kubernetes' autoscaler looks back at most {MAX_PERIOD_SECONDS} seconds: choose a "
-                "shorter period, or another actuator.",
+                f"A period of Kubernetes' autoscaler is at most {MAX_PERIOD_SECONDS} seconds: "
+                "choose a shorter one, or another actuator.",
                 param=f"{way}_{limit.kind}_seconds",
             )
         if limit.value < 1:
             raise PolicyRefused(
-                "A limit of Kubernetes' autoscaler is 1 or more: choose a larger one, or let "
-                f"nothing change with {way}_select.",
+                "A limit of Kubernetes' autoscaler is 1 or more: choose a larger one, or disable "
+                f"the direction with {way}_select.",
                 param=f"{way}_{limit.kind}",
             )
 
 
-def ensure_quantity(target: Target) -> None:
-    """Raises PolicyRefused for a target that Kubernetes, which counts thousandths, would change."""
+def ensure_quantity(target: SignalTarget) -> None:
+    """Raise PolicyRefused for a target that rounding to thousandths would change too much."""
     rounded = round(target.target * 1000) / 1000
     if abs(rounded - target.target) > MAX_ROUNDING * target.target or not rounded:
         raise PolicyRefused(
-            f"Kubernetes counts targets in thousandths, so {target.target:g} of {target.kind} "
+            f"Kubernetes rounds targets to thousandths, so {target.target:g} of {target.kind} "
             f"would become {rounded:g}: choose a larger target, or another actuator.",
             param="signals",
         )
@@ -108,8 +109,8 @@ def autoscaler(pool: str, rules: Rules, settings: Mapping[str, Any]) -> dict[str
         "metadata": metadata(settings),
         "spec": {
             "scaleTargetRef": target_ref(settings),
-            "minReplicas": rules.bounds.least,
-            "maxReplicas": rules.bounds.most,
+            "minReplicas": rules.bounds.min_replicas,
+            "maxReplicas": rules.bounds.max_replicas,
             "metrics": [external(pool, each) for each in rules.targets],
             "behavior": behavior(rules),
         },
@@ -123,10 +124,10 @@ def scaled_object(
     settings: Mapping[str, Any],
     prometheus_url: str,
 ) -> dict[str, Any]:
-    rests = rules.idle_seconds is not None
+    scales_to_zero = rules.idle_seconds is not None
     triggers = [trigger(pool, each, prometheus_url) for each in rules.targets]
-    if rests:
-        triggers.append(wake_up(pool, prometheus_url))
+    if scales_to_zero:
+        triggers.append(demand_trigger(pool, prometheus_url))
     return {
         "apiVersion": "keda.sh/v1alpha1",
         "kind": "ScaledObject",
@@ -134,9 +135,9 @@ def scaled_object(
         "spec": {
             "scaleTargetRef": target_ref(settings),
             "pollingInterval": 15,
-            **({"cooldownPeriod": int(rules.idle_seconds or 0)} if rests else {}),
+            **({"cooldownPeriod": int(rules.idle_seconds or 0)} if scales_to_zero else {}),
             **replica_counts(rules),
-            "maxReplicaCount": rules.bounds.most,
+            "maxReplicaCount": rules.bounds.max_replicas,
             "advanced": {"horizontalPodAutoscalerConfig": {"behavior": behavior(rules)}},
             "triggers": [*triggers, *(cron(each, rules) for each in schedules)],
         },
@@ -144,12 +145,17 @@ def scaled_object(
 
 
 def replica_counts(rules: Rules) -> dict[str, int]:
-    """From zero KEDA wakes a pool with one replica, or with the least if it is told of idling."""
-    least = rules.bounds.least
+    """Return KEDA's counts.
+
+    KEDA starts one replica of an idle pool, or the minimum if it has an idle count.
+    """
+    min_replicas = rules.bounds.min_replicas
     if rules.idle_seconds is None:
-        return {"minReplicaCount": least}
+        return {"minReplicaCount": min_replicas}
     return (
-        {"idleReplicaCount": 0, "minReplicaCount": least} if least > 1 else {"minReplicaCount": 0}
+        {"idleReplicaCount": 0, "minReplicaCount": min_replicas}
+        if min_replicas > 1
+        else {"minReplicaCount": 0}
     )
 
 
@@ -162,8 +168,8 @@ def target_ref(settings: Mapping[str, Any]) -> dict[str, Any]:
     return {"apiVersion": f"{group}/{version}", "kind": settings["kind"], "name": settings["name"]}
 
 
-def external(pool: str, target: Target) -> dict[str, Any]:
-    """Served to Kubernetes by an adapter, such as prometheus-adapter."""
+def external(pool: str, target: SignalTarget) -> dict[str, Any]:
+    """Return an external metric, which an adapter such as prometheus-adapter serves."""
     is_sum = MEASURES[target.kind].is_sum
     wanted = (
         {"type": "AverageValue", "averageValue": quantity(target.target)}
@@ -177,36 +183,36 @@ def external(pool: str, target: Target) -> dict[str, Any]:
     }
 
 
-def trigger(pool: str, target: Target, prometheus_url: str) -> dict[str, Any]:
+def trigger(pool: str, target: SignalTarget, prometheus_url: str) -> dict[str, Any]:
     is_sum = MEASURES[target.kind].is_sum
     return {
         "type": "prometheus",
         "metricType": "AverageValue" if is_sum else "Value",
         "metadata": {
-            **asked(prometheus_url, query(pool, target.kind)),
-            "threshold": plain(target.target),
+            **prometheus_query(prometheus_url, query(pool, target.kind)),
+            "threshold": decimal_text(target.target),
         },
     }
 
 
-def wake_up(pool: str, prometheus_url: str) -> dict[str, Any]:
-    """A request came to a pool without replicas."""
-    demand = asked(prometheus_url, query(pool, "demand"))
+def demand_trigger(pool: str, prometheus_url: str) -> dict[str, Any]:
+    """Return the trigger that starts a replica when a request arrives at a pool without any."""
+    demand = prometheus_query(prometheus_url, query(pool, "demand"))
     return {"type": "prometheus", "metadata": {**demand, "threshold": "1"}}
 
 
-def asked(prometheus_url: str, query: str) -> dict[str, str]:
-    """Nothing is no zero: without a number KEDA then changes nothing, instead of letting go."""
+def prometheus_query(prometheus_url: str, query: str) -> dict[str, str]:
+    """Return a query whose empty result is unknown, not zero: KEDA then changes nothing."""
     return {"serverAddress": prometheus_url, "query": query, "ignoreNullValues": "false"}
 
 
 def query(pool: str, signal: str) -> str:
-    """Pools are slugs, so nothing here needs to be escaped."""
+    """Return the query for a signal. Names of pools are slugs, so nothing is escaped."""
     return f'max({METRIC}{{pool="{pool}",signal="{signal}"}})'
 
 
 def cron(hours: Hours, rules: Rules) -> dict[str, Any]:
-    """The least replicas of a schedule. Raises PolicyRefused for what KEDA's cron cannot do."""
+    """Return the trigger for a schedule's minimum. Raises PolicyRefused if KEDA cannot do it."""
     ensure_cron(hours, rules)
     ends_later = hours.ends <= hours.starts
     return {
@@ -215,41 +221,44 @@ def cron(hours: Hours, rules: Rules) -> dict[str, Any]:
             "timezone": hours.zone,
             "start": cron_time(hours.starts, hours.weekdays),
             "end": cron_time(hours.ends, {day + ends_later for day in hours.weekdays}),
-            "desiredReplicas": str(hours.least),
+            "desiredReplicas": str(hours.min_replicas),
         },
     }
 
 
 def ensure_cron(hours: Hours, rules: Rules) -> None:
-    """Raises PolicyRefused."""
+    """Raise PolicyRefused for a schedule that KEDA's cron trigger cannot express."""
     bounds = rules.bounds
     if hours.first_day or hours.last_day:
-        why = "KEDA knows no dates: leave first and last day empty"
-    elif hours.least < max(1, bounds.least):
+        why = "KEDA's schedules have no dates: leave first and last day empty"
+    elif hours.min_replicas < max(1, bounds.min_replicas):
         why = (
-            f"KEDA's schedules only raise the least replicas, here of {bounds.least}: give the "
-            "policy the lowest least, and schedules for the other times"
+            f"KEDA's schedules only raise min_replicas, here from {bounds.min_replicas}: give the "
+            "policy the lowest min_replicas, and schedules for the other times"
         )
-    elif hours.most != bounds.most:
-        why = f"KEDA has no other most for a schedule: choose {bounds.most}, as the policy"
+    elif hours.max_replicas != bounds.max_replicas:
+        why = (
+            f"KEDA has no max_replicas for a schedule: choose {bounds.max_replicas}, as the policy"
+        )
     elif hours.starts == hours.ends and len(hours.weekdays) == CRON_DAYS:
-        why = "KEDA's schedules have an end: for all times, change the policy's own least"
+        why = "KEDA's schedules have an end: for all times, change min_replicas of the policy"
     else:
         return
     raise PolicyRefused(f"{hours.name}: {why}, or choose another actuator.", param="schedules")
 
 
 def cron_time(at: time, weekdays: Iterable[int]) -> str:
-    """Minute, hour and days of the week; 0 is Sunday there."""
+    """Return minute, hour and days of the week in cron's syntax, where 0 is Sunday."""
     days = ",".join(str(day) for day in sorted((day + 1) % CRON_DAYS for day in weekdays))
     return f"{at.minute} {at.hour} * * {days}"
 
 
 def behavior(rules: Rules) -> dict[str, Any]:
-    """Where a policy has no limits, Kubernetes is told of some that allow everything: it would put
-    its own in their place.
+    """Return the `behavior`.
+
+    A policy without limits gets one that allows any change: Kubernetes would use its defaults.
     """
-    any_number = Limit(kind="replicas", value=rules.bounds.most, seconds=AT_ONCE_SECONDS)
+    any_number = Limit(kind="replicas", value=rules.bounds.max_replicas, seconds=AT_ONCE_SECONDS)
     return {
         "scaleUp": scaling_rules(rules.up, otherwise=any_number),
         "scaleDown": scaling_rules(rules.down, otherwise=any_number),
@@ -272,30 +281,38 @@ def scaling_rules(direction: Behavior, *, otherwise: Limit) -> dict[str, Any]:
     }
 
 
-def plain(value: float) -> str:
-    """To the thousandth, without an exponent: `1234567`, `0.25`."""
+def decimal_text(value: float) -> str:
+    """Format to the thousandth, without an exponent: `1234567`, `0.25`."""
     return f"{value:.3f}".rstrip("0").rstrip(".")
 
 
 def quantity(value: float) -> str:
-    """As Kubernetes writes numbers: thousandths as `1500m`."""
+    """Format as a Kubernetes quantity: thousandths as `1500m`."""
     return f"{value:.0f}" if value == int(value) else f"{round(value * 1000)}m"
 
 
-def as_yaml(value: Any, *, indent: int = 0) -> str:
-    """Of plain values. Every text is in quotes, so that none is taken for something else."""
-    space = "  " * indent
-    lines = []
-    if isinstance(value, dict):
-        for name, each in value.items():
-            if isinstance(each, dict | list) and each:
-                deeper = indent + (1 if isinstance(each, dict) else 0)
-                lines.append(f"{space}{name}:\n{as_yaml(each, indent=deeper)}")
-            else:
-                lines.append(f"{space}{name}: {json.dumps(each)}\n")
-    else:
-        for each in value:
-            block = as_yaml(each, indent=indent + 1) if isinstance(each, dict) else ""
-            item = block[2 * (indent + 1) :] if block else f"{json.dumps(each)}\n"
-            lines.append(f"{space}- {item}")
-    return "".join(lines)
+class ManifestDumper(yaml.SafeDumper):
+    """Quotes every string: PyYAML leaves some plain that Kubernetes reads as numbers (`1e3`)."""
+
+    def represent_mapping(
+        self,
+        tag: str,
+        mapping: Any,
+        flow_style: bool | None = None,  # noqa: FBT001 - the signature of PyYAML
+    ) -> yaml.MappingNode:
+        node = super().represent_mapping(tag, mapping, flow_style)
+        for name, _ in node.value:
+            name.style = None  # field names need no quotes
+        return node
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+ManifestDumper.add_representer(
+    str, lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"')
+)
+
+
+def as_yaml(manifest: Mapping[str, Any]) -> str:
+    return yaml.dump(manifest, Dumper=ManifestDumper, sort_keys=False, width=math.inf)

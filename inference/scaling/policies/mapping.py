@@ -1,4 +1,4 @@
-"""A policy's rows as the values that decisions are made from."""
+"""Maps the rows of a policy to the values of a decision."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -14,15 +14,15 @@ from inference.scaling.decision.types import (
     Limit,
     Rules,
     Select,
-    Target,
+    SignalTarget,
 )
 
-Way = Literal["up", "down"]
+Direction = Literal["up", "down"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signal:
-    """One signal as somebody wants it."""
+    """One signal of a policy, stored or not."""
 
     kind: str
     target: float | None = None
@@ -30,12 +30,14 @@ class Signal:
     down: float | None = None
     query: str = ""
 
-    def as_target(self) -> Target:
-        return Target(kind=self.kind, target=self.target or 0, up=self.up or 0, down=self.down or 0)
+    def as_target(self) -> SignalTarget:
+        return SignalTarget(
+            kind=self.kind, target=self.target or 0, up=self.up or 0, down=self.down or 0
+        )
 
 
 def stored_signals(policy: ScalingPolicy) -> tuple[Signal, ...]:
-    """None for a policy that is not stored yet."""
+    """Return the stored signals; empty for a policy that is not stored yet."""
     rows = policy.signals.all() if policy.pk else ()
     return tuple(
         Signal(kind=row.kind, target=row.target, up=row.up, down=row.down, query=row.query)
@@ -55,8 +57,8 @@ def hours_of(row: ScalingSchedule) -> Hours:
         weekdays=frozenset(row.weekdays),
         starts=row.starts,
         ends=row.ends,
-        least=row.min_replicas,
-        most=row.max_replicas,
+        min_replicas=row.min_replicas,
+        max_replicas=row.max_replicas,
         first_day=row.first_day,
         last_day=row.last_day,
     )
@@ -69,8 +71,8 @@ def rules_of(
     schedules: Sequence[Hours],
     moment: datetime,
 ) -> Rules:
-    """The policy at one moment. It need not be stored."""
-    own = Bounds(least=policy.min_replicas, most=policy.max_replicas)
+    """Return the policy's rules at one moment. The policy need not be stored."""
+    own = Bounds(min_replicas=policy.min_replicas, max_replicas=policy.max_replicas)
     return Rules(
         algorithm=cast("Algorithm", policy.algorithm),
         targets=tuple(signal.as_target() for signal in signals),
@@ -83,8 +85,8 @@ def rules_of(
     )
 
 
-def direction_of(policy: ScalingPolicy, way: Way) -> Behavior:
-    """How fast the policy lets a pool grow, or shrink."""
+def direction_of(policy: ScalingPolicy, way: Direction) -> Behavior:
+    """Return the behavior of one direction."""
     facts = {
         name: getattr(policy, f"{way}_{name}")
         for name in ("window", "select", "cooldown", "percent", "percent_seconds")

@@ -1,8 +1,8 @@
-"""Policies for the common cases, to begin with. Pure.
+"""Preset policies for common cases. Pure.
 
-Of requests in flight a replica should have a share of what it takes: the rest is room for what
-comes while the next one starts. As many may wait as it takes: fewer would order a crowd of
-replicas for a queue that the first of them works off.
+The target of requests in flight is a share of a replica's concurrency: the rest is reserved for
+requests that arrive while the next replica starts. The target of waiting requests is its full
+concurrency: a lower one would start many replicas for a queue that the first of them drains.
 """
 
 from collections.abc import Mapping
@@ -12,32 +12,33 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preset:
-    """What is filled in; everything can be changed afterwards."""
+    """The initial values of a policy's form."""
 
     label: str
     explains: str
     settings: Mapping[str, Any]
     """Fields of the policy that differ from their defaults."""
     signals: tuple[Mapping[str, Any], ...]
-    """Each as the fields of a signal, but `share` for a target that depends on the pool."""
+    """Fields of each signal; `share` instead of `target` is a share of a replica's concurrency."""
 
 
-ROOMY = 0.9
+IN_FLIGHT_SHARE = 0.9
 
 PRESETS: Mapping[str, Preset] = {
     "chat": Preset(
         label="Chat: short waits",
-        explains="As many replicas as requests in flight and waiting need, quick to grow and slow "
-        "to shrink. The one to begin with.",
+        explains="Follows the requests in flight and in queues; scales out fast and in slowly. "
+        "The default.",
         settings={"algorithm": "target_tracking"},
         signals=(
-            {"kind": "in_flight", "share": ROOMY},
+            {"kind": "in_flight", "share": IN_FLIGHT_SHARE},
             {"kind": "waiting", "share": 1.0},
         ),
     ),
     "long_context": Preset(
         label="Long prompts: by KV cache",
-        explains="Goes by how full the engines' KV caches are, and by the time to the first token.",
+        explains="Follows the use of the engines' KV caches, the time to first token and the "
+        "queues.",
         settings={"algorithm": "target_tracking", "down_window": 600},
         signals=(
             {"kind": "kv_cache", "target": 70.0},
@@ -47,8 +48,8 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "thresholds": Preset(
         label="Classic thresholds",
-        explains="One more when CPU is above 70 %, memory above 80 % or more than 100 requests "
-        "wait per replica; one fewer when all are below 30 %, 40 % and 20.",
+        explains="Adds a replica when CPU is above 70 %, memory above 80 % or more than 100 "
+        "requests wait per replica; removes one when all are below 30 %, 40 % and 20.",
         settings={"algorithm": "thresholds"},
         signals=(
             {"kind": "cpu", "up": 70.0, "down": 30.0},
@@ -58,18 +59,18 @@ PRESETS: Mapping[str, Preset] = {
     ),
     "step": Preset(
         label="Doubling",
-        explains="Doubles when more than 50 requests wait per replica, halves when fewer than 10 "
-        "do. For batches that come in bulk.",
+        explains="Doubles the replicas when more than 50 requests wait per replica, halves them "
+        "when fewer than 10 do. For large batches.",
         settings={"algorithm": "step"},
         signals=({"kind": "waiting", "up": 50.0, "down": 10.0},),
     ),
     "occasional": Preset(
-        label="Occasional: rests at zero",
-        explains="As chat, but goes to zero after 15 minutes without a request; the first request "
-        "after that is told to come back in a moment, and wakes it.",
+        label="Occasional: scales to zero",
+        explains="As chat, but scales to zero after 15 minutes without a request. The next request "
+        "starts a replica and is answered with 503 and Retry-After.",
         settings={"algorithm": "target_tracking", "idle_seconds": 900},
         signals=(
-            {"kind": "in_flight", "share": ROOMY},
+            {"kind": "in_flight", "share": IN_FLIGHT_SHARE},
             {"kind": "waiting", "share": 1.0},
         ),
     ),
@@ -78,7 +79,7 @@ DEFAULT = "chat"
 
 
 def signals_for(preset: Preset, *, slots: float) -> tuple[dict[str, Any], ...]:
-    """The fields of each signal, where a replica takes so many requests at once."""
+    """Return the fields of each signal; `slots` is the concurrency of a replica in requests."""
     return tuple(
         {"kind": each["kind"], "target": max(1.0, round(each["share"] * slots, 1))}
         if "share" in each

@@ -1,4 +1,4 @@
-"""Everything that changes scaling policies. Edges call these; nothing else writes."""
+"""The services that change scaling policies; no other code writes them."""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -7,7 +7,7 @@ from django.db import IntegrityError, transaction
 
 from inference.errors import ConfirmationNeeded, NameTaken, PolicyRefused
 from inference.models import ModelEndpoint, ModelPool, ScalingPolicy, ScalingSchedule, ScalingSignal
-from inference.models.scaling_policy import MAX_REPLICAS, Actuator, Mode
+from inference.models.scaling_policy import MAX_REPLICAS, ActuatorKind, Mode
 from inference.scaling.actuators.registry import ACTUATORS
 from inference.scaling.decision.schedules import Hours
 from inference.scaling.policies.kubernetes_export import compile_policy
@@ -28,21 +28,21 @@ def save_policy(
     schedules: Sequence[Hours] | None = None,
     is_confirmed: bool = False,
 ) -> None:
-    """Store a policy. `signals` and `schedules` take the place of all it has; None keeps them.
+    """Store a policy. `signals` and `schedules` replace all stored ones; None keeps them.
 
     Raises PolicyRefused, ValidationError, NameTaken if the pool has another policy, and
-    ConfirmationNeeded if it would take replicas away at once and nobody said that this is meant.
+    ConfirmationNeeded if it would remove replicas at once and `is_confirmed` is false.
     """
     wanted = stored_signals(policy) if signals is None else signals
     hours = stored_hours(policy) if schedules is None else schedules
     policy.full_clean(validate_unique=False, validate_constraints=False)
     validate_policy(policy=policy, signals=wanted, schedules=hours, today=now.date())
     ACTUATORS[policy.actuator].check(policy.actuator_settings)
-    if policy.actuator == Actuator.HPA:
-        # Refuses what Kubernetes' autoscaler cannot do.
+    if policy.actuator == ActuatorKind.HPA:
+        # Raises PolicyRefused for what Kubernetes' autoscaler cannot do.
         compile_policy(policy, signals=wanted, schedules=hours)
     if policy.mode == Mode.APPLY and not is_confirmed:
-        ensure_few_enough(policy)
+        ensure_no_scale_in(policy)
     store(policy)
     if signals is not None:
         store_signals(policy, signals)
@@ -58,23 +58,23 @@ def store(policy: ScalingPolicy) -> None:
         raise NameTaken(f"The pool {policy.pool.name!r} has a policy already.") from error
 
 
-def ensure_few_enough(policy: ScalingPolicy) -> None:
+def ensure_no_scale_in(policy: ScalingPolicy) -> None:
     replicas = count_replicas(policy.pool)
     if replicas > policy.max_replicas:
         raise ConfirmationNeeded(
             f"{policy.pool.name} has {replicas} replicas, and the policy allows "
-            f"{policy.max_replicas}: the rest would be drained at once. Confirm that it is meant.",
+            f"{policy.max_replicas}: the rest would be drained at once. Confirm this change.",
             param="max_replicas",
         )
 
 
 def count_replicas(pool: ModelPool) -> int:
-    """Endpoints that are there and stay, healthy or not."""
+    """Count the endpoints that are not draining, healthy or not."""
     return pool.endpoints.filter(state__in=(State.READY, State.UNHEALTHY)).count()
 
 
 def store_signals(policy: ScalingPolicy, signals: Sequence[Signal]) -> None:
-    """Make the table say `signals`, row by row, so that the audit log tells what changed."""
+    """Replace the stored signals row by row, so that the audit log has each change."""
     wanted = {signal.kind: signal for signal in signals}
     for row in policy.signals.all():
         signal = wanted.pop(row.kind, None)
@@ -112,30 +112,30 @@ def store_schedules(policy: ScalingPolicy, schedules: Sequence[Hours]) -> None:
             weekdays=sorted(hours.weekdays),
             starts=hours.starts,
             ends=hours.ends,
-            min_replicas=hours.least,
-            max_replicas=hours.most,
+            min_replicas=hours.min_replicas,
+            max_replicas=hours.max_replicas,
             first_day=hours.first_day,
             last_day=hours.last_day,
         )
 
 
 def delete_policy(*, policy: ScalingPolicy) -> None:
-    """The pool stays as it is; its history stays, too."""
+    """Delete a policy; the pool and its scaling history are kept."""
     policy.delete()
 
 
 def pause(*, policy: ScalingPolicy) -> bool:
-    """Leave the pool alone until somebody resumes. False if it was paused."""
-    return switch(policy, before=False, after=True)
+    """Stop scaling the pool until `resume`. Return False if it was paused already."""
+    return set_paused(policy, before=False, after=True)
 
 
 def resume(*, policy: ScalingPolicy) -> bool:
-    """False if it was not paused."""
-    return switch(policy, before=True, after=False)
+    """Continue scaling the pool. Return False if it was not paused."""
+    return set_paused(policy, before=True, after=False)
 
 
 @transaction.atomic
-def switch(policy: ScalingPolicy, *, before: bool, after: bool) -> bool:
+def set_paused(policy: ScalingPolicy, *, before: bool, after: bool) -> bool:
     rows = ScalingPolicy.objects.filter(pk=policy.pk, paused=before)
     moved = rows.update(paused=after) == 1
     if moved:
@@ -145,11 +145,11 @@ def switch(policy: ScalingPolicy, *, before: bool, after: bool) -> bool:
 
 @transaction.atomic
 def override(*, policy: ScalingPolicy, replicas: int, until: datetime, now: datetime) -> None:
-    """So many replicas until then, whatever the signals say. Raises PolicyRefused."""
+    """Set the replicas by hand until a time; signals are ignored. Raises PolicyRefused."""
     if not 0 <= replicas <= MAX_REPLICAS:
-        raise PolicyRefused(f"Between 0 and {MAX_REPLICAS:,} replicas.", param="replicas")
+        raise PolicyRefused(f"Choose between 0 and {MAX_REPLICAS:,} replicas.", param="replicas")
     if not now < until <= now + MAX_OVERRIDE:
-        raise PolicyRefused("An override ends by itself, within a week: say when.", param="until")
+        raise PolicyRefused("An override needs an end within a week.", param="until")
     before = policy.override_replicas if is_overridden(policy, now=now) else "none"
     rows = ScalingPolicy.objects.filter(pk=policy.pk)
     rows.update(override_replicas=replicas, override_until=until)
@@ -159,7 +159,7 @@ def override(*, policy: ScalingPolicy, replicas: int, until: datetime, now: date
 
 @transaction.atomic
 def end_override(*, policy: ScalingPolicy) -> bool:
-    """By the signals again. False if there was no override."""
+    """Return to scaling by signals. Return False if there was no override."""
     rows = ScalingPolicy.objects.filter(pk=policy.pk, override_replicas__isnull=False)
     ended = rows.update(override_replicas=None, override_until=None) == 1
     if ended:

@@ -1,19 +1,19 @@
-"""What history teaches: how much came, what a replica can do, how long it starts. Pure."""
+"""Estimates the load of a pool and the capacity and start-up time of a replica. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from inference.scaling.rehearsal.simulation import SECONDS, Capacity, Moment
+from inference.scaling.rehearsal.simulation import STEP_SECONDS, Capacity, Moment
 
-ENOUGH = 10
-"""Samples under full load that tell what a replica can do at most."""
-USUAL_START_SECONDS = 60.0
+MIN_FULL_SAMPLES = 10
+"""Minimum of samples under full load from which a replica's capacity is measured."""
+DEFAULT_START_SECONDS = 60.0
 MAX_START_SECONDS = 1800.0
-USUAL_REQUEST_SECONDS = 4.0
-HELD_STEPS = 20
-"""For which the last known load goes on where nothing was recorded."""
+DEFAULT_REQUEST_SECONDS = 4.0
+MAX_EXTRAPOLATED_STEPS = 20
+"""Steps without a sample for which the last known load is assumed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class Recorded:
 
     at: float
     seconds: float
-    """That it stands for."""
+    """Length of the interval that the sample covers."""
     replicas: float
     ready: float
     waiting: float | None = None
@@ -33,29 +33,29 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Learned:
-    """What a replica can do, and how well that is known."""
+class CapacityEstimate:
+    """The capacity of a replica, and the source of the estimate."""
 
     capacity: Capacity
     is_measured: bool
-    """Seen under full load; otherwise reckoned from how long requests take."""
+    """Whether it was measured under full load; otherwise it is derived from request durations."""
     starts: int
-    """Starts of replicas from which the start-up time was learned."""
+    """Number of starts from which the start-up time was estimated."""
 
 
-def learn(samples: Sequence[Recorded], *, slots: float) -> Learned:
-    """`slots` is how many requests a replica takes at once."""
+def estimate_capacity(samples: Sequence[Recorded], *, slots: float) -> CapacityEstimate:
+    """Estimate the capacity of a replica; `slots` is its concurrency in requests."""
     request_seconds = request_seconds_of(samples)
     full = full_rates(samples)
     starts = start_times(samples)
-    is_measured = len(full) >= ENOUGH
+    is_measured = len(full) >= MIN_FULL_SAMPLES
     power = median(full) if is_measured else slots / request_seconds
     first = [each.ttft_p95 for each in samples if each.ttft_p95 and not each.waiting]
-    return Learned(
+    return CapacityEstimate(
         capacity=Capacity(
             requests_per_second=max(power, 1e-6),
             slots=slots,
-            start_seconds=median(starts) if starts else USUAL_START_SECONDS,
+            start_seconds=median(starts) if starts else DEFAULT_START_SECONDS,
             first_token_ms=median(first) if first else 200.0,
         ),
         is_measured=is_measured,
@@ -64,18 +64,19 @@ def learn(samples: Sequence[Recorded], *, slots: float) -> Learned:
 
 
 def request_seconds_of(samples: Sequence[Recorded]) -> float:
-    """By Little's law: what is in flight, divided by what comes."""
+    """Return the mean duration by Little's law: requests in flight divided by their rate."""
     known = [
         each.in_flight / each.request_rate
         for each in samples
         if each.in_flight and each.request_rate
     ]
-    return median(known) if known else USUAL_REQUEST_SECONDS
+    return median(known) if known else DEFAULT_REQUEST_SECONDS
 
 
 def full_rates(samples: Sequence[Recorded]) -> list[float]:
-    """Requests a second of one replica while more of them waited: from the beginning of a sample
-    to its end, and on as many replicas.
+    """Return the requests per second and replica of samples with a queue from start to end.
+
+    Samples in which the number of ready replicas changed are skipped.
     """
     return [
         each.request_rate / each.ready
@@ -86,8 +87,9 @@ def full_rates(samples: Sequence[Recorded]) -> list[float]:
 
 
 def start_times(samples: Sequence[Recorded]) -> list[float]:
-    """From each order until as many were ready. A sample shows what there was before it was
-    decided: more replicas were ordered when the sample before was taken.
+    """Return the seconds from each scale-out until all of its replicas were ready.
+
+    A sample is taken before its decision, so the scale-out happened at the sample before.
     """
     return [
         found - before.at
@@ -97,7 +99,7 @@ def start_times(samples: Sequence[Recorded]) -> list[float]:
 
 
 def ready_at(samples: Sequence[Recorded], number: int) -> float | None:
-    """None if that many were not ready before something else happened, or much later."""
+    """Return when the replicas of a sample were ready; None if scaled in before, or too late."""
     grown = samples[number]
     for each in samples[number:]:
         if each.at - grown.at > MAX_START_SECONDS or each.replicas < grown.replicas:
@@ -107,8 +109,8 @@ def ready_at(samples: Sequence[Recorded], number: int) -> float | None:
     return None
 
 
-def moments_from(samples: Sequence[Recorded], *, step: float = SECONDS) -> list[Moment]:
-    """The load step by step: what was sent to engines, and what began to wait besides."""
+def moments_from(samples: Sequence[Recorded], *, step: float = STEP_SECONDS) -> list[Moment]:
+    """Return the load per step: the rate at the engines plus the growth of the queues."""
     return list(steps(samples, step=step))
 
 
@@ -118,7 +120,7 @@ def steps(samples: Sequence[Recorded], *, step: float) -> Iterator[Moment]:
     before: Recorded | None = None
     for each in samples:
         if ends is not None and before is not None and each.at > ends:
-            yield from held(before, arrivals, since=ends, until=each.at, step=step)
+            yield from extrapolated(before, arrivals, since=ends, until=each.at, step=step)
         if each.request_rate is not None:
             more = (each.waiting or 0.0) - waiting
             arrivals = max(0.0, each.request_rate + more / each.seconds)
@@ -128,12 +130,12 @@ def steps(samples: Sequence[Recorded], *, step: float) -> Iterator[Moment]:
         ends, before = each.at + each.seconds, each
 
 
-def held(
+def extrapolated(
     before: Recorded, arrivals: float, *, since: float, until: float, step: float
 ) -> Iterator[Moment]:
-    """Where nothing was recorded, for a while as before, and then nothing."""
+    """Yield steps without samples: the last load for MAX_EXTRAPOLATED_STEPS, then none."""
     for number in range(int((until - since) / step)):
-        load = arrivals if number < HELD_STEPS else 0.0
+        load = arrivals if number < MAX_EXTRAPOLATED_STEPS else 0.0
         yield moment_of(before, load, at=since + step * number)
 
 

@@ -1,4 +1,4 @@
-"""The samples of a pool, read for charts and rehearsals."""
+"""Reads the samples of a pool for charts and rehearsals."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -13,12 +13,11 @@ from inference.scaling.rehearsal.estimation import Recorded
 Stretch = PoolSample.Stretch
 SHARES = ("cpu", "memory", "gpu")
 COLUMNS = ("waiting", "in_flight", "request_rate", "ttft_p95", "kv_cache", *SHARES)
-USUAL_SLOTS = 16.0
-MAX_SPAN = timedelta(days=60)
+DEFAULT_SLOTS = 16.0
 
 
 def read_samples(*, pool: ModelPool, since: datetime, until: datetime) -> list[Recorded]:
-    """As fine as they still are, the oldest first."""
+    """Return the samples in the finest resolution that is still stored, the oldest first."""
     is_fine = since >= until - timedelta(days=settings.SAMPLE_DAYS)
     stretch = Stretch.SLOT if is_fine else Stretch.FIVE_MINUTES
     rows = PoolSample.objects.filter(pool=pool, stretch=stretch, at__gte=since, at__lt=until)
@@ -41,7 +40,7 @@ def recorded(row: Mapping[str, Any], *, seconds: float) -> Recorded:
 
 
 def slots_of(pool: ModelPool) -> float:
-    """How many requests an endpoint of the pool takes at once, on average."""
+    """Return the mean concurrency of the pool's endpoints, in requests."""
     rows = ModelEndpoint.objects.filter(pool=pool)
     found = rows.aggregate(mean=Avg("max_concurrency"))["mean"]
-    return float(found or USUAL_SLOTS)
+    return float(found or DEFAULT_SLOTS)

@@ -1,8 +1,8 @@
-"""What a policy would have done: its decisions over a load, and what requests would have met. Pure.
+"""Simulates the decisions of a policy over a load, and the waits of its requests. Pure.
 
-Requests are a stream, not single ones: in each quarter of a minute so many come, the replicas that
-are ready serve what they can, and the rest waits for its turn. A replica that is ordered takes its
-time to start.
+Requests are a fluid, not single ones: in each step of 15 seconds some arrive, the ready replicas
+serve up to their capacity, and the rest waits in a queue. A new replica is ready after the start-up
+time.
 """
 
 from bisect import bisect_left
@@ -14,92 +14,91 @@ from itertools import accumulate
 from inference.scaling.decision.decide import decide, with_change
 from inference.scaling.decision.types import EPSILON, Observation, Reading, Rules, ScalingHistory
 
-SECONDS = 15.0
-"""Of one step, as in life."""
-DRAWN = 240
-"""Points of a chart."""
+STEP_SECONDS = 15.0
+"""Length of one step; the same as a slot of the evaluation."""
+MAX_CHART_POINTS = 240
+"""Maximum number of points in a chart."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What one replica can do, and how long it takes to start."""
+    """The capacity and the start-up time of one replica."""
 
     requests_per_second: float
     slots: float
-    """Requests that it works on at once when it is full."""
+    """Maximum number of concurrent requests."""
     start_seconds: float = 60.0
     first_token_ms: float = 200.0
-    """With nobody in front."""
+    """Time to first token without a queue."""
 
     @property
     def request_seconds(self) -> float:
-        """How long a request is worked on."""
+        """Duration of a request without its wait."""
         return self.slots / self.requests_per_second
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """The load in one step, and what there really was."""
+    """The load in one step, and the recorded replicas."""
 
     at: float
-    """When the step ended, in seconds since 1970: a look knows what came before it."""
+    """End of the step in seconds since 1970: an observation covers the time before it."""
     arrivals: float
-    """Requests a second."""
+    """Requests per second."""
     replicas: float | None = None
     shares: Mapping[str, float] = field(default_factory=dict)
-    """CPU, memory and GPU in per cent, of the replicas that there were."""
+    """CPU, memory and GPU of the recorded replicas in per cent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Point:
-    """A stretch of the rehearsal, for a chart."""
+    """One point of the chart: an interval of the rehearsal."""
 
     at: float
     arrivals: float
     replicas: float
     ready: float
-    then: float | None
+    recorded_replicas: float | None
     wait: float
-    """The longest in the stretch, in seconds."""
+    """Longest wait in the interval, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """What came of it."""
+    """The result of a rehearsal. Waits are in seconds; `recorded_…` is None without records."""
 
     hours: float
     requests: float
     replica_hours: float
-    replica_hours_then: float | None
+    recorded_replica_hours: float | None
     cost: float
-    cost_then: float | None
+    recorded_cost: float | None
     changes: int
-    most: int
+    peak_replicas: int
     wait_p50: float
     wait_p95: float
-    wait_most: float
-    """In seconds: how long requests waited for their turn."""
+    wait_max: float
     points: tuple[Point, ...] = ()
 
 
 @dataclass(slots=True)
-class Pool:
-    """The pool in the rehearsal, as it changes."""
+class SimulatedPool:
+    """The changing state of the simulated pool."""
 
     replicas: int
     ready: int
-    step: float = SECONDS
+    step: float = STEP_SECONDS
     backlog: float = 0.0
     starting: deque[tuple[float, int]] = field(default_factory=deque)
-    """When how many will be ready."""
+    """Times at which starting replicas become ready, and their numbers."""
     idle_since: float | None = None
     in_flight: float = 0.0
     served: float = 0.0
-    """Requests a second."""
+    """Requests per second."""
     wait: float = 0.0
 
     def scale(self, wanted: int, *, ready_at: float) -> None:
-        """Those that still start are the first to go."""
+        """Change the number of replicas; replicas that are still starting are removed first."""
         change = wanted - self.replicas
         self.replicas = wanted
         if change > 0:
@@ -112,9 +111,10 @@ class Pool:
                 self.starting.append((at, left))
         self.ready = min(self.ready, wanted)
 
-    def welcome(self, moment: Moment) -> float:
-        """Take in those that became ready. Returns for how long all replicas served in this step,
-        together: each of the new ones from its own moment on.
+    def add_ready(self, moment: Moment) -> float:
+        """Add the replicas that became ready, and return the replica-seconds of this step.
+
+        A new replica counts from the time at which it became ready.
         """
         seconds = self.ready * self.step
         while self.starting and self.starting[0][0] <= moment.at:
@@ -124,14 +124,14 @@ class Pool:
         return seconds
 
     def serve(self, moment: Moment, capacity: Capacity) -> None:
-        """One step's requests."""
-        replica_seconds = self.welcome(moment)
+        """Serve the requests of one step."""
+        replica_seconds = self.add_ready(moment)
         power = self.ready * capacity.requests_per_second
         waiting = self.backlog + moment.arrivals * self.step
         served = min(waiting, replica_seconds * capacity.requests_per_second)
         self.backlog = waiting - served
         self.served = served / self.step
-        # As far as anybody can know now. Without a replica: until one is there.
+        # The wait as estimated now. Without a ready replica: until the next one is ready.
         until = self.starting[0][0] - moment.at if self.starting else capacity.start_seconds
         self.wait = self.backlog / power if power else until if waiting else 0.0
         full = self.ready * capacity.slots
@@ -140,8 +140,8 @@ class Pool:
 
 
 @dataclass(slots=True, kw_only=True)
-class Course:
-    """What the pool was, step by step."""
+class Timeline:
+    """The states of the pool, step by step."""
 
     step: float
     replicas: list[int] = field(default_factory=list)
@@ -150,18 +150,20 @@ class Course:
     """Requests in each step."""
     backlog: list[float] = field(default_factory=list)
     waits: list[float] = field(default_factory=list)
-    """As they looked to whoever came."""
+    """Waits as estimated at the end of each step, in seconds."""
 
-    def note(self, pool: Pool) -> None:
+    def note(self, pool: SimulatedPool) -> None:
         self.replicas.append(pool.replicas)
         self.ready.append(pool.ready)
         self.served.append(pool.served * self.step)
         self.backlog.append(pool.backlog)
         self.waits.append(pool.wait)
 
-    def waited(self) -> list[float]:
-        """How long the last one of each step waited in the end: until all in front of it were
-        served, with the replicas that came meanwhile. Where the end is not known, as it looked.
+    def final_waits(self) -> list[float]:
+        """Return the actual wait of the last request of each step, in seconds.
+
+        It ends when all requests before it are served, also by replicas that were added later. If
+        the rehearsal ends before, the wait is the estimate.
         """
         done = list(accumulate(self.served))
         found, reached = [], 0
@@ -181,7 +183,7 @@ class Course:
 
 
 RulesAt = Callable[[float], Rules]
-"""The policy at a moment: its schedules change its bounds."""
+"""The policy's rules at a time in seconds since 1970: schedules change its bounds."""
 
 
 def rehearse(
@@ -190,30 +192,32 @@ def rehearse(
     *,
     capacity: Capacity,
     replica_cost: float = 0.0,
-    begins_with: int | None = None,
-    step: float = SECONDS,
+    initial_replicas: int | None = None,
+    step: float = STEP_SECONDS,
 ) -> Rehearsal:
-    """Go through `moments`, which are `step` seconds apart. `replica_cost` is for an hour."""
+    """Simulate `moments`, which are `step` seconds apart. `replica_cost` is per hour."""
     if not moments:
-        return nothing()
-    begins = begins_with if begins_with is not None else round(moments[0].replicas or 1)
-    pool = Pool(replicas=begins, ready=begins, step=step)
-    memory, changes = ScalingHistory(), 0
-    course = Course(step=step)
+        return empty_rehearsal()
+    initial_replicas = (
+        initial_replicas if initial_replicas is not None else round(moments[0].replicas or 1)
+    )
+    pool = SimulatedPool(replicas=initial_replicas, ready=initial_replicas, step=step)
+    history, changes = ScalingHistory(), 0
+    timeline = Timeline(step=step)
     for moment in moments:
         pool.serve(moment, capacity)
-        course.note(pool)
-        verdict = decide(rules_at(moment.at), see(pool, moment, capacity), memory)
-        memory = verdict.memory
-        if verdict.desired != pool.replicas:
+        timeline.note(pool)
+        recommendation = decide(rules_at(moment.at), observe(pool, moment, capacity), history)
+        history = recommendation.history
+        if recommendation.desired != pool.replicas:
             changes += 1
-            memory = with_change(memory, verdict.desired - pool.replicas, now=moment.at)
-            pool.scale(verdict.desired, ready_at=moment.at + capacity.start_seconds)
-    return summed_up(moments, course, changes=changes, replica_cost=replica_cost)
+            history = with_change(history, recommendation.desired - pool.replicas, now=moment.at)
+            pool.scale(recommendation.desired, ready_at=moment.at + capacity.start_seconds)
+    return summarize(moments, timeline, changes=changes, replica_cost=replica_cost)
 
 
-def see(pool: Pool, moment: Moment, capacity: Capacity) -> Observation:
-    """What the signals would have said."""
+def observe(pool: SimulatedPool, moment: Moment, capacity: Capacity) -> Observation:
+    """Return the observation that the simulated pool would give."""
     is_quiet = not pool.backlog and not pool.in_flight
     pool.idle_since = (pool.idle_since or moment.at) if is_quiet else None
     reporting = max(1, pool.ready)
@@ -225,11 +229,12 @@ def see(pool: Pool, moment: Moment, capacity: Capacity) -> Observation:
         "ttft_p95": 1000 * pool.wait + capacity.first_token_ms if pool.in_flight else 0.0,
         "kv_cache": full,
     }
-    readings = {kind: Reading(value=value, telling=reporting) for kind, value in values.items()}
+    readings = {kind: Reading(value=value, reporting=reporting) for kind, value in values.items()}
     for kind, share in moment.shares.items():
-        # The same work on fewer replicas keeps each of them busier; memory is not work.
+        # The recorded CPU and GPU load is divided among the simulated replicas; the memory of a
+        # replica does not depend on their number.
         work = 1.0 if kind == "memory" else (moment.replicas or reporting) / reporting
-        readings[kind] = Reading(value=min(100.0, share * work), telling=reporting)
+        readings[kind] = Reading(value=min(100.0, share * work), reporting=reporting)
     return Observation(
         now=moment.at,
         replicas=pool.replicas,
@@ -240,50 +245,50 @@ def see(pool: Pool, moment: Moment, capacity: Capacity) -> Observation:
     )
 
 
-def summed_up(
-    moments: Sequence[Moment], course: Course, *, changes: int, replica_cost: float
+def summarize(
+    moments: Sequence[Moment], timeline: Timeline, *, changes: int, replica_cost: float
 ) -> Rehearsal:
-    waits, step = course.waited(), course.step / 3600
-    hours = sum(course.replicas) * step
-    then = [moment.replicas for moment in moments if moment.replicas is not None]
-    hours_then = sum(then) * step if len(then) == len(moments) else None
+    waits, step = timeline.final_waits(), timeline.step / 3600
+    hours = sum(timeline.replicas) * step
+    recorded_replicas = [moment.replicas for moment in moments if moment.replicas is not None]
+    hours_then = sum(recorded_replicas) * step if len(recorded_replicas) == len(moments) else None
     p50, p95 = quantiles(waits, [moment.arrivals for moment in moments], at=(0.5, 0.95))
     return Rehearsal(
         hours=len(moments) * step,
-        requests=sum(moment.arrivals for moment in moments) * course.step,
+        requests=sum(moment.arrivals for moment in moments) * timeline.step,
         replica_hours=hours,
-        replica_hours_then=hours_then,
+        recorded_replica_hours=hours_then,
         cost=hours * replica_cost,
-        cost_then=None if hours_then is None else hours_then * replica_cost,
+        recorded_cost=None if hours_then is None else hours_then * replica_cost,
         changes=changes,
-        most=max(course.replicas),
+        peak_replicas=max(timeline.replicas),
         wait_p50=p50,
         wait_p95=p95,
-        wait_most=max(waits),
-        points=points_of(moments, course, waits),
+        wait_max=max(waits),
+        points=points_of(moments, timeline, waits),
     )
 
 
-def nothing() -> Rehearsal:
+def empty_rehearsal() -> Rehearsal:
     return Rehearsal(
         hours=0,
         requests=0,
         replica_hours=0,
-        replica_hours_then=None,
+        recorded_replica_hours=None,
         cost=0,
-        cost_then=None,
+        recorded_cost=None,
         changes=0,
-        most=0,
+        peak_replicas=0,
         wait_p50=0,
         wait_p95=0,
-        wait_most=0,
+        wait_max=0,
     )
 
 
 def quantiles(
     values: Sequence[float], weights: Sequence[float], *, at: Sequence[float]
 ) -> list[float]:
-    """Of values that count by their weights. 0 where nothing weighs anything."""
+    """Return the weighted quantiles of `values`; 0 if all weights are 0."""
     pairs = sorted(zip(values, weights, strict=True))
     sums = list(accumulate(weight for _, weight in pairs))
     if not sums or not sums[-1]:
@@ -292,32 +297,35 @@ def quantiles(
 
 
 def points_of(
-    moments: Sequence[Moment], course: Course, waits: Sequence[float]
+    moments: Sequence[Moment], timeline: Timeline, waits: Sequence[float]
 ) -> tuple[Point, ...]:
-    """Few enough to be drawn; of waits the longest, so that no bad moment is hidden."""
-    size = max(1, -(-len(moments) // DRAWN))
+    """Return at most MAX_CHART_POINTS means; waits are maxima, so that no peak is hidden."""
+    size = max(1, -(-len(moments) // MAX_CHART_POINTS))
     points = []
     for start in range(0, len(moments), size):
         part = slice(start, start + size)
         count = len(moments[part])
-        then = [each.replicas for each in moments[part] if each.replicas is not None]
+        recorded_replicas = [each.replicas for each in moments[part] if each.replicas is not None]
         points.append(
             Point(
                 at=moments[start].at,
                 arrivals=sum(each.arrivals for each in moments[part]) / count,
-                replicas=sum(course.replicas[part]) / count,
-                ready=sum(course.ready[part]) / count,
-                then=sum(then) / len(then) if then else None,
+                replicas=sum(timeline.replicas[part]) / count,
+                ready=sum(timeline.ready[part]) / count,
+                recorded_replicas=sum(recorded_replicas) / len(recorded_replicas)
+                if recorded_replicas
+                else None,
                 wait=max(waits[part]),
             )
         )
     return tuple(points)
 
 
-def oracle_hours(moments: Sequence[Moment], *, capacity: Capacity, least: int = 1) -> float:
-    """The replica-hours of somebody who knew the load beforehand: no request ever waits, and no
-    replica is there that is not needed.
+def oracle_hours(moments: Sequence[Moment], *, capacity: Capacity, min_replicas: int = 1) -> float:
+    """Return the replica-hours with perfect knowledge of the load.
+
+    No request waits, and there is no replica that is not needed.
     """
     power = capacity.requests_per_second
-    needed = (max(least, -int(-moment.arrivals // power)) for moment in moments)
-    return sum(needed) * SECONDS / 3600
+    needed = (max(min_replicas, -int(-moment.arrivals // power)) for moment in moments)
+    return sum(needed) * STEP_SECONDS / 3600

@@ -1,6 +1,6 @@
-"""What no engine tells: CPU, memory and GPU, asked of the operator's Prometheus.
+"""Queries the operator's Prometheus for CPU, memory and GPU.
 
-Only the one address that the operator configured can be reached, whatever a query says.
+Only the configured address can be reached.
 """
 
 import asyncio
@@ -17,54 +17,57 @@ from inference.signal_kinds import MEASURES
 from kernel.egress.client import Egress, EgressFailed, Request
 from kernel.egress.rules import PORTS, TargetRefused, rules_of
 
-SECONDS = 3.0
-AT_ONCE = 20
+QUERY_TIMEOUT_SECONDS = 3.0
+MAX_CONCURRENT_QUERIES = 20
 OK = 200
 
 
-class Series(msgspec.Struct, frozen=True):
-    """One of a query's results: its value is a time and a number as text."""
+class PrometheusSeries(msgspec.Struct, frozen=True):
+    """One series of a result; its value is a time and a number as text."""
 
     value: tuple[float, str]
 
 
 class Data(msgspec.Struct, frozen=True):
-    result: list[Series]
+    result: list[PrometheusSeries]
 
 
 class QueryResponse(msgspec.Struct, frozen=True):
-    """An instant query's answer with a vector, which aggregations have."""
+    """The response to an instant query with a vector."""
 
     status: str
     data: Data
 
 
-def ask_prometheus(
-    wanted: Mapping[int, Sequence[Signal]],
+def query_prometheus(
+    signals_by_pool: Mapping[int, Sequence[Signal]],
 ) -> dict[int, dict[str, Reading]]:
-    """What the queries of each pool's signals answer. A query that several have is asked once."""
-    asked = {
+    """Return the readings of each pool's signals. A query that several signals use is sent once."""
+    queries = {
         signal.query
-        for signals in wanted.values()
+        for signals in signals_by_pool.values()
         for signal in signals
-        if MEASURES[signal.kind].asks_prometheus
+        if MEASURES[signal.kind].uses_prometheus
     }
-    answers = asyncio.run(ask_all(sorted(asked))) if asked else {}
+    answers = asyncio.run(query_all(sorted(queries))) if queries else {}
     return {
         pool: {each.kind: answers[each.query] for each in signals if each.query in answers}
-        for pool, signals in wanted.items()
+        for pool, signals in signals_by_pool.items()
     }
 
 
-async def ask_all(queries: Sequence[str]) -> dict[str, Reading]:
+async def query_all(queries: Sequence[str]) -> dict[str, Reading]:
     if not settings.PROMETHEUS_URL:
         missing = Reading(value=None, note="TENANTRY_PROMETHEUS_URL is not set")
         return dict.fromkeys(queries, missing)
-    client, gate = prometheus_client(settings.PROMETHEUS_URL), asyncio.Semaphore(AT_ONCE)
+    client, gate = (
+        prometheus_client(settings.PROMETHEUS_URL),
+        asyncio.Semaphore(MAX_CONCURRENT_QUERIES),
+    )
 
     async def one(query: str) -> Reading:
         async with gate:
-            return await ask(client, query)
+            return await run_query(client, query)
 
     return dict(zip(queries, await asyncio.gather(*map(one, queries)), strict=True))
 
@@ -76,11 +79,13 @@ def prometheus_client(url: str) -> Egress:
     return Egress(rules_of(allow=[parts.hostname or ""], ports=[port], http=is_http))
 
 
-async def ask(client: Egress, query: str) -> Reading:
-    """The mean of what an instant query answers."""
+async def run_query(client: Egress, query: str) -> Reading:
+    """Return the mean of the series of an instant query."""
     address = f"{settings.PROMETHEUS_URL.rstrip('/')}/api/v1/query?{urlencode({'query': query})}"
     try:
-        answer = await client.fetch(Request(method="GET", url=address), seconds=SECONDS)
+        answer = await client.fetch(
+            Request(method="GET", url=address), seconds=QUERY_TIMEOUT_SECONDS
+        )
     except (EgressFailed, TargetRefused) as failure:
         return Reading(value=None, note=f"Prometheus: {failure.message}")
     if answer.status != OK:
@@ -88,13 +93,13 @@ async def ask(client: Egress, query: str) -> Reading:
     try:
         return reading_of(msgspec.json.decode(answer.body, type=QueryResponse))
     except (msgspec.MsgspecError, ValueError):
-        return Reading(value=None, note="Prometheus answered something else than numbers")
+        return Reading(value=None, note="Prometheus returned no numbers")
 
 
 def reading_of(response: QueryResponse) -> Reading:
-    """Raises ValueError for what is no number."""
+    """Raise ValueError for a value that is not a number."""
     values = [float(each.value[1]) for each in response.data.result]
     values = [value for value in values if math.isfinite(value) and value >= 0]
     if not values:
-        return Reading(value=None, note="Prometheus has nothing for this query")
-    return Reading(value=sum(values) / len(values), telling=len(values))
+        return Reading(value=None, note="Prometheus has no series for this query")
+    return Reading(value=sum(values) / len(values), reporting=len(values))

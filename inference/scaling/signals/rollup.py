@@ -1,4 +1,4 @@
-"""What pools did, summed up as it grows old, and forgotten at last."""
+"""Rolls up the samples of pools, and deletes old ones."""
 
 from datetime import datetime, timedelta
 
@@ -8,18 +8,18 @@ from django.db import connection, transaction
 from inference.models import PoolSample, ScalingDecision
 
 Stretch = PoolSample.Stretch
-FIVE_MINUTES_KEPT = timedelta(days=60)
-HOURS_KEPT = timedelta(days=730)
-DECISIONS_KEPT = timedelta(days=90)
+FIVE_MINUTES_RETENTION = timedelta(days=60)
+HOURS_RETENTION = timedelta(days=730)
+DECISIONS_RETENTION = timedelta(days=90)
 SETTLED = timedelta(minutes=2)
-"""Nobody writes into a stretch that ended so long ago."""
-LOOKED_BACK = {Stretch.FIVE_MINUTES: timedelta(hours=6), Stretch.HOUR: timedelta(days=3)}
-"""How much a pause of Celery may last until something is not summed up."""
-AVERAGED = (
-    *("replicas", "ready", "desired", "least", "most", "waiting", "in_flight"),
+"""Time after the end of an interval when no more samples are written into it."""
+ROLLUP_LOOKBACK = {Stretch.FIVE_MINUTES: timedelta(hours=6), Stretch.HOUR: timedelta(days=3)}
+"""Maximum age of the samples that are rolled up after a pause of Celery."""
+AVERAGED_COLUMNS = (
+    *("replicas", "ready", "desired", "min_replicas", "max_replicas", "waiting", "in_flight"),
     *("request_rate", "ttft_p95", "kv_cache", "cpu", "memory", "gpu"),
 )
-SUM_UP = """
+ROLL_UP = """
     INSERT INTO {table} (pool_id, stretch, at, {columns})
     SELECT pool_id, %(after)s,
            date_bin(make_interval(secs => %(after)s), at, 'epoch'::timestamptz) AS began,
@@ -31,22 +31,22 @@ SUM_UP = """
 """
 
 
-def sum_up(*, now: datetime) -> None:
-    """Five minutes out of quarters of a minute, and hours out of those. Safe to run twice."""
+def roll_up(*, now: datetime) -> None:
+    """Roll up 15 seconds into five minutes, and those into hours. Safe to run twice."""
     with transaction.atomic():
-        sum_up_into(Stretch.FIVE_MINUTES, out_of=Stretch.SLOT, now=now)
-        sum_up_into(Stretch.HOUR, out_of=Stretch.FIVE_MINUTES, now=now)
+        roll_up_into(Stretch.FIVE_MINUTES, out_of=Stretch.SLOT, now=now)
+        roll_up_into(Stretch.HOUR, out_of=Stretch.FIVE_MINUTES, now=now)
 
 
-def sum_up_into(after: Stretch, *, out_of: Stretch, now: datetime) -> None:
-    """Of whole stretches only: what ended."""
-    until = began(now - SETTLED, seconds=after)
-    statement = SUM_UP.format(
+def roll_up_into(after: Stretch, *, out_of: Stretch, now: datetime) -> None:
+    """Roll up only intervals that have ended."""
+    until = interval_start(now - SETTLED, seconds=after)
+    statement = ROLL_UP.format(
         table=PoolSample._meta.db_table,  # noqa: SLF001 - Django's documented name for it
-        columns=", ".join(AVERAGED),
-        means=", ".join(f"avg({name})" for name in AVERAGED),
+        columns=", ".join(AVERAGED_COLUMNS),
+        means=", ".join(f"avg({name})" for name in AVERAGED_COLUMNS),
     )
-    since = began(until - LOOKED_BACK[after], seconds=after)
+    since = interval_start(until - ROLLUP_LOOKBACK[after], seconds=after)
     facts: dict[str, int | datetime] = {
         "after": int(after),
         "before": int(out_of),
@@ -57,19 +57,19 @@ def sum_up_into(after: Stretch, *, out_of: Stretch, now: datetime) -> None:
         cursor.execute(statement, {**facts})
 
 
-def began(moment: datetime, *, seconds: int) -> datetime:
-    """When the stretch of so many seconds began that `moment` is in."""
+def interval_start(moment: datetime, *, seconds: int) -> datetime:
+    """Return the start of the interval of `seconds` that contains `moment`."""
     return datetime.fromtimestamp(moment.timestamp() // seconds * seconds, tz=moment.tzinfo)
 
 
-def forget(*, now: datetime) -> int:
-    """Delete what is older than it is kept. Returns how many rows went."""
-    kept = {
+def delete_expired(*, now: datetime) -> int:
+    """Delete rows that are older than their retention and return their number."""
+    retentions = {
         Stretch.SLOT: timedelta(days=settings.SAMPLE_DAYS),
-        Stretch.FIVE_MINUTES: FIVE_MINUTES_KEPT,
-        Stretch.HOUR: HOURS_KEPT,
+        Stretch.FIVE_MINUTES: FIVE_MINUTES_RETENTION,
+        Stretch.HOUR: HOURS_RETENTION,
     }
     gone = 0
-    for stretch, age in kept.items():
+    for stretch, age in retentions.items():
         gone += PoolSample.objects.filter(stretch=stretch, at__lt=now - age).delete()[0]
-    return gone + ScalingDecision.objects.filter(at__lt=now - DECISIONS_KEPT).delete()[0]
+    return gone + ScalingDecision.objects.filter(at__lt=now - DECISIONS_RETENTION).delete()[0]

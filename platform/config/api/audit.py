@@ -1,4 +1,4 @@
-"""`/audit`: who changed what and when, for operators."""
+"""`/audit`: the audit log, for operators."""
 
 from auditlog.models import LogEntry
 from drf_spectacular.utils import extend_schema_field

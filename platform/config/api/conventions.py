@@ -1,4 +1,4 @@
-"""How the management API pages, and how it tells failures: in the same shape as the gateway."""
+"""Pagination and errors of the management API, in the same form as the gateway's."""
 
 import logging
 from typing import Any
@@ -33,11 +33,11 @@ log = logging.getLogger(__name__)
 
 
 class Pages(ListPages):
-    """Of lists that say nothing else."""
+    """The default page size."""
 
 
 def answer_failure(failure: Exception, context: dict[str, Any]) -> Response | None:
-    """The error of CONTRACT §2 for an expected failure; None for a bug, which Django reports."""
+    """Return the response to an expected failure (protocols.md, "Errors"); None for a bug."""
     error = as_platform_error(failure, view=context.get("view"))
     if error is not None:
         set_rollback()
@@ -60,14 +60,14 @@ class OtherRefusal(PlatformError):
     kind = "invalid_request_error"
 
 
-@csrf_exempt  # so that every method is told the same, and not of a missing cookie
+@csrf_exempt  # so that every method gets this error, and not that of a missing CSRF cookie
 def answer_unknown(request: HttpRequest) -> JsonResponse:
-    """An address that the management API does not have."""
+    """Respond that the management API has no such address."""
     return answer_error(NotFound("There is no such address here."))
 
 
 def answer_broken_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """Django's page for a request that it cannot read; JSON for the API."""
+    """Return Django's page for an unreadable request; JSON for the API."""
     if is_for_programs(request):
         is_large = isinstance(exception, RequestDataTooBig)
         return answer_error(BodyTooLarge() if is_large else Rejected())
@@ -75,20 +75,20 @@ def answer_broken_request(request: HttpRequest, exception: Exception) -> HttpRes
 
 
 def answer_error(error: PlatformError) -> JsonResponse:
-    """The platform's error as JSON, for what is answered outside of the API's views."""
+    """Return an error as JSON, for responses outside of the views of the API."""
     headers = {name.decode(): value.decode() for name, value in error.headers()}
     return JsonResponse(error_object(error), status=error.status, headers=headers)
 
 
 def is_for_programs(request: HttpRequest) -> bool:
-    """Whether errors at this address are always JSON."""
+    """Return whether errors at this path are always JSON."""
     return request.path_info.startswith(("/api/", "/internal/"))
 
 
 def as_platform_error(  # noqa: C901, PLR0911 - a table
     failure: Exception, *, view: Any = None
 ) -> PlatformError | None:
-    """The leaf of our tree that says what Django or DRF mean."""
+    """Return the error of the tree for an exception of Django or DRF."""
     match failure:
         case PlatformError():
             return failure
@@ -109,16 +109,16 @@ def as_platform_error(  # noqa: C901, PLR0911 - a table
             names = ", ".join(sorted({str(row) for row in failure.protected_objects})[:10])
             return Conflict(f"Still in use by: {names}.")
         case DataError():
-            # No field should let such a value through; the row is not written, whoever asks.
-            log.error("management API: PostgreSQL refused a value (%s)", failure)
-            return InvalidParameter("A value is too large, or has a form that cannot be stored.")
+            # A field that accepts such a value lacks validation; the row is not written.
+            log.error("management API: value refused by PostgreSQL (error=%s)", failure)
+            return InvalidParameter("A value is too large, or cannot be stored.")
         case Http404() | exceptions.NotFound():
             return NotFound()
     return None
 
 
 def first_problem(detail: Any, param: str | None = None) -> InvalidParameter:
-    """The first sentence in DRF's nested lists and objects, and the field it is about."""
+    """Return the first message in DRF's nested errors, and its field."""
     if isinstance(detail, dict) and detail:
         name, rest = next(iter(detail.items()))
         place = param if name in {"non_field_errors", "__all__"} else join_param(param, str(name))

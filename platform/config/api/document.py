@@ -1,4 +1,4 @@
-"""What the document of the management API says beside what its views say of themselves."""
+"""Additions to the OpenAPI document of the management API."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ FAILURES = {
 
 
 def describe_failures(result: dict[str, Any], **_: Any) -> dict[str, Any]:
-    """A hook of drf-spectacular: every operation may fail, always in the same form."""
+    """Return a hook of drf-spectacular: adds the error response to every operation."""
     result["components"]["schemas"][NAME] = ERROR
     for item in result["paths"].values():
         for method in METHODS & item.keys():

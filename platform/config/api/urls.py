@@ -5,7 +5,10 @@ from rest_framework.routers import SimpleRouter
 
 from agents.api.agents import AgentsViewSet
 from agents.api.conversations import ConversationsViewSet, ErasuresViewSet
+from agents.api.nodes import NodesViewSet, NodeTokensViewSet
 from agents.api.runs import ApprovalsViewSet, RunsViewSet
+from agents.api.schedules import SchedulesViewSet
+from agents.api.tasks import TasksViewSet
 from agents.api.tools import ToolsViewSet
 from config.api.audit import AuditViewSet
 from config.api.conventions import answer_unknown
@@ -40,8 +43,10 @@ router.register("usage", UsageViewSet, basename="usage")
 router.register("tokens", TokensViewSet, basename="token")
 router.register("agents", AgentsViewSet, basename="agent")
 router.register("conversations", ConversationsViewSet, basename="conversation")
+router.register("tasks", TasksViewSet, basename="task")
 router.register("runs", RunsViewSet, basename="run")
 router.register("approvals", ApprovalsViewSet, basename="approval")
+router.register("schedules", SchedulesViewSet, basename="schedule")
 router.register("erasures", ErasuresViewSet, basename="erasure")
 router.register("tools", ToolsViewSet, basename="tool")
 router.register("routes", RoutesViewSet, basename="route")
@@ -49,6 +54,8 @@ router.register("pools", PoolsViewSet, basename="pool")
 router.register("scaling-policies", ScalingPoliciesViewSet, basename="scaling-policy")
 router.register("endpoints", EndpointsViewSet, basename="endpoint")
 router.register("join-tokens", JoinTokensViewSet, basename="join-token")
+router.register("nodes", NodesViewSet, basename="node")
+router.register("node-tokens", NodeTokensViewSet, basename="node-token")
 router.register("audit", AuditViewSet, basename="audit")
 
 urlpatterns = [*router.urls, re_path("", answer_unknown)]

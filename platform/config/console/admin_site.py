@@ -1,4 +1,4 @@
-"""The console: Django's admin as operators see it."""
+"""The console: Django's admin for operators."""
 
 from collections.abc import Callable
 from functools import wraps
@@ -15,20 +15,20 @@ View = Callable[..., HttpResponseBase]
 
 
 class ConsoleSite(UnfoldAdminSite):
-    """Every page of it is for operators, who see every tenant."""
+    """The site of the console. All pages are for operators, who see every tenant."""
 
     site_title = "Tenantry"
     site_header = "Tenantry"
     index_title = "Console"
 
     def has_permission(self, request: HttpRequest) -> bool:
-        """Operators only: tenants' own people use the management API."""
+        """Operators only; members of tenants use the management API."""
         user = request.user
         return bool(user.is_active and user.is_staff and user.is_superuser)
 
     def get_urls(self) -> list[URLPattern | URLResolver]:
-        """As Django's, with the pages that are about no single row before them."""
-        # Not before: this module is imported while Django still looks for the apps.
+        """Extend Django's URLs with the pages that do not belong to a row."""
+        # Not earlier: this module is imported before Django has loaded all apps.
         from inference.admin.pages.explain_page import explain
         from inference.admin.pages.fleet_page import fleet
         from inference.admin.pages.manifest_page import manifest
@@ -55,8 +55,8 @@ class ConsoleSite(UnfoldAdminSite):
         return [*pages, *super().get_urls()]
 
     def search(self, request: HttpRequest, extra_context: Any = None) -> HttpResponseBase:
-        """As unfold's, but it finds objects, keeps no old answers, and says if there is none."""
-        # Not before: the apps' models are not loaded when this module is.
+        """Replace unfold's search: it finds objects, is not cached, and reports empty results."""
+        # Not earlier: the models are not loaded when this module is imported.
         from config.console.global_search import explain_nothing, find_everything
 
         text = request.GET.get("s", "").strip()
@@ -76,7 +76,7 @@ class ConsoleSite(UnfoldAdminSite):
                 return guarded(request, *args, **kwargs)
             with every_tenant():
                 response = guarded(request, *args, **kwargs)
-                # Rendering is when a template's lazy query sets are asked.
+                # Lazy query sets of templates are executed during rendering.
                 if isinstance(response, SimpleTemplateResponse):
                     response.render()
                 return response

@@ -1,4 +1,4 @@
-"""The audit log: who changed what and when; read here, written nowhere by hand."""
+"""The read-only audit log: changes with their actor and time."""
 
 from auditlog.models import LogEntry
 from django.contrib import admin
@@ -13,12 +13,12 @@ from unfold.decorators import display
 from kernel.admin.base import ReadOnlyAdmin
 from kernel.admin.bounded_lists import UncountedPaginator
 
-# Theirs are not themed, and list the digests of operators' tokens.
+# These pages are not themed, and list the digests of operators' tokens.
 admin.site.unregister(LogEntry)
 admin.site.unregister(get_token_model())
 
-SHOWN = 4
-"""Fields that the list names."""
+MAX_LISTED_FIELDS = 4
+"""Maximum number of fields that the list names."""
 
 VERBS = {"create": "success", "update": "info", "delete": "danger", "access": "warning"}
 
@@ -27,7 +27,7 @@ VERBS = {"create": "success", "update": "info", "delete": "danger", "access": "w
 class AuditAdmin(ReadOnlyAdmin):
     list_title = "Audit log"
     list_display = ("moment", "person", "verb", "kind", "object_repr", "summary")
-    # No date hierarchy: to offer its days it reads every row.
+    # No date hierarchy: it would read every row to find the days.
     list_filter = ("action", "content_type", ("timestamp", RangeDateTimeFilter))
     sortable_by = ("moment",)
     list_select_related = ("actor", "content_type")
@@ -39,7 +39,7 @@ class AuditAdmin(ReadOnlyAdmin):
         *("timestamp", "person", "verb", "kind", "object_repr", "object_pk"),
         *("remote_addr", "difference"),
     )
-    when_empty = "Nothing was changed yet. Every change of a person appears here."
+    when_empty = "Nothing has been changed yet. Every change by a person appears here."
 
     @display(description="When", ordering="timestamp")
     def moment(self, entry: LogEntry) -> SafeString:
@@ -60,8 +60,9 @@ class AuditAdmin(ReadOnlyAdmin):
     @display(description="Fields")
     def summary(self, entry: LogEntry) -> str:
         fields = sorted(entry.changes_dict)
-        more = f" and {len(fields) - SHOWN} more" if len(fields) > SHOWN else ""
-        return ", ".join(fields[:SHOWN]) + more
+        unlisted = len(fields) - MAX_LISTED_FIELDS
+        more = f" and {unlisted} more" if unlisted > 0 else ""
+        return ", ".join(fields[:MAX_LISTED_FIELDS]) + more
 
     @display(description="Changes")
     def difference(self, entry: LogEntry) -> SafeString:

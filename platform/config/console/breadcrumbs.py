@@ -11,7 +11,7 @@ from django.utils.text import capfirst
 from config.console.navigation import NAVIGATION
 
 Part = Mapping[str, Any]
-"""As django-unfold describes a part: its `title`, and its `link` if it has one."""
+"""A part as django-unfold describes it: its `title`, and its `link` if it has one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +24,7 @@ class Crumb:
 
 @cache
 def sidebar_places() -> dict[str, tuple[Crumb, ...]]:
-    """By the address of each page of the sidebar: its section, and the page."""
+    """Return the section and the page of each entry of the sidebar, by the page's address."""
     return {
         str(item["link"]): (
             *([Crumb(title=section["title"])] if section["title"] else []),
@@ -36,10 +36,10 @@ def sidebar_places() -> dict[str, tuple[Crumb, ...]]:
 
 
 def describe_path(parts: Sequence[Part], *, path: str) -> list[Crumb]:
-    """Where the page at `path` is, of which django-unfold says `parts`.
+    """Return the path of the page at `path`; `parts` is the path by django-unfold.
 
-    Pages about rows begin with the list of those rows. Names of rows stay as they are: with a
-    capital letter a short name or an id would be another one.
+    Pages about rows begin with the list of those rows. Names of rows are not capitalized: a short
+    name or an id with a capital letter would be another one.
     """
     crumbs = [Crumb(title=str(each["title"]), link=str(each.get("link") or "")) for each in parts]
     places = sidebar_places()
@@ -58,7 +58,7 @@ def capitalized(crumb: Crumb) -> Crumb:
 
 
 def nearest_page(path: str) -> str:
-    """The page of the sidebar that `path` is or lies below; empty if there is none."""
+    """Return the page of the sidebar that `path` is, or is below; empty if there is none."""
     dashboard = reverse("admin:index")
     above = [each for each in sidebar_places() if path.startswith(each) and each != dashboard]
     return max(above, key=len, default=dashboard if path == dashboard else "")

@@ -1,6 +1,6 @@
-"""Daphne's connections within limits: what comes too slowly or is too large is refused.
+"""Limits of Daphne's connections: slow and large requests are refused.
 
-Twisted itself bounds heads (16 KiB), trailers and silence (60 s); a byte a minute is not silence.
+Twisted itself limits heads (16 KiB), trailers and idle time (60 s), but not slow senders.
 """
 
 import time
@@ -9,10 +9,10 @@ from typing import Any
 from daphne.http_protocol import HTTPFactory
 from twisted.web.http import HTTPChannel
 
-from config.gateway.client_limits import HEAD_TIMEOUT_SECONDS, is_body_late
+from config.client_limits import HEAD_TIMEOUT_SECONDS, is_body_late
 
 MAX_BODY_BYTES = 32 * 1024 * 1024
-"""Daphne keeps a whole body before anybody asks who sends it."""
+"""Daphne buffers a whole body before the sender is authenticated."""
 TOO_SLOW = (b"408 Request Timeout", b"The request did not arrive in time. Send it without pauses.")
 TOO_LARGE = (b"413 Content Too Large", b"The request body is larger than 32 MiB. Send less.")
 
@@ -21,7 +21,7 @@ class BoundedChannel(HTTPChannel):
     """One connection of a client."""
 
     _head_since: float | None = None
-    """None between requests, as long as no byte of the next one has come."""
+    """Set from the first byte of a request on; None between requests."""
     _body_since: float | None = None
     _body_bytes = 0
 
@@ -43,7 +43,7 @@ class BoundedChannel(HTTPChannel):
         elif now - self._head_since > HEAD_TIMEOUT_SECONDS:
             self._refuse(*TOO_SLOW)
             return
-        super().dataReceived(data)  # type: ignore[no-untyped-call]  # as all of Twisted's here
+        super().dataReceived(data)  # type: ignore[no-untyped-call]  # as all of Twisted's methods
 
     def allHeadersReceived(self) -> None:  # noqa: N802
         self._head_since, self._body_since = None, time.monotonic()
@@ -63,6 +63,6 @@ class BoundedChannel(HTTPChannel):
         transport.loseConnection()
 
 
-def bound_clients() -> None:
-    """Have each Daphne of this process refuse such clients."""
+def limit_clients() -> None:
+    """Install the limits in Daphne, for this process."""
     HTTPFactory.protocol = BoundedChannel

@@ -1,4 +1,4 @@
-"""What an operator sees first: today's work, failures, the fleet, the latest requests."""
+"""The dashboard: usage and failures of today, the fleet, the latest requests."""
 
 from collections import Counter
 from datetime import datetime, timedelta
@@ -10,18 +10,19 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
-from agents.rollouts.evaluation import rollouts_in_trouble
+from agents.rollouts.evaluation import regressed_rollouts
 from config.console.fleet_summary import summarise_fleet
 from config.worker_heartbeat import heartbeat_age
-from inference.admin.chart import Chart, draw_bars
 from inference.models import ModelEndpoint
+from kernel.admin.chart_axes import format_tick_time, format_time
+from kernel.admin.charts import Category, Chart, Layer, bar_chart
 from kernel.admin.formatting import separated
 from tenants.ledger.usage_queries import requests_by_hour, summarise_usage
 from tenants.models import Tenant, UsageEvent
 
 LATEST = 8
 HOURS = 24
-DEAF_SECONDS = 60
+MAX_HEARTBEAT_AGE_SECONDS = 60
 STATES = {
     "ready": "success",
     "unhealthy": "danger",
@@ -31,7 +32,7 @@ STATES = {
 
 
 def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
-    """The dashboard's numbers, in fewer than ten queries."""
+    """Return the context of the dashboard, in fewer than ten queries."""
     now = timezone.now()
     return {
         **context,
@@ -41,7 +42,7 @@ def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str
         "endpoints": endpoints_by_state(),
         "fleet": summarise_fleet(),
         "hours": draw_hours(now),
-        "rollouts": rollouts_in_trouble(),
+        "rollouts": regressed_rollouts(),
         "latest": UsageEvent.objects.select_related("tenant", "api_key")[:LATEST],
         "worker": worker_state(),
         "is_empty": not Tenant.objects.exists(),
@@ -49,7 +50,7 @@ def describe_platform(request: HttpRequest, context: dict[str, Any]) -> dict[str
 
 
 def usage_cards(now: datetime) -> list[dict[str, Any]]:
-    """Four numbers about the day that began at midnight UTC."""
+    """Return four figures about the current day, which starts at midnight UTC."""
     midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
     sums = summarise_usage(since=midnight)
     usage = reverse("admin:tenants_usageevent_changelist")
@@ -93,18 +94,24 @@ def draw_hours(now: datetime) -> Chart | None:
     begins = this_hour - timedelta(hours=HOURS - 1)
     counts = requests_by_hour(since=begins)
     hours = [begins + timedelta(hours=number) for number in range(HOURS)]
-    points = [(hour.timestamp(), float(counts.get(hour, 0))) for hour in hours]
-    return draw_bars("Requests by hour", points, seconds=3600, unit="requests")
+    times = [hour.timestamp() for hour in hours]
+    return bar_chart(
+        "Requests by hour",
+        [Category(label=format_tick_time(at), description=format_time(at)) for at in times],
+        [Layer(css="running", label="", values=[counts.get(hour, 0) for hour in hours])],
+        axis_label="Hour (UTC)",
+        unit="requests",
+    )
 
 
 def worker_state() -> dict[str, str]:
-    """Whether Celery consumes, in words."""
+    """Return a text on whether Celery consumes tasks."""
     try:
         age = heartbeat_age()
     except redis.RedisError:
-        return {"colour": "danger", "text": "unknown: the cache does not answer"}
+        return {"colour": "danger", "text": "unknown: Redis is unavailable"}
     if age is None:
         return {"colour": "warning", "text": "no task was consumed yet: start a worker and beat"}
-    if age > DEAF_SECONDS:
+    if age > MAX_HEARTBEAT_AGE_SECONDS:
         return {"colour": "danger", "text": f"no task for {age:,.0f} s"}
     return {"colour": "success", "text": f"last task {age:.0f} s ago"}

@@ -1,4 +1,4 @@
-"""The fleet in a few lines, for the dashboard."""
+"""A summary of the fleet for the dashboard."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,16 +8,16 @@ from inference.models import ModelEndpoint, ModelPool
 from inference.monitoring.fleet_status import FleetLive, read_fleet
 from kernel.admin.formatting import separated
 
-SHOWN = 8
+MAX_LISTED_POOLS = 8
 UNKNOWN = "-"
 READY = ModelEndpoint.State.READY
 
 Endpoints = Sequence[tuple[str, str]]
-"""Public id and state of each."""
+"""Public id and state of each endpoint."""
 
 
 def summarise_fleet() -> dict[str, Any]:
-    """Pools with what runs and waits, those in trouble first. Two queries and one look at Redis."""
+    """Return pools with requests, failing ones first. Needs two queries and one Redis call."""
     pools: dict[str, list[tuple[str, str]]] = {
         name: [] for name in ModelPool.objects.values_list("name", flat=True)
     }
@@ -28,8 +28,8 @@ def summarise_fleet() -> dict[str, Any]:
     ordered = sorted(pools, key=lambda name: (ready_in(pools[name]) > 0, name))
     every = [endpoint for endpoints in pools.values() for endpoint in endpoints]
     return {
-        "pools": [summarise_pool(name, pools[name], live) for name in ordered[:SHOWN]],
-        "more": max(0, len(pools) - SHOWN),
+        "pools": [summarise_pool(name, pools[name], live) for name in ordered[:MAX_LISTED_POOLS]],
+        "more": max(0, len(pools) - MAX_LISTED_POOLS),
         "is_live": is_live,
         "ready": f"{ready_in(every)} of {len(every)}",
         "in_flight": in_flight(every, live),
@@ -38,7 +38,7 @@ def summarise_fleet() -> dict[str, Any]:
 
 
 def read_live() -> tuple[FleetLive | None, bool]:
-    """What gateways tell, if any does; and whether Redis answers."""
+    """Return the reports of gateways, if any, and whether Redis is available."""
     try:
         live = read_fleet()
     except FleetUnreadable:

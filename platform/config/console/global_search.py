@@ -1,7 +1,7 @@
-"""The search of the whole console: pages by their names, objects by names, short names and ids.
+"""The search of the console: pages by name, objects by name, short name and id.
 
-Ids are compared exactly or by their beginning, along an index. Parts of names are looked for only
-in tables of what people have made, which are small beside those of what was asked.
+Ids are compared exactly or by their beginning, along an index. Parts of names are searched only in
+tables that people fill by hand, which are small compared with those of requests.
 """
 
 import re
@@ -18,18 +18,28 @@ from django.urls import reverse
 from django.utils.text import capfirst
 from unfold.dataclasses import SearchResult
 
-from agents.models import Agent, AgentRevision, Approval, Conversation, ErasureReceipt, Run, Tool
+from agents.models import (
+    Agent,
+    AgentNode,
+    AgentRevision,
+    Approval,
+    Conversation,
+    ErasureReceipt,
+    NodeToken,
+    Run,
+    Tool,
+)
 from config.console.breadcrumbs import sidebar_places
 from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
-from tenants.api_keys.keys import FORM as WHOLE_KEY
+from tenants.api_keys.keys import KEY_PATTERN as WHOLE_KEY
 from tenants.ledger.search import find_rows
 from tenants.models import AlertRecipient, ApiKey, Plan, Tenant, UsageEvent, User
 
 MAX_CHARS = 128
 MAX_ROWS = 5
-"""Of each kind. If there are more, the last result leads to the list of all."""
-SHOWN_KEY = re.compile(r"(?:tnt_|tnj_)?([0-9A-Za-z]{1,12})(?:…|\.{3})?", re.ASCII)
-"""How much of a key or join token is shown on pages."""
+"""Maximum results of a kind. If there are more, the last one links to the list."""
+DISPLAYED_KEY = re.compile(r"(?:tnt_|tnj_|tnn_)?([0-9A-Za-z]{1,12})(?:…|\.{3})?", re.ASCII)
+"""The characters of a key, join token or node token that pages display."""
 REVISION = re.compile(r"([-\w]{1,50})@(\d{1,9})", re.ASCII)
 SECRET = (
     "This is a whole key, which is a secret: search for its beginning only, such as tnt_ and the "  # noqa: S105 - a sentence
@@ -41,7 +51,7 @@ Matches = Callable[[str], Q | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Rows of one model: which of them match a text, and the shortest of `names` first.
+    """The search in rows of one model. The shortest of `names` comes first.
 
     `matches` returns None for a text that no row can match.
     """
@@ -54,7 +64,7 @@ class Source:
 
 
 def part_of(*fields: str) -> Matches:
-    """Rows that have the text anywhere in one of the fields. Only for small tables."""
+    """Match rows that have the text anywhere in one of the fields. Only for small tables."""
 
     def matches(text: str) -> Q | None:
         found = Q()
@@ -70,18 +80,18 @@ def begins_id(text: str) -> Q | None:
 
 
 def is_key(text: str) -> Q | None:
-    """By what is shown of a key, or by the beginning of its name as it may be written."""
-    shown = SHOWN_KEY.fullmatch(text)
-    found = Q(public_id__startswith=shown[1]) if shown else Q()
+    """Match the displayed characters of a key, or the beginning of its name in usual spellings."""
+    match = DISPLAYED_KEY.fullmatch(text)
+    found = Q(public_id__startswith=match[1]) if match else Q()
     for spelling in {text, text.lower(), text.capitalize(), text.title()}:
         found |= Q(name__startswith=spelling)
     return found
 
 
-def is_join_token(text: str) -> Q | None:
-    shown = SHOWN_KEY.fullmatch(text)
+def is_token(text: str) -> Q | None:
+    match = DISPLAYED_KEY.fullmatch(text)
     found = Q(name__icontains=text)
-    return found | Q(public_id__startswith=shown[1]) if shown else found
+    return found | Q(public_id__startswith=match[1]) if match else found
 
 
 def is_endpoint(text: str) -> Q | None:
@@ -113,7 +123,9 @@ SOURCES = (
     Source(model=ModelRoute, icon="alt_route", matches=part_of("name"), names="name"),
     Source(model=ModelPool, icon="dns", matches=part_of("name"), names="name"),
     Source(model=ModelEndpoint, icon="developer_board", matches=is_endpoint, names="address"),
-    Source(model=JoinToken, icon="confirmation_number", matches=is_join_token, names="name"),
+    Source(model=JoinToken, icon="confirmation_number", matches=is_token, names="name"),
+    Source(model=AgentNode, icon="hub", matches=part_of("name", "host", "pod"), names="name"),
+    Source(model=NodeToken, icon="vpn_key", matches=is_token, names="name"),
     Source(model=Plan, icon="inventory_2", matches=part_of("name"), names="name"),
     Source(model=Tool, icon="build", matches=part_of("name"), names="name", has_tenant=True),
     Source(
@@ -131,9 +143,9 @@ SOURCES = (
 
 
 def find_everything(request: HttpRequest, *, site: AdminSite, text: str) -> list[SearchResult]:
-    """What the person may see and what matches `text`, pages first, a few of each kind.
+    """Return matches of `text` that the user may see, pages first, a few of each kind.
 
-    A whole key finds nothing: whoever searches for secrets would spread them.
+    A whole key finds nothing, so that users do not paste secrets into the search.
     """
     if not text or len(text) > MAX_CHARS or "\0" in text or WHOLE_KEY.search(text):
         return []
@@ -158,20 +170,20 @@ def pages_like(text: str) -> Iterator[SearchResult]:
 
 
 def requests_of(text: str) -> Iterator[SearchResult]:
-    """The requests with that whole id, ours or the client's: each leads to its explanation."""
+    """Yield the requests with that id, of the platform or the client, with their explanation."""
     rows = {row.request_id: row for row in find_rows(text)}
     for row in list(rows.values())[:MAX_ROWS]:
-        whose = f" of {row.tenant.name}" if row.tenant else ""
+        tenant = f" of {row.tenant.name}" if row.tenant else ""
         yield SearchResult(
             title=row.request_id,
-            description=f"Request{whose}, {row.get_status_display()}",
+            description=f"Request{tenant}, {row.get_status_display()}",
             link=reverse("admin:explain") + "?" + urlencode({"id": row.request_id}),
             icon="manage_search",
         )
 
 
 def rows_like(source: Source, text: str) -> Iterator[SearchResult]:
-    """The rows of one kind, and a way to the list where there are more."""
+    """Yield the rows of one kind, and a link to the list if there are more."""
     matches = source.matches(text)
     if matches is None:
         return
@@ -199,7 +211,7 @@ def rows_like(source: Source, text: str) -> Iterator[SearchResult]:
 
 
 def opts_of(source: Source) -> Any:
-    return source.model._meta  # noqa: SLF001 - public, says Django
+    return source.model._meta  # noqa: SLF001 - Django documents it
 
 
 def describe_row(source: Source, row: Any) -> str:
@@ -210,11 +222,11 @@ def describe_row(source: Source, row: Any) -> str:
 
 
 def explain_nothing(text: str) -> str:
-    """Why nothing was found, and what can be done."""
+    """Return the text for a search without results."""
     if WHOLE_KEY.search(text):
         return SECRET
     return (
-        f"Nothing is found for “{text[:MAX_CHARS]}”. Names are found by a part of them, "
+        f"No results for “{text[:MAX_CHARS]}”. Names are found by a part of them, "
         "ids of runs, conversations, approvals and keys by their beginning, and requests by their "
         "whole id."
     )

@@ -1,4 +1,4 @@
-"""Is it alive, and may it take traffic: the console's answers, and the checks both planes share."""
+"""Liveness and readiness of the console, and the checks that console and gateway share."""
 
 import time
 from collections.abc import Callable
@@ -10,20 +10,20 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 from django.http import HttpRequest, JsonResponse
 
-from config.worker_heartbeat import DEFAULT_CANARY, heartbeat_age
+from config.worker_heartbeat import DEFAULT_HEARTBEAT_KEY, heartbeat_age
 from kernel.health import Check, failure_name
-from kernel.storage.database import ensure_writable, let_go_of_database
+from kernel.storage.database import close_database_connection, ensure_writable
 from kernel.storage.postgres import limited_statements
 from kernel.storage.redis import READY_KEY, READY_KEY_SECONDS, connect
 
-DEAF_SECONDS = 60
-DEFAULT_DEAF_SECONDS = 300
+MAX_HEARTBEAT_AGE_SECONDS = 60
+MAX_DEFAULT_HEARTBEAT_AGE_SECONDS = 300
 CHECK_SECONDS = 1.5
-"""For all checks together."""
+"""Timeout of all checks together."""
 
 
 def timed(probe: Callable[[], None], *, failures: tuple[type[Exception], ...]) -> Check:
-    """Whether `probe` succeeds, and how long it takes."""
+    """Return the result and the latency of `probe`."""
     started = time.monotonic()
     try:
         probe()
@@ -33,21 +33,21 @@ def timed(probe: Callable[[], None], *, failures: tuple[type[Exception], ...]) -
 
 
 def check_database() -> Check:
-    """Whether it answers and takes writes."""
-    return timed(ask_database, failures=(DatabaseError, InterfaceError))
+    """Check whether PostgreSQL answers and accepts writes."""
+    return timed(probe_database, failures=(DatabaseError, InterfaceError))
 
 
-def ask_database() -> None:
+def probe_database() -> None:
     try:
         with limited_statements(timeout_seconds=CHECK_SECONDS):
             ensure_writable()
     finally:
-        # This may be a thread of its own.
-        let_go_of_database()
+        # This may be a separate thread, whose connection is not closed by Django.
+        close_database_connection()
 
 
 def check_cache() -> Check:
-    """Whether it answers and takes writes: one that is full or was demoted does not."""
+    """Check whether Redis answers and accepts writes; a full or demoted one does not."""
     return timed(write_to_redis, failures=(redis.RedisError, OSError))
 
 
@@ -57,26 +57,26 @@ def write_to_redis() -> None:
 
 
 def check_worker() -> Check:
-    """Whether Celery consumes both queues. Not having one yet does not stop the console."""
+    """Check whether Celery consumes both queues. Without workers the console is still ready."""
     try:
-        age, default_age = heartbeat_age(), heartbeat_age(DEFAULT_CANARY)
+        age, default_age = heartbeat_age(), heartbeat_age(DEFAULT_HEARTBEAT_KEY)
     except (redis.RedisError, OSError) as error:
         return Check(status="unknown", detail=error.__class__.__name__)
-    if age is None or age > DEAF_SECONDS:
+    if age is None or age > MAX_HEARTBEAT_AGE_SECONDS:
         return Check(status="down", detail="no task was consumed in the last minute")
-    # None: the first one comes a minute after the start.
-    if default_age is not None and default_age > DEFAULT_DEAF_SECONDS:
+    # None: the first heartbeat comes a minute after the start.
+    if default_age is not None and default_age > MAX_DEFAULT_HEARTBEAT_AGE_SECONDS:
         return Check(status="down", detail="no task of the default queue was consumed for minutes")
     return Check(status="up", detail=f"last task {age:.0f} s ago")
 
 
 def alive(request: HttpRequest) -> JsonResponse:
-    """The process answers."""
+    """Respond to a liveness probe."""
     return JsonResponse({"status": "ok"})
 
 
 def ready(request: HttpRequest) -> JsonResponse:
-    """Whether the console may take traffic, with every dependency's state and latency."""
+    """Respond to a readiness probe, with the state and latency of each dependency."""
     checks = run_checks(database=check_database, cache=check_cache, worker=check_worker)
     is_ready = all(checks[name].status == "up" for name in ("database", "cache"))
     body = {
@@ -87,10 +87,10 @@ def ready(request: HttpRequest) -> JsonResponse:
 
 
 def run_checks(**checks: Callable[[], Check]) -> dict[str, Check]:
-    """Each in a thread of its own. One that takes too long is down: whoever asks must not hang."""
+    """Run each check in a thread. One that takes too long counts as down."""
     threads = ThreadPoolExecutor(max_workers=len(checks), thread_name_prefix="health")
     running = {name: threads.submit(check) for name, check in checks.items()}
-    # Not waited for: a thread that hangs ends by the time limits of its own connection.
+    # Not awaited: a thread that hangs ends by the timeouts of its own connection.
     threads.shutdown(wait=False)
     wait(running.values(), timeout=CHECK_SECONDS)
     return {

@@ -1,4 +1,4 @@
-"""The brake on guessing passwords: from where somebody asks, and what who is locked out reads."""
+"""Lockout after wrong passwords: the address that is counted, and the lockout page."""
 
 from hashlib import sha256
 from ipaddress import IPv6Address, ip_network
@@ -15,24 +15,24 @@ from tenants.errors import LockedOut
 
 TOO_MANY = 429
 MAX_NAME_CHARS = 150
-"""Of Django's user names."""
-OF_ONE_SITE = 64
-"""Bits of an IPv6 address that a provider gives out; the others are the visitor's to choose."""
+"""Maximum length of Django's user names."""
+IPV6_PREFIX_BITS = 64
+"""Length of the prefix of IPv6 addresses that are counted together."""
 
 
 def visitors_address(request: HttpRequest) -> str | None:
-    """Under which failures are counted. None if a local socket tells no address."""
+    """Return the address by which failures are counted. None for a local socket."""
     address = client_address(request)
     if isinstance(address, IPv6Address):
-        return str(ip_network((address, OF_ONE_SITE), strict=False).network_address)
+        return str(ip_network((address, IPV6_PREFIX_BITS), strict=False).network_address)
     return None if address is None else str(address)
 
 
 def counted_name(_request: HttpRequest | None, credentials: dict[str, Any] | None) -> str | None:
-    """Under which name failures are counted: the one that was typed, as long as names can be.
+    """Return the user name by which failures are counted, within the maximum length.
 
-    A longer one is nobody's, and is counted by its beginning and a digest, since the column that
-    failures are kept in is bounded.
+    No user has a longer name. It is replaced by its beginning and a digest, because the column of
+    failures is limited.
     """
     name = (credentials or {}).get("username")
     if name is None:
@@ -44,9 +44,9 @@ def counted_name(_request: HttpRequest | None, credentials: dict[str, Any] | Non
 
 
 def answer_locked_out(request: HttpRequest, _response: Any, _credentials: Any) -> HttpResponse:
-    """The page in place of the login: when to try again, and who can help before.
+    """Return the page of a locked-out user: when to try again, and who can unlock.
 
-    A script gets the error of the management API.
+    Clients of the API get its error instead.
     """
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
     if is_for_programs(request):
@@ -55,7 +55,7 @@ def answer_locked_out(request: HttpRequest, _response: Any, _credentials: Any) -
         **admin.site.each_context(request),
         "title": "Locked out",
         "minutes": seconds // 60,
-        "most": settings.AXES_FAILURE_LIMIT,
+        "max_failures": settings.AXES_FAILURE_LIMIT,
     }
     answer = render(request, "console/locked_out.html", context, status=TOO_MANY)
     answer["Retry-After"] = str(seconds)

@@ -1,7 +1,9 @@
-"""How the console looks and where its pages are (django-unfold's settings)."""
+"""Appearance and navigation of the console (settings of django-unfold)."""
 
+from functools import partial
 from typing import Any
 
+from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse_lazy
 
@@ -9,7 +11,7 @@ Section = dict[str, Any]
 
 
 def section(title: str, *links: tuple[str, str, str], collapsible: bool = True) -> Section:
-    """A part of the sidebar; a link is its title, its icon (Material Symbols) and its page."""
+    """Return a part of the sidebar; a link is its title, icon (Material Symbols) and page."""
     return {
         "title": title,
         "separator": True,
@@ -49,7 +51,9 @@ NAVIGATION = [
         ("Agents", "smart_toy", changelist("agents_agent")),
         ("Revisions", "history", changelist("agents_agentrevision")),
         ("Conversations", "forum", changelist("agents_conversation")),
+        ("Tasks", "task_alt", changelist("agents_task")),
         ("Runs", "directions_run", changelist("agents_run")),
+        ("Schedules", "schedule", changelist("agents_schedule")),
         ("Approvals", "approval", changelist("agents_approval")),
         ("Erasures", "delete_forever", changelist("agents_erasurereceipt")),
         ("Rollouts", "percent", changelist("agents_rollout")),
@@ -58,12 +62,14 @@ NAVIGATION = [
     section(
         "Inference",
         ("Fleet", "lan", "admin:fleet"),
+        ("Nodes", "hub", changelist("agents_agentnode")),
         ("Scaling", "trending_up", "admin:scaling"),
         ("Scaling policies", "rule", changelist("inference_scalingpolicy")),
         ("Model routes", "alt_route", changelist("inference_modelroute")),
         ("Model pools", "dns", changelist("inference_modelpool")),
         ("Model endpoints", "developer_board", changelist("inference_modelendpoint")),
         ("Join tokens", "confirmation_number", changelist("inference_jointoken")),
+        ("Node tokens", "vpn_key", changelist("agents_nodetoken")),
     ),
     section(
         "Operations",
@@ -73,6 +79,15 @@ NAVIGATION = [
         ("API documentation", "api", "docs"),
     ),
 ]
+
+SCRIPTS = ("clipboard", "forms", "lists", "live")
+"""The console's own scripts, by subject."""
+
+
+def script_address(name: str, request: HttpRequest) -> str:
+    """Return the URL of a script. django-unfold passes the request as the last argument."""
+    return static(f"console/{name}.js")
+
 
 BLUE = {
     "50": "oklch(97% .014 254.604)",
@@ -109,7 +124,7 @@ UNFOLD = {
     "COLORS": {"primary": BLUE},
     "DASHBOARD_CALLBACK": "config.console.dashboard.describe_platform",
     "STYLES": [lambda _request: static("console/console.css")],
-    "SCRIPTS": [lambda _request: static("console/console.js")],
+    "SCRIPTS": [partial(script_address, name) for name in SCRIPTS],
     "LOGIN": {"form": "config.console.login_form.ConsoleLoginForm"},
     "SIDEBAR": {"show_search": True, "show_all_applications": False, "navigation": NAVIGATION},
 }

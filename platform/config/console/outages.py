@@ -1,4 +1,4 @@
-"""The console while PostgreSQL or Redis is away: 503 in the platform's own form, and in time."""
+"""The console during an outage of PostgreSQL or Redis: a 503 with the platform's error."""
 
 import sys
 from collections.abc import Callable
@@ -9,22 +9,22 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from config.api.conventions import answer_error, is_for_programs
-from kernel.errors import CacheUnavailable, DatabaseAway, Overloaded, PlatformError
+from kernel.errors import CacheUnavailable, DatabaseUnavailable, Overloaded, PlatformError
 from kernel.storage.database import UNAVAILABLE
 from kernel.storage.postgres import limited_statements
 
 CONNECT_TIMEOUT_SECONDS = 1.5
-"""For PostgreSQL's first answer to a request: whoever asks hears within 2 s that it is away."""
+"""Timeout for a connection to PostgreSQL, so that a 503 is sent within 2 s."""
 STATEMENT_TIMEOUT_SECONDS = 20.0
-"""For each later one. Some pages ask for much, and PostgreSQL has answered this request before."""
+"""Timeout of later statements. Some pages have slow queries."""
 WITHOUT_DATABASE = ("/healthz", "/health", "/readyz", "/ready", "/metrics", "/static/")
-"""Addresses that are answered without it, or say of it what they find."""
+"""Paths that do not need PostgreSQL, or report its state."""
 
 Respond = Callable[[HttpRequest], HttpResponse]
 
 
 class OutageMiddleware:
-    """Answers for pages and the management API alike while a dependency is away."""
+    """Answers pages and the management API with 503 while a dependency is unavailable."""
 
     def __init__(self, respond: Respond) -> None:
         self._respond = respond
@@ -33,34 +33,34 @@ class OutageMiddleware:
         if request.path.startswith(WITHOUT_DATABASE):
             return self._respond(request)
         try:
-            # The pool asks PostgreSQL whether the connection that it hands out is alive.
+            # The pool checks that the connection which it returns is alive.
             with limited_statements(timeout_seconds=CONNECT_TIMEOUT_SECONDS):
                 connection.ensure_connection()
         except UNAVAILABLE:
-            return answer_error(DatabaseAway())
+            return answer_error(DatabaseUnavailable())
         with limited_statements(timeout_seconds=STATEMENT_TIMEOUT_SECONDS):
             return self._respond(request)
 
     def process_exception(self, request: HttpRequest, failure: Exception) -> HttpResponse | None:
-        """Called by Django for what a view raises."""
+        """Return a 503 for an outage. Called by Django for an exception of a view."""
         outage = outage_behind(failure)
         return None if outage is None else answer_error(outage)
 
 
 def outage_behind(failure: BaseException | None) -> PlatformError | None:
-    """The error that says which dependency is away; None if none is."""
+    """Return the error of the unavailable dependency; None for other exceptions."""
     match failure:
         case Overloaded():
             return failure
         case _ if isinstance(failure, UNAVAILABLE):
-            return DatabaseAway()
+            return DatabaseUnavailable()
         case redis.RedisError():
             return CacheUnavailable()
     return None
 
 
 def answer_server_error(request: HttpRequest) -> HttpResponse:
-    """Django's `handler500`: what was raised outside of views comes here too."""
+    """Implement Django's `handler500`, also for exceptions outside of views."""
     _, failure, _ = sys.exc_info()
     outage = outage_behind(failure)
     if outage is not None:

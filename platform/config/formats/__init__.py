@@ -1,1 +1,1 @@
-"""How the console writes dates and times."""
+"""Formats of dates and times in the console."""

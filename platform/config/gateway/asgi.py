@@ -12,6 +12,6 @@ with exit_on_configuration_error():
     django.setup()
 
 from config.gateway.composition import GatewayWorker
-from config.gateway.routing import route
+from config.gateway.worker_lifecycle import application_of
 
-application = route(GatewayWorker())
+application = application_of(GatewayWorker())

@@ -1,4 +1,4 @@
-"""Background tasks of a worker: if one of them dies, so does the worker, and loudly."""
+"""Background tasks of a worker: if one of them ends, the worker stops."""
 
 import asyncio
 import logging
@@ -7,18 +7,18 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-AGAIN_SECONDS = 0.5
+CANCEL_RETRY_SECONDS = 0.5
 
 
 class Background:
-    """Tasks that run as long as the worker does."""
+    """Tasks that run until the worker stops."""
 
     def __init__(self, *, end_worker: Callable[[], None]) -> None:
         self._end_worker = end_worker
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self, name: str, work: Coroutine[Any, Any, None]) -> None:
-        """Run `work`, which ends only by being cancelled."""
+        """Run `work`, which must not end before it is cancelled."""
         task = asyncio.create_task(work, name=name)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
@@ -27,7 +27,7 @@ class Background:
         self._tasks.discard(task)
         if task.cancelled():
             return
-        # A worker without its ledger or its snapshots must not go on serving.
+        # A worker without its ledger or its snapshots must not serve requests.
         log.critical(
             "gateway: background task ended, the worker stops (task=%s)",
             task.get_name(),
@@ -38,11 +38,11 @@ class Background:
     async def stop(self) -> None:
         """Cancel all, and again until they have ended.
 
-        One time may not be enough: before Python 3.12 `asyncio.wait_for`, with which Redis' client
-        writes, loses a cancellation that comes in the moment when it is done (bpo-37658).
+        One cancellation may not be enough: before Python 3.12 `asyncio.wait_for`, which Redis'
+        client uses for writes, may lose a cancellation that comes when it completes (bpo-37658).
         """
         while self._tasks:
             tasks = list(self._tasks)
             for task in tasks:
                 task.cancel()
-            await asyncio.wait(tasks, timeout=AGAIN_SECONDS)
+            await asyncio.wait(tasks, timeout=CANCEL_RETRY_SECONDS)

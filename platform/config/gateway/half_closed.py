@@ -1,8 +1,8 @@
-"""A client that sends nothing more: it waits for its answer, or it has gone.
+"""Detects whether a client that has closed its sending side is still connected.
 
-TCP says the same of both. The difference shows when something is sent: the machine of a client
-that has gone refuses it. So the first bytes of the answer, which are the same for every answer,
-are sent ahead, one at a time.
+It may wait for its response, or it may have disconnected: TCP reports both in the same way. Only
+sending shows the difference, because the machine of a disconnected client refuses the data. So
+the first bytes, which are the same for every response, are sent early, one at a time.
 """
 
 import asyncio
@@ -12,11 +12,11 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from config.gateway.joined_heads import JoinedHeads
 
 PROBES_SECONDS = (0.0, 0.02, 0.1, 0.5, 2.0, 8.0, 30.0)
-"""After the client has closed its side. The first is refused, the next one learns it."""
+"""Times after the client has closed its side. The first probe is refused, the next detects it."""
 
 
 class HalfClosed:
-    """Finds out whether the client is still there, until its answer begins."""
+    """Detects whether a half-closed client is still connected, until its response starts."""
 
     __slots__ = ("_connection", "_timers", "_transport")
 
@@ -26,16 +26,16 @@ class HalfClosed:
         self._timers: list[asyncio.TimerHandle] = []
 
     def begin(self) -> bool:
-        """Whether to keep the connection: an answer is due, and nothing of it was sent.
+        """Start probes. Returns whether to keep the connection, because a response has not started.
 
-        Who leaves in the middle of an answer has gone: clients that want all of it wait.
+        A client that closes its side during a response has left: others wait for its end.
         """
         cycle = self._connection.cycle
         if cycle.response_started:
             return False
         cycle.keep_alive = False
         if self._connection.pipeline:
-            return True  # what is sent for an earlier request shows it
+            return True  # the response to the earlier request detects a disconnect
         loop = self._connection.loop
         self._timers = [loop.call_later(after, self._probe) for after in PROBES_SECONDS]
         return True

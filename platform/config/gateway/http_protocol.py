@@ -1,4 +1,4 @@
-"""uvicorn's HTTP within limits, and with one system call per answer."""
+"""uvicorn's HTTP protocol with limits, and with one system call per response."""
 
 import asyncio
 from asyncio.transports import BaseTransport
@@ -8,46 +8,44 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from agents.doors.base.rendering import error_object
-from config.gateway import client_limits
-from config.gateway.client_limits import Place, clients_of, is_body_late
+from config import client_limits
+from config.client_limits import Place, clients_of, is_body_late
 from config.gateway.half_closed import HalfClosed
 from config.gateway.joined_heads import JoinedHeads
 from kernel.errors import PlatformError
 
 PIECE_BYTES = 16 * 1024
-"""What is parsed at once, so that bytes which are no body are counted before a body follows."""
+"""Data is parsed in pieces of this size, so that header bytes are counted before the body."""
 LINGER_SECONDS = 2.0
-"""In which a refused client's bytes are thrown away. Closed at once, the client would see a reset
-connection instead of the answer.
+"""Time in which the bytes of a refused client are discarded. If the connection was closed at once,
+the client would see a reset instead of the response.
 """
 
 
 class HttpProtocol(HttpToolsProtocol):
-    """Refuses what is too large or too slow before anybody works on it."""
+    """Refuses requests that are too large or too slow before the application sees them."""
 
     _place: Place | None = None
     _refused = False
     _upgraded = False
     _is_idle = True
-    """Between requests: nothing of the next one has come."""
+    """Whether no byte of the next request has come."""
     _in_body = False
-    """Between a head's end and its request's."""
+    """Whether the head of a request is complete, and its body is not."""
     _other_bytes = 0
-    """Since the last piece of a body, or since the last request's end."""
+    """The number of bytes since the last body piece, or since the end of the last request."""
     _body_bytes = 0
     _head_since: float | None = None
     _body_since: float | None = None
     _body_at = 0.0
-    """When the last piece of a body came. Times are those of what had not ended with its read, so
-    that a request which comes at once asks for none.
-    """
+    """Time of the last body piece, recorded only for requests that need more than one read."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         joined = JoinedHeads(cast("asyncio.Transport", transport), self.loop)
         super().connection_made(cast("asyncio.Transport", joined))
         self._joined = joined
         self._half_closed = HalfClosed(self, joined)
-        clients = clients_of(self.server_state, self.config)
+        clients = clients_of(self.server_state)
         clients.watch(self.loop)
         self._head_since = self.loop.time()
         self._is_idle = False
@@ -64,17 +62,17 @@ class HttpProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def eof_received(self) -> bool:  # type: ignore[override]  # uvicorn always closes
-        """A client that has sent a whole request may close its side and wait for the answer."""
+        """Keep the connection of a client that has sent its requests and waits for responses."""
         if self._refused or not self.is_whole:
             return False
         return self._half_closed.begin()
 
     @property
     def is_whole(self) -> bool:
-        """Whether all that came are whole requests."""
+        """Whether all received requests are complete."""
         return self._is_idle and self.cycle is not None
 
-    # What a client sends is counted.
+    # Received bytes are counted.
 
     def data_received(self, data: bytes) -> None:
         if self._refused or self._upgraded:
@@ -85,7 +83,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._is_idle = False
         self._other_bytes += len(data)
         HttpToolsProtocol.data_received(self, data)
-        if self._is_idle:  # as of most requests, which come at once
+        if self._is_idle:  # most requests come in one read
             self._head_since = None
         else:
             self._note_part()
@@ -96,7 +94,7 @@ class HttpProtocol(HttpToolsProtocol):
                 self.data_received(data[start : start + PIECE_BYTES])
 
     def _note_part(self) -> None:
-        """More of the request is to come."""
+        """Record the time of an incomplete request."""
         if self._other_bytes > client_limits.MAX_HEAD_BYTES:
             self.refuse(client_limits.HeadTooLarge())
         elif self._in_body:
@@ -113,9 +111,9 @@ class HttpProtocol(HttpToolsProtocol):
             self._body_at = now
 
     def _are_too_large(self) -> bool:
-        """Whether the headers are; also of many short lines, which are few bytes."""
+        """Return whether the headers are too large, or too many."""
         overhead = client_limits.HEADER_OVERHEAD_BYTES * len(self.headers)
-        # What was counted is all but the end of a piece, in which something else ended before.
+        # The count lacks only the end of a piece in which another message ended.
         if self._other_bytes + PIECE_BYTES + overhead <= client_limits.MAX_HEAD_BYTES:
             return False
         size = sum(len(name) + len(value) for name, value in self.headers)
@@ -132,7 +130,7 @@ class HttpProtocol(HttpToolsProtocol):
         self._body_since = None
         self._body_bytes = 0
         if not self.parser.should_upgrade():
-            # The application has those that came; trailers are none.
+            # The application has its headers already; trailers are not added.
             self.headers, self.url = [], b""
 
     def on_body(self, body: bytes) -> None:
@@ -143,7 +141,7 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_body(self, body)
 
     def on_message_complete(self) -> None:
-        if self.headers and self._are_too_large():  # of trailers
+        if self.headers and self._are_too_large():  # trailers
             self.refuse(client_limits.HeadTooLarge())
         if self._refused:
             return
@@ -154,7 +152,7 @@ class HttpProtocol(HttpToolsProtocol):
         HttpToolsProtocol.on_message_complete(self)
 
     def check_time(self, now: float) -> None:
-        """Refuse a request that is late."""
+        """Refuse a request that takes too long to arrive."""
         if self._refused:
             return
         if self._body_since is not None:
@@ -168,7 +166,7 @@ class HttpProtocol(HttpToolsProtocol):
             self._end_late_head()
 
     def _check_body(self, since: float, now: float) -> None:
-        if self.flow.read_paused:  # it is we who are late
+        if self.flow.read_paused:  # the application is slow, not the client
             self._body_since, self._body_at = since + client_limits.SWEEP_SECONDS, now
             return
         silent = now - self._body_at
@@ -179,20 +177,20 @@ class HttpProtocol(HttpToolsProtocol):
         if self._other_bytes:
             self.refuse(client_limits.RequestTooSlow())
         else:
-            self.transport.close()  # it has asked nothing
+            self.transport.close()  # the client has requested nothing
 
-    # What is refused gets an answer if there is room for one.
+    # A refusal is sent unless another response is under way.
 
     def send_400_response(self, msg: str) -> None:
         self.refuse(client_limits.MalformedRequest())
 
     @property
     def _is_busy(self) -> bool:
-        """Whether an answer is due to a request that is whole, or was."""
+        """Whether a response to a complete request is due."""
         return bool(self.pipeline) or not (self.cycle is None or self.cycle.response_complete)
 
     def refuse(self, error: PlatformError) -> None:
-        """Answer with `error` unless another answer is under way, and end the connection."""
+        """Respond with `error` unless another response is under way, and close the connection."""
         if self._refused:
             return
         self._refused = True
@@ -212,7 +210,7 @@ class HttpProtocol(HttpToolsProtocol):
 
     @property
     def _has_no_answer(self) -> bool:
-        """Whether nothing of the answer to the latest request was sent."""
+        """Whether no byte of the response to the latest request was sent."""
         return not self.pipeline and self.cycle is not None and not self.cycle.response_started
 
     def _refusal(self, error: PlatformError) -> bytes:
@@ -227,7 +225,7 @@ class HttpProtocol(HttpToolsProtocol):
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         return b"%b%b\r\n%b" % (STATUS_LINE[error.status], lines, body)
 
-    # Sockets.
+    # WebSockets
 
     def handle_websocket_upgrade(self) -> None:
         if self._refused:
@@ -236,7 +234,7 @@ class HttpProtocol(HttpToolsProtocol):
             self.refuse(client_limits.HeadTooLarge())
             return
         self._upgraded = True
-        # Sockets have no heads.
+        # Sockets have no heads to join.
         self.transport = cast("JoinedHeads", self.transport).bare
         super().handle_websocket_upgrade()
         protocol: Any = self.transport.get_protocol()
@@ -244,7 +242,7 @@ class HttpProtocol(HttpToolsProtocol):
 
 
 def fits_socket(url: bytes, headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether `websockets` reads a request with these headers."""
+    """Return whether `websockets` accepts a request with these headers."""
     lines = [len(url), *(len(name) + len(value) for name, value in headers)]
     room = client_limits.MAX_SOCKET_HEADER_BYTES - client_limits.HEADER_OVERHEAD_BYTES
     return len(headers) <= client_limits.MAX_SOCKET_HEADERS and max(lines) <= room

@@ -1,4 +1,4 @@
-"""A transport that sends the head of an answer together with what follows it."""
+"""A transport that sends the head of a response together with its first body bytes."""
 
 import asyncio
 from typing import Any
@@ -7,10 +7,10 @@ HEAD = b"HTTP/1.1 "
 
 
 class JoinedHeads:
-    """Holds a head back until a body comes, or the event loop's turn ends.
+    """Delays a head until a body follows, or the current iteration of the event loop ends.
 
-    uvicorn writes the head of an answer and its body apart, and uvloop sends each at once. To send
-    is the dearest thing that happens to a short answer, so once is better than twice.
+    uvicorn writes the head and the body of a response separately, and uvloop sends each at once. A
+    system call is the largest cost of a short response, so one is better than two.
     """
 
     __slots__ = ("_ahead", "_head", "_loop", "bare", "is_closing")
@@ -21,7 +21,7 @@ class JoinedHeads:
         self._loop = loop
         self._head = b""
         self._ahead = 0
-        """Bytes of the next head that were sent already."""
+        """The number of bytes of the next head that were sent already."""
 
     def write(self, data: bytes) -> None:
         if self._head:
@@ -34,7 +34,7 @@ class JoinedHeads:
         self.bare.write(data)
 
     def send_ahead(self) -> None:
-        """Send one byte more of what every head begins with, so that a closed client shows."""
+        """Send the next byte of the head, so that a closed connection is detected."""
         if self._ahead < len(HEAD):
             self.bare.write(HEAD[self._ahead : self._ahead + 1])
             self._ahead += 1
@@ -44,13 +44,13 @@ class JoinedHeads:
         self.bare.close()
 
     def end(self) -> None:
-        """Send what is there and say that no more follows; what the client sends still comes."""
+        """Send everything and close the sending side; the client's bytes are still received."""
         self._send_head()
         if self.bare.can_write_eof():
             self.bare.write_eof()
 
     def _send_head(self) -> None:
-        """Nothing followed it at once."""
+        """Send a head whose body has not followed at once."""
         head, self._head = self._head, b""
         if head and not self.bare.is_closing():
             self.bare.write(head)

@@ -1,12 +1,13 @@
 """ASGI lifespan: opens what a process needs before its first request, closes it after its last.
 
-Source: the ASGI lifespan specification 2.0. Django's own handler does not speak it.
+Source: the ASGI lifespan specification 2.0, which Django's own handler does not support.
 """
 
 import logging
 from contextlib import AbstractAsyncContextManager
 
 from kernel.asgi import Receive, Scope, Send
+from kernel.errors import PlatformError
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,10 @@ class Lifespan:
         await receive()
         try:
             await self._resources.__aenter__()
+        except PlatformError as error:
+            log.critical("gateway: start failed (error=%s): %s", error.code, error.message)
+            await send({"type": "lifespan.startup.failed", "message": error.message})
+            return
         except Exception as error:
             log.exception("gateway: start failed")
             await send({"type": "lifespan.startup.failed", "message": str(error)})

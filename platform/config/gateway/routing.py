@@ -1,14 +1,14 @@
-"""The gateway's addresses: Channels' routers in front of plain ASGI callables."""
+"""The URLs of the gateway: Channels' routers in front of ASGI callables."""
 
 from collections.abc import Callable
 from typing import cast
 
-from channels.routing import ProtocolTypeRouter, URLRouter
+from channels.routing import URLRouter
 from django.http import HttpResponseBase
 from django.urls import URLPattern, re_path
 
 from agents.doors.base.cross_origin import CrossOrigin
-from agents.doors.base.door import Door, Handler, UnknownAddress
+from agents.doors.base.door import Door, Handler, OperationsDoor, UnknownAddress
 from agents.doors.base.gateway import Gateway
 from agents.doors.http import conversations
 from agents.doors.http.approvals import resolve_approval
@@ -28,42 +28,36 @@ from agents.doors.http.stored_responses import (
     list_input_items,
     show_response,
 )
+from agents.doors.http.tasks import handlers as tasks
+from agents.doors.http.tasks.body import NAME as TASKS
 from agents.doors.http.usage import show_usage
 from agents.doors.websocket.socket import ResponsesSocket
-from config.gateway.composition import GatewayWorker
 from config.gateway.health import GatewayHealth
-from config.gateway.lifespan import Lifespan
 from kernel.asgi import Application, refuse_socket
 
 
-def route(worker: GatewayWorker) -> ProtocolTypeRouter:
-    """The whole gateway as one ASGI application."""
-    return ProtocolTypeRouter(
-        {
-            "http": worker.shutdown.announced(
-                CrossOrigin(URLRouter(http_routes(worker)), worker.gateway)
-            ),
-            "websocket": URLRouter(socket_routes(worker.gateway)),
-            "lifespan": Lifespan(worker),
-        }
-    )
+def http_application(gateway: Gateway, health: GatewayHealth) -> CrossOrigin:
+    """Return the application for all HTTP URLs of the gateway."""
+    return CrossOrigin(URLRouter(http_routes(gateway, health)), gateway)
+
+
+def socket_application(gateway: Gateway) -> URLRouter:
+    """Return the application for all WebSocket URLs of the gateway."""
+    return URLRouter(socket_routes(gateway))
 
 
 def at(address: str, application: Application) -> URLPattern:
-    """`address` as a regular expression without slash in front, as Channels routes it.
+    """Return a route for `address`, a regular expression without a slash at its beginning.
 
-    A slash behind it is no other address: clients join URLs in both ways, and a redirection would
-    lose the body.
+    A slash at the end is accepted: clients join URLs in both ways, and a redirect would lose the
+    body.
     """
     address = address.replace(r"\Z", r"/?\Z")
-    # Django's types know views only; Channels calls whatever stands here as an application.
+    # Django's types allow views only; Channels calls the value as an ASGI application.
     return re_path(address, cast("Callable[..., HttpResponseBase]", application))
 
 
-def http_routes(worker: GatewayWorker) -> list[URLPattern]:
-    gateway = worker.gateway
-    health = GatewayHealth(worker)
-
+def http_routes(gateway: Gateway, health: GatewayHealth) -> list[URLPattern]:
     def door(name: str, **handlers: Handler) -> Door:
         return Door(name, gateway, handlers)
 
@@ -75,7 +69,7 @@ def http_routes(worker: GatewayWorker) -> list[URLPattern]:
         at(r"^v1/models\Z", door("models", GET=list_models)),
         at(r"^v1/models/.+\Z", door("models", GET=show_model)),
         at(r"^v1/responses\Z", door(RESPONSES, POST=create_response)),
-        # Doors that others have: no response is called so.
+        # Endpoints of OpenAI that do not exist here, and that must not be read as ids.
         at(r"^v1/responses/(?:compact|input_tokens)\Z", UnknownAddress(gateway)),
         at(
             r"^v1/responses/[^/\x00]+\Z", door(RESPONSES, GET=show_response, DELETE=delete_response)
@@ -86,10 +80,18 @@ def http_routes(worker: GatewayWorker) -> list[URLPattern]:
         ),
         at(r"^v1/responses/[^/\x00]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
+        *task_routes(door),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
-        at(r"^(?:healthz|health)\Z", door("health", GET=health.alive)),
-        at(r"^(?:readyz|ready)\Z", door("ready", GET=health.ready)),
-        at(r"^metrics\Z", door("metrics", GET=health.metrics)),
+        *health_routes(gateway, health),
+    ]
+
+
+def health_routes(gateway: Gateway, health: GatewayHealth) -> list[URLPattern]:
+    """Return the URLs for operators, and the answer to all other URLs."""
+    return [
+        at(r"^(?:healthz|health)\Z", OperationsDoor("health", gateway, {"GET": health.alive})),
+        at(r"^(?:readyz|ready)\Z", OperationsDoor("ready", gateway, {"GET": health.ready})),
+        at(r"^metrics\Z", OperationsDoor("metrics", gateway, {"GET": health.metrics})),
         at(r"", UnknownAddress(gateway)),
     ]
 
@@ -119,6 +121,15 @@ def conversation_routes(door: Callable[..., Door]) -> list[URLPattern]:
         ),
         at(rf"{one}/items\Z", all_items),
         at(rf"{one}/items/(?P<item>[^/\x00]+)\Z", one_item),
+    ]
+
+
+def task_routes(door: Callable[..., Door]) -> list[URLPattern]:
+    one = r"^v1/tasks/(?P<task>[^/\x00]+)"
+    return [
+        at(r"^v1/tasks\Z", door(TASKS, GET=tasks.list_tasks, POST=tasks.create_task)),
+        at(rf"{one}\Z", door(TASKS, GET=tasks.show_task, DELETE=tasks.cancel_task)),
+        at(rf"{one}/events\Z", door(TASKS, GET=tasks.stream_task)),
     ]
 
 

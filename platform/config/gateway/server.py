@@ -14,23 +14,26 @@ from config.supervision.gateway_workers import GatewayServer, GatewayWorkers
 from config.supervision.loop_watchdog import FrozenLoops
 
 MAX_FRAME_BYTES = 4 * 1024 * 1024
-"""Where uvicorn itself hangs up; the socket refuses frames of a quarter of this with a reason."""
+"""uvicorn closes the socket for a larger frame. The door refuses frames above a quarter of it."""
 FIRST_PROCESS = 1
-"""Of a container: nothing inside can end it, so it must not be a worker that may stand still."""
+"""The first process of a container cannot be killed from inside, so it must not be a worker, whose
+event loop may hang."""
 PROTOCOL_OPTIONS: dict[str, Any] = {
     "http": "config.gateway.http_protocol:HttpProtocol",
     "ws": "config.gateway.websocket_protocol:SocketProtocol",
     "ws_max_size": MAX_FRAME_BYTES,
-    # A client that does not answer, and so does not read, is gone 40 seconds later at most.
+    # The application does it, by the rule of the console (config.trusted_proxies).
+    "proxy_headers": False,
+    # A client that does not answer pings is disconnected after at most 40 seconds.
     "ws_ping_interval": 20.0,
     "ws_ping_timeout": 20.0,
-    # A compressor would cost each socket more memory than all the rest of it.
+    # Compression would need more memory per socket than everything else.
     "ws_per_message_deflate": False,
 }
 
 
 def server_options(settings: Any) -> dict[str, Any]:
-    """Answers uvicorn's options from the module `config.settings.gateway`."""
+    """Uvicorn's options, from the module `config.settings.gateway`."""
     return {
         "host": settings.BIND,
         "port": settings.GATEWAY_PORT,
@@ -40,9 +43,8 @@ def server_options(settings: Any) -> dict[str, Any]:
         "lifespan": "on",
         "backlog": 4096,
         "timeout_graceful_shutdown": math.ceil(settings.DRAIN_SECONDS),
-        "forwarded_allow_ips": settings.TRUSTED_PROXIES,
         "access_log": False,
-        # Django's logging configuration holds, with its redaction.
+        # Django's logging configuration is used, with its redaction.
         "log_config": None,
         "server_header": False,
     }
@@ -53,13 +55,13 @@ def main() -> None:
         from config.settings import gateway as settings
 
     config = uvicorn.Config("config.gateway.asgi:application", **server_options(settings))
-    # Ctrl-C has done its work when it arrives here.
+    # uvicorn has handled Ctrl-C before this exception is raised.
     with contextlib.suppress(KeyboardInterrupt):
         run(config)
 
 
 def run(config: uvicorn.Config) -> None:
-    """As `uvicorn.run`, with our own workers."""
+    """Run the server like `uvicorn.run`, with the platform's own workers."""
     if config.workers > 1 or os.getpid() == FIRST_PROCESS:
         GatewayWorkers(config, sockets=[config.bind_socket()]).run()
         return

@@ -1,4 +1,4 @@
-"""uvicorn's sockets with an end for everybody: a client that does not read keeps nothing here."""
+"""uvicorn's WebSocket protocol with limits of the memory for a client that does not read."""
 
 import asyncio
 import socket
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from config.gateway.client_limits import Place
+from config.client_limits import Place
 
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 
 KERNEL_BYTES = 128 * 1024
-"""For what was sent and not yet taken; Linux reserves twice as much. By itself it would grow to
-megabytes for a client that reads nothing.
+"""The kernel's send buffer, of which Linux reserves twice as much. Without a limit it grows to
+megabytes for a client that does not read.
 """
 BUFFER_BYTES = 64 * 1024
-"""Of our own beyond that, and one more frame: then whoever sends waits."""
-LAST_WORDS_SECONDS = 5.0
-"""For a client to read why it was closed, and to answer."""
+"""Size of the process's send buffer. Senders wait while it is full."""
+CLOSE_TIMEOUT_SECONDS = 5.0
+"""Timeout for the client to read the close frame and to answer it."""
 MAX_FRAGMENTS = 1024
-"""Of one message. Their bytes are limited elsewhere; empty ones are not."""
+"""The limit of fragments of a message, because empty ones do not count as bytes."""
 
 MALFORMED = b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 TOO_BIG = 1009
@@ -32,11 +32,11 @@ NOT_UTF8 = 1007
 
 
 class SocketProtocol(WebSocketsSansIOProtocol):
-    """Closing never waits for the client, and what is closed is gone a few seconds later."""
+    """A socket that closes without waiting for the client, and disconnects it after a timeout."""
 
     transport: asyncio.Transport
     place: Place | None = None
-    """What it takes of its address' connections."""
+    """The connection's share of the limit of its address."""
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -53,27 +53,27 @@ class SocketProtocol(WebSocketsSansIOProtocol):
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         if self.conn.handshake_exc is not None and not self.handshake_initiated:
-            # `websockets` answers nothing to what it cannot read, and waits for the client to go.
+            # `websockets` does not respond to bytes that it cannot read.
             self.transport.write(MALFORMED)
             self.transport.close()
 
     async def send(self, message: "ASGISendEvent") -> None:
-        """Raises ClientDisconnected also for what waited while the socket was closed."""
+        """Raises ClientDisconnected also for a send that waited while the socket was closed."""
         if message["type"] == "websocket.close":
-            # Whoever waits for the client wakes up as well, and finds the socket closed.
+            # A sender that waited for the client continues, and finds the socket closed.
             self.writable.set()
         await self.writable.wait()
         if self.close_sent and message["type"] == "websocket.send":
             raise ClientDisconnected
         if self.close_sent:
-            return  # closed already, by somebody else
+            return  # closed already by another task
         await super().send(message)
         if message["type"] == "websocket.close":
             self.end_soon()
 
     def end_soon(self) -> None:
-        """What the client has not read by then is dropped."""
-        self.loop.call_later(LAST_WORDS_SECONDS, self.transport.abort)
+        """Drop the connection after a timeout, with all unsent data."""
+        self.loop.call_later(CLOSE_TIMEOUT_SECONDS, self.transport.abort)
 
     def keepalive_timeout(self) -> None:
         super().keepalive_timeout()
@@ -104,7 +104,7 @@ class SocketProtocol(WebSocketsSansIOProtocol):
         super().send_receive_event_to_app()
 
     def hang_up(self, code: int) -> None:
-        """The client broke the protocol in a way that the parser does not look at."""
+        """Close the socket of a client that violates the protocol, but not for the parser."""
         self.frames = []
         if not self.close_sent:
             self.conn.fail(code)

@@ -1,6 +1,7 @@
-"""What console, gateway and Celery share. Everything that differs per installation is read here."""
+"""Settings that console, gateway and Celery share, read from the environment."""
 
 import os
+import socket
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -9,7 +10,7 @@ import django_stubs_ext
 
 from config.env import ConfigurationError, Environment, read_env_file
 from kernel.logs import logging_config
-from kernel.storage.postgres import Connection
+from kernel.storage.postgres import PooledConnection
 
 # `ModelAdmin[Model]` is an error at run time without this.
 django_stubs_ext.monkeypatch()
@@ -17,38 +18,43 @@ django_stubs_ext.monkeypatch()
 BASE_DIR = Path(__file__).resolve().parents[3]
 HOME = Path(os.environ.get("TENANTRY_HOME") or BASE_DIR / ".tenantry")
 
-# Without a DATABASE_URL the embedded stack of this checkout is meant: `make run` leaves its
-# addresses and secrets in this file, so that `python manage.py shell` finds the same database.
+# Without a DATABASE_URL the embedded stack of this checkout is used: `make run` writes its
+# addresses and secrets to this file, so that `python manage.py shell` uses the same database.
 env = Environment({**read_env_file(HOME / "stack.env"), **os.environ})
-env.text("TENANTRY_HOME", default=".tenantry", says="Folder of the embedded stack's state.")
+env.text("TENANTRY_HOME", default=".tenantry", description="Folder of the embedded stack's state.")
 
 DEBUG = env.boolean(
-    "TENANTRY_DEBUG", default=False, says="Show stack traces to the browser. Never in production."
+    "TENANTRY_DEBUG",
+    default=False,
+    description="Show stack traces to the browser. Never in production.",
 )
 SECRET_KEY = env.required_secret(
-    "TENANTRY_SECRET_KEY", says="The console signs its sessions with it (50 or more characters)."
+    "TENANTRY_SECRET_KEY",
+    min_chars=32,
+    description="Signs the sessions of the console (50 or more characters).",
 )
 KEY_PEPPERS = env.required_secrets(
     "TENANTRY_KEY_PEPPERS",
-    says="Server-side secrets mixed into the digest of every API key, comma-separated; the first "
-    "one digests new keys, the others still verify old ones.",
+    min_chars=16,
+    description="Server-side secrets mixed into the digest of every API key, comma-separated; "
+    "the first one digests new keys, the others still verify old ones.",
 )
-ENCRYPTION_KEYS = env.required_secrets(
+ENCRYPTION_KEYS = env.fernet_keys(
     "TENANTRY_ENCRYPTION_KEYS",
-    says="Fernet keys for stored credentials, comma-separated; the first one encrypts.",
+    description="Fernet keys for stored credentials, comma-separated; the first one encrypts.",
 )
 
 DATABASE_URL = env.url(
     "DATABASE_URL",
     default="",
     schemes=("postgresql", "postgres"),
-    says="PostgreSQL, for example postgresql://user:password@host:5432/tenantry.",
+    description="PostgreSQL, for example postgresql://user:password@host:5432/tenantry.",
 )
 REDIS_URL = env.url(
     "REDIS_URL",
     default="",
     schemes=("redis", "rediss", "unix"),
-    says="Redis or Valkey for cache, channel layer, Celery broker and pushes.",
+    description="Redis or Valkey for cache, channel layer, Celery broker and pushes.",
 )
 if not DATABASE_URL or not REDIS_URL:
     missing = "DATABASE_URL" if not DATABASE_URL else "REDIS_URL"
@@ -59,22 +65,23 @@ REDIS_LIMITS_URL = env.url(
     "REDIS_LIMITS_URL",
     default=REDIS_URL,
     schemes=("redis", "rediss", "unix"),
-    says="Redis or Valkey for limits and one-use tickets, if it should be a server of its own.",
+    description="Redis or Valkey for limits and one-use tickets, if it should be a server of its "
+    "own.",
 )
 DATABASE_POOL_SIZE = env.integer(
     "TENANTRY_DATABASE_POOL_SIZE",
     default=8,
     at_least=2,
-    says="Most PostgreSQL connections that one process opens.",
+    description="Maximum number of PostgreSQL connections per process.",
 )
 
 
 DATABASE_WAIT_SECONDS = 1.8
-"""For a connection, a new one or one that is in use: within 2 s it is told that there is none."""
+"""Timeout for a connection of the pool. It is below 2 s, within which requests get an error."""
 
 
 def database(url: str, *, pool_size: int) -> dict[str, Any]:
-    """Django's settings for one PostgreSQL. The pool is psycopg's own, as Django 5.1+ knows it."""
+    """Return Django's settings for one PostgreSQL. Django 5.1+ supports psycopg's pool."""
     from psycopg import ProgrammingError
     from psycopg.conninfo import conninfo_to_dict
 
@@ -100,20 +107,20 @@ def database(url: str, *, pool_size: int) -> dict[str, Any]:
         "CONN_MAX_AGE": 0,
         "OPTIONS": {
             "connect_timeout": 3,
-            # A machine that is gone sends no end of a connection.
+            # A failed machine does not close its connections.
             "keepalives_idle": 10,
             "keepalives_interval": 3,
             "keepalives_count": 3,
             "tcp_user_timeout": 10_000,
             **options,
             "pool": {
-                "connection_class": Connection,
+                "connection_class": PooledConnection,
                 "min_size": 0,
                 "max_size": pool_size,
                 "timeout": DATABASE_WAIT_SECONDS,
                 "max_lifetime": 600,
-                # Left alone, a pool waits twice as long after each attempt: as long as PostgreSQL
-                # was away, it would go unused when it is back.
+                # By default a pool doubles its pause after each failed attempt: after a long outage
+                # it would stay unused for as long again.
                 "reconnect_timeout": 1,
             },
         },
@@ -133,93 +140,119 @@ LOG_FORMAT = env.choice(
     "TENANTRY_LOG_FORMAT",
     default="json",
     options=("json", "text"),
-    says="One JSON object per line, or lines for people.",
+    description="One JSON object per line, or lines for people.",
 )
 LOG_LEVEL = env.choice(
     "TENANTRY_LOG_LEVEL",
     default="INFO",
     options=("DEBUG", "INFO", "WARNING", "ERROR"),
-    says="Least severity that is logged.",
+    description="Minimum severity that is logged.",
 )
-LOGGING = logging_config(form=LOG_FORMAT, level=LOG_LEVEL)
+POD_NAME = env.text(
+    "POD_NAME",
+    default=socket.gethostname(),
+    description="Name of the pod or machine, which is in every log line; default: the host name.",
+)
+
+
+def logging_of(plane: str, *, access_level: str = "WARNING") -> dict[str, Any]:
+    """Return Django's settings for the logs of a plane."""
+    fields = {"plane": plane, "pod": POD_NAME}
+    return logging_config(
+        form=LOG_FORMAT, level=LOG_LEVEL, fields=fields, access_level=access_level
+    )
+
 
 ENVIRONMENT = env.choice(
     "TENANTRY_ENVIRONMENT",
     default="production",
     options=("production", "embedded", "test"),
-    says="`embedded` and `test` allow plain HTTP on loopback and model endpoints on loopback.",
+    description="`embedded` and `test` allow plain HTTP on loopback and model endpoints on "
+    "loopback.",
 )
 IS_LOCAL = ENVIRONMENT != "production"
 LOOPBACK_ENDPOINTS = env.boolean(
     "TENANTRY_LOOPBACK_ENDPOINTS",
     default=IS_LOCAL,
-    says="Whether model endpoints may be on loopback: where all runs on one machine.",
+    description="Whether model endpoints may be on loopback, for installations on one machine.",
 )
 
-CONSOLE_PORT = env.port("TENANTRY_CONSOLE_PORT", default=8000, says="Port of the console.")
-GATEWAY_PORT = env.port("TENANTRY_GATEWAY_PORT", default=8080, says="Port of the gateway.")
-ENGINE_PORT = env.port("TENANTRY_ENGINE_PORT", default=8090, says="Port of the embedded engine.")
-BIND = env.text("TENANTRY_BIND", default="127.0.0.1", says="Address that servers listen on.")
-CONSOLE_URL = env.text(
+CONSOLE_PORT = env.port("TENANTRY_CONSOLE_PORT", default=8000, description="Port of the console.")
+GATEWAY_PORT = env.port("TENANTRY_GATEWAY_PORT", default=8080, description="Port of the gateway.")
+ENGINE_PORT = env.port(
+    "TENANTRY_ENGINE_PORT", default=8090, description="Port of the embedded engine."
+)
+BIND = env.address(
+    "TENANTRY_BIND", default="127.0.0.1", description="Address that servers listen on."
+)
+CONSOLE_URL = env.url(
     "TENANTRY_CONSOLE_URL",
     default=f"http://127.0.0.1:{CONSOLE_PORT}",
-    says="Where browsers and engines reach the console.",
+    schemes=("https", "http"),
+    description="URL of the console for browsers and engines.",
 )
-GATEWAY_URL = env.text(
+GATEWAY_URL = env.url(
     "TENANTRY_GATEWAY_URL",
     default=f"http://127.0.0.1:{GATEWAY_PORT}",
-    says="Where tenants reach the gateway; shown in the console's examples.",
+    schemes=("https", "http"),
+    description="URL of the gateway for tenants, also for the console's examples.",
 )
 ALLOWED_HOSTS = env.listed(
     "TENANTRY_ALLOWED_HOSTS",
     default="localhost,127.0.0.1,[::1]" if IS_LOCAL else "",
-    says="Host names the console answers to, comma-separated.",
+    description="Host names the console answers to, comma-separated.",
 )
 HEARTBEAT_SECONDS = env.seconds(
-    "TENANTRY_HEARTBEAT_SECONDS", default=5, says="How often an engine reports that it is alive."
+    "TENANTRY_HEARTBEAT_SECONDS", default=5, description="Interval of an engine's heartbeats."
 )
 ENDPOINT_EXPIRY_SECONDS = env.seconds(
     "TENANTRY_ENDPOINT_EXPIRY_SECONDS",
     default=30,
-    says="Silence after which a registered endpoint is taken out.",
+    description="Time without a heartbeat after which a registered endpoint is removed.",
+)
+TENANT_QUEUED_RUNS = env.integer(
+    "TENANTRY_TENANT_QUEUED_RUNS",
+    default=10_000,
+    at_least=1,
+    description="Maximum number of runs per tenant that wait in the run queue.",
 )
 RUN_LOG_SECONDS = env.integer(
     "TENANTRY_RUN_LOG_SECONDS",
     default=3600,
     at_least=1,
-    says="How long the events of a response can be read again after its end.",
+    description="Time for which the events of a response can be resumed after its end, in seconds.",
 )
 
 EGRESS_ALLOW = env.targets(
     "TENANTRY_EGRESS_ALLOW",
-    says="Networks, addresses and host names that are not public, but to which messages for "
+    description="Networks, addresses and host names that are not public, but to which messages for "
     "tenants may be sent, comma-separated.",
 )
 EGRESS_PORTS = env.ports(
     "TENANTRY_EGRESS_PORTS",
     default="443,8443",
-    says="Ports to which messages for tenants may be sent, comma-separated.",
+    description="Ports to which messages for tenants may be sent, comma-separated.",
 )
 EGRESS_HTTP = env.boolean(
     "TENANTRY_EGRESS_HTTP",
     default=False,
-    says="Whether messages for tenants may be sent unencrypted.",
+    description="Whether messages for tenants may be sent unencrypted.",
 )
 EMAIL_URL = env.url(
     "TENANTRY_EMAIL_URL",
     default="",
     schemes=("smtp", "smtps", "console"),
-    says="Where e-mails are handed in; console:// writes them into the log of the worker.",
+    description="Mail server; console:// writes e-mails into the log of the worker.",
 )
 DEFAULT_FROM_EMAIL = env.text(
     "TENANTRY_EMAIL_FROM",
     default="tenantry@localhost",
-    says="Sender of e-mails.",
+    description="Sender of e-mails.",
 )
 
 
 def mail(url: str) -> dict[str, Any]:
-    """Django's settings for sending e-mails. `smtp` switches to TLS, `smtps` begins with it."""
+    """Return Django's settings for e-mails. `smtp` upgrades to TLS, `smtps` starts with it."""
     parts = urlsplit(url)
     if parts.scheme in {"", "console"}:
         return {"EMAIL_BACKEND": "django.core.mail.backends.console.EmailBackend"}
@@ -237,8 +270,8 @@ def mail(url: str) -> dict[str, Any]:
 
 globals().update(mail(EMAIL_URL))
 
-TRUSTED_PROXIES = env.text(
+TRUSTED_PROXIES = env.networks(
     "TENANTRY_TRUSTED_PROXIES",
     default="127.0.0.1",
-    says="Proxies whose X-Forwarded-For is believed, comma-separated addresses or networks.",
+    description="Proxies whose X-Forwarded-For is trusted, comma-separated addresses or networks.",
 )

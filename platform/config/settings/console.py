@@ -10,18 +10,27 @@ from redis.retry import Retry
 
 from config.console import navigation
 from config.settings.base import *  # noqa: F403 - Django's idiom for layered settings
-from config.settings.base import BASE_DIR, CONSOLE_URL, DATABASES, IS_LOCAL, REDIS_URL, env
+from config.settings.base import (
+    BASE_DIR,
+    CONSOLE_URL,
+    DATABASES,
+    IS_LOCAL,
+    REDIS_URL,
+    env,
+    logging_of,
+)
 
 PLANE = "console"
+LOGGING = logging_of(PLANE)
 
-# The gateway's, in an environment that both share: with it, what is imported below would serve the
-# gateway's metrics in the place of the console's.
+# The variable of the gateway, in an environment that both share: the modules imported below would
+# serve the gateway's metrics instead of the console's.
 for name in ("PROMETHEUS_MULTIPROC_DIR", "prometheus_multiproc_dir"):
     os.environ.pop(name, None)
 
 INSTALLED_APPS = [
     "daphne",  # before staticfiles: it replaces runserver
-    "unfold.apps.BasicAppConfig",  # the other one would put its own site in the place of ours
+    "unfold.apps.BasicAppConfig",  # the default one would replace our admin site
     "unfold.contrib.filters",
     "django.contrib.auth",
     "django.contrib.contenttypes",
@@ -77,32 +86,32 @@ TEMPLATES = [
     }
 ]
 AUTHENTICATION_BACKENDS = [
-    "axes.backends.AxesStandaloneBackend",  # first: it refuses before a password is looked at
+    "axes.backends.AxesStandaloneBackend",  # first: it refuses before passwords are checked
     "django.contrib.auth.backends.ModelBackend",
 ]
-# By name and address together: a stranger elsewhere cannot lock an operator out.
+# By name and address together, so that failures from elsewhere do not lock an operator out.
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_FAILURE_LIMIT = env.integer(
     "TENANTRY_SIGN_IN_ATTEMPTS",
     default=5,
     at_least=1,
-    says="Wrong passwords for one name from one address, after which it is locked out.",
+    description="Maximum number of wrong passwords for one name from one address.",
 )
 AXES_COOLOFF_TIME = timedelta(
     minutes=env.integer(
         "TENANTRY_SIGN_IN_LOCKOUT_MINUTES",
         default=15,
         at_least=1,
-        says="For how long a name is locked out at an address.",
+        description="Duration of the lockout of a name at an address, in minutes.",
     )
 )
-# It ends when it was said to, however often somebody tries meanwhile.
+# A lockout ends at its time, even if there are more attempts meanwhile.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_RESET_ON_SUCCESS = True
 AXES_CLIENT_IP_CALLABLE = "config.console.login_lockout.visitors_address"
 AXES_USERNAME_CALLABLE = "config.console.login_lockout.counted_name"
 AXES_LOCKOUT_CALLABLE = "config.console.login_lockout.answer_locked_out"
-# Sign-ins are kept nowhere else: only failures, until they are forgotten.
+# Only failures are stored, until their lockout ends.
 AXES_DISABLE_ACCESS_LOG = True
 AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
@@ -122,7 +131,7 @@ FORMAT_MODULE_PATH = "config.formats"
 
 UNFOLD = navigation.UNFOLD
 
-# Limits name routes, and their context never imports the one that has them.
+# The context of limits must not import that of routes, so that it calls this function.
 ROUTE_NAMES = "inference.selectors.route_names"
 
 STATIC_URL = "static/"
@@ -131,7 +140,7 @@ STATIC_ROOT = BASE_DIR / "static"
 WHITENOISE_USE_FINDERS = IS_LOCAL
 WHITENOISE_AUTOREFRESH = False
 
-# A connection whose server has restarted is found when it is taken out of the pool, not by a query.
+# The pool detects a dead connection before it returns it, so that no query fails.
 DATABASES["default"]["CONN_HEALTH_CHECKS"] = True
 
 REDIS_CACHE = {
@@ -139,7 +148,7 @@ REDIS_CACHE = {
     "LOCATION": REDIS_URL,
     "KEY_PREFIX": "tenantry:cache",
     "OPTIONS": {
-        "pool_class": "kernel.storage.redis.Pool",
+        "pool_class": "kernel.storage.redis.RedisPool",
         "serializer": "kernel.storage.json_cache.JsonSerializer",
         "socket_timeout": 1.0,
         "socket_connect_timeout": 1.0,
@@ -151,7 +160,7 @@ CACHES = {
     "sessions": {**REDIS_CACHE, "BACKEND": "config.console.session_cache.SessionCache"},
 }
 SESSION_CACHE_ALIAS = "sessions"
-# A flushed Redis must not log anybody out.
+# A flushed Redis must not end sessions.
 SESSION_ENGINE = "django.contrib.sessions.backends.cached_db"
 SESSION_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SECURE = not IS_LOCAL
@@ -164,7 +173,7 @@ SECURE_HSTS_PRELOAD = not IS_LOCAL
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 SECURE_REDIRECT_EXEMPT = [r"^healthz$", r"^health$", r"^readyz$", r"^ready$", r"^metrics$"]
 X_FRAME_OPTIONS = "DENY"
-# No script but our own files: a text that gets into a page as markup runs nothing.
+# Only our own script files, so that injected markup executes nothing.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -208,19 +217,23 @@ REST_KNOX = {
 }
 SPECTACULAR_SETTINGS = {
     "TITLE": "Tenantry management API",
-    "DESCRIPTION": "Everything the console can do, for scripts. Tenants chat over the gateway's "
-    "own OpenAI-compatible API, which is not described here.",
+    "DESCRIPTION": "All functions of the console for scripts. Tenants use the OpenAI-compatible "
+    "API of the gateway, which is not described here.",
     "VERSION": "v1",
     "SERVE_INCLUDE_SCHEMA": False,
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "MemberRole": "tenants.models.Membership.Role",
+        "NodeKind": "agents.models.node.NodeKind",
+        "NodeState": "agents.models.node.NodeState",
         "RolloutState": "agents.models.choices.RolloutState",
         "ToolKind": "agents.models.choices.ToolKind",
         "ScalingSelect": "inference.models.scaling_policy.Select",
         "TargetRole": "inference.models.RouteTarget.Role",
         "TenantStatus": "tenants.models.Tenant.Status",
         "RecipientKind": "tenants.models.AlertRecipient.Kind",
+        "RequestKind": "tenants.models.limit_rules.RequestKind",
+        "RedisOutagePolicy": "tenants.models.limit_rules.QuotaLimitRule.Outage",
         "UsageKind": "tenants.models.UsageEvent.Kind",
         "UsageStatus": "tenants.models.UsageEvent.Status",
         "KeyStatus": ("active", "blocked", "expired"),
@@ -238,13 +251,13 @@ PROMETHEUS_URL = env.url(
     "TENANTRY_PROMETHEUS_URL",
     default="",
     schemes=("http", "https"),
-    says="A Prometheus that scaling policies ask for CPU, memory and GPU.",
+    description="URL of the Prometheus server that scaling policies query for CPU, memory and GPU.",
 )
 SAMPLE_DAYS = env.integer(
     "TENANTRY_SAMPLE_DAYS",
     default=8,
     at_least=1,
-    says="Days for which what pools did is kept for each 15 seconds.",
+    description="Days for which samples of pools, one per 15 seconds, are stored.",
 )
 
 CELERY_BROKER_URL = REDIS_URL
@@ -252,7 +265,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_TIME_LIMIT = 300
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-# Until it is back, however long that takes: a worker that gives up would have to be restarted.
+# Retry without limit: a worker that gives up would have to be restarted.
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {"global_keyprefix": "tenantry:celery:"}

@@ -4,6 +4,7 @@ They start the processes that do, or run on machines (GPU hosts) that must not h
 """
 
 import os
+import socket
 
 from config.env import Environment
 from kernel.logs import logging_config
@@ -20,12 +21,14 @@ LOG_FORMAT = env.choice(
     "TENANTRY_LOG_FORMAT",
     default="json",
     options=("json", "text"),
-    says="One JSON object per line, or lines for people.",
+    description="One JSON object per line, or lines for people.",
 )
 LOG_LEVEL = env.choice(
     "TENANTRY_LOG_LEVEL",
     default="INFO",
     options=("DEBUG", "INFO", "WARNING", "ERROR"),
-    says="Least severity that is logged.",
+    description="Least severity that is logged.",
 )
-LOGGING = logging_config(form=LOG_FORMAT, level=LOG_LEVEL)
+LOGGING = logging_config(
+    form=LOG_FORMAT, level=LOG_LEVEL, fields={"plane": "host", "pod": socket.gethostname()}
+)

@@ -15,22 +15,32 @@ from config.settings.console import *  # noqa: F403 - Django's idiom for layered
 from config.settings.gateway import (  # the gateway's own, so that its parts can be tested too
     ALLOWED_ORIGINS,
     CLIENT_CONNECTIONS,
+    GATEWAY_WORKERS,
     LEAVE_SECONDS,
     MAX_BODY_BYTES,
+    NODE_CAPABILITIES,
+    NODE_LABELS,
+    NODE_NAME,
+    NODE_POD,
+    NODE_SLOTS,
+    NODE_TOKEN,
+    NODE_WEIGHT,
+    NODE_ZONE,
     STATEMENT_POOL_SIZE,
+    TASK_STRATEGY,
     TENANT_SOCKETS,
     UPSTREAM_CONNECTIONS,
 )
 
-# Never the one of a stack that runs from this checkout: its records are not for the tests' tables.
+# Not the spool of a stack that runs from this checkout: its records would get into the tables.
 SPOOL_DIR = os.path.join(tempfile.gettempdir(), f"tenantry-test-spool-{os.getpid()}")  # noqa: PTH118
-# Tests end gateways in the middle of what they do.
+# Tests stop gateways that have active requests.
 DRAIN_SECONDS = 5.0
-# The slow hashes are for attackers, not for tests.
+# A fast hash, because passwords of tests need no protection.
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
-# Static files come from the apps; a folder that is not there would be a warning, so an error.
+# Static files come from the apps; a missing folder would be a warning, which fails a test.
 STATIC_ROOT = None  # type: ignore[assignment]
-# Or each test's client would look through the static files of all apps first.
+# Otherwise each test client would search the static files of all apps first.
 WHITENOISE_AUTOREFRESH = True
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.InMemoryStorage"},
@@ -40,10 +50,20 @@ STORAGES = {
 __all__ = [
     "ALLOWED_ORIGINS",
     "CLIENT_CONNECTIONS",
+    "GATEWAY_WORKERS",
     "LEAVE_SECONDS",
     "MAX_BODY_BYTES",
+    "NODE_CAPABILITIES",
+    "NODE_LABELS",
+    "NODE_NAME",
+    "NODE_POD",
+    "NODE_SLOTS",
+    "NODE_TOKEN",
+    "NODE_WEIGHT",
+    "NODE_ZONE",
     "SPOOL_DIR",
     "STATEMENT_POOL_SIZE",
+    "TASK_STRATEGY",
     "TENANT_SOCKETS",
     "UPSTREAM_CONNECTIONS",
 ]

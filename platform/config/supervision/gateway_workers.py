@@ -1,4 +1,4 @@
-"""uvicorn's server and supervisor, with workers that are replaced and that leave nothing behind."""
+"""uvicorn's server and supervisor, with replacement of workers that have ended."""
 
 import ctypes
 import logging
@@ -19,17 +19,17 @@ from kernel.backoff import Backoff
 
 log = logging.getLogger(__name__)
 
-ORPHAN_DRAIN_SECONDS = 5
-"""For the answers of a worker whose supervisor was killed; it does not listen any more."""
-ORPHAN_SECONDS = 10
-"""After that it has ended, whatever it does."""
+UNSUPERVISED_DRAIN_SECONDS = 5
+"""Time for the responses of a worker whose supervisor was killed."""
+UNSUPERVISED_SECONDS = 10
+"""After this time such a worker is killed."""
 START_SECONDS = 60.0
-"""For a worker that is to take another one's place."""
+"""Start timeout of a worker that replaces another one."""
 PR_SET_PDEATHSIG = 1
 
 
 class GatewayServer(Server):
-    """One worker. `supervisor` is the process whose end it follows."""
+    """One worker. It ends when the process `supervisor` ends."""
 
     def __init__(self, config: Config, *, supervisor: int | None = None) -> None:
         super().__init__(config)
@@ -46,15 +46,15 @@ class GatewayServer(Server):
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         if self._supervisor is not None and os.getppid() != self._supervisor:
-            self.config.timeout_graceful_shutdown = ORPHAN_DRAIN_SECONDS
-            # The kernel's own doing ends it, so nothing here can be late.
+            self.config.timeout_graceful_shutdown = UNSUPERVISED_DRAIN_SECONDS
+            # The kernel ends the process, even if the event loop is blocked.
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.alarm(ORPHAN_SECONDS)
+            signal.alarm(UNSUPERVISED_SECONDS)
         super().handle_exit(sig, frame)
 
 
 class Worker(Process):
-    """A process of the supervisor's. Whether its event loop turns is its own watcher's to say."""
+    """A worker process of the supervisor. A watcher of its own checks its event loop."""
 
     def __init__(self, config: Config, sockets: list[socket]) -> None:
         self._supervisor = os.getpid()
@@ -72,13 +72,13 @@ class Worker(Process):
         return self._server
 
     def is_alive(self, timeout: float = 5) -> bool:
-        """A thread answers pings, whatever the event loop does: so they are not asked here."""
+        """Check only the process: uvicorn's ping is answered even if the event loop is blocked."""
         return self.process.is_alive()
 
     def join(self) -> None:
         super().join()
         if self.pid is not None and os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
-            # What it held is gone: else its gauges would stay for as long as the gateway runs.
+            # Otherwise its gauges would be exported for as long as the gateway runs.
             mark_process_dead(self.pid)  # type: ignore[no-untyped-call]
 
 
@@ -92,11 +92,11 @@ class GatewayWorkers(Multiprocess):
         self._frozen_loops = FrozenLoops()
         self._backoff: dict[int, Backoff] = {}
         self._due: dict[int, float] = {}
-        """When the place of a worker that ended is filled again."""
+        """Times at which ended workers are replaced."""
         self._has_served = False
 
     def run(self) -> None:
-        """Exits with uvicorn's status of a failed start if no worker has ever served."""
+        """Exit with uvicorn's status of a failed start if no worker has ever served."""
         self._frozen_loops.count()
         super().run()
         if not self._has_served and any(w.exitcode == STARTUP_FAILURE for w in self.processes):
@@ -106,26 +106,26 @@ class GatewayWorkers(Multiprocess):
         self.processes = [self._start_worker() for _ in range(self.processes_num)]
 
     def terminate_all(self) -> None:
-        """Left open here, the socket would take connections that no worker answers any more."""
+        """Close the socket, which would accept connections that no worker answers."""
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
 
     def keep_subprocess_alive(self) -> None:
-        """Replace each worker that has ended; with a pause if it ends again and again."""
+        """Replace each worker that has ended, with exponential backoff."""
         for place, worker in enumerate(self.processes):
             if worker.is_alive():
                 self._has_served = self._has_served or worker.is_ready(timeout=0.1)
             elif place not in self._due:
-                self._bury(place, worker)
+                self._schedule_replacement(place, worker)
             if self.should_exit.is_set():
                 return
             if place in self._due and time.monotonic() >= self._due[place]:
                 del self._due[place]
                 self.processes[place] = self._start_worker()
 
-    def _bury(self, place: int, worker: Worker) -> None:
-        worker.kill()  # closes what it was asked over
+    def _schedule_replacement(self, place: int, worker: Worker) -> None:
+        worker.kill()  # closes the pipe of uvicorn's pings
         worker.join()
         self._frozen_loops.count()
         if worker.exitcode == STARTUP_FAILURE and not self._has_served:
@@ -140,11 +140,11 @@ class GatewayWorkers(Multiprocess):
         log.error("gateway: a worker ended (pid=%s, exit_code=%s, starts_again_in=%g s)", *values)
 
     def restart_all(self) -> None:
-        """SIGHUP: each worker gives its place to a new one that serves already."""
+        """SIGHUP: replace each worker after its successor serves."""
         for place, old in enumerate(self.processes):
             new = self._start_worker()
-            patience = self.config.timeout_worker_healthcheck
-            if not new.wait_until_ready(max(patience, START_SECONDS), self.should_exit):
+            timeout = self.config.timeout_worker_healthcheck
+            if not new.wait_until_ready(max(timeout, START_SECONDS), self.should_exit):
                 new.kill()
                 new.join()
                 log.error("gateway: a new worker is not ready, so the old ones stay")
@@ -154,7 +154,7 @@ class GatewayWorkers(Multiprocess):
             self.processes[place] = new
 
     def handle_ttin(self) -> None:
-        """SIGTTIN: one worker more."""
+        """SIGTTIN: start another worker."""
         self.processes_num += 1
         self.processes.append(self._start_worker())
 
@@ -165,10 +165,10 @@ class GatewayWorkers(Multiprocess):
 
 
 def follow(supervisor: int) -> None:
-    """Have this process told to end when `supervisor` ends, however that happens. Linux only."""
+    """Have the kernel signal this process when `supervisor` ends. Linux only."""
     if sys.platform != "linux":
         return
-    # SIGINT: it ends at once, while SIGTERM would first go on serving for a while.
+    # SIGINT ends the worker at once; after SIGTERM it would serve requests for some seconds.
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGINT)
     if os.getppid() != supervisor:
         sys.exit(1)  # it has ended meanwhile

@@ -1,4 +1,4 @@
-"""The worker's side of the watch over its event loop, and the count of loops that stood still."""
+"""The event loop watchdog in a worker, and the metric of blocked event loops."""
 
 import asyncio
 import faulthandler
@@ -14,14 +14,14 @@ log = logging.getLogger(__name__)
 
 STAMP_SECONDS = 1.0
 FROZEN_SECONDS = 10.0
-"""Without a turn of the event loop: then the process is ended, for its supervisor to replace it."""
+"""After this time without an iteration of the event loop the process is ended."""
 WATCHER = Path(__file__).with_name("loop_watcher.py")
 RECORD = "frozen_loops"
-"""In the folder of the metrics, where it outlives the process."""
+"""File in the metrics folder, where it survives the process."""
 
 
 class LoopWatchdog:
-    """Has this process ended when its running event loop stands still. `start` needs the loop."""
+    """Ends this process when its event loop is blocked. `start` needs a running loop."""
 
     def __init__(self) -> None:
         self._watcher: subprocess.Popen[bytes] | None = None
@@ -33,7 +33,7 @@ class LoopWatchdog:
         self._stamp()
 
     def stop(self) -> None:
-        """From now on this process ends by itself."""
+        """Stop watching, before a regular end of the process."""
         if self._timer is not None:
             self._timer.cancel()
         self._end_watcher()
@@ -69,13 +69,13 @@ class LoopWatchdog:
 
 
 class FrozenLoops:
-    """Counts what watchers note. One process of a gateway does it, so that none counts twice."""
+    """Counts the records of watchers in one process of a gateway, so that none counts twice."""
 
     def __init__(self) -> None:
         self._counted = 0
 
     def count(self) -> None:
-        """Add what was noted since the last call, by earlier processes as well."""
+        """Count new records, those of earlier processes included."""
         path = record_path()
         if path is None or not path.exists():
             return
@@ -85,6 +85,6 @@ class FrozenLoops:
 
 
 def record_path() -> Path | None:
-    """None where workers do not share their metrics."""
+    """Return the path; None if workers do not share metrics."""
     folder = os.environ.get("PROMETHEUS_MULTIPROC_DIR")
     return Path(folder) / RECORD if folder else None

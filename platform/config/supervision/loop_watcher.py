@@ -1,9 +1,9 @@
-"""Watches the event loop of one process from outside, and ends the process when the loop stands.
+"""Watches the event loop of a process from another process, and ends it if the loop is blocked.
 
-A small process of its own, so that it also sees a loop that stands in C code and holds the
-interpreter's lock, where no thread of the process runs. Its standard input is a pipe on which the
-loop writes a byte each second; the end of the pipe is the end of the process. It is run as a file
-by an interpreter without site packages, and imports nothing of ours.
+A separate process also detects a loop that is blocked in C code with the interpreter's lock, where
+no thread of the process runs. Its standard input is a pipe to which the loop writes a byte each
+second; the end of the pipe is the end of the process. It is run as a file by an interpreter without
+site packages, and imports nothing of ours.
 """
 
 import json
@@ -15,12 +15,12 @@ import time
 from datetime import UTC, datetime
 
 POLL_SECONDS = 0.5
-LAST_WORDS_SECONDS = 5.0
-"""For the process to write its stacks and to end."""
+ABORT_TIMEOUT_SECONDS = 5.0
+"""Time for the process to write its stacks and to end."""
 
 
 def main(pid: int, limit: float, record: str, log_format: str) -> None:
-    """Returns when the process has ended."""
+    """Watch until the process has ended."""
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(ignored, signal.SIG_IGN)
     if wait_until_frozen(pid, limit):
@@ -31,7 +31,7 @@ def main(pid: int, limit: float, record: str, log_format: str) -> None:
 
 
 def wait_until_frozen(pid: int, limit: float) -> bool:
-    """False if the process has ended by itself."""
+    """Wait for a blocked loop. Returns False if the process has ended."""
     silent = 0.0
     while silent <= limit:
         before = time.monotonic()
@@ -42,14 +42,14 @@ def wait_until_frozen(pid: int, limit: float) -> bool:
                 return False
             silent = 0.0
         elif waited > 2 * POLL_SECONDS or is_stopped(pid):
-            silent = 0.0  # this process or that one was stopped, or the whole machine was
+            silent = 0.0  # one of the processes was stopped, or the whole machine
         else:
             silent += waited
     return True
 
 
 def is_stopped(pid: int) -> bool:
-    """Whether a signal or a debugger holds it."""
+    """Return whether the process is stopped by a signal or a debugger."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as stat:  # noqa: PTH123 - pathlib costs a start
             return stat.read().rpartition(b")")[2].split()[0] in {b"T", b"t"}
@@ -58,8 +58,8 @@ def is_stopped(pid: int) -> bool:
 
 
 def report(pid: int, limit: float, log_format: str) -> None:
-    """One line in the log of the process, before its stacks."""
-    message = f"gateway: the event loop stood still for {limit:g} s; its stacks follow (pid={pid})"
+    """Write a line to the log of the process, before its stacks."""
+    message = f"gateway: event loop blocked for {limit:g} s, its stacks follow (pid={pid})"
     if log_format == "json":
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
         line = {"time": now, "level": "critical", "logger": "config.supervision.loop_watcher"}
@@ -69,16 +69,16 @@ def report(pid: int, limit: float, log_format: str) -> None:
 
 
 def note(record: str, pid: int) -> None:
-    """One line for each process, for the metric."""
+    """Write a line for the metric."""
     with open(record, "a", encoding="ascii") as lines:  # noqa: PTH123
         lines.write(f"{pid} {time.time():.0f}\n")
 
 
 def end(pid: int) -> None:
-    """On SIGABRT the process writes the stacks of all its threads, whatever they do."""
+    """Send SIGABRT, on which the process writes the stacks of all its threads."""
     try:
         os.kill(pid, signal.SIGABRT)
-        give_up = time.monotonic() + LAST_WORDS_SECONDS
+        give_up = time.monotonic() + ABORT_TIMEOUT_SECONDS
         while (left := give_up - time.monotonic()) > 0:
             if select.select([0], [], [], left)[0] and not os.read(0, 4096):
                 return

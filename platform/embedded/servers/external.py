@@ -1,4 +1,4 @@
-"""Servers that the caller brings: looked at before anything relies on them."""
+"""Checks of external PostgreSQL and Redis servers before the stack uses them."""
 
 import psycopg
 import redis
@@ -7,13 +7,13 @@ from embedded.errors import CannotStart
 from kernel.logs import redact
 from kernel.storage.redis import connect
 
-CONNECT_SECONDS = 5
+CONNECT_TIMEOUT_SECONDS = 5
 
 
 def require_database(url: str) -> None:
-    """Raises CannotStart unless a PostgreSQL answers at `url`."""
+    """Raise CannotStart unless a PostgreSQL answers at `url`."""
     try:
-        psycopg.connect(url, connect_timeout=CONNECT_SECONDS).close()
+        psycopg.connect(url, connect_timeout=CONNECT_TIMEOUT_SECONDS).close()
     except psycopg.Error as error:
         raise CannotStart(
             f"The PostgreSQL of DATABASE_URL cannot be used: {one_line(error)}. "
@@ -23,7 +23,7 @@ def require_database(url: str) -> None:
 
 
 def require_redis(url: str) -> None:
-    """Raises CannotStart unless a Redis or Valkey answers at `url`."""
+    """Raise CannotStart unless a Redis or Valkey answers at `url`."""
     try:
         with connect(url) as client:
             client.ping()
@@ -36,5 +36,5 @@ def require_redis(url: str) -> None:
 
 
 def one_line(error: Exception) -> str:
-    """What a driver says, without passwords and line breaks."""
+    """Return the message of a driver without passwords and line breaks."""
     return " ".join(redact(str(error).replace("\n", " ")).split()).rstrip(".")

@@ -1,7 +1,7 @@
-"""The ports that a stack listens on: checked before it starts, claimed for as long as it runs.
+"""The ports of a stack, which are checked before it starts and claimed while it runs.
 
-Standard library only: `requirements/install.py` looks before it installs anything for `make run`,
-so that a busy port is said at once.
+Standard library only: `requirements/install.py` checks the ports before it installs anything for
+`make run`, so that a port in use is reported at once.
 """
 
 import fcntl
@@ -20,6 +20,7 @@ DEFAULT_PORTS = {
     "TENANTRY_CONSOLE_PORT": 8000,
     "TENANTRY_GATEWAY_PORT": 8080,
     "TENANTRY_ENGINE_PORT": 8090,
+    "TENANTRY_NODE_PORT": 8081,
 }
 MAX_PORT = 65535
 LOOPBACK = "127.0.0.1"
@@ -27,7 +28,7 @@ LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Port:
-    """A port that a server is going to listen on, and the variable that moves it."""
+    """A port of the stack, and the environment variable that sets it."""
 
     of: str
     host: str
@@ -35,21 +36,22 @@ class Port:
     variable: str
 
 
-def stack_ports(*, bind: str, console: int, gateway: int, engine: int) -> list[Port]:
-    """The three ports of a stack. The engine is for this machine only, wherever the others are."""
+def stack_ports(*, bind: str, console: int, gateway: int, engine: int, node: int) -> list[Port]:
+    """Return the four ports of a stack. The engine always listens on the loopback address."""
     return [
         Port(of="console", host=bind, number=console, variable="TENANTRY_CONSOLE_PORT"),
         Port(of="gateway", host=bind, number=gateway, variable="TENANTRY_GATEWAY_PORT"),
+        Port(of="agent node", host=bind, number=node, variable="TENANTRY_NODE_PORT"),
         Port(of="local model", host=LOOPBACK, number=engine, variable="TENANTRY_ENGINE_PORT"),
     ]
 
 
 @contextmanager
 def claimed_ports(ports: Iterable[Port], *, home: Path) -> Iterator[None]:
-    """Keeps other stacks off `ports`, and raises CannotStart, naming all that cannot be had.
+    """Claim `ports` against other stacks. Raises CannotStart with all ports that are not free.
 
-    A stack listens only after its migrations. Until then nothing but the claim tells a second one,
-    with another folder, that the port is taken.
+    A stack listens only after its migrations. Until then only the claim prevents a second stack,
+    with another folder, from choosing the same port.
     """
     with ExitStack() as claims:
         problems: dict[Port, str] = {}
@@ -63,19 +65,19 @@ def claimed_ports(ports: Iterable[Port], *, home: Path) -> Iterator[None]:
 
 
 def require_free_ports(ports: Iterable[Port]) -> None:
-    """Raises CannotStart, naming every port that another program listens on."""
+    """Raise CannotStart if another program listens on a port; the message names all of them."""
     problems = {port: problem for port in ports if (problem := listener(port))}
     if problems:
         raise CannotStart(explain(problems))
 
 
 def claim(port: Port, *, claims: ExitStack, home: Path) -> str:
-    """Holds the claim file of `port` in `claims`; returns which stack has it, if one has."""
+    """Lock the claim file of `port`, and return the problem; empty if there is none."""
     path = Path(tempfile.gettempdir()) / f"tenantry-port-{port.number}.lock"
     try:
         file = claims.enter_context(path.open("a+", encoding="utf-8"))
     except OSError:
-        # Left behind by another user. Whether the port itself is free is still looked at.
+        # The file belongs to another user. `listener` still checks the port itself.
         return ""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -93,9 +95,9 @@ def owner(file: TextIO) -> str:
 
 
 def listener(port: Port) -> str:
-    """Why nothing can listen there; empty if something can."""
+    """Return why no socket can listen there; empty if one can."""
     with socket.socket() as probe:
-        # Without it, connections of a stack that just stopped would still block the port.
+        # Otherwise connections in TIME_WAIT of a stopped stack would block the port.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((port.host, port.number))
@@ -106,7 +108,7 @@ def listener(port: Port) -> str:
 
 def explain(problems: Mapping[Port, str]) -> str:
     lines = [
-        f"Port {port.number} on {port.host}, meant for the {port.of}, cannot be used ({problem})."
+        f"Port {port.number} on {port.host} for the {port.of} cannot be used ({problem})."
         for port, problem in problems.items()
     ]
     others = " ".join(f"{port.variable}={free_port_beside(port)}" for port in problems)
@@ -119,7 +121,7 @@ def explain(problems: Mapping[Port, str]) -> str:
 
 
 def free_port_beside(port: Port) -> int:
-    """A port that is free now and easy to remember: 9000 for 8000."""
+    """Return a port that is free now and easy to remember: 9000 for 8000."""
     for number in range(port.number + 1000, MAX_PORT, 1000):
         if not listener(Port(of=port.of, host=port.host, number=number, variable="")):
             return number
@@ -127,7 +129,7 @@ def free_port_beside(port: Port) -> int:
 
 
 def is_running(home: Path) -> bool:
-    """Whether a stack holds the lock of this folder, or its remains are still being removed."""
+    """Return whether a stack, or the reaper of one, holds the lock of this folder."""
     path = home / "up.lock"
     if not path.exists():
         return False
@@ -140,7 +142,7 @@ def is_running(home: Path) -> bool:
 
 
 def ports_from(environment: Mapping[str, str]) -> list[Port]:
-    """The ports as the environment wants them. What is no number is left to `up` to refuse."""
+    """Return the ports in the environment. Invalid numbers are omitted: `up` reports them."""
     numbers = {
         name: int(text) if (text := environment.get(name, "")).isdigit() else default
         for name, default in DEFAULT_PORTS.items()
@@ -150,13 +152,15 @@ def ports_from(environment: Mapping[str, str]) -> list[Port]:
         console=numbers["TENANTRY_CONSOLE_PORT"],
         gateway=numbers["TENANTRY_GATEWAY_PORT"],
         engine=numbers["TENANTRY_ENGINE_PORT"],
+        node=numbers["TENANTRY_NODE_PORT"],
     )
     return [port for port in ports if 0 < port.number <= MAX_PORT]
 
 
 def require_ports_of(environment: Mapping[str, str]) -> None:
-    """Raises CannotStart if a port is taken, unless it is by the stack of this very folder: `up`
-    has a sentence of its own for that.
+    """Raise CannotStart if a port is in use, unless a stack already runs in the same folder.
+
+    `up` reports the latter with a better message.
     """
     home = Path(environment.get("TENANTRY_HOME", "") or ".tenantry")
     if not is_running(home):

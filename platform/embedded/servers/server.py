@@ -1,17 +1,19 @@
-"""A database server that runs beside us: what to watch, and how to stop it."""
+"""A running database server of the embedded stack."""
 
 import contextlib
+import os
 import signal
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
-STOP_SECONDS = 15.0
+STOP_TIMEOUT_SECONDS = 15.0
+MAX_TAIL_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Server:
+class ServerProgram:
     """One running PostgreSQL or Valkey."""
 
     name: str
@@ -20,27 +22,29 @@ class Server:
     log: Path
 
 
-def stop_server(server: Server) -> None:
-    """Ask `server` to write its data and stop; after 15 s, end it. Returns when it is gone."""
+def stop_server(server: ServerProgram) -> None:
+    """Stop `server` and wait until it has ended; after 15 s kill it."""
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(server.pid)
         process.send_signal(stop_signal(process))
         try:
-            process.wait(STOP_SECONDS)
+            process.wait(STOP_TIMEOUT_SECONDS)
         except psutil.TimeoutExpired:
             process.kill()
-            process.wait(STOP_SECONDS)
+            process.wait(STOP_TIMEOUT_SECONDS)
 
 
 def stop_signal(process: psutil.Process) -> signal.Signals:
-    """SIGTERM, except for PostgreSQL, which would wait for its clients until they leave."""
+    """Return SIGTERM, or SIGINT for PostgreSQL: its SIGTERM waits for clients to disconnect."""
     return signal.SIGINT if process.name() == "postgres" else signal.SIGTERM
 
 
 def last_lines(log: Path, *, count: int = 12) -> str:
-    """The end of a log for an error message; says so if there is none."""
+    """Return the end of a log for an error message, or that it is empty or cannot be read."""
     try:
-        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+        with log.open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - MAX_TAIL_BYTES))
+            lines = file.read().decode("utf-8", "replace").splitlines()
     except OSError:
         return f"({log} cannot be read)"
     return "\n".join(f"  | {line}" for line in lines[-count:]) or f"({log} is empty)"

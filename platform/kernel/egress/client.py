@@ -1,8 +1,8 @@
-"""The one client for addresses that people typed: webhooks now, tools later.
+"""The HTTP client for URLs that users enter: webhooks, tools and MCP servers.
 
-A host is resolved once, all its addresses are checked, and only those are connected to: a name
-that is resolved again for the connection could stand for another address by then. Redirects are
-followed by hand, a few, each one checked anew. No proxies of the environment, no cookies.
+A host is resolved once, all its addresses are checked, and only those are connected to: a second
+resolution for the connection could return another address. Redirects are followed by this client,
+up to a limit, and each one is checked. Proxies of the environment and cookies are not used.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from django.conf import settings
 from yarl import URL
 
-from kernel.egress.rules import Address, EgressRules, Target, TargetRefused, rules_of
+from kernel.egress.rules import Address, EgressRules, EgressTarget, TargetRefused, rules_of
 from kernel.errors import UpstreamError
 
 SECONDS = 10.0
@@ -33,43 +33,43 @@ MAX_RESPONSE_BYTES = 1024 * 1024
 MAX_REDIRECTS = 3
 REDIRECTS = {301, 302, 303, 307, 308}
 SAME_METHOD = {307, 308}
-KEPT_ABROAD = {"accept", "content-type", "user-agent"}
-"""Headers that go along to another host; others may be credentials."""
+CROSS_ORIGIN_HEADERS = {"accept", "content-type", "user-agent"}
+"""Headers that are sent to another host after a redirect; others may be credentials."""
 
-Resolve = Callable[[Target], Awaitable[Sequence[Address]]]
+Resolve = Callable[[EgressTarget], Awaitable[Sequence[Address]]]
 
 
 class EgressFailed(UpstreamError):
-    """The address did not answer as it should. Check it, and try again."""
+    """The server did not respond correctly. Check the address, and try again."""
 
     code = "egress_failed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """What came back, read to its end."""
+class EgressResponse:
+    """A complete response."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
     url: str
-    """Who answered, after redirects."""
+    """The host that answered, after redirects."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenAnswer:
-    """An answer whose body is still coming."""
+    """A response with a body stream."""
 
     status: int
     headers: Mapping[str, str]
     body: AsyncIterator[bytes]
-    """Raises EgressFailed if it breaks off, or is longer than it may be."""
+    """Raises EgressFailed if the body is incomplete or too long."""
     url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """What is asked."""
+    """A request."""
 
     method: str
     url: str
@@ -78,7 +78,7 @@ class Request:
 
 
 class PinnedResolver(AbstractResolver):
-    """Answers with the addresses that were checked, and with nothing else."""
+    """A resolver that returns only the addresses that were checked."""
 
     def __init__(self, addresses: Sequence[Address]) -> None:
         self._addresses = addresses
@@ -99,48 +99,50 @@ class PinnedResolver(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: there is nothing to close."""
 
 
-async def resolve_by_system(target: Target) -> Sequence[Address]:
-    """Every address that a name stands for. Raises OSError."""
+async def resolve_by_system(target: EgressTarget) -> Sequence[Address]:
+    """Return all addresses of a host name. Raises OSError."""
     loop = asyncio.get_running_loop()
     found = await loop.getaddrinfo(target.host, target.port, type=socket.SOCK_STREAM)
     return list(dict.fromkeys(ip_address(address[0]) for *_, address in found))
 
 
 class Egress:
-    """Sends requests where the rules allow."""
+    """Sends requests to targets that the rules allow."""
 
     def __init__(self, rules: EgressRules, *, resolve: Resolve = resolve_by_system) -> None:
         self._rules = rules
         self._resolve = resolve
 
     async def fetch(
-        self, request: Request, *, seconds: float = SECONDS, most_bytes: int = MAX_RESPONSE_BYTES
-    ) -> Answer:
-        """The answer, of any status. Everything together takes at most `seconds`.
+        self, request: Request, *, seconds: float = SECONDS, max_bytes: int = MAX_RESPONSE_BYTES
+    ) -> EgressResponse:
+        """Return the response, of any status, within `seconds` in all.
 
         Raises TargetRefused if the address, or one that it redirects to, is not allowed, and
-        EgressFailed if there is no answer, or a longer one than `most_bytes`.
+        EgressFailed if there is no response, or a longer one than `max_bytes`.
         """
         try:
             async with (
                 asyncio.timeout(seconds),
-                self.open(request, most_bytes=most_bytes) as answer,
+                self.open(request, max_bytes=max_bytes) as answer,
             ):
                 body = b"".join([part async for part in answer.body])
         except TimeoutError:
-            raise EgressFailed("The address took too long to answer.") from None
-        return Answer(status=answer.status, headers=answer.headers, body=body, url=answer.url)
+            raise EgressFailed("The server did not respond in time.") from None
+        return EgressResponse(
+            status=answer.status, headers=answer.headers, body=body, url=answer.url
+        )
 
     @asynccontextmanager
     async def open(
-        self, request: Request, *, most_bytes: int = MAX_RESPONSE_BYTES
+        self, request: Request, *, max_bytes: int = MAX_RESPONSE_BYTES
     ) -> AsyncGenerator[OpenAnswer]:
-        """The answer as soon as its head is there; at the end the connection is closed.
+        """Yield the response as soon as its head has arrived. The connection is closed at the end.
 
-        It takes as long as it takes: who asks sets a limit. Raises as `fetch` does.
+        There is no timeout: the caller sets one. Raises the errors of `fetch`.
         """
         async with AsyncExitStack() as stack:
             try:
@@ -150,42 +152,44 @@ class Egress:
             yield OpenAnswer(
                 status=answer.status,
                 headers=answer.headers,
-                body=read_at_most(most_bytes, answer.body),
+                body=read_bounded(max_bytes, answer.body),
                 url=answer.url,
             )
 
     def ensure_target(self, url: str) -> None:
-        """Raises TargetRefused for a URL of which one sees that it will be refused."""
+        """Raises TargetRefused for a URL that is refused without resolving its host."""
         target = self._rules.target(url)
         self._rules.ensure_allowed(target, [target.literal] if target.literal else [])
 
     async def _follow(self, request: Request, stack: AsyncExitStack) -> OpenAnswer:
-        """The answer after redirects; `stack` closes its connection."""
+        """Return the response after redirects; `stack` closes its connection."""
         for _ in range(MAX_REDIRECTS + 1):
             target = self._rules.target(request.url)
-            asked = await stack.enter_async_context(AsyncExitStack())
-            answer = await self._ask(request, target, asked)
+            attempt = await stack.enter_async_context(AsyncExitStack())
+            answer = await self._send(request, target, attempt)
             location = answer.headers.get("location")
             if not location or not is_followed(request, answer):
                 return answer
-            await asked.aclose()
+            await attempt.aclose()
             request = self._redirected(request, target, urljoin(target.url, location))
-        raise EgressFailed("The address redirects too often.")
+        raise EgressFailed("The server redirects too often.")
 
-    def _redirected(self, request: Request, came_from: Target, url: str) -> Request:
-        """The request to where a redirect points. Raises TargetRefused."""
+    def _redirected(self, request: Request, came_from: EgressTarget, url: str) -> Request:
+        """Return the request to the target of a redirect. Raises TargetRefused."""
         target = self._rules.target(url)
         if came_from.scheme == "https" and target.scheme != "https":
             raise TargetRefused("A redirect leads from https to http.")
-        abroad = target.origin != came_from.origin
+        is_cross_origin = target.origin != came_from.origin
         headers = {
             name: value
             for name, value in request.headers.items()
-            if not abroad or name.lower() in KEPT_ABROAD
+            if not is_cross_origin or name.lower() in CROSS_ORIGIN_HEADERS
         }
         return Request(method=request.method, url=url, headers=headers, body=request.body)
 
-    async def _ask(self, request: Request, target: Target, stack: AsyncExitStack) -> OpenAnswer:
+    async def _send(
+        self, request: Request, target: EgressTarget, stack: AsyncExitStack
+    ) -> OpenAnswer:
         addresses = [target.literal] if target.literal else await self._resolve(target)
         if not addresses:
             raise EgressFailed("The host has no address.")
@@ -201,7 +205,7 @@ class Egress:
                     **request.headers,
                 },
                 data=request.body or None,
-                # Without a body there is nothing whose type could be named.
+                # A request without a body has no content type.
                 skip_auto_headers=("content-type",),
                 allow_redirects=False,
             )
@@ -215,47 +219,47 @@ class Egress:
 
 
 def is_followed(request: Request, answer: OpenAnswer) -> bool:
-    """Whether the same request makes sense there: only 307 and 308 are for what has a body."""
+    """Return whether a redirect may be followed: a request with a body only by 307 and 308."""
     safe = request.method in {"GET", "HEAD"}
     return answer.status in (REDIRECTS if safe else SAME_METHOD)
 
 
 def session_to(addresses: Sequence[Address]) -> aiohttp.ClientSession:
-    """For one request: nothing is kept, neither connections nor cookies."""
+    """Return a session for one request, which stores neither connections nor cookies."""
     return aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(
             resolver=PinnedResolver(addresses), use_dns_cache=False, force_close=True
         ),
         cookie_jar=aiohttp.DummyCookieJar(),
         trust_env=False,
-        # Packed, a small answer could be a huge one.
+        # A small compressed response could be a huge one.
         auto_decompress=False,
         timeout=aiohttp.ClientTimeout(total=None),
     )
 
 
-async def read_at_most(most_bytes: int, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """The parts as they come. Raises EgressFailed for more bytes, and for what breaks off."""
-    left = most_bytes
+async def read_bounded(max_bytes: int, parts: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Yield the parts as they arrive. Raises EgressFailed beyond `max_bytes`, or if it breaks."""
+    left = max_bytes
     try:
         async for part in parts:
             left -= len(part)
             if left < 0:
-                raise EgressFailed("The answer is too long.")
+                raise EgressFailed("The response is too long.")
             yield part
     except (aiohttp.ClientError, OSError) as error:
         raise failed(error) from error
 
 
 def failed(error: Exception) -> EgressFailed:
-    """Without the text of the error, which may hold addresses of ours."""
+    """Return the error without its text, which may contain internal addresses."""
     if isinstance(error, TimeoutError):
-        return EgressFailed("The address took too long to answer.")
+        return EgressFailed("The server did not respond in time.")
     return EgressFailed(f"The request failed: {error.__class__.__name__}.")
 
 
 def configured_egress() -> Egress:
-    """As the operator set it."""
+    """Return the client with the operator's settings."""
     return Egress(
         rules_of(
             allow=settings.EGRESS_ALLOW,
@@ -266,8 +270,8 @@ def configured_egress() -> Egress:
 
 
 def fetch_now(
-    request: Request, *, seconds: float = SECONDS, most_bytes: int = MAX_RESPONSE_BYTES
-) -> Answer:
-    """`Egress.fetch` for code without an event loop, such as Celery's."""
-    fetched = configured_egress().fetch(request, seconds=seconds, most_bytes=most_bytes)
+    request: Request, *, seconds: float = SECONDS, max_bytes: int = MAX_RESPONSE_BYTES
+) -> EgressResponse:
+    """`Egress.fetch` for synchronous code such as Celery tasks."""
+    fetched = configured_egress().fetch(request, seconds=seconds, max_bytes=max_bytes)
     return asyncio.run(fetched)

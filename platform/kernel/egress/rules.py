@@ -1,7 +1,7 @@
-"""Where requests to addresses that people typed may go. Pure: the rules of `kernel.egress.client`.
+"""The targets that `kernel.egress.client` may send requests to. Pure.
 
-Against requests that are forged to reach what only we can reach (OWASP SSRF prevention): a target
-is refused unless every address that it stands for is a public one, or the operator allows it.
+They prevent requests that are forged to reach internal servers (OWASP SSRF prevention): a target is
+refused unless all its addresses are public, or the operator allows it.
 """
 
 import re
@@ -26,17 +26,17 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 AS_IT_IS = "%/:=&?~+!$,;'@()*[]"
-"""Characters of a path and query that are not quoted (again)."""
+"""Characters of a path and query that are not quoted."""
 
 PORTS = {"https": 443, "http": 80}
 NAME = re.compile(r"(?=.{1,253}$)[a-z0-9_-]{1,63}(\.[a-z0-9_-]{1,63})*")
 NUMBER = re.compile(r"(.*\.)?(\d+|0x[0-9a-f]*)")
 """A host whose last label is a number is an IPv4 address in some spelling (WHATWG URL, 3.5)."""
 UNSAFE = re.compile(r"[\x00-\x20\x7f\\]")
-"""Blanks, control characters, and the backslash that some read as a slash."""
+"""Spaces, control characters, and the backslash, which some parsers read as a slash."""
 
 UNICAST = IPv6Network("2000::/3")
-"""All that is given out of IPv6; outside are compatible addresses, link-local ones and more."""
+"""The global unicast addresses of IPv6, without compatible and link-local addresses."""
 NAT64 = IPv6Network("64:ff9b::/96")
 
 
@@ -57,29 +57,29 @@ METADATA = frozenset(
         ),
     )
 )
-"""Where clouds keep the metadata of their machines; one of them is a public address."""
+"""Metadata services of clouds, one of which has a public address."""
 METADATA_NAMES = frozenset(
     {"metadata", "metadata.google.internal", "instance-data", "instance-data.ec2.internal"}
 )
 
 
 class TargetRefused(Rejected):
-    """Nothing is sent to this address. It must be public, and begin with https://."""
+    """Requests to this address are not allowed. It must be public, and begin with https://."""
 
     code = "target_refused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Target:
-    """A URL that was taken apart, with its host in one spelling."""
+class EgressTarget:
+    """A parsed URL with a normalized host."""
 
     scheme: str
     host: str
     port: int
     path: str
-    """With the query."""
+    """The path with the query."""
     literal: Address | None
-    """The address, if the host is one and not a name."""
+    """The address, if the host is not a name."""
 
     @property
     def origin(self) -> tuple[str, str, int]:
@@ -94,26 +94,26 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EgressRules:
-    """What the operator allows."""
+    """The rules of the operator."""
 
     ports: frozenset[int] = frozenset({443, 8443})
     http: bool = False
     """Whether unencrypted requests are allowed."""
     networks: tuple[Network, ...] = ()
     hosts: frozenset[str] = frozenset()
-    """Networks and host names that are allowed though they are not public."""
+    """Networks and host names that are allowed although they are not public."""
 
-    def target(self, url: str) -> Target:
-        """Raises TargetRefused for a URL that may not be asked, whatever its host stands for."""
+    def target(self, url: str) -> EgressTarget:
+        """Raises TargetRefused for a URL that is refused for any address of its host."""
         parts = split(url)
         if parts.scheme not in ({"https", "http"} if self.http else {"https"}):
             raise TargetRefused
         host, literal = read_host(parts.hostname or "")
         port = parts.port if parts.port is not None else PORTS[parts.scheme]
         if port not in self.ports:
-            raise TargetRefused(f"Nothing is sent to port {port}. Use another one.")
+            raise TargetRefused(f"Requests to port {port} are not allowed. Use another one.")
         query = f"?{parts.query}" if parts.query else ""
-        return Target(
+        return EgressTarget(
             scheme=parts.scheme,
             host=host,
             port=port,
@@ -121,13 +121,13 @@ class EgressRules:
             literal=literal,
         )
 
-    def ensure_allowed(self, target: Target, addresses: Iterable[Address]) -> None:
+    def ensure_allowed(self, target: EgressTarget, addresses: Iterable[Address]) -> None:
         """Raises TargetRefused unless all addresses of a target may be connected to."""
         if target.host in self.hosts:
             return
         for address in addresses:
             if not is_public(address) and not self.is_allowed(address):
-                raise TargetRefused("Nothing is sent into networks that are not public.")
+                raise TargetRefused("Requests to networks that are not public are not allowed.")
 
     def is_allowed(self, address: Address) -> bool:
         inner = embedded_ipv4(address) or address
@@ -137,7 +137,7 @@ class EgressRules:
 def rules_of(
     *, allow: Iterable[str], ports: Iterable[int] = (443, 8443), http: bool = False
 ) -> EgressRules:
-    """`allow` holds networks, addresses and host names. Raises ValueError for what is neither."""
+    """`allow` contains networks, addresses and host names. Raises ValueError for other texts."""
     networks: list[Network] = []
     hosts: list[str] = []
     for each in allow:
@@ -151,41 +151,41 @@ def rules_of(
 
 
 def split(url: str) -> SplitResult:
-    """Raises TargetRefused for what is no URL, or one that is read in more than one way."""
+    """Raises TargetRefused for an invalid URL, or one that parsers read differently."""
     try:
         parts = urlsplit(url)
         _ = parts.port
     except ValueError:
         raise TargetRefused("This is not a URL. It looks like https://example.org/path.") from None
     if UNSAFE.search(url):
-        raise TargetRefused("A URL holds no blanks and no control characters.")
+        raise TargetRefused("A URL must not contain blanks or control characters.")
     if "@" in parts.netloc or "%" in parts.netloc:
-        raise TargetRefused("A URL holds no user and no password.")
+        raise TargetRefused("A URL must not contain a user or a password.")
     return parts
 
 
 def read_origin(url: str) -> str:
-    """`https://host:port` in one spelling, the usual port left out: two URLs with the same origin
-    are answered by the same server. Raises TargetRefused for what is no URL.
+    """Return the normalized `https://host:port` of `url`, without a default port: two URLs with the
+    same origin have the same server. Raises TargetRefused for an invalid URL.
     """
     parts = split(url)
     if parts.scheme not in PORTS:
         raise TargetRefused
     host, literal = read_host(parts.hostname or "")
     port = parts.port if parts.port is not None else PORTS[parts.scheme]
-    target = Target(scheme=parts.scheme, host=host, port=port, path="", literal=literal)
+    target = EgressTarget(scheme=parts.scheme, host=host, port=port, path="", literal=literal)
     return target.url
 
 
 def read_host(text: str) -> tuple[str, Address | None]:
-    """A host in one spelling, and as an address if it is one. Raises TargetRefused."""
+    """Return a normalized host, and its address if it is one. Raises TargetRefused."""
     try:
         if ":" in text:
             address: Address = ip_address(text)
             return str(address), address
         host = in_ascii(text).removesuffix(".")
         if NUMBER.fullmatch(host):
-            # As resolvers read it: 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1.
+            # As resolvers parse it: 127.1, 0x7f000001 and 2130706433 are all 127.0.0.1.
             address = IPv4Address(socket.inet_aton(host))
             return str(address), address
     except (ValueError, OSError):
@@ -196,12 +196,12 @@ def read_host(text: str) -> tuple[str, Address | None]:
 
 
 def in_ascii(host: str) -> str:
-    """A name of other scripts as resolvers know it. Raises ValueError (idna.IDNAError is one)."""
+    """Return an internationalized name in ASCII. Raises ValueError (a base of idna.IDNAError)."""
     return host.lower() if host.isascii() else idna.encode(host, uts46=True).decode()
 
 
 def is_public(address: Address) -> bool:
-    """Whether everybody can reach it; of one with another inside, whether they can reach that."""
+    """Return whether an address, or the IPv4 address that it embeds, is public."""
     inner = embedded_ipv4(address)
     if inner is not None:
         return is_public(inner)
@@ -213,7 +213,7 @@ def is_public(address: Address) -> bool:
 
 
 def embedded_ipv4(address: Address) -> IPv4Address | None:
-    """The IPv4 address that packets to an IPv6 address end up at: mapped, 6to4 or NAT64."""
+    """Return the IPv4 address to which an IPv6 address is routed: mapped, 6to4 or NAT64."""
     if isinstance(address, IPv4Address):
         return None
     if address in NAT64:

@@ -1,14 +1,14 @@
-"""The gateways' end of publishing: reads each new revision once, within a second."""
+"""The receiving end of publishing in gateways: each new revision is read once."""
 
 import asyncio
 import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 
-import redis
 from redis.asyncio import Redis
 
 from kernel.errors import PlatformError
+from kernel.publishing.subscriber import Subscriber
 
 log = logging.getLogger(__name__)
 
@@ -19,22 +19,22 @@ Handler = Callable[[str], Awaitable[None]]
 
 
 class Follower:
-    """Calls `handle(topic)` for every topic that changed after revision `seen`.
+    """Calls `handle(topic)` for every topic that changed after `last_revision`.
 
-    A push only wakes the poll up; the table alone says what changed. `poll` raises PlatformError
-    while PostgreSQL is away: the gateway then goes on with what it has.
+    A push only triggers the poll; the table has the changes. `poll` raises PlatformError while
+    PostgreSQL is unavailable: the gateway then continues with its snapshot.
     """
 
     def __init__(self, *, poll: Poll, handle: Handler, redis: Redis, channel: str) -> None:
         self._poll = poll
         self._handle = handle
-        self._redis = redis
+        self._subscriber = Subscriber(redis)
         self._channel = channel
         self._woken = asyncio.Event()
-        self.seen = 0
+        self.last_revision = 0
 
     async def follow(self) -> None:
-        """Read what was published, each second and after each push, until cancelled."""
+        """Poll each second and after each push, until cancelled."""
         while True:
             try:
                 await self.catch_up()
@@ -43,7 +43,7 @@ class Follower:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        """Wait for a push, but not longer than until the next poll."""
+        """Wait for a push or the next poll."""
         # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and the stop would hang.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(POLL_SECONDS):
@@ -51,29 +51,16 @@ class Follower:
         self._woken.clear()
 
     async def catch_up(self) -> None:
-        """Handle everything that was published since the last call."""
-        for revision, topic in await self._poll(self.seen):
+        """Handle all changes since the last call."""
+        for revision, topic in await self._poll(self.last_revision):
             await self._handle(topic)
-            self.seen = revision
+            self.last_revision = revision
 
     async def listen(self) -> None:
-        """Wake `follow` up for every push, until cancelled.
+        """Trigger a poll of `follow` for every push, until cancelled.
 
-        A task of its own rather than a child of `follow`'s: a group of tasks cancels its children
-        once, and one that loses that would hold up the end of the worker.
+        A separate task, because a task group cancels its children only once: a child that loses the
+        cancellation would delay the end of the worker.
         """
-        while True:
-            try:
-                await self._hear()
-            except (redis.RedisError, OSError) as error:
-                log.warning("publishing: subscription failed (error=%s)", error.__class__.__name__)
-            # Also after a subscription that ended by itself: it may do so again at once.
-            await asyncio.sleep(POLL_SECONDS)
-
-    async def _hear(self) -> None:
-        async with self._redis.pubsub() as subscription:
-            await subscription.subscribe(self._channel)
-            # A push between the last poll and this subscription is found by waking once now.
-            self._woken.set()
-            async for _ in subscription.listen():
-                self._woken.set()
+        with self._subscriber.subscribed(self._channel, lambda _: self._woken.set()):
+            await self._subscriber.run()

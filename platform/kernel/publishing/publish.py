@@ -1,8 +1,8 @@
-"""Snapshots go down: a change tells every gateway worker which topic to read again.
+"""Publishing of changes: every gateway worker reads the changed topics again.
 
 A revision is written in the transaction of the change itself, so there is no commit without its
 revision. After the commit the revision is pushed over Redis; workers also poll the table each
-second, so a lost push costs a second and nothing else (ADR 0003).
+second, so that a lost push only delays the change by a second (ADR 0003).
 """
 
 import logging
@@ -20,14 +20,14 @@ log = logging.getLogger(__name__)
 
 CHANNEL = "tenantry:published"
 LOCK = 7_234_001
-"""Our number among PostgreSQL's advisory locks."""
+"""The key of the advisory lock of publishing."""
 
 
 def publish(*topics: str) -> int:
-    """Note, in the running transaction, that `topics` changed. Returns the last revision.
+    """Record, in the running transaction, that `topics` changed. Returns the last revision.
 
     The lock is held until the commit, so revisions become visible in the order of their numbers
-    and a reader that has seen N never misses a smaller one.
+    and a reader that has received N never misses a smaller one.
     """
     with transaction.atomic():
         with connection.cursor() as cursor:
@@ -41,22 +41,22 @@ def publish(*topics: str) -> int:
 
 
 def push(revision: int) -> None:
-    """Wake the gateways now instead of at their next poll."""
+    """Trigger the poll of the gateways now."""
     try:
         client = connect(settings.REDIS_URL, timeout=0.5)
         with client:
             client.publish(CHANNEL, str(revision))
     except redis.RedisError:
-        # The change is committed and polled for; only the second that a push saves is lost.
+        # The change is committed, and gateways poll for it within a second.
         log.warning("publishing: push failed, Redis unavailable (revision=%d)", revision)
 
 
 def revisions_after(revision: int) -> list[tuple[int, str]]:
-    """What changed since `revision`, oldest first."""
+    """Return the changes since `revision`, the oldest first."""
     rows = Publication.objects.filter(revision__gt=revision).order_by("revision")
     return list(rows.values_list("revision", "topic"))
 
 
 def latest_revision() -> int:
-    """The revision of the newest change; 0 before the first."""
+    """Return the revision of the newest change; 0 before the first."""
     return Publication.objects.aggregate(Max("revision"))["revision__max"] or 0

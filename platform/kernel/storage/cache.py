@@ -1,45 +1,46 @@
 """A cache in front of one loader: single-flight, bounded, and never refilled with stale values."""
 
 import asyncio
-import math
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, NamedTuple, TypeVar
 
+from kernel.storage.cooldown import Cooldown
+
 TIMEOUT_SECONDS = 0.25
-"""How long a request waits for a fresher value than it has: an outage must not be felt."""
+"""Maximum time that a request with a stale value waits for a fresh one."""
 OUTDATED_TIMEOUT_SECONDS = 1.0
-"""The same for a value of which it is known that a newer one is there."""
+"""Maximum time that a request with an outdated value waits for a fresh one."""
 MAX_FAILURES = 10_000
 RETRY_SECONDS = 2.0
-"""A load that timed out is not tried again for this long."""
+"""Time after a load that timed out in which it is not tried again."""
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 
 
-class Entry(NamedTuple, Generic[V]):
+class CacheEntry(NamedTuple, Generic[V]):
     value: V
     loaded_at: float
     is_outdated: bool = False
-    """There is a newer value, which is to be read before this one is answered again."""
+    """Whether a newer value exists, which must be loaded before this one is returned."""
 
 
 class Failure(NamedTuple):
-    """A load that took its time and came to nothing."""
+    """A slow load that failed."""
 
     error: Exception
     until: float
 
 
 class LoadingCache(Generic[K, V]):
-    """Answers from memory for `ttl` seconds, then asks `load` again.
+    """Returns values from memory for `ttl` seconds, then calls `load` again.
 
     Many callers of one key share one load. If a load fails with one of `outages`, or takes longer
-    than TIMEOUT_SECONDS, a value younger than `stale` seconds is answered instead, also one that
+    than TIMEOUT_SECONDS, a value younger than `stale` seconds is returned instead, also one that
     was marked as outdated. A load that failed late is not tried again for RETRY_SECONDS. A value
-    whose load began before `invalidate` or `mark_outdated` is not kept: otherwise a request in
+    whose load began before `invalidate` or `mark_outdated` is not stored: otherwise a request in
     flight would bring a revoked key back.
     """
 
@@ -59,15 +60,15 @@ class LoadingCache(Generic[K, V]):
         self._outages: tuple[type[Exception], ...] = (*outages, TimeoutError)
         self._size = size
         self._clock = clock
-        self._away_until = -math.inf
-        self._entries: OrderedDict[K, Entry[V]] = OrderedDict()
+        self._cooldown = Cooldown(RETRY_SECONDS, clock=clock)
+        self._entries: OrderedDict[K, CacheEntry[V]] = OrderedDict()
         self._loads: dict[K, asyncio.Task[V]] = {}
         self._overtaken: set[asyncio.Task[V] | None] = set()
-        """Loads that began before what they load was marked as outdated."""
+        """Loads that began before their value was marked as outdated."""
         self._failures: OrderedDict[K, Failure] = OrderedDict()
 
     async def get(self, key: K) -> V:
-        """The value for `key`. Raises what `load` raises."""
+        """Return the value for `key`. Raises what `load` raises."""
         entry = self._entries.get(key)
         if entry is None:
             return await self._load_once(key)
@@ -76,20 +77,20 @@ class LoadingCache(Generic[K, V]):
         if age < self._ttl and not entry.is_outdated:
             return entry.value
         if age < self._stale:
-            if now < self._away_until:
+            if self._cooldown.is_active:
                 return entry.value
-            patience = OUTDATED_TIMEOUT_SECONDS if entry.is_outdated else TIMEOUT_SECONDS
-            return await self._load_or_stale(key, patience=patience)
+            seconds = OUTDATED_TIMEOUT_SECONDS if entry.is_outdated else TIMEOUT_SECONDS
+            return await self._load_or_stale(key, seconds=seconds)
         return await self._load_once(key)
 
-    async def _load_or_stale(self, key: K, *, patience: float) -> V:
-        """A new value if it comes soon; else, and for the next moments, the old one."""
+    async def _load_or_stale(self, key: K, *, seconds: float) -> V:
+        """Return a new value within `seconds`; otherwise the old one, also for RETRY_SECONDS."""
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 return await self._load_once(key)
         except self._outages:
-            self._away_until = self._clock() + RETRY_SECONDS
-            # Looked up again: it may have been invalidated in the meantime.
+            self._cooldown.start()
+            # Read again: it may have been invalidated in the meantime.
             entry = self._entries.get(key)
             if entry is None:
                 raise
@@ -102,10 +103,10 @@ class LoadingCache(Generic[K, V]):
         task = self._loads.get(key)
         if task is None:
             task = asyncio.create_task(self._fill(key))
-            # If every caller left, nobody else looks at a failure.
+            # Retrieve the exception: all callers may have left.
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._loads[key] = task
-        # A caller that leaves must not take the load away from the others.
+        # A caller that leaves must not cancel the load of the others.
         return await asyncio.shield(task)
 
     async def _fill(self, key: K) -> V:
@@ -114,10 +115,10 @@ class LoadingCache(Generic[K, V]):
         try:
             value = await self._load(key)
             if self._loads.get(key) is task:
-                self._keep(key, Entry(value, started))
+                self._store(key, CacheEntry(value, started))
             elif task in self._overtaken and key not in self._entries and value is not None:
-                # Older than what was published meanwhile, and better than nothing.
-                self._keep(key, Entry(value, started, is_outdated=True))
+                # Older than what was published meanwhile, but usable during an outage.
+                self._store(key, CacheEntry(value, started, is_outdated=True))
         except self._outages as error:
             now = self._clock()
             if now - started >= TIMEOUT_SECONDS and self._loads.get(key) is task:
@@ -130,7 +131,7 @@ class LoadingCache(Generic[K, V]):
             if self._loads.get(key) is task:
                 del self._loads[key]
 
-    def _keep(self, key: K, entry: Entry[V]) -> None:
+    def _store(self, key: K, entry: CacheEntry[V]) -> None:
         self._failures.pop(key, None)
         self._entries[key] = entry
         self._entries.move_to_end(key)
@@ -143,18 +144,18 @@ class LoadingCache(Generic[K, V]):
             self._failures.popitem(last=False)
 
     def invalidate(self, concerns: Callable[[K, V], bool]) -> None:
-        """Forget the values that `concerns` names, and every load that is under way.
+        """Remove the values that `concerns` selects, and ignore all loads under way.
 
-        For what must not be used any more, come what may.
+        For values that must not be used any more, even during an outage.
         """
         for key in self._concerned(concerns):
             del self._entries[key]
         self._overtaken.clear()
 
     def mark_outdated(self, concerns: Callable[[K, V], bool]) -> None:
-        """Read the values that `concerns` names anew before they are answered again.
+        """Reload the values that `concerns` selects before they are returned again.
 
-        Unless that cannot be done: then the last one that is known serves. None is no such value.
+        If the load fails, the last value is returned. None is not returned in this way.
         """
         self._overtaken.update(self._loads.values())
         for key in self._concerned(concerns):

@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 from kernel.storage.postgres import (
     MAX_STATEMENT_SECONDS,
     AsyncConnection,
-    Connection,
+    PooledConnection,
     check_idle,
     is_alive,
     limited_statements,
@@ -23,31 +23,31 @@ T = TypeVar("T")
 
 Rows = list[tuple[Any, ...]]
 UNAVAILABLE = (OperationalError, InterfaceError, InternalError)
-"""What Django raises when PostgreSQL, and not the query, is to blame: it is away, starts, stops,
-only reads, or is out of something. Whether it has done what it was asked is then unknown.
+"""The errors of Django if PostgreSQL is the cause, not the query: it is unavailable, starts, stops,
+is read-only, or lacks resources. Whether the statement was executed is then unknown.
 
-`kernel.storage.postgres` closes the connections that have become useless by it.
+`kernel.storage.postgres` closes the connections that have become unusable.
 """
 MAX_DEAD_CONNECTIONS = 3
-"""In a row. The first one found takes the others of its pool with it."""
+"""Maximum dead connections in a row. The first one empties the pool."""
 DJANGOS = frozenset({"context", "cursor_factory"})
-"""What Django gives its connections besides, for its own types."""
+"""Parameters of Django's connections for its own types."""
 
 
 class ReadOnlyDatabase(OperationalError):
-    """It answers, and takes no writes: a standby, or one that was demoted."""
+    """The server is read-only: a standby, or a demoted primary."""
 
 
 class Statement(NamedTuple):
-    """SQL, and the facts for its places."""
+    """SQL with its parameters."""
 
     sql: LiteralString
     facts: Mapping[str, Any]
 
 
 class DatabaseThreads:
-    """A bounded pool of threads in which synchronous database code runs. None of them holds a
-    connection in between.
+    """A bounded pool of threads in which synchronous database code runs. Between calls no thread
+    holds a connection.
 
     Stock Channels would run the database work of all consumers on one thread.
     """
@@ -56,7 +56,7 @@ class DatabaseThreads:
         self._executor = ThreadPoolExecutor(max_workers=size, thread_name_prefix="database")
 
     async def run(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """`function(*args, **kwargs)` on a thread; its connection goes back to the pool."""
+        """Run `function(*args, **kwargs)` on a thread; its connection goes back to the pool."""
         loop = asyncio.get_running_loop()
 
         def call() -> T:
@@ -74,15 +74,15 @@ class DatabaseThreads:
 
 
 class StatementPool:
-    """Connections for single statements that a client waits for, asked in the event loop itself.
+    """Connections for single statements that clients wait for, executed in the event loop itself.
 
-    A thread takes longer to wake than PostgreSQL takes for a short statement. Each is a
-    transaction of its own, and goes on when nobody waits for it any more, as it would on a thread:
+    A thread takes longer to wake than PostgreSQL takes for a short statement. Each statement is a
+    transaction of its own, and continues if its caller is cancelled, as it would on a thread:
     psycopg would wait for a server that hangs to cancel it.
     """
 
     def __init__(self, *, size: int) -> None:
-        """Connects when it is first asked, to what Django connects to then."""
+        """Connects on first use, with Django's settings at that time."""
         options = connection.settings_dict["OPTIONS"].get("pool", {})
         ours = {"max_size": size, "connection_class": AsyncConnection, "check": check_idle}
         self._pool: AsyncConnectionPool[AsyncConnection] = AsyncConnectionPool(
@@ -92,18 +92,18 @@ class StatementPool:
         self._tasks: set[asyncio.Task[Rows]] = set()
 
     async def open(self) -> None:
-        """Must be called in the event loop that asks."""
+        """Open the pool, in the event loop of the callers."""
         await self._pool.open()
 
-    async def ask(self, statement: Statement) -> Rows:
-        """What it returns. Raises `kernel.storage.postgres.UNAVAILABLE`."""
+    async def execute(self, statement: Statement) -> Rows:
+        """Return the rows of a statement. Raises `kernel.storage.postgres.UNAVAILABLE`."""
         task = asyncio.get_running_loop().create_task(self._run(statement))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
     async def close(self) -> None:
-        """Leave, also a server that does not answer."""
+        """Close the pool, also if the server does not answer."""
         for line in tuple(self._lines):
             await line.close()
         for task in self._tasks:
@@ -122,7 +122,7 @@ class StatementPool:
 
 
 def ensure_live_connection() -> None:
-    """Let this thread have a connection that was not seen to be dead. Raises UNAVAILABLE."""
+    """Give this thread a connection that is not known to be dead. Raises UNAVAILABLE."""
     for _ in range(MAX_DEAD_CONNECTIONS):
         connection.ensure_connection()
         if connection.in_atomic_block or is_alive(connection.connection):
@@ -132,14 +132,14 @@ def ensure_live_connection() -> None:
 
 
 def connection_facts() -> dict[str, Any]:
-    """How Django connects, without what is for its own types."""
+    """Return the parameters of Django's connections without those for its own types."""
     facts = connection.get_connection_params()
     given = {name: fact for name, fact in facts.items() if name not in DJANGOS}
     return {**given, "autocommit": True}
 
 
-def ask(statement: Statement) -> Rows:
-    """What it returns, on this thread's connection and in its transaction, if it has one."""
+def execute(statement: Statement) -> Rows:
+    """Return the rows of a statement on this thread's connection, in its transaction, if any."""
     with connection.cursor() as cursor:
         cursor.execute(statement.sql, statement.facts)
         rows: Rows = cursor.fetchall()
@@ -147,21 +147,21 @@ def ask(statement: Statement) -> Rows:
 
 
 def ensure_writable() -> None:
-    """Raises UNAVAILABLE if the database does not answer or takes no writes.
+    """Raises UNAVAILABLE if the database does not answer or is read-only.
 
-    Then the next connection is a new one: it may lead to another server.
+    In that case the next connection is a new one: it may lead to another server.
     """
     with connection.cursor() as cursor:
         cursor.execute("SHOW transaction_read_only")
         ((answer,),) = cursor.fetchall()
     if answer == "on":
-        if isinstance(connection.connection, Connection) and not connection.in_atomic_block:
+        if isinstance(connection.connection, PooledConnection) and not connection.in_atomic_block:
             connection.connection.abandon()
             connection.close()
-        raise ReadOnlyDatabase("the database takes no writes")
+        raise ReadOnlyDatabase("the database is read-only")
 
 
-def let_go_of_database() -> None:
-    """Hold no connection while somebody else's server takes its time."""
+def close_database_connection() -> None:
+    """Return the connection to the pool before a slow call to another server."""
     if not connection.in_atomic_block:
         connection.close()

@@ -1,6 +1,6 @@
-"""How Django's cache keeps values in Redis: as JSON. What cannot be read is not there.
+"""JSON serialization of Django's cache in Redis. Unreadable values count as missing.
 
-Redis is shared with other versions, and with whoever can reach it: a pickle would run their code.
+Redis is shared with other versions and may be written by attackers: a pickle would run their code.
 """
 
 import logging
@@ -12,15 +12,15 @@ log = logging.getLogger(__name__)
 
 
 class JsonSerializer:
-    """For the option `serializer` of Django's Redis cache."""
+    """The option `serializer` of Django's Redis cache."""
 
     def dumps(self, value: Any) -> bytes:
         return msgspec.json.encode(value)
 
     def loads(self, data: bytes) -> Any:
-        """None for what is no JSON."""
+        """Return the value; None for invalid JSON."""
         try:
             return msgspec.json.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            log.warning("cache: a value is unreadable (bytes=%d)", len(data))
+            log.warning("cache: value unreadable (bytes=%d)", len(data))
             return None

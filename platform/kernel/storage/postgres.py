@@ -1,8 +1,8 @@
-"""Connections to PostgreSQL that are closed as soon as their server serves no more.
+"""Connections to PostgreSQL that are closed when their server becomes unusable.
 
-After a failover behind one address, an old connection stays on a server that only reads; after a
-restart every idle connection is dead. The first answer that says so closes all connections of its
-pool that are as old, so that the next statement is sent to whoever has the address by now.
+After a failover behind one address, an old connection stays on a read-only server; after a restart
+every idle connection is dead. The first such error closes all connections of its pool that are as
+old, so that the next statement is sent to the server that has the address now.
 """
 
 import select
@@ -30,15 +30,15 @@ BROKEN_STATES = frozenset(
         "57P05",  # the session was idle for too long
     }
 )
-"""SQLSTATEs after which a connection is of no use (class 08 besides)."""
+"""SQLSTATEs after which a connection is unusable, besides class 08."""
 
 UNAVAILABLE = (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)
-"""What psycopg raises when the server, and not the statement, is to blame. A server that only reads
-says so by InternalError, unless the connection is one of ours.
+"""The errors of psycopg if the server is the cause, not the statement. A read-only server causes
+InternalError, unless the connection is one of ours.
 """
 
 MAX_STATEMENT_SECONDS = 30.0
-"""For one answer of PostgreSQL to a gateway: then its connection is given up."""
+"""Timeout for PostgreSQL to answer a gateway. Then the connection is closed."""
 
 WaitTimeout = psycopg.errors._WaitTimeout  # noqa: SLF001 - it has no public name
 
@@ -46,19 +46,20 @@ statement_timeout: ContextVar[float | None] = ContextVar("statement_timeout", de
 
 
 class ServerReadOnly(psycopg.OperationalError):
-    """The server takes no writes: it was demoted, or is a standby."""
+    """The server is read-only: a demoted primary, or a standby."""
 
     sqlstate = READ_ONLY
 
 
 class StatementTimeout(psycopg.OperationalError):
-    """The server did not answer in time; whether it has carried the statement out is unknown."""
+    """The server did not answer in time. The statement may have been executed."""
 
 
 @contextmanager
 def limited_statements(*, timeout_seconds: float) -> Iterator[None]:
-    """Inside, no statement of this thread waits longer for its answer. Then StatementTimeout is
-    raised and the connection is closed. The server may hang, so it is measured here.
+    """Limit the time in which statements of this thread wait for an answer inside the block. Then
+    StatementTimeout is raised and the connection is closed. The time is measured here, because the
+    server may hang.
     """
     token = statement_timeout.set(timeout_seconds)
     try:
@@ -68,7 +69,7 @@ def limited_statements(*, timeout_seconds: float) -> Iterator[None]:
 
 
 def is_broken(error: psycopg.Error, connection: psycopg.BaseConnection[Any]) -> bool:
-    """Whether a connection on which this was raised must be closed."""
+    """Return whether the connection that raised this error must be closed."""
     state = error.sqlstate or ""
     return (
         state in BROKEN_STATES
@@ -78,9 +79,9 @@ def is_broken(error: psycopg.Error, connection: psycopg.BaseConnection[Any]) -> 
 
 
 def has_unread_input(connection: psycopg.BaseConnection[Any]) -> bool:
-    """Whether an idle connection has something to read: nearly always its end. Costs no round trip.
+    """Return whether an idle connection is readable, which usually means closed. No round trip.
 
-    True too for one that is closed already.
+    True also for a closed connection.
     """
     if connection.closed:
         return True
@@ -89,8 +90,8 @@ def has_unread_input(connection: psycopg.BaseConnection[Any]) -> bool:
     return bool(poll.poll(0))
 
 
-class Connection(psycopg.Connection[Any]):
-    """What Django's pool holds."""
+class PooledConnection(psycopg.Connection[Any]):
+    """A connection of Django's pool."""
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
         limit = statement_timeout.get() if timeout is None else None
@@ -109,7 +110,7 @@ class Connection(psycopg.Connection[Any]):
             raise
 
     def abandon(self) -> None:
-        """Close it, and all that its pool has of the same age or more."""
+        """Close the connection, and all of its pool that are as old or older."""
         pool = getattr(self, "_pool", None)
         self.close()
         if pool is not None:
@@ -117,7 +118,7 @@ class Connection(psycopg.Connection[Any]):
 
 
 class AsyncConnection(psycopg.AsyncConnection[Any]):
-    """The same in an event loop. Those who wait bound their waiting themselves, and earlier."""
+    """A connection of an asyncio pool, whose callers have shorter timeouts of their own."""
 
     async def wait(
         self,
@@ -141,7 +142,7 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
             raise
 
     async def abandon(self) -> None:
-        """Close it, and all that its pool has of the same age or more."""
+        """Close the connection, and all of its pool that are as old or older."""
         pool = getattr(self, "_pool", None)
         await self.close()
         if pool is not None:
@@ -149,15 +150,15 @@ class AsyncConnection(psycopg.AsyncConnection[Any]):
 
 
 async def check_idle(connection: AsyncConnection) -> None:
-    """For a pool that gives a connection out. Raises OperationalError if it is dead."""
+    """Check a connection before the pool returns it. Raises OperationalError."""
     if has_unread_input(connection):
         await connection.execute("")
 
 
 def is_alive(connection: psycopg.Connection[Any]) -> bool:
-    """Whether an idle connection can be used, as far as can be seen without a round trip.
+    """Return whether an idle connection seems usable, without a round trip if it does.
 
-    One that cannot is closed, and with it all that are as old.
+    An unusable one is closed, and with it all that are as old.
     """
     if not has_unread_input(connection):
         return True

@@ -1,8 +1,8 @@
-"""The one place where Redis (or Valkey) clients are made, so that all behave alike.
+"""The factory of all clients of Redis (or Valkey), so that they behave in the same way.
 
-A server that answers that it cannot serve (it was demoted, is full, loads its data) is as good as
-away, and after a failover behind one address only a new connection leads to the new server. So the
-first such answer closes the connection, and callers hear a ConnectionError.
+A server that answers that it cannot serve (it was demoted, is full, loads its data) counts as
+unavailable, and after a failover behind one address only a new connection leads to the new server.
+So the first such answer closes the connection, and callers get a ConnectionError.
 """
 
 from typing import Any
@@ -15,15 +15,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 TIMEOUT_SECONDS = 2.0
-"""For everything that is not on the path of a request; that path sets its own."""
+"""Default timeout. Clients on the path of a request set their own."""
 READY_KEY = "tenantry:ready"
-"""Written to find out whether writes are taken."""
+"""The key of probes that test whether Redis accepts writes."""
 READY_KEY_SECONDS = 60
 
 NOT_SERVING = frozenset(
     {
         "READONLY",  # a replica, or a master that was demoted
-        "LOADING",  # it has started a moment ago
+        "LOADING",  # it has just started
         "MASTERDOWN",
         "CLUSTERDOWN",
         "NOREPLICAS",
@@ -33,24 +33,24 @@ NOT_SERVING = frozenset(
         "NOAUTH",
         "WRONGPASS",
         "NOPERM",
-        "UNBLOCKED",  # it was demoted while we waited
+        "UNBLOCKED",  # it was demoted while a command was blocked
     }
 )
-"""The first words of errors that are about the server, and not about the command."""
+"""Prefixes of errors that concern the server, not the command."""
 
 
 class NotServing(redis.ConnectionError):
-    """The server answers, but not as one that can be used now. Its connection is closed."""
+    """The server is unusable now. Its connection is closed."""
 
 
 def is_not_serving(error: redis.RedisError) -> bool:
-    """Whether a reply says that the server cannot be used now."""
+    """Return whether a reply means that the server is unusable now."""
     code = getattr(error, "status_code", None) or str(error).partition(" ")[0]
     return code in NOT_SERVING
 
 
 class ReadsReplies:
-    """For synchronous connections: mixed in before one of redis-py's."""
+    """A mixin for synchronous connections of redis-py."""
 
     def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -63,7 +63,7 @@ class ReadsReplies:
 
 
 class ReadsRepliesAsync:
-    """The same for an event loop."""
+    """A mixin for asynchronous connections of redis-py."""
 
     async def read_response(self, *args: Any, **kwargs: Any) -> Any:
         try:
@@ -76,27 +76,27 @@ class ReadsRepliesAsync:
 
 
 class TcpConnection(ReadsReplies, redis.connection.Connection):
-    """Over TCP."""
+    """A connection over TCP."""
 
 
 class TlsConnection(ReadsReplies, redis.connection.SSLConnection):
-    """Over TLS."""
+    """A connection over TLS."""
 
 
 class UnixConnection(ReadsReplies, redis.connection.UnixDomainSocketConnection):
-    """Over a socket of this machine."""
+    """A connection over a Unix socket."""
 
 
 class AsyncTcpConnection(ReadsRepliesAsync, redis.asyncio.connection.Connection):
-    """Over TCP."""
+    """A connection over TCP."""
 
 
 class AsyncTlsConnection(ReadsRepliesAsync, redis.asyncio.connection.SSLConnection):
-    """Over TLS."""
+    """A connection over TLS."""
 
 
 class AsyncUnixConnection(ReadsRepliesAsync, redis.asyncio.connection.UnixDomainSocketConnection):
-    """Over a socket of this machine."""
+    """A connection over a Unix socket."""
 
 
 OURS: dict[type, type] = {
@@ -107,15 +107,15 @@ OURS: dict[type, type] = {
     redis.asyncio.connection.SSLConnection: AsyncTlsConnection,
     redis.asyncio.connection.UnixDomainSocketConnection: AsyncUnixConnection,
 }
-"""redis-py's connections, and what takes their place."""
+"""Connection classes of redis-py, and their replacements."""
 
 
 DRIVER = redis.DriverInfo()
-"""What each connection says of itself. redis-py would read its package's files for each one."""
+"""The client name and version. redis-py would read package files for each connection."""
 
 
-class Pool(redis.ConnectionPool):
-    """Connections that are closed when their server serves no more."""
+class RedisPool(redis.ConnectionPool):
+    """A pool whose connections are closed when their server becomes unusable."""
 
     def __init__(
         self, connection_class: type = redis.connection.Connection, **options: Any
@@ -125,7 +125,7 @@ class Pool(redis.ConnectionPool):
 
 
 class AsyncPool(redis.asyncio.ConnectionPool):
-    """The same for an event loop."""
+    """An asyncio pool whose connections are closed when their server becomes unusable."""
 
     def __init__(
         self, connection_class: type = redis.asyncio.connection.Connection, **options: Any
@@ -135,8 +135,8 @@ class AsyncPool(redis.asyncio.ConnectionPool):
 
 
 def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> redis.Redis:
-    """A client for synchronous code. Connects when it is first used."""
-    pool = Pool.from_url(
+    """Return a client for synchronous code. Connects when it is first used."""
+    pool = RedisPool.from_url(
         url,
         socket_timeout=timeout,
         socket_connect_timeout=timeout,
@@ -147,10 +147,10 @@ def connect(url: str, *, timeout: float = TIMEOUT_SECONDS) -> redis.Redis:
 
 
 def connect_async(url: str, *, timeout: float | None = TIMEOUT_SECONDS) -> redis.asyncio.Redis:
-    """A client for one event loop. `timeout` None waits for ever, for subscriptions only.
+    """Return a client for one event loop. `timeout` None waits forever, for subscriptions only.
 
-    Nothing is retried behind the caller's back: a command that was cancelled or timed out may have
-    had its effect, so only callers know whether saying it again is safe.
+    The client does not retry: a command that was cancelled or timed out may have had its effect, so
+    only the caller knows whether repeating it is safe.
     """
     pool = AsyncPool.from_url(
         url,

@@ -1,7 +1,7 @@
-"""Values that processes leave for each other in Redis.
+"""Values that processes share through Redis.
 
-Other versions of us write there, and a fault may. What cannot be read is left out, counted and
-logged; it never ends whoever reads it.
+Other versions of the platform write them, too. An unreadable value is ignored, counted and logged;
+it never ends its reader.
 """
 
 import logging
@@ -19,38 +19,38 @@ T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
 UNREADABLE: Final = (msgspec.MsgspecError, ValueError, RecursionError)
-"""What decoding raises, msgspec's own and Python's (UnicodeDecodeError is a ValueError)."""
+"""Errors of decoding (UnicodeDecodeError is a ValueError)."""
 MAX_VALUE_BYTES = 8 * 1024 * 1024
-"""No process of ours writes more; taking it apart would hold up an event loop."""
+"""Maximum size of shared values. Decoding larger ones would block an event loop."""
 MAX_MESSAGE_BYTES = 512
-"""Of a message between workers: an id and a word."""
+"""Maximum size of a message between workers: an id and a word."""
 LOG_EVERY_SECONDS = 60.0
 
 _logged_at: dict[str, float] = {}
 
 
 class Decoder(Protocol[T_co]):
-    """One of msgspec's, for JSON or MessagePack."""
+    """A decoder of msgspec for JSON or MessagePack."""
 
     def decode(self, data: bytes, /) -> T_co: ...
 
 
 def read_json(data: Any, kind: type[T], *, reader: str) -> T | None:
-    """What Redis' client returned, as a `kind`; None if nothing is there, or something else."""
+    """Return a reply of Redis, decoded as `kind`; None if it is missing or invalid."""
     if data is None:
         return None
-    # A class is hashable, whatever mypy thinks of `type[T]`.
+    # A class is hashable, but mypy does not know it for `type[T]`.
     return decode(data, json_decoder(kind), reader=reader)  # type: ignore[arg-type]
 
 
 @cache
 def json_decoder(kind: type[T]) -> Decoder[T]:
-    """Made once for each kind: workers read each other's reports every second."""
+    """Return a cached decoder, because workers read reports every second."""
     return msgspec.json.Decoder(kind)
 
 
 def decode(data: Any, decoder: Decoder[T], *, reader: str) -> T | None:
-    """By one of msgspec's decoders; None for what cannot be read."""
+    """Return the decoded value; None for unreadable data."""
     try:
         if len(data) > MAX_VALUE_BYTES:
             raise ValueError("too large")
@@ -61,7 +61,7 @@ def decode(data: Any, decoder: Decoder[T], *, reader: str) -> T | None:
 
 
 def read_message(data: object) -> str | None:
-    """The text of a message between workers; None if it cannot be one of ours."""
+    """Return the text of a message between workers; None for an invalid message."""
     try:
         if not isinstance(data, bytes) or len(data) > MAX_MESSAGE_BYTES:
             raise ValueError("not a short text")
@@ -75,7 +75,7 @@ def read_message(data: object) -> str | None:
 
 
 def note_unreadable(reader: str, error: Exception) -> None:
-    """Count it, and log it once a minute: the same value may be read twice a second."""
+    """Count an unreadable value, and log it once a minute: it may be read twice a second."""
     metrics.series(metrics.unreadable_values, reader).inc()
     now = time.monotonic()
     if now - _logged_at.get(reader, -LOG_EVERY_SECONDS) >= LOG_EVERY_SECONDS:

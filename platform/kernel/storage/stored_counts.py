@@ -1,6 +1,6 @@
-"""Counters that Celery's processes raise, which have no address to be scraped at.
+"""Counters of Celery's processes, which Prometheus cannot scrape.
 
-They are kept in PostgreSQL, and the console tells Prometheus of them.
+They are stored in PostgreSQL, and the console exports them.
 """
 
 from collections.abc import Iterator
@@ -18,12 +18,12 @@ from kernel.models import StoredCount
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stored:
-    """A counter with its one label, and values of it that are shown from 0 on."""
+    """A counter with one label, and the values of it that start at 0."""
 
     counter: Counter
     label: str
     values: tuple[str, ...]
-    """A series that begins with its first event has no increase that an alert could see."""
+    """The values that start at 0, because a new series at 1 shows no increase to alerts."""
 
 
 JOBS = (
@@ -38,7 +38,7 @@ STORED = (
 
 
 def add_count(counter: Counter, label: str, number: int) -> None:
-    """Raise a stored counter, in the running transaction if there is one."""
+    """Increment a stored counter, in the running transaction if there is one."""
     if not number:
         return
     rows = StoredCount.objects.filter(metric=name_of(counter), label=label)
@@ -49,16 +49,16 @@ def add_count(counter: Counter, label: str, number: int) -> None:
 
 
 def name_of(counter: Counter) -> str:
-    """Its name in tables, without Prometheus' suffix."""
+    """Return the name in the table, without the suffix of Prometheus."""
     (described,) = counter.describe()
     return str(described.name)
 
 
 class StoredCountsCollector(Collector):
-    """What the table holds, read when the console is scraped."""
+    """A collector that reads the table when the console is scraped."""
 
     def describe(self) -> list[Metric]:
-        """Without a question to the database, which may not be there when the console starts."""
+        """Describe nothing, to avoid a query when the console starts."""
         return [described for each in STORED for described in each.counter.describe()]
 
     def collect(self) -> Iterator[Metric]:
@@ -73,7 +73,7 @@ class StoredCountsCollector(Collector):
 
 
 def read_counts() -> dict[tuple[str, str], int]:
-    """Nothing while PostgreSQL is away: other metrics are served all the same."""
+    """Return the series; none while PostgreSQL is unavailable, so that other metrics are served."""
     try:
         rows = StoredCount.objects.order_by("metric", "label")
         return {(row.metric, row.label): row.value for row in rows}
@@ -82,5 +82,5 @@ def read_counts() -> dict[tuple[str, str], int]:
 
 
 def register() -> None:
-    """Called once, when the console starts."""
+    """Register the collector. Called once, when the console starts."""
     REGISTRY.register(StoredCountsCollector())

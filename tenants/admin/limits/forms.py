@@ -11,50 +11,50 @@ from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from tenants.limits.amounts import read_amount, typed_amount
 from tenants.limits.route_names import route_names
-from tenants.models.limit_rules import MAX_AMOUNT, Per, QuotaRule, default_thresholds
+from tenants.models.limit_rules import MAX_AMOUNT, Per, QuotaLimitRule, default_thresholds
 
-ANCHORED = (QuotaRule.Period.DAYS, QuotaRule.Period.MONTHS)
+ANCHORED = (QuotaLimitRule.Period.DAYS, QuotaLimitRule.Period.MONTHS)
 
 RATE_FIELDS = (
-    ("per", "route", "door"),
+    ("per", "route", "request_kind"),
     ("requests_per_minute", "request_burst"),
     ("tokens_per_minute", "token_burst"),
     ("concurrency", "shadow"),
 )
 QUOTA_FIELDS = (
-    ("per", "route", "door"),
+    ("per", "route", "request_kind"),
     ("limit", "unit", "period"),
     ("every", "anchor"),
     ("start_hour", "time_zone"),
     ("hard", "shadow", "alert_at"),
     ("hold", "roll_over"),
-    ("when_redis_is_away", "outage_cap"),
+    ("on_redis_outage", "outage_cap"),
 )
-"""In rows, as both kinds of pages show them."""
+"""Rows of fields, on the pages of plans and of tenants' limits."""
 AMOUNTS = ("limit", "outage_cap")
-"""In the unit of the quota."""
+"""Fields with an amount in the unit of the quota."""
 
 
 class RouteField(forms.ChoiceField):
-    """A route that exists; one that is stored already stays possible when it is gone."""
+    """A choice of an existing route, or of the stored one even if it was deleted."""
 
     widget = UnfoldAdminSelectWidget
     default_error_messages = {
-        "invalid_choice": "There is no route “%(value)s”. Choose one that exists, or all routes."
+        "invalid_choice": "Route “%(value)s” does not exist. Choose an existing one, or all routes."
     }
 
     def offer(self, stored: str, *, names: Sequence[str]) -> None:
-        """Offer these routes, and the one that is stored: routes come and go."""
+        """Set the choices: these routes, and the stored one, which may have been deleted."""
         gone = [] if not stored or stored in names else [(stored, f"{stored} (deleted)")]
         self.choices = [("", "All routes together"), *[(name, name) for name in names], *gone]
 
 
 class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
-    """What rate limits and quotas have in common."""
+    """The common form of rate limits and quotas."""
 
-    route = RouteField(required=False, help_text="For requests to this model only.")
-    says_at = "requests_per_minute"
-    """The field at which a sentence about the whole rule is shown."""
+    route = RouteField(required=False, help_text="Only requests to this model route.")
+    rule_error_field = "requests_per_minute"
+    """The field that displays errors of the whole rule."""
 
     def __init__(self, *args: Any, routes: Sequence[str] | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,15 +62,15 @@ class RuleForm(forms.ModelForm):  # type: ignore[type-arg]
         self.fields["route"].offer(self.instance.route, names=names)  # type: ignore[attr-defined]
 
     def full_clean(self) -> None:
-        """As Django's. In a plan the theme would swallow what is said about no field."""
+        """Validate. Move errors without a field to a field, as the theme's inlines drop them."""
         super().full_clean()
         if NON_FIELD_ERRORS in self.errors:
             whole = self.errors.pop(NON_FIELD_ERRORS)
-            self.add_error(self.says_at, whole.as_data())
+            self.add_error(self.rule_error_field, whole.as_data())
 
 
 class AmountField(forms.CharField):
-    """How much of a unit that the form knows; its value is what was typed."""
+    """An amount as text. The form converts it by its unit."""
 
     widget = UnfoldAdminTextInputWidget
 
@@ -79,24 +79,22 @@ class AmountField(forms.CharField):
 
 
 class QuotaRuleForm(RuleForm):
-    """A quota. What does not go with its period is put back to nothing, as its field is hidden."""
+    """A quota. Fields that are hidden for its period are reset."""
 
-    says_at = "limit"
-    limit = AmountField(
-        help_text="For each window. Of cost in the currency, to the millionth: 12.50."
-    )
+    rule_error_field = "limit"
+    limit = AmountField(help_text="Maximum in each window. Cost in the currency, such as 12.50.")
     outage_cap = AmountField(
         required=False,
-        help_text="The most that is served while Redis is away, in the same unit. Empty: a tenth.",
+        help_text="Maximum usage while Redis is unavailable, in the unit. Empty: 10 %.",
     )
-    # Checked by the form: of the model's own check Django would drop the sentence.
+    # Validated by the form field, because Django drops the message of the model's validator.
     alert_at = SimpleArrayField(
         forms.IntegerField(min_value=1, max_value=1000),
         required=False,
         initial=default_thresholds,
         label="Alert at (%)",
         widget=UnfoldAdminTextInputWidget,
-        help_text="Percent of the limit, comma-separated. Empty: tell nobody.",
+        help_text="Percent of the limit, comma-separated. Empty: no alerts.",
     )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -121,26 +119,25 @@ class QuotaRuleForm(RuleForm):
             answers[name] = None
             return
         try:
-            answers[name] = read_amount(typed, unit=answers.get("unit", ""), most=MAX_AMOUNT)
+            answers[name] = read_amount(typed, unit=answers.get("unit", ""), max_amount=MAX_AMOUNT)
         except ValueError as error:
             self.add_error(name, str(error))
 
 
 class OnceFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
-    """The rules of a plan: says in a sentence when two of them are for the same requests."""
+    """The rules of a plan, with a clear message for two rules for the same requests."""
 
     @cached_property
     def routes(self) -> list[str]:
         return route_names()
 
     def get_form_kwargs(self, index: int | None) -> dict[str, Any]:
-        """As Django's, with the routes, which are asked for once and not for each rule."""
+        """Return Django's arguments with the routes, which are queried once for all rules."""
         return {**super().get_form_kwargs(index), "routes": self.routes}
 
     def get_unique_error_message(self, unique_check: Any) -> str:
         return (
-            "Two rules are for the same requests and the same time. "
-            "Change one of them, or delete it."
+            "Two rules are for the same requests and the same period. Change or delete one of them."
         )
 
     def get_form_error(self) -> str:
@@ -148,19 +145,19 @@ class OnceFormSet(forms.BaseInlineFormSet):  # type: ignore[type-arg]
 
 
 class OwnRuleForm(RuleForm):
-    """A limit of one tenant, which is only shown once the limit is stored."""
+    """A limit of one tenant. The tenant is read-only once the limit is stored."""
 
     def clean(self) -> Any:
         return without_hidden_owner(super().clean() or {})
 
     def _get_validation_exclusions(self) -> set[str]:
-        # Django skips the constraints on fields that are only shown: the same limit twice would
-        # pass the form and fail in the database.
+        # Django skips constraints with read-only fields: a duplicate would pass the form and fail
+        # in the database.
         excluded: set[str] = super()._get_validation_exclusions()  # type: ignore[misc]
         return excluded - {"tenant"} if self.instance.tenant_id else excluded
 
 
 def without_hidden_owner(answers: dict[str, Any]) -> dict[str, Any]:
-    """The answers without the key or member whose field is hidden, as it does not fit `per`."""
+    """Return the data without the key or member whose field is hidden because of `per`."""
     fitting = {Per.KEY: "api_key", Per.MEMBER: "member"}.get(answers.get("per", ""))
     return {**answers, **{name: None for name in ("api_key", "member") if name != fitting}}

@@ -1,4 +1,4 @@
-"""Where the page of a tenant's limits is found, and how forms know that they came from it."""
+"""The URL of the page of a tenant's limits, and the parameter of forms opened from that page."""
 
 from django.urls import reverse
 

@@ -1,4 +1,4 @@
-"""Rate limits and quotas of one tenant: overrides of its plan, and additions to it."""
+"""Rate limits and quotas of one tenant, which override or extend those of its plan."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tenants.limits.quota_warnings import warnings_of
 from tenants.models import Quota, RateLimit
 from tenants.models.limits import OwnLimit
 
-WHOSE = ("tenant", ("api_key", "member"))
+OWNER_FIELDS = ("tenant", ("api_key", "member"))
 ANCHORED = "period == 'days' || period == 'months'"
 
 
@@ -32,9 +32,9 @@ class QuotaForm(OwnRuleForm, QuotaRuleForm):
 
 
 class OwnLimitAdmin(ConsoleAdmin):
-    """What both kinds share. The tenant of a limit stays; for another one, make another limit."""
+    """Common base of both kinds of limits. The tenant of a limit cannot change."""
 
-    # Labels above the fields: there are three in a row.
+    # Labels above the fields, because a row has three of them.
     compressed_fields = False
     list_select_related = ("tenant", "api_key", "member__user")
     search_fields = ("tenant__slug", "tenant__name", "route", "api_key__name")
@@ -44,7 +44,7 @@ class OwnLimitAdmin(ConsoleAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> tuple[str, ...]:
         return ("tenant",) if obj else ()
 
-    def remove(self, *, row: Any) -> None:
+    def delete_row(self, *, row: Any) -> None:
         limit_services.delete_limit(rule=row, now=timezone.now())
 
     def response_add(self, request: HttpRequest, obj: Any, post_url_continue: Any = None) -> Any:
@@ -56,7 +56,7 @@ class OwnLimitAdmin(ConsoleAdmin):
         return self.back_to_limits(request, obj) or super().response_change(request, obj)
 
     def back_to_limits(self, request: HttpRequest, row: OwnLimit) -> HttpResponse | None:
-        """To the tenant's limits for whoever came from there and is done."""
+        """Return a redirect to the tenant's limits if the form was opened from there."""
         if request.GET.get(FROM) != "limits" or "_save" not in request.POST:
             return None
         self.message_user(request, "Stored. It is in force within a second.", messages.SUCCESS)
@@ -77,9 +77,9 @@ class OwnLimitAdmin(ConsoleAdmin):
 class RateLimitAdmin(OwnLimitAdmin):
     form = OwnRuleForm
     list_display = ("tenant", "limit_words", "owner", "mode")
-    list_filter = (("tenant", AutocompleteSelectFilter), "per", "door", "shadow")
-    fieldsets = ((None, {"fields": (*WHOSE, *RATE_FIELDS)}),)
-    when_empty = "Limit how fast one tenant may ask. What many tenants share belongs in a plan."
+    list_filter = (("tenant", AutocompleteSelectFilter), "per", "request_kind", "shadow")
+    fieldsets = ((None, {"fields": (*OWNER_FIELDS, *RATE_FIELDS)}),)
+    when_empty = "Limit the request rate of one tenant. Limits of many tenants belong in a plan."
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         limit_services.save_rate_limit(rule=obj)
@@ -95,17 +95,17 @@ class QuotaAdmin(OwnLimitAdmin):
     list_display = ("tenant", "limit_words", "owner", "mode", "alerts")
     list_filter = (
         *(("tenant", AutocompleteSelectFilter), "per", "unit", "period"),
-        *("door", "hard", "shadow"),
+        *("request_kind", "hard", "shadow"),
     )
-    fieldsets = ((None, {"fields": (*WHOSE, *QUOTA_FIELDS)}),)
+    fieldsets = ((None, {"fields": (*OWNER_FIELDS, *QUOTA_FIELDS)}),)
     conditional_fields = {
         **OwnLimitAdmin.conditional_fields,
         "every": ANCHORED,
         "anchor": ANCHORED,
-        "outage_cap": "when_redis_is_away == 'open_capped'",
+        "outage_cap": "on_redis_outage == 'open_capped'",
         "hold": "unit != 'requests'",
     }
-    when_empty = "Cap what one tenant may use. What many tenants share belongs in a plan."
+    when_empty = "Limit the usage of one tenant. Limits of many tenants belong in a plan."
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: Any) -> None:
         now = timezone.now()

@@ -1,4 +1,4 @@
-"""The page of a tenant's limits: what is in force and how it stands, refreshed while it is open."""
+"""The page of a tenant's limits in force and their usage, which refreshes itself."""
 
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ from tenants.counters.view import read_live_view, recent_refusals
 from tenants.limits import services as limit_services
 from tenants.limits.amounts import read_amount
 from tenants.limits.formatting import amount_words, quota_words, scope_words, with_reach
-from tenants.limits.report import QuotaLine, find_quota_line, report_limits
+from tenants.limits.report import QuotaReport, find_quota_line, report_limits
 from tenants.models import Tenant
 from tenants.models.limit_rules import MAX_AMOUNT
 from tenants.owner_names import key_names, owner_names
@@ -30,15 +30,15 @@ HTMX = "HX-Request"
 
 
 class TopUpForm(forms.Form):
-    """How much more, and why. The key makes a second click grant nothing."""
+    """The amount and reason of a top-up. The idempotency key makes a second submit harmless."""
 
     unit = ""
-    """Of the quota; of each page's own class."""
-    amount = AmountField(help_text="In the unit of the quota; of cost in the currency: 12.50.")
+    """Unit of the quota, set by a subclass."""
+    amount = AmountField(help_text="In the unit of the quota. Cost in the currency, such as 12.50.")
     reason = forms.CharField(
         max_length=200,
         widget=UnfoldAdminTextInputWidget,
-        help_text="Why. It is kept with the top-up and in the audit log.",
+        help_text="Stored with the top-up and in the audit log.",
     )
     key = forms.CharField(
         max_length=100, widget=forms.HiddenInput, initial=lambda: f"console-{uuid4()}"
@@ -46,7 +46,7 @@ class TopUpForm(forms.Form):
 
     def clean_amount(self) -> int:
         try:
-            return read_amount(self.cleaned_data["amount"], unit=self.unit, most=MAX_AMOUNT)
+            return read_amount(self.cleaned_data["amount"], unit=self.unit, max_amount=MAX_AMOUNT)
         except ValueError as error:
             raise forms.ValidationError(str(error)) from error
 
@@ -56,25 +56,25 @@ def top_up_form(unit: str) -> type[TopUpForm]:
 
 
 class LimitsPage(ConsoleAdmin):
-    """A tenant's page with a second one behind it: its limits."""
+    """The admin of tenants with a page of limits for each."""
 
     @action(description="Limits", icon="speed", url_path="limits")
     def limits(self, request: HttpRequest, object_id: str) -> HttpResponse:
         tenant = self.find(request, object_id)
-        shown = limits_shown(tenant)
+        live = live_context(tenant)
         if HTMX in request.headers:
-            return TemplateResponse(request, "tenants/limits_live.html", shown)
-        more = {"title": f"Limits of {tenant}", "add": add_addresses(tenant), **shown}
+            return TemplateResponse(request, "tenants/limits_live.html", live)
+        more = {"title": f"Limits of {tenant}", "add": add_addresses(tenant), **live}
         return self.page(request, tenant, template="tenants/limits.html", context=more)
 
     def get_urls(self) -> list[Any]:
-        """As Django's, and the question before a top-up: about a counter, so it has no button."""
+        """Return Django's URLs and that of top-ups, which needs a counter and so is no action."""
         view = self.admin_site.admin_view(self.top_up)
         place = path("<int:object_id>/top-up/", view, name="tenants_tenant_top_up")
         return [place, *super().get_urls()]
 
     def top_up(self, request: HttpRequest, object_id: int) -> HttpResponse:
-        """Asks for an amount and a reason, then grants it to the counter of the address."""
+        """Ask for an amount and a reason, then grant it to the counter in the URL."""
         tenant = self.find(request, str(object_id))
         counter, window = request.GET.get("counter", ""), request.GET.get("window", "")
         line = find_quota(tenant, counter=counter, window=window)
@@ -96,7 +96,7 @@ class LimitsPage(ConsoleAdmin):
             return HttpResponseRedirect(limits_address(tenant.pk))
 
         question = top_up_question(line, counter)
-        return self.ask_first(
+        return self.confirm(
             request,
             str(object_id),
             question=question,
@@ -106,8 +106,8 @@ class LimitsPage(ConsoleAdmin):
         )
 
 
-def limits_shown(tenant: Tenant) -> dict[str, Any]:
-    """What the part of the page that refreshes itself shows."""
+def live_context(tenant: Tenant) -> dict[str, Any]:
+    """Return the context of the part of the page that refreshes itself."""
     report = report_limits(tenant, now=timezone.now(), live=read_live_view(tenant.pk))
     refusals = recent_refusals(tenant.pk)
     names = owner_names(tenant.pk, owners_of(report))
@@ -123,18 +123,18 @@ def limits_shown(tenant: Tenant) -> dict[str, Any]:
     }
 
 
-def find_quota(tenant: Tenant, *, counter: str, window: str) -> QuotaLine:
-    """The quota in force that counts there now. Raises Http404."""
+def find_quota(tenant: Tenant, *, counter: str, window: str) -> QuotaReport:
+    """Return the quota in force with this counter and window. Raises Http404."""
     try:
         return find_quota_line(tenant, counter=counter, window=window, now=timezone.now())
     except NotFound as error:
         raise Http404 from error
 
 
-def top_up_question(line: QuotaLine, counter: str) -> Question:
+def top_up_question(line: QuotaReport, counter: str) -> Question:
     rule = line.rule
     assert line.window is not None
-    whose = scope_words(counter.rpartition("|")[0])
+    reach = scope_words(counter.rpartition("|")[0])
     words = quota_words(
         limit=rule.limit,
         unit=rule.unit,
@@ -143,17 +143,16 @@ def top_up_question(line: QuotaLine, counter: str) -> Question:
     )
     return Question(
         title="Grant a top-up?",
-        explains=f"It comes on top of {with_reach(words, whose)} within a second, "
-        f"and is over with the window at {line.window.end:%Y-%m-%d %H:%M} UTC. It cannot be taken "
-        "back.",
+        explains=f"It is added to {with_reach(words, reach)} within a second, until the window "
+        f"ends at {line.window.end:%Y-%m-%d %H:%M} UTC. It cannot be undone.",
         verb="Grant",
     )
 
 
 def add_addresses(tenant: Tenant) -> dict[str, str]:
-    """Where a limit of this tenant is added."""
-    asked = f"?tenant={tenant.pk}&from=limits"
+    """Return the URLs of the forms that add a limit of this tenant."""
+    query = f"?tenant={tenant.pk}&from=limits"
     return {
-        "quota": reverse("admin:tenants_quota_add") + asked,
-        "rate": reverse("admin:tenants_ratelimit_add") + asked,
+        "quota": reverse("admin:tenants_quota_add") + query,
+        "rate": reverse("admin:tenants_ratelimit_add") + query,
     }

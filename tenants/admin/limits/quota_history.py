@@ -1,4 +1,4 @@
-"""What became of quotas: their windows, what was granted on top, and who was told. Read here."""
+"""The history of quotas: windows, top-ups and sent alerts. Read-only."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -18,15 +18,15 @@ from tenants.owner_names import owner_names_in_scope
 
 
 class HistoryAdmin(ReadOnlyAdmin):
-    """Rows about counters of tenants, newest first."""
+    """Rows about counters of tenants, the newest first."""
 
     list_select_related: Any = ("tenant",)
     search_fields: Any = ("tenant__slug", "tenant__name")
-    # Counting millions of rows to number pages is a price that nobody wants to pay.
+    # The number of pages would require counting millions of rows.
     paginator = UncountedPaginator
 
     def get_changelist_instance(self, request: HttpRequest) -> Any:
-        """As Django's; the rows of the page know what people call their keys and members."""
+        """Return Django's change list, whose rows have the names of their owners."""
         changes = super().get_changelist_instance(request)
         self.complete(changes.result_list)
         return changes
@@ -37,7 +37,7 @@ class HistoryAdmin(ReadOnlyAdmin):
         return row
 
     def complete(self, rows: Sequence[Any]) -> None:
-        """Give each row what its columns show and the row itself does not hold."""
+        """Set attributes of rows that columns display and that are not in the table."""
         names = owner_names_in_scope({owner_of(row): None for row in rows})
         for row in rows:
             row.names = names
@@ -55,7 +55,7 @@ class HistoryAdmin(ReadOnlyAdmin):
 class QuotaWindowAdmin(HistoryAdmin):
     list_display = ("tenant", "quota", "starts_at", "ends_at", "used_words", "share", "state")
     list_filter = (("tenant", AutocompleteSelectFilter), ("closed_at", admin.EmptyFieldListFilter))
-    when_empty = "The windows of quotas appear here: those that are open, and what was used."
+    when_empty = "Open and closed windows of quotas appear here, with their usage."
 
     def complete(self, rows: Sequence[Any]) -> None:
         super().complete(rows)
@@ -101,7 +101,7 @@ class QuotaTopUpAdmin(HistoryAdmin):
 class QuotaAlertAdmin(HistoryAdmin):
     list_display = ("created_at", "tenant", "counts", "percent", "used_words", "in_window")
     list_filter = (("tenant", AutocompleteSelectFilter),)
-    when_empty = "Nobody had to be told yet that a quota was nearly used up."
+    when_empty = "No alerts yet: no quota has reached a threshold."
 
     @display(description="Reached", ordering="threshold")
     def percent(self, row: QuotaAlert) -> str:
@@ -114,7 +114,7 @@ class QuotaAlertAdmin(HistoryAdmin):
 
 
 def owner_of(row: Any) -> str:
-    """Whose counter or slot it is: `key:12`, or `tenant`."""
+    """Return the owner of a row's counter or slot: `key:12`, or `tenant`."""
     name: str = getattr(row, "slot", "") or row.counter
     return name.partition("|")[0]
 

@@ -1,4 +1,4 @@
-"""A tenant's limits as the template draws them: words, numbers, colours and addresses."""
+"""A tenant's limits prepared for the template: texts, numbers, colours and URLs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,34 +14,34 @@ from tenants.admin.limits.forms import AMOUNTS, QUOTA_FIELDS, RATE_FIELDS
 from tenants.admin.limits.links import FROM
 from tenants.admission.limits.rules import QuotaRule, RateRule
 from tenants.limits.amounts import typed_amount
-from tenants.limits.effective import Origin
+from tenants.limits.effective import RuleOrigin
 from tenants.limits.formatting import number_words, quota_words, rate_words, reach_words, time_left
-from tenants.limits.report import LimitsReport, QuotaLine, RateLine
+from tenants.limits.report import LimitsReport, QuotaReport, RateLine
 from tenants.limits.status import ScopeUsage
 from tenants.models import PlanQuota, PlanRateLimit, Quota
 
-"""The parameter that says from where a form was opened, and `limits` is this page."""
+"""The parameter with the page from which a form was opened; `limits` is this page."""
 MINUTES = "%Y-%m-%d %H:%M"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bar:
-    """One counter, or the running requests of one scope."""
+class UsageBar:
+    """The bar of one counter, or of the running requests of one scope."""
 
     name: str
     numbers: str
     percent: int | None
-    """Of the limit; above 100 if a soft quota was passed."""
+    """Percent of the limit; above 100 if a soft quota is exceeded."""
     used_width: int
     held_width: int
     colour: str
     top_up: str = ""
-    """The address of its top-up."""
+    """URL of the form that grants a top-up."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitView:
-    """One limit."""
+    """One limit with its bars."""
 
     title: str
     reach: str
@@ -51,7 +51,7 @@ class LimitView:
     except_for: tuple[str, ...]
     edit: str
     override: str
-    bars: tuple[Bar, ...]
+    bars: tuple[UsageBar, ...]
     more: str
     resets: str = ""
     resets_in: str = ""
@@ -60,14 +60,14 @@ class LimitView:
 def view_limits(
     report: LimitsReport, *, names: Mapping[str, str]
 ) -> dict[str, tuple[LimitView, ...]]:
-    """`names` are those of keys and members, by owner."""
+    """Return the limits by kind; `names` are the names of keys and members by owner."""
     return {
         "quotas": tuple(view_quota(line, report, names) for line in report.quotas),
         "rates": tuple(view_rate(line, report, names) for line in report.rates),
     }
 
 
-def view_quota(line: QuotaLine, report: LimitsReport, names: Mapping[str, str]) -> LimitView:
+def view_quota(line: QuotaReport, report: LimitsReport, names: Mapping[str, str]) -> LimitView:
     rule = line.rule
     calendar = rule.calendar
     return LimitView(
@@ -100,12 +100,14 @@ def view_rate(line: RateLine, report: LimitsReport, names: Mapping[str, str]) ->
     )
 
 
-def common(line: QuotaLine | RateLine, report: LimitsReport) -> dict[str, Any]:
+def common(line: QuotaReport | RateLine, report: LimitsReport) -> dict[str, Any]:
     rule = line.rule
     owner = f"{rule.per}:{rule.key_id or rule.member_id}"
     single = rule.source if owner != f"{rule.per}:None" else ""
     return {
-        "reach": reach_words(per=rule.per, route=rule.route, door=rule.door, whose=single),
+        "reach": reach_words(
+            per=rule.per, route=rule.route, request_kind=rule.request_kind, owner=single
+        ),
         "source": rule.source,
         "overridden_by": line.overridden_by,
         "except_for": line.origin.except_for,
@@ -115,8 +117,8 @@ def common(line: QuotaLine | RateLine, report: LimitsReport) -> dict[str, Any]:
 
 
 def quota_bar(
-    line: QuotaLine, counted: ScopeUsage, report: LimitsReport, names: Mapping[str, str]
-) -> Bar:
+    line: QuotaReport, counted: ScopeUsage, report: LimitsReport, names: Mapping[str, str]
+) -> UsageBar:
     unit, allowed = line.rule.unit, line.allowed(counted)
     parts = [f"{number_words(counted.used, unit)} used"]
     if counted.held is not None:
@@ -127,37 +129,37 @@ def quota_bar(
     if counted.carried:
         parts.append(f"about {number_words(counted.carried, unit)} of it before this quota")
     assert line.window is not None
-    asked = urlencode({"counter": counted.counter, "window": line.window.id})
-    return Bar(
+    query = urlencode({"counter": counted.counter, "window": line.window.id})
+    return UsageBar(
         name=names.get(counted.owner, counted.owner),
         numbers=" · ".join(parts),
         percent=int(100 * counted.total / allowed),
         used_width=share(counted.used, allowed),
         held_width=min(100 - share(counted.used, allowed), share(counted.held or 0, allowed)),
         colour=colour_of(line.rule, counted.total, allowed),
-        top_up=f"{reverse('admin:tenants_tenant_top_up', args=(report.tenant.pk,))}?{asked}",
+        top_up=f"{reverse('admin:tenants_tenant_top_up', args=(report.tenant.pk,))}?{query}",
     )
 
 
-def running_bar(rule: RateRule, counted: ScopeUsage, names: Mapping[str, str]) -> Bar:
-    running, most = counted.running, rule.concurrency
+def running_bar(rule: RateRule, counted: ScopeUsage, names: Mapping[str, str]) -> UsageBar:
+    running, limit = counted.running, rule.concurrency
     known = "unknown" if running is None else separated(running)
-    parts = [f"{known} running" + (f" of {separated(most)}" if most else "")]
+    parts = [f"{known} running" + (f" of {separated(limit)}" if limit else "")]
     for unit, left in (("requests", counted.requests_left), ("tokens", counted.tokens_left)):
         if left is not None:
-            parts.append(f"{separated(left)} {unit} may come at once")
-    return Bar(
+            parts.append(f"{separated(left)} {unit} possible at once")
+    return UsageBar(
         name=names.get(counted.owner, counted.owner),
         numbers=" · ".join(parts),
-        percent=int(100 * (running or 0) / most) if most and running is not None else None,
-        used_width=share(running or 0, most) if most else 0,
+        percent=int(100 * (running or 0) / limit) if limit and running is not None else None,
+        used_width=share(running or 0, limit) if limit else 0,
         held_width=0,
-        colour="danger" if most and running and running >= most else "",
+        colour="danger" if limit and running and running >= limit else "",
     )
 
 
 def share(part: int, whole: int) -> int:
-    """Percent, for a bar that is full at 100 and shows the first token."""
+    """Return percent, at most 100, rounded up so that the first token is visible in a bar."""
     return min(100, -(-100 * part // whole)) if whole else 0
 
 
@@ -168,8 +170,8 @@ def colour_of(rule: QuotaRule, total: int, allowed: int) -> str:
     return "warning" if 100 * total >= first * allowed else ""
 
 
-def reset_words(line: QuotaLine, zone: str) -> str:
-    """The moment in the quota's zone, and in UTC unless that is the same."""
+def reset_words(line: QuotaReport, zone: str) -> str:
+    """Format the time of the reset in the quota's zone, and in UTC unless that is the same."""
     if line.window is None:
         return ""
     local = line.window.end.astimezone(ZoneInfo(zone))
@@ -181,8 +183,8 @@ def more_words(more: int, rule: QuotaRule | RateRule) -> str:
     return f"and {separated(more)} more {rule.per}s with less" if more else ""
 
 
-def edit_address(origin: Origin) -> str:
-    """A plan's rules are edited on the plan's page."""
+def edit_address(origin: RuleOrigin) -> str:
+    """Return the URL that edits a rule: a plan's page, or the form of a tenant's own limit."""
     if isinstance(origin.row, PlanRateLimit | PlanQuota):
         return reverse("admin:tenants_plan_change", args=(origin.row.plan_id,))
     page = "quota" if isinstance(origin.row, Quota) else "ratelimit"
@@ -190,21 +192,21 @@ def edit_address(origin: Origin) -> str:
     return f"{address}?{FROM}=limits"
 
 
-def override_address(origin: Origin, tenant_id: int) -> str:
-    """A form for a limit of the tenant itself, filled in with what the plan says."""
+def override_address(origin: RuleOrigin, tenant_id: int) -> str:
+    """Return the URL of a form for a limit of the tenant with the values of the plan's limit."""
     row = origin.row
     if not isinstance(row, PlanRateLimit | PlanQuota):
         return ""
     page, fields = (
         ("quota", QUOTA_FIELDS) if isinstance(row, PlanQuota) else ("ratelimit", RATE_FIELDS)
     )
-    filled = {name: as_parameter(shown(row, name)) for line in fields for name in line}
-    asked = urlencode({"tenant": tenant_id, FROM: "limits", **filled})
-    return f"{reverse(f'admin:tenants_{page}_add')}?{asked}"
+    filled = {name: as_parameter(form_value(row, name)) for line in fields for name in line}
+    query = urlencode({"tenant": tenant_id, FROM: "limits", **filled})
+    return f"{reverse(f'admin:tenants_{page}_add')}?{query}"
 
 
-def shown(row: PlanRateLimit | PlanQuota, name: str) -> Any:
-    """A value as its form shows it."""
+def form_value(row: PlanRateLimit | PlanQuota, name: str) -> Any:
+    """Return a value in the format of its form field."""
     value = getattr(row, name)
     if name in AMOUNTS and value is not None and isinstance(row, PlanQuota):
         return typed_amount(value, unit=row.unit)
@@ -212,14 +214,14 @@ def shown(row: PlanRateLimit | PlanQuota, name: str) -> Any:
 
 
 def as_parameter(value: Any) -> str:
-    """How an address fills in a field. An empty one unchecks a box."""
+    """Format a value as a URL parameter that fills in a field. An empty one unchecks a box."""
     if isinstance(value, list | tuple):
         return ",".join(map(str, value))
     return "" if value is None or value is False else "1" if value is True else str(value)
 
 
 def owners_of(report: LimitsReport) -> set[str]:
-    """Whose names a page needs."""
+    """Return the owners whose names a page needs."""
     listed = [line.counted.rows for line in report.quotas]
     listed += [line.running.rows for line in report.rates]
     return {each.owner for rows in listed for each in rows}

@@ -1,4 +1,4 @@
-"""The limits of each tenant, as a gateway worker knows them."""
+"""A cache of the limits of each tenant in a gateway worker."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ from tenants.errors import LimitsUnknown
 FRESH_SECONDS = 30
 STALE_SECONDS = 15 * 60
 MAX_REQUEST_KINDS = 10_000
-"""Kinds of requests of one tenant that are kept worked out."""
+"""Maximum number of cached checks of one tenant."""
 
 LoadLimits = Callable[[int], Awaitable[TenantLimits]]
 
 
 @dataclass(slots=True)
 class CachedLimits:
-    """One tenant's limits, and what was worked out from them."""
+    """The limits of one tenant, and the checks computed from them."""
 
     limits: TenantLimits
     checks: dict[Caller, Checks] = field(default_factory=dict)
@@ -35,23 +35,23 @@ class CachedLimits:
 
 
 class LimitsCache:
-    """Answers which checks a request must pass; forgets a tenant when its limits change."""
+    """Caches limits by tenant, and reloads them after a publication."""
 
     def __init__(self, load: LoadLimits) -> None:
-        async def open_page(tenant_id: int) -> CachedLimits:
+        async def load_cached(tenant_id: int) -> CachedLimits:
             return CachedLimits(await load(tenant_id))
 
-        self._pages = LoadingCache(
-            open_page, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(LimitsUnknown,)
+        self._limits = LoadingCache(
+            load_cached, ttl=FRESH_SECONDS, stale=STALE_SECONDS, outages=(LimitsUnknown,)
         )
 
     async def of_tenant(self, tenant_id: int) -> CachedLimits:
-        """The tenant's limits. Raises LimitsUnknown."""
-        return await self._pages.get(tenant_id)
+        """Return the tenant's limits. Raises LimitsUnknown."""
+        return await self._limits.get(tenant_id)
 
     def forget(self, tenant_id: int) -> None:
-        """Read this tenant's limits anew; 0 means every tenant's.
+        """Reload the limits of a tenant, or of all tenants for 0.
 
-        While they cannot be read, those that are known stay in force.
+        The cached limits stay in force until the new ones are loaded.
         """
-        self._pages.mark_outdated(lambda key, _: tenant_id in {0, key})
+        self._limits.mark_outdated(lambda key, _: tenant_id in {0, key})

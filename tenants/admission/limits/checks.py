@@ -1,7 +1,7 @@
-"""What one request is checked against: the limits in force for it, ready for the script.
+"""The checks of a request against its limits, in the format that the script reads.
 
-Everything that is the same for all requests of a key to a route through a door is worked out once
-and kept, packed, until the first of its windows ends.
+They are the same for all requests of one kind with one key to one route, so they are computed and
+encoded once, and cached until the first of their windows ends.
 """
 
 from typing import Literal
@@ -11,7 +11,7 @@ import msgspec
 MILLION = 1_000_000
 
 Unit = Literal["tokens", "requests", "cost"]
-"""What a quota counts; cost is in millionths of the currency unit."""
+"""Unit of a quota; cost is in millionths of the currency unit."""
 
 
 class QuotaCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
@@ -20,13 +20,13 @@ class QuotaCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     """
 
     field: str
-    """`<unit>:<window id>`, as in `redis_keys.window_field`."""
+    """`<unit>:<window id>`, see `counter_state.window_field`."""
     start: int
     """Seconds since 1970."""
     end: int
     limit: int
     hard: bool
-    """Whether it refuses; soft quotas and those in shadow mode only count."""
+    """Whether the quota refuses requests; soft quotas and those in shadow mode only count."""
     per_request: int
     per_prompt: int
     per_completion: int
@@ -34,13 +34,13 @@ class QuotaCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     counter: str
     window: str
     per_cached: int = 0
-    """Of prompt tokens that the engine had cached, instead of `per_prompt`."""
+    """Replaces `per_prompt` for prompt tokens from the engine's cache."""
     outage_cap: int = 0
-    """The most that all workers together may admit while Redis is away; 0: nothing at all."""
+    """Maximum that all workers together admit while Redis is unavailable; 0 for none."""
     full_hold: bool = True
 
     def amount(self, *, prompt: int, completion: int, cached: int = 0) -> int:
-        """What so many tokens take from this quota, rounded up. Cached ones are in `prompt`."""
+        """Return the amount that a request takes, rounded up. `prompt` includes `cached`."""
         millionths = (
             self.per_request
             + (prompt - cached) * self.per_prompt
@@ -57,30 +57,30 @@ class ScopeCheck(msgspec.Struct, frozen=True, kw_only=True, array_like=True):
     request_us: int
     """Emission interval: microseconds between two requests at the steady rate."""
     request_burst_us: int
-    """How far ahead of time the theoretical arrival may be: interval times burst."""
+    """Maximum lead of the theoretical arrival time: interval times burst."""
     token_us: float
     """Microseconds per token; a request takes ceil(tokens * token_us)."""
     token_burst_us: int
     concurrency: int
     enforced: bool
-    """Whether the rates and the concurrency refuse; not in shadow mode."""
+    """Whether rates and concurrency refuse requests; False in shadow mode."""
     quotas: tuple[QuotaCheck, ...] = ()
 
 
 class Checks(msgspec.Struct, frozen=True, kw_only=True):
-    """All scopes of a kind of request: key, then member, then tenant, each with its parts."""
+    """The scopes of key, member and tenant that count one kind of request."""
 
     tenant_id: int
     key_id: int
     scopes: tuple[ScopeCheck, ...]
     packed: bytes
-    """`scopes` in MessagePack, for the script."""
+    """`scopes` as MessagePack, for the script."""
     valid_until: float
     """Seconds since 1970, by Redis' clock: the end of the first window."""
 
 
-def most_of(scope: ScopeCheck, reason: str) -> int | None:
-    """What the rate, or the concurrency, of this name lets through at once."""
+def limit_of(scope: ScopeCheck, reason: str) -> int | None:
+    """Return the concurrency, or the burst of the rate, to which `reason` refers."""
     if reason == "concurrency":
         return scope.concurrency
     requests, tokens = at_once(scope)
@@ -88,7 +88,7 @@ def most_of(scope: ScopeCheck, reason: str) -> int | None:
 
 
 def at_once(scope: ScopeCheck) -> tuple[int | None, int | None]:
-    """The bursts of a scope's rates, in requests and in tokens."""
+    """Return the bursts of a scope's rates, in requests and in tokens."""
     requests = scope.request_burst_us // scope.request_us if scope.request_us else None
     tokens = round(scope.token_burst_us / scope.token_us) if scope.token_us else None
     return requests, tokens

@@ -1,4 +1,4 @@
-"""From the limits of a tenant to the checks of one kind of request. Pure."""
+"""Computation of the checks of one kind of request from the limits of a tenant. Pure."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -7,7 +7,7 @@ from typing import TypeVar
 import msgspec
 
 from tenants.admission.limits.checks import MILLION, Checks, QuotaCheck, ScopeCheck
-from tenants.admission.limits.field_names import window_field
+from tenants.admission.limits.counter_state import window_field
 from tenants.admission.limits.price import Price
 from tenants.admission.limits.rules import (
     QuotaRule,
@@ -25,22 +25,24 @@ AnyRule = TypeVar("AnyRule", bound=Rule)
 
 
 class Caller(msgspec.Struct, frozen=True, kw_only=True):
-    """Whose request, to which route, of which kind, and at what price: what checks depend on."""
+    """The values on which checks depend: owner, route, kind and price of a request."""
 
     tenant_id: int
     key_id: int
     lineage_id: int | None = None
-    """The key as which limits count this one; None: as itself."""
+    """Id of the first key of the chain of rotations, by which limits count; None for this key."""
     member_id: int | None
     route: str
-    door: str
+    request_kind: str
     price: Price
     free: bool = False
-    """Whether it takes no tokens, so that only requests are counted."""
+    """Whether the request uses no tokens, so that only limits of requests count it."""
 
     def owner(self, rule: Rule) -> str | None:
-        """As whom this caller is counted by `rule`; None if the rule does not concern it."""
-        if (rule.route and rule.route != self.route) or (rule.door and rule.door != self.door):
+        """Return the owner for which `rule` counts this caller; None if it does not apply."""
+        if (rule.route and rule.route != self.route) or (
+            rule.request_kind and rule.request_kind != self.request_kind
+        ):
             return None
         if rule.per == "tenant":
             return "tenant"
@@ -51,7 +53,7 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def checks_for(limits: TenantLimits, caller: Caller, *, now: float) -> Checks:
-    """Everything that a request of `caller` must pass. `now`: seconds since 1970."""
+    """Return the checks of a request of `caller`. `now` is in seconds since 1970."""
     moment = datetime.fromtimestamp(now, UTC)
     rates = dict(applicable(limits.rates, caller))
     if caller.free:
@@ -61,9 +63,9 @@ def checks_for(limits: TenantLimits, caller: Caller, *, now: float) -> Checks:
         window = window_at(moment, rule.calendar, pinned=rule.pinned)
         check = quota_check(rule, scope, window, caller.price)
         if caller.free:
-            check = untouched(check)
+            check = without_amounts(check)
         known = quotas.setdefault(scope, {})
-        # Calendars of two kinds may agree on a window, which then is one counter: the tighter.
+        # Two periods may have the same window and therefore one counter: keep the tighter check.
         known[check.field] = tighter(check, known.get(check.field))
     scopes = tuple(
         scope_check(scope, rates.get(scope), tuple(quotas.get(scope, {}).values()))
@@ -79,9 +81,10 @@ def checks_for(limits: TenantLimits, caller: Caller, *, now: float) -> Checks:
     )
 
 
-def untouched(check: QuotaCheck) -> QuotaCheck:
-    """For a request without tokens: a quota of tokens or cost stays in sight, but counts nothing
-    and refuses nothing. It is not left out, because a scope's counters live as long as its quotas.
+def without_amounts(check: QuotaCheck) -> QuotaCheck:
+    """Return the check of a request without tokens: quotas of tokens and cost refuse nothing.
+
+    The check is kept, because the counters of a scope expire with its quotas.
     """
     if check.unit == "requests":
         return check
@@ -95,20 +98,20 @@ def without_tokens(rule: RateRule) -> RateRule:
 
 
 def applicable(rules: Iterable[AnyRule], caller: Caller) -> list[tuple[str, AnyRule]]:
-    """The rules that concern the caller, with their scope; of one slot only the most special."""
+    """Return the rules that apply to the caller, with scopes; overrides replace plan rules."""
     found: dict[tuple[str, object, object], AnyRule] = {}
     for rule in rules:
         owner = caller.owner(rule)
         if owner is None:
             continue
         slot = (rule.scope(owner), *kind_of(rule))
-        if slot not in found or is_special(rule):
+        if slot not in found or is_override(rule):
             found[slot] = rule
     return [(slot[0], chosen) for slot, chosen in found.items()]
 
 
 def tighter(check: QuotaCheck, other: QuotaCheck | None) -> QuotaCheck:
-    """The hard one, then the one with the smaller limit."""
+    """Return the hard check of two, else the one with the smaller limit."""
     return min(filter(None, (check, other)), key=lambda each: (not each.hard, each.limit))
 
 
@@ -118,7 +121,7 @@ def kind_of(rule: Rule) -> tuple[object, object]:
     return None, None
 
 
-def is_special(rule: Rule) -> bool:
+def is_override(rule: Rule) -> bool:
     return rule.key_id is not None or rule.member_id is not None
 
 
@@ -147,7 +150,7 @@ def scope_check(scope: str, rule: RateRule | None, quotas: Sequence[QuotaCheck])
 
 
 def interval(per_minute: int | None) -> int:
-    """Microseconds between two requests, rounded up: never more than were allowed."""
+    """Return the microseconds between two requests, rounded up, so that no rate is exceeded."""
     return -(-MINUTE_US // per_minute) if per_minute else 0
 
 
@@ -171,6 +174,6 @@ def quota_check(rule: QuotaRule, scope: str, window: Window, price: Price) -> Qu
         counter=counter_name(scope, rule.unit),
         window=window.id,
         per_cached=per_cached,
-        outage_cap=0 if rule.when_redis_is_away == "closed" else cap,
+        outage_cap=0 if rule.on_redis_outage == "closed" else cap,
         full_hold=rule.hold == "full",
     )

@@ -1,83 +1,92 @@
-"""How much a request may use, and with that what is held for it. Pure."""
+"""The tokens that a request may use, and the tokens to hold for it. Pure."""
 
 import msgspec
 
 from tenants.admission.limits.checks import MILLION, Checks, QuotaCheck
 from tenants.admission.limits.messages import AdmitRequest, Granted
 
-TYPICAL_ANSWER = 512
-"""Tokens that are taken from a token rate, and held first where a quota is extended, for each
-answer whose request names no limit."""
+TYPICAL_COMPLETION_TOKENS = 512
+"""Completion tokens that a request without a maximum takes from a token rate, and that are held
+first where holds are extended."""
 
 
 class Demand(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How much a request may use, as far as anybody knows beforehand."""
+    """The size of a request, as far as it is known before the model runs."""
 
     prompt_bytes: int
-    """Of text; images and the like are not among them."""
-    longest_answer: int | None = None
-    """Tokens of one answer, as the client limits it; None if it does not."""
-    answers: int = 1
-    """How many are asked for; 0 where a model gives none, as for embeddings."""
+    """Bytes of text, without images, audio and files."""
+    max_completion_tokens: int | None = None
+    """The client's maximum of tokens for each choice; None without one."""
+    choices: int = 1
+    """Number of choices; 0 if the model generates none, as for embeddings."""
     context_length: int
-    """Tokens of prompt and answer together that the model takes."""
+    """Maximum tokens of prompt and completion together."""
     streams: bool = False
 
 
-class Measure(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What a demand comes to under the checks that it meets."""
+class DemandUnderChecks(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The tokens to hold for a demand under its checks."""
 
     prompt_tokens: int
     completion_tokens: int
-    """To be held, for all answers together."""
-    least_completion: int
+    """Tokens to hold for all choices together."""
+    min_completion_tokens: int
     rate_tokens: int
     extends: bool
-    """Whether the hold grows with the answer."""
+    """Whether the hold is extended while the response streams."""
     limits_answer: bool
-    """Whether the engine must be told to stop where the hold ends."""
+    """Whether the engine gets the held tokens as its maximum."""
 
-    def longest_answer(self, granted: Granted, checks: Checks, *, demand: Demand) -> int | None:
-        """Tokens to which the engine must limit each answer; None: as the client says."""
-        if not demand.answers or not (self.limits_answer or self.extends):
+    def completion_limit(self, granted: Granted, checks: Checks, *, demand: Demand) -> int | None:
+        """Return the engine's maximum tokens for each choice; None keeps the client's value."""
+        if not demand.choices or not (self.limits_answer or self.extends):
             return None
         tokens = granted.completion_tokens
         if self.extends and not granted.quotas:
-            return None  # Redis is unavailable: what is left is unknown
+            return None  # Redis is unavailable, so the remaining quota is unknown
         if self.extends:
-            # It may grow, but not beyond all that is left now: one burst of tokens could be more
-            # than a quota, before anybody here has counted it.
+            # The hold may grow up to the remaining quota. Without this limit the engine could
+            # generate more than that before the hold is extended.
             tokens += room_left(granted, checks)
-        longest = max(1, tokens // demand.answers)
-        return longest if demand.longest_answer is None else min(longest, demand.longest_answer)
+        limit = max(1, tokens // demand.choices)
+        return (
+            limit
+            if demand.max_completion_tokens is None
+            else min(limit, demand.max_completion_tokens)
+        )
 
 
-def measure(demand: Demand, checks: Checks, *, prompt_tokens: int, longest_answer: int) -> Measure:
-    """What is held: the prompt, and the longest or a typical answer. `longest_answer` is what the
-    tenant's plan allows to requests that name no limit.
+def measure(
+    demand: Demand, checks: Checks, *, prompt_tokens: int, default_max_completion_tokens: int
+) -> DemandUnderChecks:
+    """Compute the tokens to hold: the prompt plus the maximum or a typical completion.
+
+    `default_max_completion_tokens`, of the tenant's plan, applies to requests without a maximum.
     """
     counting = counting_tokens(checks)
     room = max(1, demand.context_length - prompt_tokens)
-    # What cannot be watched while it grows is held whole.
+    # A response that does not stream cannot extend its hold, so its maximum is held.
     extends = bool(counting) and demand.streams and not any(q.full_hold for q in counting)
-    if demand.longest_answer is not None:
-        longest = min(demand.longest_answer, room)
+    if demand.max_completion_tokens is not None:
+        maximum = min(demand.max_completion_tokens, room)
     else:
-        longest = min(longest_answer, room)
-    typical = min(longest, TYPICAL_ANSWER) if demand.longest_answer is None else longest
-    held = min(longest, TYPICAL_ANSWER) if extends else longest
-    return Measure(
+        maximum = min(default_max_completion_tokens, room)
+    typical = (
+        min(maximum, TYPICAL_COMPLETION_TOKENS) if demand.max_completion_tokens is None else maximum
+    )
+    held = min(maximum, TYPICAL_COMPLETION_TOKENS) if extends else maximum
+    return DemandUnderChecks(
         prompt_tokens=prompt_tokens,
-        completion_tokens=held * demand.answers,
-        least_completion=demand.answers,
-        rate_tokens=prompt_tokens + typical * demand.answers,
-        extends=extends and bool(demand.answers),
+        completion_tokens=held * demand.choices,
+        min_completion_tokens=demand.choices,
+        rate_tokens=prompt_tokens + typical * demand.choices,
+        extends=extends and bool(demand.choices),
         limits_answer=bool(counting) and not extends,
     )
 
 
 def room_left(granted: Granted, checks: Checks) -> int:
-    """Completion tokens that every hard quota has left beside what is held."""
+    """Return the completion tokens that every hard quota has left beside the hold."""
     remaining = {(each.counter, each.window): each.remaining for each in granted.quotas}
     return min(
         (
@@ -89,7 +98,7 @@ def room_left(granted: Granted, checks: Checks) -> int:
 
 
 def counting_tokens(checks: Checks) -> list[QuotaCheck]:
-    """The quotas that refuse, and of which every token of an answer takes something."""
+    """Return the hard quotas that depend on completion tokens."""
     return [
         quota
         for check in checks.scopes
@@ -98,14 +107,16 @@ def counting_tokens(checks: Checks) -> list[QuotaCheck]:
     ]
 
 
-def ask_for(measured: Measure, checks: Checks, *, request_id: str, facts: bytes) -> AdmitRequest:
-    """What the counters are asked."""
+def admit_request(
+    measured: DemandUnderChecks, checks: Checks, *, request_id: str, facts: bytes
+) -> AdmitRequest:
+    """Compose the request to the counters."""
     return AdmitRequest(
         request_id=request_id,
         checks=checks,
         prompt_tokens=measured.prompt_tokens,
         completion_tokens=measured.completion_tokens,
-        least_completion=measured.least_completion,
+        min_completion_tokens=measured.min_completion_tokens,
         rate_tokens=measured.rate_tokens,
         facts=facts,
     )

@@ -1,15 +1,15 @@
-"""What the counters say when they cannot decide. The gate knows what to do; no client sees these.
+"""Errors of counters that cannot decide. The gate handles them; no client gets them.
 
 * Overloaded
-  x CountersAway  Redis does not answer, or answers with an error
+  x CountersUnavailable  Redis is unavailable or responds with an error
 * Conflict
-  x WindowMoved   a quota window ended between the checks and the decision
+  x WindowMoved          a quota window ended between the checks and the decision
 """
 
 from kernel.errors import Conflict, Overloaded
 
 
-class CountersAway(Overloaded):
+class CountersUnavailable(Overloaded):
     """The counters of limits cannot be reached right now. Try again shortly."""
 
     code = "counters_away"
@@ -21,6 +21,6 @@ class WindowMoved(Conflict):
     code = "window_moved"
 
     def __init__(self, now: float = 0.0) -> None:
-        """`now` is Redis' time in seconds since 1970: the checks must be made for that."""
+        """`now` is Redis' time in seconds since 1970, for which the checks must be computed."""
         super().__init__()
         self.now = now

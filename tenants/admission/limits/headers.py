@@ -1,4 +1,4 @@
-"""The headers that tell a caller how its limits stand (CONTRACT §2), for the tightest scope."""
+"""Response headers with the state of the tightest limits (protocols.md, "Limits")."""
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
@@ -15,10 +15,10 @@ NAMES = {
 }
 
 
-def limit_headers(standings: Sequence[LimitStatus]) -> Headers:
-    """`x-ratelimit-…` of the scopes in which the smallest share is left."""
+def limit_headers(statuses: Sequence[LimitStatus]) -> Headers:
+    """Return `x-ratelimit-…` of the scopes with the smallest remaining share."""
     headers: Headers = []
-    requests = tightest(standings, lambda s: (s.requests_remaining, s.request_limit))
+    requests = tightest(statuses, lambda s: (s.requests_remaining, s.request_limit))
     if requests is not None:
         headers += numbers(
             b"requests",
@@ -26,7 +26,7 @@ def limit_headers(standings: Sequence[LimitStatus]) -> Headers:
             requests.requests_remaining,
             requests.requests_reset_ms,
         )
-    tokens = tightest(standings, lambda s: (s.tokens_remaining, s.token_limit))
+    tokens = tightest(statuses, lambda s: (s.tokens_remaining, s.token_limit))
     if tokens is not None:
         headers += numbers(
             b"tokens", tokens.token_limit, tokens.tokens_remaining, tokens.tokens_reset_ms
@@ -35,24 +35,24 @@ def limit_headers(standings: Sequence[LimitStatus]) -> Headers:
 
 
 def refusal_headers(refused: Refused, *, now: float) -> Headers:
-    """`x-ratelimit-…` of the limit that refused, and of no other one. `now`: seconds since 1970.
+    """Return `x-ratelimit-…` of the limit that refused the request. `now` is in seconds since 1970.
 
-    Quotas of cost have none: OpenAI's names are of requests and tokens only.
+    A quota of cost has none: OpenAI defines these headers only for requests and tokens.
     """
-    breach = refused.breach
-    if breach.reason == "quota_exhausted":
-        quota = next((each for each in refused.quotas if each.counter == breach.counter), None)
+    violation = refused.violation
+    if violation.reason == "quota_exhausted":
+        quota = next((each for each in refused.quotas if each.counter == violation.counter), None)
         return quota_headers(quota, now=now) if quota else []
-    name = NAMES.get(breach.reason)
+    name = NAMES.get(violation.reason)
     if name is None:
         return []
-    standing = next((each for each in refused.standings if each.scope == breach.scope), None)
-    if breach.reason == "concurrency" or standing is None:
-        return numbers(name, breach.most, 0, breach.retry_after_ms)
+    status = next((each for each in refused.statuses if each.scope == violation.scope), None)
+    if violation.reason == "concurrency" or status is None:
+        return numbers(name, violation.limit, 0, violation.retry_after_ms)
     if name == b"tokens":
-        parts = (standing.token_limit, standing.tokens_remaining, standing.tokens_reset_ms)
+        parts = (status.token_limit, status.tokens_remaining, status.tokens_reset_ms)
     else:
-        parts = (standing.request_limit, standing.requests_remaining, standing.requests_reset_ms)
+        parts = (status.request_limit, status.requests_remaining, status.requests_reset_ms)
     return numbers(name, *parts)
 
 
@@ -65,18 +65,18 @@ def quota_headers(quota: QuotaStatus, *, now: float) -> Headers:
 
 
 def tightest(
-    standings: Sequence[LimitStatus], parts: Callable[[LimitStatus], tuple[int | None, int | None]]
+    statuses: Sequence[LimitStatus], parts: Callable[[LimitStatus], tuple[int | None, int | None]]
 ) -> LimitStatus | None:
-    found, least = None, 2.0
-    for standing in standings:
-        remaining, limit = parts(standing)
-        if remaining is not None and limit and remaining / limit < least:
-            found, least = standing, remaining / limit
+    found, lowest = None, 2.0
+    for status in statuses:
+        remaining, limit = parts(status)
+        if remaining is not None and limit and remaining / limit < lowest:
+            found, lowest = status, remaining / limit
     return found
 
 
 def numbers(name: bytes, limit: int | None, remaining: int | None, reset: int | None) -> Headers:
-    """OpenAI's names and its form of the reset: milliseconds, or seconds with a fraction."""
+    """Return the headers with OpenAI's names and its format of durations (`20ms`, `1.500s`)."""
     return [
         (b"x-ratelimit-limit-" + name, b"%d" % (limit or 0)),
         (b"x-ratelimit-remaining-" + name, b"%d" % (remaining or 0)),
@@ -90,7 +90,7 @@ def duration(milliseconds: int) -> bytes:
 
 
 def warning_headers(quotas: Sequence[QuotaStatus]) -> Headers:
-    """`x-quota-warning`, one for each soft quota that is exceeded."""
+    """Return one `x-quota-warning` for each soft quota that is exceeded."""
     return [
         (b"x-quota-warning", warning(quota).encode())
         for quota in quotas

@@ -1,4 +1,4 @@
-"""What is asked of the counters for one request, and what they answer."""
+"""Requests to the counters, and their responses."""
 
 from typing import Literal
 
@@ -17,41 +17,41 @@ Reason = Literal[
 
 
 class AdmitRequest(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """May this request run, and with how many tokens?"""
+    """A call of the counters to admit one request of a client."""
 
     request_id: str
     checks: Checks
     prompt_tokens: int
     completion_tokens: int
-    """The longest answer that is wanted; 0 where there is none, as for embeddings."""
-    least_completion: int
-    """Fewer than these are no use; then the request is refused."""
+    """Maximum completion tokens to hold; 0 if the model generates none, as for embeddings."""
+    min_completion_tokens: int
+    """Minimum to hold; if less is left, the request is refused."""
     rate_tokens: int
-    """What is taken from the token rates until the true number is known."""
+    """Tokens to take from the token rates until the usage is known."""
     facts: bytes
-    """JSON of what the ledger must know if the worker dies: the fields of a UsageRecord."""
+    """JSON of the fields of a UsageRecord, to bill the request if its worker dies."""
 
 
 class LimitStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How a scope stands right after a decision. None where nothing is limited."""
+    """State of the rates of a scope after a decision. None for a rate without a limit."""
 
     scope: str
     request_limit: int | None = None
     requests_remaining: int | None = None
     requests_reset_ms: int | None = None
-    """Until the whole burst is there again."""
+    """Milliseconds until the whole burst is available again."""
     token_limit: int | None = None
     tokens_remaining: int | None = None
     tokens_reset_ms: int | None = None
 
 
 class QuotaStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How a quota's window stands right after a decision."""
+    """State of the window of a quota after a decision."""
 
     counter: str
     window: str
     limit: int
-    """With what was granted on top."""
+    """The limit of the quota plus top-ups and roll-over."""
     used: int
     held: int
     hard: bool
@@ -62,61 +62,59 @@ class QuotaStatus(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Violation(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A limit that a request does not keep."""
+    """A limit that a request exceeds."""
 
     reason: Reason
     scope: str
     retry_after_ms: int | None = None
-    """When the same request would pass if nothing else came; None if no time is known."""
+    """Time after which the request would be admitted without others; None if it never would."""
     counter: str = ""
-    """Of a quota."""
+    """Counter of the quota; empty for other limits."""
     resets_at: int | None = None
-    """Seconds since 1970; of a quota whose window must end first."""
-    most: int | None = None
-    """Of a rate what passes at once, of concurrency what may run; None of a quota, which stands
-    beside it.
-    """
+    """End of the quota's window in seconds since 1970; None if its end is not what to wait for."""
+    limit: int | None = None
+    """Burst of a rate, or concurrency; None for a quota, whose status has the limit."""
 
 
 class Granted(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """It may run. A hold is there until it is settled."""
+    """The request is admitted. Its hold stays until it is settled."""
 
     completion_tokens: int
-    """The longest answer that may be asked of the engine: what was wanted, or what is left."""
-    standings: tuple[LimitStatus, ...] = ()
+    """Held completion tokens: the requested number, or what the quotas have left."""
+    statuses: tuple[LimitStatus, ...] = ()
     quotas: tuple[QuotaStatus, ...] = ()
     shadowed: tuple[Violation, ...] = ()
-    """What would have refused it, were it not in shadow mode or soft."""
+    """Exceeded limits in shadow mode and soft quotas."""
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """It may not run, and nothing was written anywhere."""
+    """The request is refused and not counted."""
 
-    breach: Violation
-    """Of several the one that lasts longest."""
-    standings: tuple[LimitStatus, ...] = ()
+    violation: Violation
+    """The violation; of several, the one that ends last."""
+    statuses: tuple[LimitStatus, ...] = ()
     quotas: tuple[QuotaStatus, ...] = ()
 
 
-class Progress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A hold as its worker knows it: what the heartbeat tells, and re-creates if it was lost."""
+class RequestProgress(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """State of a hold in its worker. The heartbeat sends it; a lost hold is restored from it."""
 
-    ask: AdmitRequest
+    request: AdmitRequest
     completion_granted: int
     prompt_tokens: int
-    """Seen so far: the checkpoint that is billed if the worker dies."""
+    """Usage so far, which is billed if the worker dies."""
     completion_tokens: int
     cached_tokens: int = 0
     estimated: bool = True
     ended: bool = False
-    """The request is over but not acknowledged in the ledger: it holds what it used, runs no
-    more, and keeps its hold for a day."""
+    """Whether the request has ended but is not in the ledger yet. Then its hold contains the used
+    tokens, does not count as running, and expires after a day."""
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """A request whose usage is in the ledger: its hold can go."""
+    """A request whose usage is in the ledger, so that its hold is removed."""
 
     tenant_id: int
     request_id: str
     rate_tokens: int
-    """What it truly used, for the token rates."""
+    """Used tokens, to correct the token rates."""

@@ -1,31 +1,37 @@
-"""What the gate needs of the counters; `counters.Counters` keeps them in Redis."""
+"""The interface of the counters, which `redis_counters.counters` implements."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
-from tenants.admission.limits.messages import AdmitRequest, Granted, Progress, Refused, Settlement
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.messages import (
+    AdmitRequest,
+    Granted,
+    Refused,
+    RequestProgress,
+    Settlement,
+)
 
 
 class CounterStore(Protocol):
-    """Counters of all limits. Every method raises CountersAway where nobody answers in time."""
+    """Counters of all limits. Methods raise CountersUnavailable on a failure or timeout."""
 
     def now(self) -> float:
-        """Seconds since 1970, by the one clock that windows go by."""
+        """Return the seconds since 1970, by the clock that selects windows."""
 
-    def away_for(self) -> float:
-        """For how many seconds the counters are known to be away; 0 if they are not."""
+    def outage_seconds(self) -> float:
+        """Return the seconds since the counters became unavailable; 0 if they are available."""
 
-    async def admit(self, ask: AdmitRequest) -> Granted | Refused:
-        """Decide, and hold what was granted. Raises WindowMoved for checks that are out of date."""
+    async def admit(self, request: AdmitRequest) -> Granted | Refused:
+        """Admit and hold, or refuse. Raises WindowMoved for outdated checks."""
 
-    async def extend(self, progress: Progress, *, completion_tokens: int) -> int:
-        """Let a running request have so many tokens, or what is left. Returns what it has now."""
+    async def extend(self, progress: RequestProgress, *, completion_tokens: int) -> int:
+        """Extend a hold to so many tokens, or to what is left. Return the held tokens."""
 
-    async def renew(self, progress: Sequence[Progress]) -> None:
-        """Tell how far requests are, and bring lost holds back."""
+    async def renew(self, progress: Sequence[RequestProgress]) -> None:
+        """Renew holds with the usage so far, and restore lost ones."""
 
     async def settle(
         self, settlements: Sequence[Settlement], states: Sequence[CounterState]
     ) -> None:
-        """Let holds go whose usage is in the ledger, and bring its totals."""
+        """Remove holds whose usage is in the ledger, and set the totals of the ledger."""

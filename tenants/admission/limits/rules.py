@@ -1,4 +1,4 @@
-"""The limits of a tenant as plain values: what gateways load, and what pages explain."""
+"""The limits of a tenant as plain values, for gateways and the console."""
 
 from typing import Literal
 
@@ -9,108 +9,96 @@ from tenants.windows import Calendar, Window
 
 ScopeKind = Literal["tenant", "key", "member"]
 SHADOW = "shadow"
+REQUEST_KIND_PART = "door"
+"""The part of a scope's name with the kind of request. Scope names are stored in Redis and in the
+ledger, so the word stays compatible with existing rows and with workers of earlier versions."""
 
 
 class Rule(msgspec.Struct, frozen=True, kw_only=True):
-    """What every limit has: whom it counts, for what, and where it comes from."""
+    """The common part of every limit: owner, filters and source."""
 
     per: ScopeKind
-    """Whose requests are counted together: all of the tenant's, each key's or each member's."""
+    """The owner of a counter: the tenant, each key or each member."""
     route: str = ""
-    """Only requests to this model route; empty: all of them, counted together."""
-    door: str = ""
-    """Only requests of this kind, a scope of keys such as `chat`; empty: all of them."""
+    """Counts only requests to this model route; empty for all routes together."""
+    request_kind: str = ""
+    """Counts only requests of this kind, a scope of keys such as `chat`; empty for all."""
     key_id: int | None = None
-    """Only this key, of a rule per key: an override."""
+    """The single key of a rule per key; such a rule is an override."""
     member_id: int | None = None
     source: str
-    """For people: `plan Starter`, `tenant`, `key Laptop`, `member ada`."""
+    """Displayed origin: `plan Starter`, `tenant`, `key Laptop`, `member ada`."""
     shadow: bool = False
-    """Counts and reports beside the enforced rules, in a scope of its own; refuses nothing and
-    takes the place of none of them.
-    """
+    """Whether the rule only counts and reports, in its own scope. It overrides no enforced rule."""
 
     def scope(self, owner: str) -> str:
-        """Under which name this rule counts the requests of `owner`."""
-        return scope_name(owner, self.route, self.door, SHADOW if self.shadow else "")
+        """Return the name of the scope in which this rule counts the requests of `owner`."""
+        return scope_name(owner, self.route, self.request_kind, SHADOW if self.shadow else "")
 
 
 class RateRule(Rule, frozen=True, kw_only=True):
-    """How fast. None is unlimited; bursts are numbers of requests or tokens, at least 1."""
+    """A rate limit. None is unlimited. Bursts are at least 1."""
 
     requests_per_minute: int | None = None
     request_burst: int | None = None
-    """None: a whole minute's."""
+    """Maximum requests at once; None for those of one minute."""
     tokens_per_minute: int | None = None
     token_burst: int | None = None
     concurrency: int | None = None
 
 
 class QuotaRule(Rule, frozen=True, kw_only=True):
-    """How much in each window. Cost is in millionths of the currency unit."""
+    """A quota for each window. Cost is in millionths of the currency unit."""
 
     unit: Unit
     limit: int
     calendar: Calendar
     pinned: Window | None = None
-    """The window that is open already and ends as it began, whatever the calendar now says."""
+    """The running window, whose end stays even if the calendar was changed since its start."""
     hard: bool = True
     hold: Literal["full", "extend"] = "full"
-    when_redis_is_away: Literal["open_capped", "closed"] = "open_capped"
+    on_redis_outage: Literal["open_capped", "closed"] = "open_capped"
     outage_cap: int | None = None
-    """The most that may be used while Redis is away, in all workers together; None: a tenth."""
+    """Maximum that all workers together admit without Redis; None for 10 % of the limit."""
     alert_at: tuple[int, ...] = ()
-    """Percent of the limit, ascending."""
+    """Thresholds in percent of the limit, ascending."""
     roll_over: int = 0
-    """Percent of the limit of which so much as is unused goes over into the next window."""
+    """Maximum unused percent of the limit that is added to the next window."""
 
     @property
     def slot(self) -> str:
-        """What makes two rules the same one: an override takes the place of its plan's."""
-        whose = {"key": self.key_id, "member": self.member_id}.get(self.per)
-        owner = self.per if whose is None else f"{self.per}:{whose}"
+        """The identity of a quota: its scope, unit and period."""
+        owner_id = {"key": self.key_id, "member": self.member_id}.get(self.per)
+        owner = self.per if owner_id is None else f"{self.per}:{owner_id}"
         return f"{self.scope(owner)}|{self.unit}|{self.calendar.period}"
 
 
 class TenantLimits(msgspec.Struct, frozen=True, kw_only=True):
-    """Every limit of one tenant: its plan's, less what it overrides, and its own."""
+    """The limits in force for a tenant: its own, and those of its plan without an override."""
 
     tenant_id: int
     rates: tuple[RateRule, ...] = ()
     quotas: tuple[QuotaRule, ...] = ()
     weight: int = 1
-    """Its share of busy engines, beside other tenants' weights."""
-    longest_answer: int = 4096
-    """Completion tokens held for, and allowed to, a request that names no limit of its own."""
+    """Relative share of the tenant in busy engines."""
+    default_max_completion_tokens: int = 4096
+    """Maximum completion tokens of a request that sets none."""
 
 
-class CounterState(msgspec.Struct, frozen=True, kw_only=True):
-    """A quota window's truth in PostgreSQL. Redis holds a copy, replaced by newer versions only."""
+def scope_name(owner: str, route: str = "", request_kind: str = "", mode: str = "") -> str:
+    """Return the name of a scope, which counts requests together: `key:12|route=tiny|door=chat`.
 
-    tenant_id: int
-    counter: str
-    window: str
-    used: int = 0
-    granted: int = 0
-    """Top-ups and what was rolled over: it adds to the limit."""
-    version: int = 0
-
-
-def scope_name(owner: str, route: str = "", door: str = "", mode: str = "") -> str:
-    """Under which name requests are counted together: `key:12|route=tiny|door=chat`.
-
-    What is in shadow mode has a name of its own, so that it cannot take a counter from what is
-    enforced: `tenant|mode=shadow`.
+    Rules in shadow mode have separate scopes and counters: `tenant|mode=shadow`.
     """
-    parts = {"route": route, "door": door, "mode": mode}
+    parts = {"route": route, REQUEST_KIND_PART: request_kind, "mode": mode}
     return "|".join([owner, *(f"{name}={value}" for name, value in parts.items() if value)])
 
 
 def is_shadow(scope: str) -> bool:
-    """Whether a scope, or a counter in it, is one of shadow mode."""
+    """Return whether a scope, or a counter in it, belongs to shadow mode."""
     return f"mode={SHADOW}" in scope.split("|")
 
 
 def counter_name(scope: str, unit: Unit) -> str:
-    """The name of a quota's counter within its tenant; it outlives changes of the rule."""
+    """Return the name of a counter within its tenant. It does not depend on amount and calendar."""
     return f"{scope}|{unit}"

@@ -1,10 +1,10 @@
-"""What all admissions with the same checks share: most of the call, and how to read the answer."""
+"""The call of the admission script and its response. The part of a `Checks` is encoded once."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tenants.admission.limits.checks import Checks, ScopeCheck, at_once, most_of
-from tenants.admission.limits.errors import CountersAway
+from tenants.admission.limits.checks import Checks, ScopeCheck, at_once, limit_of
+from tenants.admission.limits.errors import CountersUnavailable
 from tenants.admission.limits.messages import (
     Granted,
     LimitStatus,
@@ -14,7 +14,7 @@ from tenants.admission.limits.messages import (
     Violation,
 )
 from tenants.admission.redis_counters.keys import scope_key, tenant_key
-from tenants.admission.redis_counters.resp import Call, bulk, call_head, packed_text
+from tenants.admission.redis_counters.resp import RedisCall, bulk, call_head, packed_text
 from tenants.admission.redis_counters.scripts import ADMIT
 
 REASONS: tuple[Reason, ...] = (
@@ -26,13 +26,13 @@ REASONS: tuple[Reason, ...] = (
     "revoked_api_key",
 )
 GRANTED_HEAD, REFUSED_HEAD = 4, 3
-PER_SCOPE, PER_QUOTA, PER_BREACH = 4, 3, 5
-"""So many numbers an answer has of each."""
-MAX_LAYOUTS = 5000
+PER_SCOPE, PER_QUOTA, PER_VIOLATION = 4, 3, 5
+"""Length of the items of a response: numbers for each scope, quota and violation."""
+MAX_CALLS = 5000
 
 
 class AdmitCall:
-    """Made once for each `Checks`."""
+    """The calls with one `Checks`, whose encoding they share."""
 
     def __init__(self, checks: Checks) -> None:
         tenant = checks.tenant_id
@@ -45,44 +45,44 @@ class AdmitCall:
         quotas = sum(len(scope.quotas) for scope in checks.scopes)
         self._size = PER_SCOPE * len(checks.scopes) + PER_QUOTA * quotas
 
-    def call(self, request_id: bytes, numbers: bytes, facts: bytes) -> Call:
-        """The call for one request; `numbers` packed as the script wants them."""
+    def call(self, request_id: bytes, numbers: bytes, facts: bytes) -> RedisCall:
+        """Return the call for one request; `numbers` are encoded as the script reads them."""
         packed_facts = packed_text(facts)
         packed = b"%b$%d\r\n%b\r\n$%d\r\n%b\r\n$%d\r\n%b\r\n" % (
             *(self._head, len(request_id), request_id, len(numbers), numbers),
             *(len(packed_facts), packed_facts),
         )
-        return Call(ADMIT, request_id, packed)
+        return RedisCall(ADMIT, request_id, packed)
 
     def granted(self, reply: list[Any]) -> Granted:
-        """Raises CountersAway if this is not an answer to that."""
-        shadowed = self._breaches(reply, GRANTED_HEAD)
-        standings, quotas = self._standings(reply, GRANTED_HEAD)
+        """Parse the response to an admission. Raises CountersUnavailable if it is malformed."""
+        shadowed = self._violations(reply, GRANTED_HEAD)
+        statuses, quotas = self._statuses(reply, GRANTED_HEAD)
         return Granted(
-            completion_tokens=reply[3], standings=standings, quotas=quotas, shadowed=shadowed
+            completion_tokens=reply[3], statuses=statuses, quotas=quotas, shadowed=shadowed
         )
 
     def refused(self, reply: list[Any]) -> Refused:
-        """Raises CountersAway if this is not an answer to that."""
-        (breach,) = self._breaches(reply, REFUSED_HEAD) or (None,)
-        if breach is None:
-            raise CountersAway
-        standings, quotas = self._standings(reply, REFUSED_HEAD)
-        return Refused(breach=breach, standings=standings, quotas=quotas)
+        """Parse the response to a refusal. Raises CountersUnavailable if it is malformed."""
+        (violation,) = self._violations(reply, REFUSED_HEAD) or (None,)
+        if violation is None:
+            raise CountersUnavailable
+        statuses, quotas = self._statuses(reply, REFUSED_HEAD)
+        return Refused(violation=violation, statuses=statuses, quotas=quotas)
 
     def cold(self, reply: Sequence[int]) -> Iterator[tuple[str, str]]:
-        """Counter and window of each place that the answer names."""
+        """Yield counter and window of each counter that the response reports as missing."""
         for scope, quota in zip(reply[3::2], reply[4::2], strict=True):
             check = self._scopes[scope - 1][0].quotas[quota - 1]
             yield check.counter, check.window
 
-    def _standings(
+    def _statuses(
         self, reply: list[Any], at: int
     ) -> tuple[tuple[LimitStatus, ...], tuple[QuotaStatus, ...]]:
         scopes: list[LimitStatus] = []
         quotas: list[QuotaStatus] = []
         for scope, request_limit, token_limit in self._scopes:
-            scopes.append(standing(scope.scope, request_limit, token_limit, reply[at : at + 4]))
+            scopes.append(limit_status(scope.scope, request_limit, token_limit, reply[at : at + 4]))
             at += PER_SCOPE
             for quota in scope.quotas:
                 quotas.append(
@@ -98,16 +98,16 @@ class AdmitCall:
                 at += PER_QUOTA
         return tuple(scopes), tuple(quotas)
 
-    def _breaches(self, reply: list[Any], head: int) -> tuple[Violation, ...]:
+    def _violations(self, reply: list[Any], head: int) -> tuple[Violation, ...]:
         rest = len(reply) - head - self._size
-        if rest < 0 or rest % PER_BREACH:
-            raise CountersAway
+        if rest < 0 or rest % PER_VIOLATION:
+            raise CountersUnavailable
         if not rest:
             return ()
-        starts = range(head + self._size, len(reply), PER_BREACH)
-        return tuple(self._breach(*reply[at : at + PER_BREACH]) for at in starts)
+        starts = range(head + self._size, len(reply), PER_VIOLATION)
+        return tuple(self._violation(*reply[at : at + PER_VIOLATION]) for at in starts)
 
-    def _breach(self, reason: int, scope: int, quota: int, wait_ms: int, end: int) -> Violation:
+    def _violation(self, reason: int, scope: int, quota: int, wait_ms: int, end: int) -> Violation:
         check = self._scopes[scope - 1][0] if scope else None
         denied = "tenant" if REASONS[reason - 1] == "tenant_suspended" else f"key:{self._key_id}"
         return Violation(
@@ -116,18 +116,16 @@ class AdmitCall:
             retry_after_ms=None if wait_ms < 0 else wait_ms,
             counter=check.quotas[quota - 1].counter if check and quota else "",
             resets_at=end or None,
-            most=most_of(check, REASONS[reason - 1]) if check else None,
+            limit=limit_of(check, REASONS[reason - 1]) if check else None,
         )
 
 
 def rate_limits(scope: ScopeCheck) -> tuple[int | None, int | None]:
-    """Requests and tokens that a scope lets through at once; nothing of one in shadow mode, which
-    callers are not told of.
-    """
+    """Return the bursts of a scope in requests and tokens; None in shadow mode, as for headers."""
     return at_once(scope) if scope.enforced else (None, None)
 
 
-def standing(
+def limit_status(
     scope: str, request_limit: int | None, token_limit: int | None, numbers: list[int]
 ) -> LimitStatus:
     requests, requests_reset, tokens, tokens_reset = numbers
@@ -144,17 +142,17 @@ def standing(
 
 
 class AdmitCalls:
-    """Finds the layout of checks again."""
+    """Caches the AdmitCall of each `Checks`."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[int, int, bytes], AdmitCall] = {}
 
     def of(self, checks: Checks) -> AdmitCall:
         key = (checks.tenant_id, checks.key_id, checks.packed)
-        layout = self._known.get(key)
-        if layout is None:
-            # Old windows leave layouts behind; making some hundred anew is cheaper than an order.
-            if len(self._known) >= MAX_LAYOUTS:
+        call = self._known.get(key)
+        if call is None:
+            # Calls of ended windows stay; clearing all is cheaper than tracking the order of use.
+            if len(self._known) >= MAX_CALLS:
                 self._known.clear()
-            layout = self._known[key] = AdmitCall(checks)
-        return layout
+            call = self._known[key] = AdmitCall(checks)
+        return call

@@ -1,7 +1,7 @@
-"""The counters of all limits, kept in Redis: decisions for requests, and what they did with them.
+"""The counters of all limits in Redis: admission, extension, renewal and settlement of holds.
 
-What a script decides is decided there, atomically; here it is only carried. Everything may be said
-again: the same request id gets the same answer, and what is settled twice is settled once.
+Scripts decide atomically. Every call is idempotent: a repeated request id gets the same response,
+and a second settlement of a request changes nothing.
 """
 
 import asyncio
@@ -12,11 +12,17 @@ from typing import Any, Self
 import msgspec
 from redis.asyncio import Redis
 
-from tenants.admission.limits.errors import CountersAway, WindowMoved
-from tenants.admission.limits.messages import AdmitRequest, Granted, Progress, Refused, Settlement
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.errors import CountersUnavailable, WindowMoved
+from tenants.admission.limits.messages import (
+    AdmitRequest,
+    Granted,
+    Refused,
+    RequestProgress,
+    Settlement,
+)
 from tenants.admission.redis_counters.admit_call import AdmitCalls
-from tenants.admission.redis_counters.breaker import Breaker
+from tenants.admission.redis_counters.breaker import RedisBreaker
 from tenants.admission.redis_counters.clock import RedisClock
 from tenants.admission.redis_counters.hold_calls import (
     DEADLINE_SECONDS,
@@ -27,7 +33,7 @@ from tenants.admission.redis_counters.hold_calls import (
 from tenants.admission.redis_counters.keys import tenant_key
 from tenants.admission.redis_counters.pipelines import TIMEOUT_SECONDS, Pipelines, Reply
 from tenants.admission.redis_counters.releases import Releases
-from tenants.admission.redis_counters.resp import Call, pack_call
+from tenants.admission.redis_counters.resp import RedisCall, pack_call
 from tenants.admission.redis_counters.scripts import (
     COLD,
     EXTEND,
@@ -41,41 +47,46 @@ from tenants.admission.redis_counters.scripts import (
 from tenants.admission.redis_counters.seeding import LoadStates, Seeder
 
 ATTEMPTS = 4
-"""Of one admission: a first one, one with the right time, and two with counters seeded."""
+"""Attempts of a call: the first, one with the corrected time, and two with seeded counters."""
 EXTENDED_SIZE = 4
-"""Parts of the answer to an extension."""
+"""Number of elements in the response to an extension."""
 BACKGROUND_SECONDS = 0.2
-"""Shorter than the deadline: who gave up must not be obeyed much later."""
+"""Timeout of background calls. Shorter than DEADLINE_SECONDS, after which Redis ignores a call."""
 MAX_CALLS_PER_FLUSH = 8
-"""Heartbeats or settlements that go out together: as many as Redis works off in few ms."""
+"""Renewals or settlements that are sent at once; Redis executes them in a few milliseconds."""
 
 encode = msgspec.msgpack.Encoder().encode
 
 
 class Counters:
-    """One gateway process' way to the counters. `load` reads them from PostgreSQL."""
+    """The client of the counters in one gateway process. `load` reads counters from PostgreSQL."""
 
     def __init__(
-        self, redis: Redis, load: LoadStates, *, patience: float = TIMEOUT_SECONDS
+        self,
+        redis: Redis,
+        load: LoadStates,
+        *,
+        timeout: float = TIMEOUT_SECONDS,
+        clock: RedisClock | None = None,
     ) -> None:
-        """`patience` is how long, in seconds, a request waits for Redis."""
-        self._clock = RedisClock()
-        self._breaker = Breaker()
+        """`timeout`: timeout of the calls of requests, in seconds."""
+        self._clock = clock or RedisClock()
+        self._breaker = RedisBreaker()
         self._pipelines = Pipelines(
-            redis, clock=self._clock, breaker=self._breaker, patience=patience
+            redis, clock=self._clock, breaker=self._breaker, timeout=timeout
         )
-        # What no request waits for may take longer, and does not stand in its way.
+        # For calls outside requests: a longer timeout, and separate connections.
         self._background = Pipelines(
             redis,
             clock=self._clock,
             breaker=self._breaker,
-            patience=max(patience, BACKGROUND_SECONDS),
+            timeout=max(timeout, BACKGROUND_SECONDS),
         )
         self._seeder = Seeder(load, self._pipelines)
-        self._layouts = AdmitCalls()
+        self._calls = AdmitCalls()
         self._releases = Releases(self._settle_now)
         self._order = asyncio.Lock()
-        """Held by heartbeats and by settlements, so that none overtakes another."""
+        """Serializes renewals and settlements."""
         self._settling: set[str] = set()
 
     async def __aenter__(self) -> Self:
@@ -90,122 +101,124 @@ class Counters:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Release what nobody wants any more, if Redis answers, and close the connections."""
+        """Release the holds of cancelled requests if possible, and close the connections."""
         await self._releases.aclose()
         await self._seeder.aclose()
         await self._pipelines.aclose()
         await self._background.aclose()
 
     def now(self) -> float:
-        """Seconds since 1970 by Redis' clock, or by this machine's until Redis has answered."""
+        """Return the seconds since 1970 by Redis' clock, or by this host's before any response."""
         return self._clock.now()
 
     @property
-    def away(self) -> bool:
-        """Whether Redis is not asked at the moment, because it did not answer."""
+    def is_unavailable(self) -> bool:
+        """Whether the breaker is open, so that no calls are sent."""
         return self._breaker.is_open
 
-    def away_for(self) -> float:
-        """Seconds for which Redis has not been asked as usual; 0 while it is."""
+    def outage_seconds(self) -> float:
+        """Return the seconds since the breaker opened; 0 while it is closed."""
         return self._breaker.open_for()
 
-    async def admit(self, ask: AdmitRequest) -> Granted | Refused:
-        """Decide, and hold what was granted until it is settled.
+    async def admit(self, request: AdmitRequest) -> Granted | Refused:
+        """Admit or refuse a request. An admitted request has a hold until it is settled.
 
-        Raises WindowMoved if a window of the checks is not the current one: make them anew. Raises
-        CountersAway if Redis does not answer; a hold that came about all the same is released,
-        unless the request is renewed or settled. So it is if the caller is cancelled.
+        Raises WindowMoved if a window of the checks has ended; then compute the checks again.
+        Raises CountersUnavailable on a failure. Then, or if the caller is cancelled, a hold that
+        Redis may have created is released, unless the request is renewed or settled.
         """
-        layout = self._layouts.of(ask.checks)
+        shared = self._calls.of(request.checks)
         for _ in range(ATTEMPTS):
-            reply = await self._admit_once(ask, layout.call(*self._arguments(ask)))
+            reply = await self._admit_once(request, shared.call(*self._arguments(request)))
             status = reply[1]
             if status == GRANTED:
-                return layout.granted(reply)
+                return shared.granted(reply)
             if status == REFUSED:
-                return layout.refused(reply)
+                return shared.refused(reply)
             if status == WINDOW:
                 raise WindowMoved(reply[2] / 1_000_000)
             if status == COLD:
-                await self._seeder.warm(ask.checks.tenant_id, layout.cold(reply))
-        raise CountersAway
+                await self._seeder.ensure_seeded(request.checks.tenant_id, shared.cold(reply))
+        raise CountersUnavailable
 
-    async def _admit_once(self, ask: AdmitRequest, call: Call) -> Reply:
+    async def _admit_once(self, request: AdmitRequest, call: RedisCall) -> Reply:
         future = self._pipelines.send(call)
         try:
             return await future
-        except (asyncio.CancelledError, CountersAway):
-            self.release(ask)
+        except (asyncio.CancelledError, CountersUnavailable):
+            self.release(request)
             raise
 
-    def _arguments(self, ask: AdmitRequest) -> tuple[bytes, bytes, bytes]:
+    def _arguments(self, request: AdmitRequest) -> tuple[bytes, bytes, bytes]:
         numbers = (
-            ask.checks.key_id,
-            ask.prompt_tokens,
-            ask.completion_tokens,
-            ask.least_completion,
-            ask.rate_tokens,
+            request.checks.key_id,
+            request.prompt_tokens,
+            request.completion_tokens,
+            request.min_completion_tokens,
+            request.rate_tokens,
             LEASE_US,
             self._deadline(),
         )
-        return ask.request_id.encode(), encode(numbers), ask.facts
+        return request.request_id.encode(), encode(numbers), request.facts
 
     def _deadline(self) -> int:
-        """When a call that is still under way is not wanted any more, in µs of Redis' clock."""
+        """Return the time from which Redis ignores the call, in µs of its clock."""
         return int((self._clock.now() + DEADLINE_SECONDS) * 1_000_000)
 
-    def release(self, ask: AdmitRequest) -> None:
-        """Give back the hold of a request that will not run, if there is one; soon, not at once."""
-        self._releases.add(ask.checks.tenant_id, ask.request_id)
+    def release(self, request: AdmitRequest) -> None:
+        """Release the hold, if any, of a request that will not run, within a second."""
+        self._releases.add(request.checks.tenant_id, request.request_id)
 
-    async def extend(self, progress: Progress, *, completion_tokens: int) -> int:
-        """Let a running request have so many completion tokens in all, or what is left for it.
+    async def extend(self, progress: RequestProgress, *, completion_tokens: int) -> int:
+        """Hold so many completion tokens for a running request, or what the quotas have left.
 
-        Returns how many it may have, never less than it had. Raises CountersAway.
+        Return the held tokens, never fewer than before. Raises CountersUnavailable.
         """
-        ask = progress.ask
+        request = progress.request
         for _ in range(ATTEMPTS):
-            reply = await self._extend_once(ask, completion_tokens)
+            reply = await self._extend_once(request, completion_tokens)
             status = reply[1]
             if status == OK and len(reply) == EXTENDED_SIZE:
                 return max(int(reply[3]), progress.completion_granted)
             if status == GONE:
                 await self.renew([progress])
             elif status == COLD:
-                cold = self._layouts.of(ask.checks).cold(reply)
-                await self._seeder.warm(ask.checks.tenant_id, cold)
-        raise CountersAway
+                cold = self._calls.of(request.checks).cold(reply)
+                await self._seeder.ensure_seeded(request.checks.tenant_id, cold)
+        raise CountersUnavailable
 
-    def _extend_once(self, ask: AdmitRequest, completion_tokens: int) -> "asyncio.Future[Reply]":
-        keys = [tenant_key(ask.checks.tenant_id, "holds")]
+    def _extend_once(
+        self, request: AdmitRequest, completion_tokens: int
+    ) -> "asyncio.Future[Reply]":
+        keys = [tenant_key(request.checks.tenant_id, "holds")]
         numbers = encode((completion_tokens, self._deadline()))
-        return self._pipelines.send(pack_call(EXTEND, keys, ask.request_id.encode(), [numbers]))
+        return self._pipelines.send(pack_call(EXTEND, keys, request.request_id.encode(), [numbers]))
 
-    async def renew(self, progress: Sequence[Progress]) -> None:
-        """Tell how far requests are: their leases go on, and lost holds come back.
+    async def renew(self, progress: Sequence[RequestProgress]) -> None:
+        """Renew the leases of running requests, with their usage so far, and restore lost holds.
 
-        Raises CountersAway if some could not be told; telling them again is safe.
+        Raises CountersUnavailable if some calls failed; repeating all of them is safe.
         """
-        # What is being settled right now must not come back behind its settlement.
-        alive = [each for each in progress if each.ask.request_id not in self._settling]
-        self._releases.forget(each.ask.request_id for each in alive)
+        # A renewal after the settlement of a request would restore its hold.
+        alive = [each for each in progress if each.request.request_id not in self._settling]
+        self._releases.forget(each.request.request_id for each in alive)
         async with self._order:
             calls = renewal_calls(alive, deadline=self._deadline)
             try:
-                late = [reply for reply in await self._say(calls) if reply[1] == LATE]
-            except CountersAway:
-                # What is still on its way to Redis is obeyed until its deadline.
+                late = [reply for reply in await self._send(calls) if reply[1] == LATE]
+            except CountersUnavailable:
+                # Until their deadline, Redis may still execute calls that were sent.
                 await asyncio.sleep(DEADLINE_SECONDS)
                 raise
         if late:
-            raise CountersAway
+            raise CountersUnavailable
 
     async def settle(
         self, settlements: Sequence[Settlement], states: Sequence[CounterState]
     ) -> None:
-        """Remove holds whose usage is in PostgreSQL, and bring the totals that it has now.
+        """Remove holds whose usage is in PostgreSQL, and set the present totals of PostgreSQL.
 
-        Raises CountersAway if some could not be told; telling them again is safe.
+        Raises CountersUnavailable if some calls failed; repeating all of them is safe.
         """
         ids = {settlement.request_id for settlement in settlements}
         self._settling |= ids
@@ -219,11 +232,11 @@ class Counters:
     async def _settle_now(
         self, settlements: Sequence[Settlement], states: Sequence[CounterState] = ()
     ) -> None:
-        await self._say(settlement_calls(settlements, states))
+        await self._send(settlement_calls(settlements, states))
 
-    async def _say(self, calls: Sequence[Call]) -> list[Reply]:
+    async def _send(self, calls: Sequence[RedisCall]) -> list[Reply]:
         replies: list[Any] = []
         for start in range(0, len(calls), MAX_CALLS_PER_FLUSH):
             portion = calls[start : start + MAX_CALLS_PER_FLUSH]
-            replies += await asyncio.gather(*map(self._background.ask, portion))
+            replies += await asyncio.gather(*map(self._background.fetch, portion))
         return replies

@@ -1,4 +1,4 @@
-"""Heartbeats and settlements as calls: many requests of one tenant in each."""
+"""Calls for heartbeats and settlements, each with many requests of one tenant."""
 
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
@@ -6,20 +6,20 @@ from typing import TypeVar
 
 import msgspec
 
-from tenants.admission.limits.messages import Progress, Settlement
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.messages import RequestProgress, Settlement
 from tenants.admission.redis_counters.keys import tenant_key
-from tenants.admission.redis_counters.resp import Call, pack_call, packed_text
+from tenants.admission.redis_counters.resp import RedisCall, pack_call, packed_text
 from tenants.admission.redis_counters.scripts import ENDED, RENEW, RUNNING, SETTLE
 from tenants.admission.redis_counters.states import pack_states
 
 MAX_HOLDS_PER_CALL = 100
-"""In one call: a script holds up everybody else while it runs."""
+"""Maximum holds in one call, because a script blocks Redis while it runs."""
 DEADLINE_SECONDS = 0.25
-"""A call that Redis comes to later than that is not obeyed: who sent it has given up on it."""
+"""Age at which Redis ignores a call, because its sender has timed out."""
 LEASE_US = 30_000_000
 AS_ESTIMATED = -1
-"""As the true tokens of a settlement: they are not known, so the rates stay as they are."""
+"""Value of `rate_tokens` if the usage is unknown: the token rates keep the estimate."""
 ENDED_LEASE_US = 24 * 3600 * 1_000_000
 
 T = TypeVar("T")
@@ -32,11 +32,13 @@ def portions(items: Sequence[T], size: int = MAX_HOLDS_PER_CALL) -> Iterator[Seq
         yield items[start : start + size]
 
 
-def renewal_calls(progress: Sequence[Progress], *, deadline: Callable[[], int]) -> list[Call]:
-    """The heartbeat of these requests; `deadline` in µs of Redis' clock."""
-    tenants: dict[int, list[Progress]] = defaultdict(list)
+def renewal_calls(
+    progress: Sequence[RequestProgress], *, deadline: Callable[[], int]
+) -> list[RedisCall]:
+    """Return the heartbeats of requests; `deadline` returns µs of Redis' clock."""
+    tenants: dict[int, list[RequestProgress]] = defaultdict(list)
     for each in progress:
-        tenants[each.ask.checks.tenant_id].append(each)
+        tenants[each.request.checks.tenant_id].append(each)
     return [
         renewal_call(tenant_id, portion, deadline=deadline())
         for tenant_id, its in tenants.items()
@@ -44,24 +46,26 @@ def renewal_calls(progress: Sequence[Progress], *, deadline: Callable[[], int]) 
     ]
 
 
-def renewal_call(tenant_id: int, progress: Sequence[Progress], *, deadline: int) -> Call:
+def renewal_call(
+    tenant_id: int, progress: Sequence[RequestProgress], *, deadline: int
+) -> RedisCall:
     keys = [tenant_key(tenant_id, name) for name in ("holds", "expiries", "scopes")]
     arguments = [encode((LEASE_US, ENDED_LEASE_US, deadline))]
     for each in progress:
-        ask = each.ask
-        arguments += (ask.request_id.encode(), encode(numbers(each)))
-        arguments += (ask.checks.packed, packed_text(ask.facts))
+        request = each.request
+        arguments += (request.request_id.encode(), encode(numbers(each)))
+        arguments += (request.checks.packed, packed_text(request.facts))
     return pack_call(RENEW, keys, b"renew", arguments)
 
 
-def numbers(progress: Progress) -> tuple[int | bool, ...]:
-    """The progress of a hold as the scripts keep it."""
-    ask = progress.ask
+def numbers(progress: RequestProgress) -> tuple[int | bool, ...]:
+    """Return the state of a hold in the format that the scripts store."""
+    request = progress.request
     return (
         ENDED if progress.ended else RUNNING,
         progress.completion_granted,
-        ask.prompt_tokens,
-        ask.rate_tokens,
+        request.prompt_tokens,
+        request.rate_tokens,
         progress.prompt_tokens,
         progress.completion_tokens,
         progress.cached_tokens,
@@ -71,11 +75,11 @@ def numbers(progress: Progress) -> tuple[int | bool, ...]:
 
 def settlement_calls(
     settlements: Sequence[Settlement], states: Sequence[CounterState]
-) -> list[Call]:
-    """Removals of holds, not before the new totals of their tenant.
+) -> list[RedisCall]:
+    """Return the calls that remove holds, together with or after the new totals of their tenant.
 
-    A total that comes too late counts a request twice for a moment; one that comes too early would
-    count it not at all. So a hold must never go before its total comes.
+    A total that is set before its hold is removed counts a request twice for a short time. In the
+    reverse order the request would not count at all, which must never happen.
     """
     holds: dict[int, list[Settlement]] = defaultdict(list)
     totals: dict[int, list[CounterState]] = defaultdict(list)
@@ -83,7 +87,7 @@ def settlement_calls(
         holds[settlement.tenant_id].append(settlement)
     for state in states:
         totals[state.tenant_id].append(state)
-    calls: list[Call] = []
+    calls: list[RedisCall] = []
     for tenant_id in holds.keys() | totals.keys():
         calls += tenant_calls(tenant_id, holds[tenant_id], totals[tenant_id])
     return calls
@@ -91,7 +95,7 @@ def settlement_calls(
 
 def tenant_calls(
     tenant_id: int, settlements: Sequence[Settlement], states: Sequence[CounterState]
-) -> Iterator[Call]:
+) -> Iterator[RedisCall]:
     for arguments in settlement_arguments(settlements, states):
         yield pack_call(SETTLE, settlement_keys(tenant_id), b"settle", arguments)
 
@@ -103,7 +107,7 @@ def settlement_keys(tenant_id: int) -> list[str]:
 def settlement_arguments(
     settlements: Sequence[Settlement], states: Sequence[CounterState]
 ) -> Iterator[list[bytes]]:
-    """Of the calls for one tenant: the last totals go with the first holds, all others before."""
+    """Yield the arguments of a tenant's calls: totals first, the last ones with the first holds."""
     *earlier, last = list(portions(states)) or [()]
     for portion in earlier:
         yield [encode(()), pack_states(portion)]

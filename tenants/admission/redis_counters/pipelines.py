@@ -1,7 +1,7 @@
-"""Script calls to Redis: those of one tick of the event loop go out together.
+"""Script calls to Redis. The calls of one iteration of the event loop are sent in one pipeline.
 
-A pipeline has a connection of its own until all its answers are read; a connection that was left
-in any other way is closed. So whatever is cancelled or late, no answer reaches another caller.
+A pipeline uses a connection exclusively until all responses are read; otherwise the connection is
+closed. A cancelled or late call can therefore never deliver its response to another caller.
 """
 
 import asyncio
@@ -15,52 +15,52 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import RedisError, ResponseError
 
 from kernel.storage.redis import READY_KEY, READY_KEY_SECONDS
-from tenants.admission.limits.errors import CountersAway
-from tenants.admission.redis_counters.breaker import Breaker
+from tenants.admission.limits.errors import CountersUnavailable
+from tenants.admission.redis_counters.breaker import RedisBreaker
 from tenants.admission.redis_counters.clock import RedisClock
-from tenants.admission.redis_counters.resp import Call, is_unknown, loading, pack_words
+from tenants.admission.redis_counters.resp import RedisCall, is_unknown, loading, pack_words
 from tenants.admission.redis_counters.scripts import Script
 
 log = logging.getLogger(__name__)
 
 TIMEOUT_SECONDS = 0.25
-"""For the answers to a pipeline: a slow Redis and a busy machine cost latency, not answers. A Redis
-that hangs adds it to requests until the breaker opens, after less than a second.
+"""Timeout of the responses to a pipeline. If Redis hangs, requests are delayed by it until the
+breaker opens, after less than a second.
 """
 PROBE_SECONDS = 1.0
-"""For an answer to a probe, for which no request waits."""
+"""Timeout of a probe, which delays no request."""
 MAX_PIPELINES = 4
-"""At the same time. What comes while all are under way goes out with the next."""
+"""Maximum number of concurrent pipelines. Further calls wait for the next one."""
 MAX_CALLS_PER_PIPELINE = 16
-"""In a pipeline. Redis answers a whole one at once: so while it works on the next, this process
-works on the answers, instead of each waiting for the other."""
+"""Redis sends all responses of a pipeline at once. With small pipelines this process handles
+responses while Redis executes the next pipeline."""
 LATE_SECONDS = 0.005
-"""If a timer fires so late, this process was busy, and the answer may have been here for long."""
-MAX_EXCUSES = 4
-"""So often is such a timer set anew, for as long as it was late."""
-MIN_CREDIT_SECONDS = 0.04
-OUR_FAULT = ("user_script", "WRONGTYPE")
-"""How errors begin that say nothing about Redis' health."""
+"""Delay of a timer from which the process counts as busy: the response may have arrived already."""
+MAX_TIMER_EXTENSIONS = 4
+"""Maximum number of times that such a timer is extended by its delay."""
+MIN_EXTENSION_SECONDS = 0.04
+CALLER_ERRORS = ("user_script", "WRONGTYPE")
+"""Prefixes of error responses of a healthy Redis."""
 
 PROBE = pack_words(b"SET", READY_KEY.encode(), b"", b"EX", b"%d" % READY_KEY_SECONDS)
 
 Reply = list[Any]
-Waiting = tuple[Call, "asyncio.Future[Reply]"]
+Waiting = tuple[RedisCall, "asyncio.Future[Reply]"]
 
 
 class Pipelines:
-    """Sends calls, and gives each caller its own answer in time (`patience`) or CountersAway."""
+    """Sends calls. Each gets its response within `timeout` seconds, or CountersUnavailable."""
 
     def __init__(
         self,
         redis: Redis,
         *,
         clock: RedisClock,
-        breaker: Breaker,
-        patience: float,
+        breaker: RedisBreaker,
+        timeout: float,
     ) -> None:
         self._pool = redis.connection_pool
-        self._patience = patience
+        self._timeout = timeout
         self._clock = clock
         self._breaker = breaker
         self._idle: list[AbstractConnection] = []
@@ -69,26 +69,26 @@ class Pipelines:
         self._probing: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
-    def send(self, call: Call) -> "asyncio.Future[Reply]":
-        """The answer to come. Raises CountersAway at once while the breaker is open."""
+    def send(self, call: RedisCall) -> "asyncio.Future[Reply]":
+        """Return a future of the response. Raises CountersUnavailable while the breaker is open."""
         loop = asyncio.get_running_loop()
         if self._breaker.is_open:
             is_probing = self._probing is not None and not self._probing.done()
             if not is_probing and self._breaker.may_pass():
                 self._probing = loop.create_task(self._probe())
-            raise CountersAway
+            raise CountersUnavailable
         future: asyncio.Future[Reply] = loop.create_future()
         if not self._waiting:
             loop.call_soon(self._flush)
         self._waiting.append((call, future))
         return future
 
-    async def ask(self, call: Call) -> Reply:
-        """The answer. Raises CountersAway."""
+    async def fetch(self, call: RedisCall) -> Reply:
+        """Return the response. Raises CountersUnavailable."""
         return await self.send(call)
 
     async def aclose(self) -> None:
-        """Fail what is under way and close the connections."""
+        """Cancel all pending calls and close the connections."""
         others = [each for each in (self._connecting, self._probing) if each is not None]
         tasks = [*self._tasks, *others]
         for task in tasks:
@@ -113,16 +113,16 @@ class Pipelines:
         self._flush()
 
     async def _run(self, batch: list[Waiting]) -> None:
-        """Nothing may leave this without an answer to each caller."""
+        """Send a batch. Each caller always gets a response or an error."""
         batch = [waiting for waiting in batch if not waiting[1].done()]
-        patience = Patience(self._patience)
+        timeout = ReplyTimeout(self._timeout)
         try:
             healthy = await self._exchange(batch)
         except (RedisError, OSError) as error:
             self._fail(batch, error)
         except asyncio.CancelledError:
             self._fail(batch, TimeoutError("no answer in time"))
-            if not patience.lost:
+            if not timeout.expired:
                 raise
         else:
             if healthy:
@@ -130,21 +130,21 @@ class Pipelines:
             else:
                 self._breaker.note_failure()
         finally:
-            patience.end()
+            timeout.end()
 
     def _fail(self, batch: list[Waiting], error: Exception) -> None:
         self._breaker.note_failure()
-        log.warning("counters: no answer from Redis (error=%s)", error.__class__.__name__)
+        log.warning("counters: no response from Redis (error=%s)", error.__class__.__name__)
         if self._breaker.is_open:
-            # Those behind them would only wait as long, one after the other.
+            # The waiting calls would time out too, one pipeline after the other.
             batch, self._waiting = batch + self._waiting, []
         for _, future in batch:
             if not future.done():
-                future.set_exception(CountersAway())
+                future.set_exception(CountersUnavailable())
 
     async def _probe(self) -> None:
-        """Write once while the breaker is open. Only a Redis that takes writes closes it."""
-        patience = Patience(max(self._patience, PROBE_SECONDS))
+        """Write a key while the breaker is open. Only a successful write closes the breaker."""
+        timeout = ReplyTimeout(max(self._timeout, PROBE_SECONDS))
         connection: AbstractConnection | None = None
         try:
             connection = await self._take()
@@ -157,21 +157,21 @@ class Pipelines:
             self._breaker.note_failure()
         except asyncio.CancelledError:
             self._breaker.note_failure()
-            if not patience.lost:
+            if not timeout.expired:
                 raise
         finally:
-            patience.end()
+            timeout.end()
             if connection is not None:
                 await connection.disconnect(nowait=True)
 
     async def _exchange(self, batch: list[Waiting]) -> bool:
-        """Whether the answers are those of a healthy Redis."""
+        """Send a batch and read its responses. Return whether Redis is healthy."""
         if not batch:
             return True
         connection = await self._take()
         clean = False
         try:
-            healthy = await self._ask(connection, batch)
+            healthy = await self._call(connection, batch)
             clean = True
         finally:
             if clean:
@@ -180,13 +180,13 @@ class Pipelines:
                 await connection.disconnect(nowait=True)
         return healthy
 
-    async def _ask(self, connection: AbstractConnection, batch: list[Waiting]) -> bool:
-        unknown, healthy = await self._talk(connection, batch)
+    async def _call(self, connection: AbstractConnection, batch: list[Waiting]) -> bool:
+        unknown, healthy = await self._send_and_read(connection, batch)
         if unknown:
             await self._load(connection, {call.script for call, _ in unknown})
-            odd, known = await self._talk(connection, unknown)
-            if odd:
-                raise Garbled("a script is unknown although it was told")
+            still_unknown, known = await self._send_and_read(connection, unknown)
+            if still_unknown:
+                raise UnexpectedReply("a script is unknown although it was loaded")
             healthy = healthy and known
         return healthy
 
@@ -197,11 +197,12 @@ class Pipelines:
             if isinstance(reply, ResponseError):
                 log.warning("counters: script not loaded: %s", reply)
 
-    async def _talk(
+    async def _send_and_read(
         self, connection: AbstractConnection, batch: list[Waiting]
     ) -> tuple[list[Waiting], bool]:
-        """Say everything, and give each answer on as it comes: while one is worked on, Redis makes
-        the next. Returns those whose script Redis does not know, and whether it is healthy.
+        """Send all calls, and deliver each response as it arrives.
+
+        Return the calls whose script is not loaded, and whether Redis is healthy.
         """
         sent = time.monotonic()
         packed = [call.packed for call, _ in batch]
@@ -214,10 +215,10 @@ class Pipelines:
             if is_unknown(reply):
                 unknown.append((call, future))
             elif isinstance(reply, ResponseError):
-                log.warning("counters: Redis answered with an error: %s", reply)
-                healthy = healthy and str(reply).startswith(OUR_FAULT)
+                log.warning("counters: error response from Redis: %s", reply)
+                healthy = healthy and str(reply).startswith(CALLER_ERRORS)
                 if not future.done():
-                    future.set_exception(CountersAway())
+                    future.set_exception(CountersUnavailable())
             else:
                 if number == 0:
                     self._clock.learn(reply[2], sent=sent, received=time.monotonic())
@@ -226,26 +227,26 @@ class Pipelines:
         return unknown, healthy
 
     async def _take(self) -> AbstractConnection:
-        """A connection that nobody uses and on which nothing is left to be read."""
+        """Return an idle connection without unread data, or a new one."""
         while True:
             while self._idle:
                 connection = self._idle.pop()
-                # It also says yes to a connection that the server has closed.
+                # `can_read` is also true for a connection that the server has closed.
                 if connection.is_connected and not await connection.can_read():
                     return connection
                 await connection.disconnect(nowait=True)
-            # A task that is done may not have run its callbacks yet. To wait for it would not yield
-            # to them, so this loop would never end.
+            # The callbacks of a finished task may not have run yet. Awaiting the task would not
+            # yield to them, so this loop would never end.
             if self._connecting is None or self._connecting.done():
                 self._connecting = asyncio.create_task(self._connect())
                 self._connecting.add_done_callback(self._connected)
-            # Connecting may take longer than the patience of those who wait for it.
+            # Connecting may take longer than the timeout of the callers.
             await asyncio.shield(self._connecting)
 
     async def _connect(self) -> None:
         connection: AbstractConnection = self._pool.make_connection()  # type: ignore[no-untyped-call]
         await connection.connect()  # type: ignore[no-untyped-call]
-        # From here on `Patience` watches over it, at a tenth of the price.
+        # ReplyTimeout limits the reads instead, at a tenth of the cost.
         connection.socket_timeout = None
         self._idle.append(connection)
 
@@ -256,8 +257,8 @@ class Pipelines:
             log.debug("counters: connection failed (error=%s)", task.exception())
 
 
-class Patience:
-    """Cancels the current task when its time is over, and says so."""
+class ReplyTimeout:
+    """Cancels the current task after a timeout, and sets `expired`."""
 
     def __init__(self, seconds: float) -> None:
         task = asyncio.current_task()
@@ -265,28 +266,28 @@ class Patience:
         self._task = task
         self._loop = asyncio.get_running_loop()
         self._seconds = seconds
-        self._until = self._loop.time() + seconds
-        self._excuses = 0
-        self.lost = False
-        self._timer = self._loop.call_at(self._until, self._lose)
+        self._expires_at = self._loop.time() + seconds
+        self._extensions = 0
+        self.expired = False
+        self._timer = self._loop.call_at(self._expires_at, self._expire)
 
     def end(self) -> None:
         self._timer.cancel()
 
-    def _lose(self) -> None:
+    def _expire(self) -> None:
         now = self._loop.time()
-        lag = now - self._until
-        if lag > LATE_SECONDS and self._excuses < MAX_EXCUSES:
-            self._excuses += 1
-            self._until = now + min(max(lag, MIN_CREDIT_SECONDS), self._seconds)
-            self._timer = self._loop.call_at(self._until, self._lose)
+        lag = now - self._expires_at
+        if lag > LATE_SECONDS and self._extensions < MAX_TIMER_EXTENSIONS:
+            self._extensions += 1
+            self._expires_at = now + min(max(lag, MIN_EXTENSION_SECONDS), self._seconds)
+            self._timer = self._loop.call_at(self._expires_at, self._expire)
             return
-        self.lost = True
+        self.expired = True
         self._task.cancel()
 
 
-class Garbled(RedisError):
-    """Redis answered what no script of ours says."""
+class UnexpectedReply(RedisError):
+    """Redis sent a response that no script returns."""
 
 
 async def read(connection: AbstractConnection) -> Reply | ResponseError:
@@ -297,11 +298,11 @@ async def read(connection: AbstractConnection) -> Reply | ResponseError:
     return reply
 
 
-def check_address(call: Call, reply: Reply | ResponseError) -> None:
-    """Raises Garbled if an answer is not for this call."""
+def check_address(call: RedisCall, reply: Reply | ResponseError) -> None:
+    """Raise UnexpectedReply if a response is not for this call."""
     if isinstance(reply, ResponseError):
         return
     if not isinstance(reply, list) or len(reply) < 3 or reply[0] != call.tag:  # noqa: PLR2004
-        raise Garbled("an answer is not for its question")
+        raise UnexpectedReply("a response belongs to another call")
     if type(reply[1]) is not int or type(reply[2]) is not int:
-        raise Garbled("an answer is not a script's")
+        raise UnexpectedReply("a response is not that of a script")

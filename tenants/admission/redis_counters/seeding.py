@@ -1,12 +1,12 @@
-"""Bring counters that Redis does not have from PostgreSQL: each once at a time, few at once."""
+"""Loading of counters that Redis lacks from PostgreSQL: one load per counter, few at once."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 
 from kernel.errors import PlatformError
-from tenants.admission.limits.errors import CountersAway
-from tenants.admission.limits.rules import CounterState
+from kernel.storage.cooldown import Cooldown
+from tenants.admission.limits.counter_state import CounterState
+from tenants.admission.limits.errors import CountersUnavailable
 from tenants.admission.redis_counters.keys import tenant_key
 from tenants.admission.redis_counters.pipelines import Pipelines
 from tenants.admission.redis_counters.resp import pack_call
@@ -15,63 +15,63 @@ from tenants.admission.redis_counters.states import pack_states
 
 MAX_CONCURRENT_LOADS = 8
 LOAD_SECONDS = 1.0
-"""Longer than that no request waits for a counter."""
-REST_SECONDS = 1.0
-"""After a failed load nothing is loaded for so long: PostgreSQL is the same for all."""
+"""Timeout of a request for the load of a counter."""
+PAUSE_SECONDS = 1.0
+"""Pause of all loads after a failed one, because all counters come from PostgreSQL."""
 ROUNDS = 3
 
 LoadStates = Callable[[int, Sequence[tuple[str, str]]], Awaitable[Sequence[CounterState]]]
-"""Tenant, then counter and window of each that is wanted; those without a row may be left out.
-Raises PlatformError if PostgreSQL is away."""
+"""Returns states by tenant, counter and window; the result may lack counters without a row. Raises
+PlatformError if PostgreSQL is unavailable."""
 
 Place = tuple[int, str, str]
 
 
 class Seeder:
-    """Loads and seeds counters."""
+    """Loads counters and writes them to Redis."""
 
     def __init__(self, load: LoadStates, pipelines: Pipelines) -> None:
         self._load = load
         self._pipelines = pipelines
-        self._loads = asyncio.Semaphore(MAX_CONCURRENT_LOADS)
-        self._flights: dict[Place, asyncio.Task[None]] = {}
-        self._rests_until = 0.0
+        self._slots = asyncio.Semaphore(MAX_CONCURRENT_LOADS)
+        self._loads: dict[Place, asyncio.Task[None]] = {}
+        self._cooldown = Cooldown(PAUSE_SECONDS)
 
-    async def warm(self, tenant_id: int, counters: Iterable[tuple[str, str]]) -> None:
-        """See that Redis has these. Raises CountersAway if it cannot, or not within a second."""
-        if time.monotonic() < self._rests_until:
-            raise CountersAway
+    async def ensure_seeded(self, tenant_id: int, counters: Iterable[tuple[str, str]]) -> None:
+        """Load counters that Redis lacks. Raises CountersUnavailable if that fails or is slow."""
+        if self._cooldown.is_active:
+            raise CountersUnavailable
         places = [(tenant_id, *counter) for counter in counters]
-        missing = [place for place in places if place not in self._flights]
+        missing = [place for place in places if place not in self._loads]
         if missing:
             self._start_load(tenant_id, missing)
-        flights = {self._flights[place] for place in places}
+        loads = {self._loads[place] for place in places}
         try:
             async with asyncio.timeout(LOAD_SECONDS):
-                await asyncio.gather(*map(asyncio.shield, flights))
+                await asyncio.gather(*map(asyncio.shield, loads))
         except TimeoutError:
-            raise CountersAway from None
+            raise CountersUnavailable from None
 
     def _start_load(self, tenant_id: int, places: Sequence[Place]) -> None:
-        flight = asyncio.create_task(self._seed(tenant_id, [place[1:] for place in places]))
-        self._flights.update(dict.fromkeys(places, flight))
+        load = asyncio.create_task(self._seed(tenant_id, [place[1:] for place in places]))
+        self._loads.update(dict.fromkeys(places, load))
 
-        def land(done: "asyncio.Task[None]") -> None:
+        def on_loaded(done: "asyncio.Task[None]") -> None:
             for place in places:
-                del self._flights[place]
+                del self._loads[place]
             if not done.cancelled() and done.exception():
-                self._rests_until = time.monotonic() + REST_SECONDS
+                self._cooldown.start()
 
-        flight.add_done_callback(land)
+        load.add_done_callback(on_loaded)
 
     async def _seed(self, tenant_id: int, wanted: Sequence[tuple[str, str]]) -> None:
-        """What was read too early is read again: a settlement came in between."""
-        async with self._loads:
+        """Seed counters; repeat those that a settlement has changed since they were read."""
+        async with self._slots:
             for _ in range(ROUNDS):
                 wanted = await self._seed_once(tenant_id, wanted)
                 if not wanted:
                     return
-        raise CountersAway
+        raise CountersUnavailable
 
     async def _seed_once(
         self, tenant_id: int, wanted: Sequence[tuple[str, str]]
@@ -79,23 +79,23 @@ class Seeder:
         try:
             found = await self._load(tenant_id, wanted)
         except PlatformError as error:
-            raise CountersAway from error
+            raise CountersUnavailable from error
         states = with_zeros(tenant_id, wanted, found)
         keys = [tenant_key(tenant_id, name) for name in ("holds", "scopes")]
         reply = await self._pipelines.send(pack_call(SEED, keys, b"seed", [pack_states(states)]))
         return [(states[n - 1].counter, states[n - 1].window) for n in reply[3:]]
 
     async def aclose(self) -> None:
-        flights = set(self._flights.values())
-        for flight in flights:
-            flight.cancel()
-        await asyncio.gather(*flights, return_exceptions=True)
+        loads = set(self._loads.values())
+        for load in loads:
+            load.cancel()
+        await asyncio.gather(*loads, return_exceptions=True)
 
 
 def with_zeros(
     tenant_id: int, wanted: Sequence[tuple[str, str]], found: Sequence[CounterState]
 ) -> list[CounterState]:
-    """What was found, and zero for what PostgreSQL has no row of: nothing was ever used there."""
+    """Return the found states, and zero for counters without a row, which were never used."""
     known = {(state.counter, state.window): state for state in found}
     return [
         known.get((counter, window))

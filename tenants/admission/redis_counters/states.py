@@ -1,17 +1,16 @@
-"""Counters' states as the scripts read them."""
+"""Encoding of counter states for the scripts."""
 
 from collections.abc import Sequence
 
 import msgspec
 
-from tenants.admission.limits.field_names import window_field
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState, window_field
 
 encode = msgspec.msgpack.Encoder().encode
 
 
 def pack_states(states: Sequence[CounterState]) -> bytes:
-    """Of one tenant: [scope, field, used, granted, version] of each."""
+    """Encode the states of one tenant, each as [scope, field, used, granted, version]."""
     return encode([state_row(state) for state in states])
 
 

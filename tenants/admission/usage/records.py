@@ -1,4 +1,4 @@
-"""What one request used: the values that go up to the ledger."""
+"""The usage of one request, and the values of its row in the ledger."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ import msgspec
 
 
 class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """Tokens of one request, as the engine counted them unless `estimated`."""
+    """Tokens of one request, as reported by the engine unless `estimated`."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
     estimated: bool = False
     reasoning_tokens: int = 0
-    """Of the completion: what the model thought. Not in the ledger, since they cost the same."""
+    """Included in the completion tokens. Not in the ledger, because their price is the same."""
 
     @property
     def total_tokens(self) -> int:
@@ -21,7 +21,7 @@ class Usage(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What one request takes from one quota window; negative only in a correction."""
+    """The amount that a request takes from a quota window; negative only in a correction."""
 
     counter: str
     window: str
@@ -29,7 +29,7 @@ class Charge(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One row of the ledger. The names are the columns of `usage_event`; times are ISO 8601."""
+    """One row of the ledger. Fields are columns of `tenants_usageevent`; times are in ISO 8601."""
 
     request_id: str
     client_request_id: str = ""
@@ -56,4 +56,4 @@ class UsageRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ended_at: str
     decision: dict[str, Any] = {}
     charges: tuple[Charge, ...] = ()
-    """What it takes from quotas."""
+    """Charges to quotas."""

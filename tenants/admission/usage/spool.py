@@ -1,6 +1,6 @@
-"""Where usage records wait while PostgreSQL is away: files that survive a crash of the worker.
+"""Storage of usage records on disk while PostgreSQL is unavailable, so that they survive a crash.
 
-Its methods block on the disk, so they are called on threads.
+Methods block on the disk; call them in a thread.
 """
 
 from collections.abc import Sequence
@@ -20,47 +20,47 @@ class SpoolUnwritable(PlatformError):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpooledBatch:
-    """Records of one file, and where they end in it."""
+    """Records of one spool file, and the offset of their end in it."""
 
     records: tuple[UsageRecord, ...]
     file: Any
-    """The spool's own."""
+    """The file of the spool that has the records."""
     end: int
     lines: int
-    """How many it had, unreadable ones included."""
+    """Number of lines, including unreadable ones."""
 
 
 class Spool(Protocol):
-    """Keeps records until they are forgotten."""
+    """Stores records until `forget`."""
 
     @property
     def events(self) -> int:
-        """How many records wait here, those of claimed files included."""
+        """Number of stored records, including those of claimed files."""
 
     def age(self) -> float:
-        """Seconds since the oldest of them came, at most; 0 if there is none."""
+        """Return an upper bound of the age of the oldest record in seconds; 0 without records."""
 
     def write(self, records: Sequence[UsageRecord]) -> None:
-        """Keep records. Once this returns they survive a crash. Raises SpoolUnwritable."""
+        """Store records durably. Raises SpoolUnwritable."""
 
     def set_aside(self, record: UsageRecord) -> None:
-        """Keep a record that the ledger will never take, for people."""
+        """Store a record that the ledger refuses, for the operator."""
 
     def claim(self) -> None:
-        """Take over what workers left that are no more."""
+        """Take over the files of dead workers."""
 
-    def oldest(self, most: int) -> SpooledBatch | None:
-        """The next records to replay; the same again until they are forgotten."""
+    def oldest(self, max_records: int) -> SpooledBatch | None:
+        """Return the oldest records; the same ones again until `forget` is called."""
 
     def forget(self, batch: SpooledBatch) -> None:
-        """These records are in the ledger."""
+        """Delete records that are in the ledger."""
 
     def close(self) -> None:
-        """Leave what is there to others."""
+        """Release all files, for other workers to claim."""
 
 
 class NoSpool:
-    """Keeps nothing, and says so."""
+    """A spool that stores nothing."""
 
     events = 0
 
@@ -71,16 +71,16 @@ class NoSpool:
         raise SpoolUnwritable
 
     def set_aside(self, record: UsageRecord) -> None:
-        """The log has it."""
+        """Do nothing, because the writer has logged the record."""
 
     def claim(self) -> None:
-        """There is nothing."""
+        """Do nothing."""
 
-    def oldest(self, most: int) -> SpooledBatch | None:
+    def oldest(self, max_records: int) -> SpooledBatch | None:
         return None
 
     def forget(self, batch: SpooledBatch) -> None:
-        """There is nothing."""
+        """Do nothing."""
 
     def close(self) -> None:
-        """There is nothing."""
+        """Do nothing."""

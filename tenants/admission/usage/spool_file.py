@@ -1,6 +1,6 @@
-"""One file of the spool: usage records, a line each, with a checksum in front.
+"""One file of the spool: a line for each usage record, with a checksum at its start.
 
-A file belongs to the process that holds its lock; the lock of a process that died is free.
+A file belongs to the process that holds its lock. The kernel releases the lock of a dead process.
 """
 
 import fcntl
@@ -24,7 +24,7 @@ decode_record = msgspec.json.Decoder(UsageRecord).decode
 
 
 class CorruptLine(ValueError):
-    """A line that is not what was written, or that nobody understands any more."""
+    """A line is damaged or has an unknown format."""
 
 
 def encode_line(record: UsageRecord) -> bytes:
@@ -33,7 +33,7 @@ def encode_line(record: UsageRecord) -> bytes:
 
 
 def decode_line(line: bytes) -> UsageRecord:
-    """The record in a line without its end. Raises CorruptLine."""
+    """Decode a line without its newline. Raises CorruptLine."""
     checksum, _, body = line.partition(b" ")
     if checksum != b"%08x" % zlib.crc32(body):
         raise CorruptLine("the checksum is wrong")
@@ -44,46 +44,46 @@ def decode_line(line: bytes) -> UsageRecord:
 
 
 class SpoolFile:
-    """An open and locked file. Not for two threads at once. Methods raise OSError."""
+    """An open and locked spool file. Not thread-safe. Methods raise OSError."""
 
     def __init__(self, path: Path, descriptor: int, *, size: int, events: int) -> None:
         self.path = path
         self._descriptor = descriptor
         self.size = size
-        """Bytes that are safe on the disk; they end with a whole line."""
+        """Length of the synced lines in bytes."""
         self.events = events
-        self.begun = began_at(path)
+        self.created_at = created_at(path)
         """Seconds since 1970."""
         self.offset = 0
-        """Up to here all is in the ledger."""
+        """Length of the lines that are in the ledger, in bytes."""
 
     @classmethod
     def create(cls, folder: Path) -> Self:
-        """A new, empty file of this process."""
+        """Create and lock an empty file."""
         name = f"{time.time_ns()}-{os.getpid()}-{secrets.token_hex(4)}{SUFFIX}"
-        # Locked before it has the name under which others look for files to claim.
-        unseen = folder / f"{name}.new"
-        descriptor = os.open(unseen, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        # Lock the file before it gets the suffix by which other workers find files to claim.
+        unnamed = folder / f"{name}.new"
+        descriptor = os.open(unnamed, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            unseen.rename(folder / name)
+            unnamed.rename(folder / name)
             sync_folder(folder)
         except OSError:
             os.close(descriptor)
-            unseen.unlink(missing_ok=True)
+            unnamed.unlink(missing_ok=True)
             raise
         return cls(folder / name, descriptor, size=0, events=0)
 
     @classmethod
     def claim(cls, path: Path) -> Self | None:
-        """A file that nobody holds any more; None if somebody does."""
+        """Open and lock a file of a dead process; None if another process has it."""
         try:
             descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
         except FileNotFoundError:
             return None
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # Whoever held it may have finished and removed it in between.
+            # The previous owner may have removed the file in the meantime.
             if os.fstat(descriptor).st_nlink:
                 size, events = measure(descriptor)
                 return cls(path, descriptor, size=size, events=events)
@@ -97,47 +97,47 @@ class SpoolFile:
 
     @property
     def torn(self) -> int:
-        """Bytes after the last whole line: a record that was being written at a crash."""
+        """Bytes after the last complete line, of a record that a crash interrupted."""
         return os.fstat(self._descriptor).st_size - self.size
 
     def append(self, records: Iterable[UsageRecord]) -> None:
-        """Write records so that they survive a power cut. All of them or, with OSError, none."""
+        """Write and sync all records, or none if OSError is raised."""
         lines = [encode_line(record) for record in records]
         data = b"".join(lines)
         try:
             write_whole(self._descriptor, data)
             os.fsync(self._descriptor)
         except OSError:
-            # If even this fails, the line is torn, and the caller goes on with another file.
+            # If this fails too, an incomplete line stays, and the caller uses another file.
             with suppress(OSError):
                 os.ftruncate(self._descriptor, self.size)
             raise
         self.size += len(data)
         self.events += len(lines)
 
-    def read(self, most: int) -> list[bytes]:
-        """At most so many lines from `offset` on, each with its end."""
+    def read(self, max_lines: int) -> list[bytes]:
+        """Return up to `max_lines` lines after `offset`, with their newlines."""
         length = CHUNK_BYTES
         while True:
             length = min(length, self.size - self.offset)
             chunk = os.pread(self._descriptor, length, self.offset)
             whole = chunk[: chunk.rfind(b"\n") + 1]
             if whole or len(chunk) < length or length == self.size - self.offset:
-                return [line + b"\n" for line in whole.split(b"\n")[:-1][:most]]
+                return [line + b"\n" for line in whole.split(b"\n")[:-1][:max_lines]]
             length *= 2
 
     def close(self) -> None:
-        """Let go of the lock; another process may claim it now."""
+        """Release the lock, so that another process may claim the file."""
         os.close(self._descriptor)
 
 
-def began_at(path: Path) -> float:
+def created_at(path: Path) -> float:
     stamp = path.name.split("-")[0]
     return int(stamp) / 1e9 if stamp.isdigit() else path.stat().st_mtime
 
 
 def measure(descriptor: int) -> tuple[int, int]:
-    """The length up to the end of the last whole line, and the number of lines."""
+    """Return the length of all complete lines in bytes, and their number."""
     size = events = position = 0
     while chunk := os.pread(descriptor, CHUNK_BYTES, position):
         events += chunk.count(b"\n")
@@ -154,7 +154,7 @@ def write_whole(descriptor: int, data: bytes) -> None:
 
 
 def sync_folder(folder: Path) -> None:
-    """Without this a power cut may forget the name of a file that was written."""
+    """Sync a folder, because a power failure may lose the names of synced files."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

@@ -1,4 +1,4 @@
-"""The spool in a folder, shared by all workers of a machine and inherited from those that died."""
+"""The spool in a folder that all workers of a machine share, including files of dead workers."""
 
 import logging
 import os
@@ -20,11 +20,11 @@ from tenants.admission.usage.spool_file import (
 log = logging.getLogger(__name__)
 
 REFUSED = "events.refused"
-"""The file of what can never be replayed, for people."""
+"""The file of records that cannot be replayed, for the operator."""
 
 
 class FolderSpool:
-    """A spool in a folder that all workers of this machine share. Safe to use from threads."""
+    """A spool in a folder that all workers of a machine share. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -38,11 +38,11 @@ class FolderSpool:
         return sum(file.events for file in self._files)
 
     def age(self) -> float:
-        begun = [file.begun for file in self._files]
-        return max(0.0, time.time() - min(begun)) if begun else 0.0
+        created = [file.created_at for file in self._files]
+        return max(0.0, time.time() - min(created)) if created else 0.0
 
     def prepare(self) -> None:
-        """Make the folder and write to it once. Raises SpoolUnwritable."""
+        """Create the folder and test that it is writable. Raises SpoolUnwritable."""
         try:
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             file = SpoolFile.create(self._folder)
@@ -67,13 +67,13 @@ class FolderSpool:
         return self._own
 
     def _leave_own_file(self) -> None:
-        """After a failed write its end is unknown: it is replayed, but not written to again."""
+        """Stop writing to the own file after a failed write. Its records are still replayed."""
         own, self._own = self._own, None
         if own is not None and not own.events:
             self._remove(own)
 
     def _unwritable(self, error: OSError) -> SpoolUnwritable:
-        return SpoolUnwritable(f"{self._folder} cannot be written to ({error.strerror})")
+        return SpoolUnwritable(f"{self._folder} is not writable ({error.strerror})")
 
     def set_aside(self, record: UsageRecord) -> None:
         with self._lock:
@@ -105,20 +105,20 @@ class FolderSpool:
         if file is None:
             return
         if file.torn:
-            log.warning("spool: last record torn by a crash, not counted (path=%s)", path)
+            log.warning("spool: incomplete last record ignored after a crash (path=%s)", path)
         log.info("spool: replaying (records=%d, path=%s)", file.events, path)
         self._files.append(file)
-        self._files.sort(key=lambda each: each.begun)
+        self._files.sort(key=lambda each: each.created_at)
         if not file.events:
             self._remove(file)
 
-    def oldest(self, most: int) -> SpooledBatch | None:
+    def oldest(self, max_records: int) -> SpooledBatch | None:
         with self._lock:
             if not self._files:
                 return None
             file = self._files[0]
             try:
-                lines = file.read(most)
+                lines = file.read(max_records)
             except OSError as error:
                 log.critical("spool: file unreadable (path=%s): %s", file.path, error)
                 self._drop(file)
@@ -134,12 +134,12 @@ class FolderSpool:
             except CorruptLine as error:
                 self._refuse(file.path, position, line, error)
             position += len(line)
-        # Somebody may have cut the file: what is not there cannot be waited for.
+        # A file without lines was truncated by another program: skip to its end.
         end = position if lines else file.size
         return SpooledBatch(records=tuple(records), file=file, end=end, lines=len(lines))
 
     def _refuse(self, path: Path, position: int, line: bytes, error: CorruptLine) -> None:
-        # The same lines are read again after an outage.
+        # The same lines may be read again during an outage; log them once.
         if (path, position) not in self._logged:
             self._logged.add((path, position))
             log.critical(
@@ -163,12 +163,12 @@ class FolderSpool:
         try:
             file.path.unlink(missing_ok=True)
         except OSError as error:
-            # It will be claimed and replayed again, which adds nothing.
+            # The file will be claimed and replayed again, which inserts no row twice.
             log.critical("spool: file not removed (path=%s): %s", file.path, error)
         self._drop(file)
 
     def _drop(self, file: SpoolFile) -> None:
-        """Go on without a file."""
+        """Close a file and remove it from the list."""
         self._files.remove(file)
         if file is self._own:
             self._own = None

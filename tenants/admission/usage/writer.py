@@ -1,8 +1,7 @@
-"""The way up: usage records leave a gateway in small batches, each counted once.
+"""The writer of usage records from a gateway to the ledger: small batches, each record once.
 
-While PostgreSQL is away they go to the spool, and from there to PostgreSQL once it is back. A
-batch whose answer was lost is sent again with the same request ids, which PostgreSQL inserts at
-most once; so it costs nothing but the repetition.
+While PostgreSQL is unavailable, records go to the spool and are replayed from it later. A batch
+without a response is sent again with the same request ids, which PostgreSQL inserts only once.
 """
 
 import asyncio
@@ -17,73 +16,73 @@ import msgspec
 
 from kernel import metrics
 from kernel.errors import Overloaded, PlatformError
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.usage.records import UsageRecord
 from tenants.admission.usage.spool import NoSpool, Spool, SpoolUnwritable
 
 log = logging.getLogger(__name__)
 
 BATCH_ROWS = 100
-"""So many are written without waiting for more."""
+"""Number of records that are written at once, without waiting for BATCH_SECONDS."""
 BATCH_SECONDS = 0.03
 MAX_BATCH_ROWS = 1000
 RETRY_SECONDS = 1.0
-PROMPT_SECONDS = 0.25
-"""The most that a request waits for others to be settled before it is refused."""
+SETTLE_NOW_SECONDS = 0.25
+"""Maximum delay of a request by `settle_now` before it is refused."""
 CLAIM_SECONDS = 60.0
-"""How often the spools of workers that died are looked for."""
+"""Interval at which spool files of dead workers are claimed."""
 MAX_PENDING_RECORDS = 200_000
-"""About 100 MB; beyond that new requests are refused rather than served without a record."""
+"""If so many records are pending, new requests are refused. They need about 100 MB."""
 
 
 class Appended(msgspec.Struct, frozen=True, kw_only=True):
-    """What PostgreSQL knows after a batch."""
+    """The result of appending a batch."""
 
     new: int = 0
-    """Rows that were not there yet, corrections included."""
+    """Number of inserted rows, including corrections."""
     states: tuple[CounterState, ...] = ()
-    """Of every counter that a record of the batch names, also of those that were there before."""
+    """State of every counter that the batch charges, including records that existed already."""
 
 
 Append = Callable[[Sequence[UsageRecord]], Awaitable[Appended]]
 Settled = Callable[[Sequence[UsageRecord], Sequence[CounterState]], Awaitable[None]]
-"""Told after records are in the ledger. May be told again of the same records."""
+"""Called when records are in the ledger; may be called again with the same records."""
 Spooled = Callable[[Sequence[UsageRecord]], Awaitable[None]]
-"""Told after records are in the spool: they will count, but PostgreSQL does not know them yet."""
+"""Called when records are in the spool and not in PostgreSQL."""
 
 
 class LedgerUnavailable(PlatformError):
-    """Usage cannot be written down right now."""
+    """Usage cannot be written to the ledger right now."""
 
     code = "ledger_unavailable"
     status = 503
 
 
 class RecordRefused(PlatformError):
-    """A usage record breaks a rule of the ledger's table, which is a bug."""
+    """A usage record violates a constraint of the ledger, which is a bug."""
 
     code = "record_refused"
 
 
 class LedgerFull(Overloaded):
-    """Usage cannot be written down right now. Try again shortly."""
+    """Usage cannot be recorded right now. Try again shortly."""
 
     code = "ledger_full"
 
 
-async def settle_nothing(records: Sequence[UsageRecord], states: Sequence[CounterState]) -> None:
-    """For whoever holds nothing that a settled record would set free."""
+async def ignore_settled(records: Sequence[UsageRecord], states: Sequence[CounterState]) -> None:
+    """Do nothing, for a writer without holds."""
 
 
-async def hold_nothing(records: Sequence[UsageRecord]) -> None:
-    """For whoever holds nothing for records in the spool."""
+async def ignore_spooled(records: Sequence[UsageRecord]) -> None:
+    """Do nothing, for a writer without holds."""
 
 
 class LedgerWriter:
     """Collects records and appends them.
 
-    `append` raises LedgerUnavailable while it cannot, and RecordRefused if it never will.
-    `settled` and `spooled` deal with their own failures: one that escapes stops the worker.
+    `append` raises LedgerUnavailable during an outage, and RecordRefused for an invalid record.
+    `settled` and `spooled` must not raise: an exception would stop the worker.
     """
 
     def __init__(
@@ -91,40 +90,40 @@ class LedgerWriter:
         append: Append,
         *,
         spool: Spool | None = None,
-        settled: Settled = settle_nothing,
-        spooled: Spooled = hold_nothing,
-        most_pending: int = MAX_PENDING_RECORDS,
+        settled: Settled = ignore_settled,
+        spooled: Spooled = ignore_spooled,
+        max_pending: int = MAX_PENDING_RECORDS,
     ) -> None:
         self._append = append
         self._spool = spool or NoSpool()
         self._settled = settled
         self._spooled = spooled
-        self._most_pending = most_pending
+        self._max_pending = max_pending
         self._pending: deque[tuple[float, UsageRecord]] = deque()
         self._filled = asyncio.Event()
         self._urgent = asyncio.Event()
-        self._prompt: asyncio.Task[None] | None = None
-        # Two at once would take the same records away twice.
-        self._moving = asyncio.Lock()
-        # PostgreSQL is away; the replay of the spool finds out when it is back.
-        self._away = False
-        # Nothing takes records: they are in memory only, and a crash would lose them.
-        self._exposed = False
+        self._settling: asyncio.Task[None] | None = None
+        # Without the lock, two tasks would remove the same records twice.
+        self._writing = asyncio.Lock()
+        # Set by a failed write; a successful replay of the spool resets it.
+        self._database_unavailable = False
+        # Whether records are in memory only, because PostgreSQL and the spool have failed.
+        self._at_risk = False
 
     def ensure_room(self) -> None:
-        """Raises LedgerFull if another request could not be recorded safely."""
-        if self._exposed or len(self._pending) >= self._most_pending:
+        """Raise LedgerFull if the usage of another request could not be recorded safely."""
+        if self._at_risk or len(self._pending) >= self._max_pending:
             raise LedgerFull(retry_after=5)
 
     def record(self, record: UsageRecord) -> None:
-        """Take a record. Never blocks and never refuses: the request has happened."""
+        """Queue a record. Never blocks or fails, because the request has been served."""
         self._pending.append((time.monotonic(), record))
         self._filled.set()
         if len(self._pending) >= BATCH_ROWS:
             self._urgent.set()
 
     async def run(self) -> None:
-        """Write, and replay what was spooled, until cancelled."""
+        """Write records, and replay the spool, until cancelled."""
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._write())
             tasks.create_task(self._replay())
@@ -132,69 +131,69 @@ class LedgerWriter:
     async def _write(self) -> None:
         while True:
             await self._filled.wait()
-            await self._gather()
+            await self._fill_batch()
             try:
                 await self._move_batch()
             except LedgerUnavailable as error:
                 log.warning(
-                    "ledger: PostgreSQL unavailable (waiting_records=%d, error=%s)",
+                    "ledger: PostgreSQL unavailable (pending_records=%d, error=%s)",
                     len(self._pending),
                     error,
                 )
                 await asyncio.sleep(RETRY_SECONDS)
 
-    async def _gather(self) -> None:
-        """Give a batch the time to fill up."""
-        # Not `wait_for`: before Python 3.12 it may swallow a cancellation, and the stop would hang.
+    async def _fill_batch(self) -> None:
+        """Wait until the batch is full or BATCH_SECONDS are over."""
+        # Not `wait_for`: before Python 3.12 it may swallow a cancellation, so shutdown would hang.
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(BATCH_SECONDS):
                 await self._urgent.wait()
 
     async def flush(self) -> None:
-        """Write all there is, to PostgreSQL or else to the spool.
+        """Write all pending records to PostgreSQL, or else to the spool.
 
-        Raises LedgerUnavailable if neither takes it, and then has lost nothing.
+        Raises LedgerUnavailable if both fail; then the records stay pending.
         """
         while self._pending:
             await self._move_batch()
 
     async def settle_now(self) -> None:
-        """Write what there is without waiting for more, in the batch of whoever asks first.
+        """Write all pending records now; concurrent callers share one write.
 
-        Waits no longer than PROMPT_SECONDS, and leaves what then is not written to the writer.
+        Returns after SETTLE_NOW_SECONDS at the latest; `run` writes the rest.
         """
         if not self._pending:
             return
-        if self._prompt is None or self._prompt.done():
-            self._prompt = asyncio.create_task(self._flush_promptly())
-        await asyncio.shield(self._prompt)
+        if self._settling is None or self._settling.done():
+            self._settling = asyncio.create_task(self._flush_in_time())
+        await asyncio.shield(self._settling)
 
-    async def _flush_promptly(self) -> None:
+    async def _flush_in_time(self) -> None:
         with contextlib.suppress(LedgerUnavailable, TimeoutError):
-            async with asyncio.timeout(PROMPT_SECONDS):
+            async with asyncio.timeout(SETTLE_NOW_SECONDS):
                 await self.flush()
 
-    async def close(self, *, patience: float) -> None:
-        """Write all there is within `patience` seconds, and close the spool.
+    async def close(self, *, seconds: float) -> None:
+        """Write all pending records within so many seconds, and close the spool.
 
-        What is left then goes to the spool; what that does not take is logged whole.
+        Others go to the spool. If that fails, they are logged in full.
         """
         try:
-            async with asyncio.timeout(patience):
+            async with asyncio.timeout(seconds):
                 await self.flush()
         except (LedgerUnavailable, TimeoutError) as error:
             log.warning("ledger: PostgreSQL unavailable at shutdown (error=%s)", error)
-            await self._spool_the_rest()
+            await self._spool_remaining()
         await asyncio.to_thread(self._spool.close)
 
-    async def _spool_the_rest(self) -> None:
-        rest = [record for _, record in self._pending]
-        if rest and not await self._spool_batch(rest):
-            for record in rest:
+    async def _spool_remaining(self) -> None:
+        remaining = [record for _, record in self._pending]
+        if remaining and not await self._spool_batch(remaining):
+            for record in remaining:
                 log.critical("ledger: record lost at shutdown: %r", record)
 
     async def _move_batch(self) -> None:
-        async with self._moving:
+        async with self._writing:
             await self._move_oldest()
 
     async def _move_oldest(self) -> None:
@@ -211,21 +210,21 @@ class LedgerWriter:
             self._urgent.clear()
 
     async def _append_or_spool(self, batch: Sequence[UsageRecord]) -> None:
-        """Raises LedgerUnavailable if neither PostgreSQL nor the spool takes the batch."""
-        if self._away and await self._spool_batch(batch):
+        """Write a batch. Raises LedgerUnavailable if both PostgreSQL and the spool fail."""
+        if self._database_unavailable and await self._spool_batch(batch):
             return
         try:
             await self._append_or_halve(batch)
         except LedgerUnavailable:
-            self._away = await self._spool_batch(batch)
-            self._exposed = not self._away
-            if self._exposed:
+            self._database_unavailable = await self._spool_batch(batch)
+            self._at_risk = not self._database_unavailable
+            if self._at_risk:
                 raise
         else:
-            self._exposed = False
+            self._at_risk = False
 
     async def _spool_batch(self, batch: Sequence[UsageRecord]) -> bool:
-        """Whether the batch is in the spool now."""
+        """Write a batch to the spool. Return False if that failed."""
         try:
             await asyncio.to_thread(self._spool.write, batch)
         except SpoolUnwritable as error:
@@ -235,7 +234,7 @@ class LedgerWriter:
         return True
 
     async def _append_or_halve(self, batch: Sequence[UsageRecord]) -> None:
-        """Append a batch; if a record is refused, find it, set it aside, and save the others."""
+        """Append a batch. Halve it to find a refused record, which is set aside."""
         try:
             appended = await self._append(batch)
         except RecordRefused as error:
@@ -250,7 +249,7 @@ class LedgerWriter:
             await self._settled(batch, appended.states)
 
     async def _replay(self) -> None:
-        """Bring what was spooled to PostgreSQL, here or by a worker that died."""
+        """Append spooled records to PostgreSQL, including those of dead workers."""
         next_claim = 0.0
         while True:
             if time.monotonic() >= next_claim:
@@ -262,7 +261,7 @@ class LedgerWriter:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _replay_oldest(self) -> bool:
-        """Whether there may be more to replay at once."""
+        """Replay the oldest batch. Return whether there may be another one."""
         if not self._spool.events:
             return False
         batch = await asyncio.to_thread(self._spool.oldest, MAX_BATCH_ROWS)
@@ -279,12 +278,12 @@ class LedgerWriter:
             )
             return False
         await asyncio.to_thread(self._spool.forget, batch)
-        self._away = False
+        self._database_unavailable = False
         return True
 
     def _report(self) -> None:
-        waits = time.monotonic() - self._pending[0][0] if self._pending else 0.0
+        age = time.monotonic() - self._pending[0][0] if self._pending else 0.0
         spooled = self._spool.events
         metrics.ledger_pending.set(len(self._pending) + spooled)
         metrics.spool_events.set(spooled)
-        metrics.ledger_lag.set(max(waits, self._spool.age()))
+        metrics.ledger_lag.set(max(age, self._spool.age()))

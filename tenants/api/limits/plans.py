@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db import transaction
 from django.utils import timezone
@@ -15,14 +15,15 @@ from rest_framework.response import Response
 from tenants.api.access import OperatorViewSet
 from tenants.api.limits.rules import (
     AMOUNTS,
+    COMMON_FIELDS,
     PLAN_QUOTA_SLOT,
     PLAN_RATE_SLOT,
     RATES,
-    WHOM,
     PlanQuotaSerializer,
     PlanRateLimitSerializer,
-    change,
+    apply_changes,
 )
+from tenants.api.renamed_fields import RenamedFields
 from tenants.limits import services as limit_services
 from tenants.models import Plan, PlanQuota, PlanRateLimit
 
@@ -37,19 +38,30 @@ class PlanSerializer(serializers.ModelSerializer[Plan]):
     class Meta:
         model = Plan
         fields = (
-            *("id", "name", "description", "longest_answer", "rate_limits", "quotas"),
+            *(
+                "id",
+                "name",
+                "description",
+                "default_max_completion_tokens",
+                "rate_limits",
+                "quotas",
+            ),
             *("tenants", "created_at"),
         )
         read_only_fields = fields
 
 
-class PlanChangesSerializer(serializers.Serializer[Plan]):
-    """Rules that are told take the place of all rules of their kind."""
+class PlanChangesSerializer(RenamedFields):
+    """Changes of a plan. `rate_limits` and `quotas` replace all rules of their kind."""
+
+    renamed_fields: ClassVar = {"longest_answer": "default_max_completion_tokens"}
 
     name = serializers.CharField(max_length=100, required=False)
     description = serializers.CharField(allow_blank=True, max_length=10_000, required=False)
-    longest_answer = serializers.IntegerField(min_value=1, max_value=10_000_000, required=False)
-    # Of a list of objects, which the type stubs do not know.
+    default_max_completion_tokens = serializers.IntegerField(
+        min_value=1, max_value=10_000_000, required=False
+    )
+    # `max_length` is an argument of the list serializer, which the type stubs lack.
     rate_limits = PlanRateLimitSerializer(many=True, required=False, max_length=MAX_RULES)  # type: ignore[call-arg]
     quotas = PlanQuotaSerializer(many=True, required=False, max_length=MAX_RULES)  # type: ignore[call-arg]
 
@@ -64,7 +76,7 @@ class PlansViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Plan]):
 
     @extend_schema(request=NewPlanSerializer, responses={201: PlanSerializer})
     def create(self, request: Request) -> Response:
-        """Make a plan with its rules."""
+        """Create a plan with its rules."""
         plan = self.store(Plan(), self.validated(NewPlanSerializer))
         return self.show_new(self.get_queryset().get(pk=plan.pk))
 
@@ -87,29 +99,29 @@ class PlansViewSet(ListModelMixin, RetrieveModelMixin, OperatorViewSet[Plan]):
             setattr(plan, name, value)
         limit_services.save_plan(plan=plan)
         if rates is not None:
-            put(PlanRateLimit, rates, plan=plan, slot=PLAN_RATE_SLOT)
+            replace_rules(PlanRateLimit, rates, plan=plan, slot=PLAN_RATE_SLOT)
         if quotas is not None:
-            put(PlanQuota, quotas, plan=plan, slot=PLAN_QUOTA_SLOT)
+            replace_rules(PlanQuota, quotas, plan=plan, slot=PLAN_QUOTA_SLOT)
         return plan
 
 
-def put(
+def replace_rules(
     kind: type[PlanRateLimit | PlanQuota],
     data: Sequence[dict[str, Any]],
     *,
     plan: Plan,
     slot: Sequence[str],
 ) -> None:
-    """Change the rules that stay, delete those that go, add the new ones."""
+    """Replace the rules of a kind: change existing ones, delete missing ones, add new ones."""
     now = timezone.now()
     known = {place(values_of(row), slot): row for row in kind.objects.filter(plan=plan)}
-    usual = values_of(kind())
-    wanted = [{**usual, **each} for each in data]
+    defaults = values_of(kind())
+    wanted = [{**defaults, **each} for each in data]
     rules = [(known.pop(place(each, slot), kind(plan=plan)), each) for each in wanted]
     for gone in known.values():
         limit_services.delete_plan_limit(rule=gone, now=now)
     for rule, each in rules:
-        change(rule, each)
+        apply_changes(rule, each)
         save_plan_rule(rule, now=now)
 
 
@@ -118,8 +130,8 @@ def place(values: dict[str, Any], slot: Sequence[str]) -> tuple[Any, ...]:
 
 
 def values_of(rule: PlanRateLimit | PlanQuota) -> dict[str, Any]:
-    """What a rule says, less which rule it is."""
-    names = (*WHOM, *(AMOUNTS if isinstance(rule, PlanQuota) else RATES))
+    """Return the values of a rule, without its id and plan."""
+    names = (*COMMON_FIELDS, *(AMOUNTS if isinstance(rule, PlanQuota) else RATES))
     return {name: getattr(rule, name) for name in names}
 
 

@@ -1,26 +1,27 @@
-"""The shape of `/tenants/{slug}/limits`: the same report that the console's page shows."""
+"""The format of `/tenants/{slug}/limits`, the report of the console's page."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from rest_framework import serializers
 
-from tenants.counters.view import Refusal
-from tenants.limits.report import LimitsReport, QuotaLine, RateLine
+from tenants.counters.view import RefusedRequests
+from tenants.limits.report import LimitsReport, QuotaReport, RateLine
 from tenants.limits.status import ScopeUsage
-from tenants.models.limit_rules import Door, Per, QuotaRule
+from tenants.models.limit_rules import Per, QuotaLimitRule, RequestKind
 
 OWNER = (
-    "`tenant`, `key:<id>` or `member:<id>`. Keys that replaced each other by rotation are "
-    "counted as the first one: `counted_as` of the key."
+    "`tenant`, `key:<id>` or `member:<id>`. Rotated keys are counted as the first key of their "
+    "chain: `counted_as` of the key."
 )
 
 
 class RunningSerializer(serializers.Serializer[Any]):
     owner = serializers.CharField(help_text=OWNER)
-    running = serializers.IntegerField(allow_null=True, help_text="null: not known.")
+    running = serializers.IntegerField(allow_null=True, help_text="null: unknown.")
     requests_left = serializers.IntegerField(
-        allow_null=True, help_text="That may come at once now; null: unlimited, or not known."
+        allow_null=True,
+        help_text="Requests that would be admitted now at once; null: unlimited or unknown.",
     )
     tokens_left = serializers.IntegerField(allow_null=True)
 
@@ -30,11 +31,11 @@ class CounterSerializer(serializers.Serializer[Any]):
     counter = serializers.CharField()
     used = serializers.IntegerField()
     held = serializers.IntegerField(
-        allow_null=True, help_text="By running requests; null: not known."
+        allow_null=True, help_text="Amount held by running requests; null: unknown."
     )
-    granted = serializers.IntegerField(help_text="On top of the limit.")
+    granted = serializers.IntegerField(help_text="Added to the limit.")
     carried = serializers.IntegerField(
-        help_text="Of `used`: from before the quota was made, added up from whole hours."
+        help_text="Part of `used` from before the quota existed, a sum of full hours."
     )
     remaining = serializers.IntegerField()
 
@@ -49,18 +50,19 @@ class WindowSerializer(serializers.Serializer[Any]):
 
 class LimitSerializer(serializers.Serializer[Any]):
     origin = serializers.CharField(help_text="`plan …`, `tenant`, `key …` or `member …`.")
-    overridden_by = serializers.CharField(help_text="Empty if it is in force.")
+    overridden_by = serializers.CharField(
+        help_text="Source of the override; empty if the limit is in force."
+    )
     except_for = serializers.ListField(child=serializers.CharField())
     per = serializers.ChoiceField(choices=Per.choices)
     route = serializers.CharField()
-    door = serializers.ChoiceField(choices=Door.choices, allow_blank=True)
+    request_kind = serializers.ChoiceField(choices=RequestKind.choices, allow_blank=True)
     api_key = serializers.IntegerField(allow_null=True)
     member = serializers.IntegerField(allow_null=True)
     shadow = serializers.BooleanField(
-        help_text="It counts beside the limits that are enforced: it refuses nothing and takes "
-        "the place of none of them."
+        help_text="Counts and reports without refusing. Does not override enforced limits."
     )
-    more = serializers.IntegerField(help_text="Keys or members that are not listed.")
+    more = serializers.IntegerField(help_text="Number of keys or members that are not listed.")
 
 
 class RateInForceSerializer(LimitSerializer):
@@ -73,9 +75,9 @@ class RateInForceSerializer(LimitSerializer):
 
 
 class QuotaInForceSerializer(LimitSerializer):
-    unit = serializers.ChoiceField(choices=QuotaRule.Unit.choices)
+    unit = serializers.ChoiceField(choices=QuotaLimitRule.Unit.choices)
     limit = serializers.IntegerField()
-    period = serializers.ChoiceField(choices=QuotaRule.Period.choices)
+    period = serializers.ChoiceField(choices=QuotaLimitRule.Period.choices)
     hard = serializers.BooleanField()
     window = WindowSerializer(allow_null=True)
     counters = CounterSerializer(many=True)
@@ -87,7 +89,7 @@ class RefusalSerializer(serializers.Serializer[Any]):
     owner = serializers.CharField(help_text="`key:<id>`, or empty.")
     at = serializers.DateTimeField()
     count = serializers.IntegerField()
-    shadow = serializers.BooleanField(help_text="They were let through.")
+    shadow = serializers.BooleanField(help_text="Whether the requests were admitted.")
 
 
 class TenantLimitsSerializer(serializers.Serializer[Any]):
@@ -95,15 +97,15 @@ class TenantLimitsSerializer(serializers.Serializer[Any]):
     plan = serializers.CharField(allow_null=True)
     as_of = serializers.DateTimeField()
     is_live = serializers.BooleanField(
-        help_text="False while Redis is away: then holds and running requests are not known."
+        help_text="False while Redis is unavailable: then holds and running requests are unknown."
     )
     rate_limits = RateInForceSerializer(many=True)
     quotas = QuotaInForceSerializer(many=True)
     refusals = RefusalSerializer(many=True)
 
 
-def as_json(report: LimitsReport, *, refusals: Iterable[Refusal]) -> dict[str, Any]:
-    """What TenantLimitsSerializer writes."""
+def as_json(report: LimitsReport, *, refusals: Iterable[RefusedRequests]) -> dict[str, Any]:
+    """Return the data for TenantLimitsSerializer."""
     plan = report.tenant.plan
     return {
         "tenant": report.tenant.slug,
@@ -116,7 +118,7 @@ def as_json(report: LimitsReport, *, refusals: Iterable[Refusal]) -> dict[str, A
     }
 
 
-def limit_json(line: RateLine | QuotaLine) -> dict[str, Any]:
+def limit_json(line: RateLine | QuotaReport) -> dict[str, Any]:
     rule = line.rule
     return {
         "origin": rule.source,
@@ -124,7 +126,7 @@ def limit_json(line: RateLine | QuotaLine) -> dict[str, Any]:
         "except_for": list(line.origin.except_for),
         "per": rule.per,
         "route": rule.route,
-        "door": rule.door,
+        "request_kind": rule.request_kind,
         "api_key": getattr(line.origin.row, "api_key_id", None),
         "member": rule.member_id,
         "shadow": rule.shadow,
@@ -145,7 +147,7 @@ def rate_json(line: RateLine) -> dict[str, Any]:
     }
 
 
-def quota_json(line: QuotaLine, report: LimitsReport) -> dict[str, Any]:
+def quota_json(line: QuotaReport, report: LimitsReport) -> dict[str, Any]:
     rule = line.rule
     return {
         **limit_json(line),
@@ -159,7 +161,7 @@ def quota_json(line: QuotaLine, report: LimitsReport) -> dict[str, Any]:
     }
 
 
-def window_json(line: QuotaLine, report: LimitsReport) -> dict[str, Any] | None:
+def window_json(line: QuotaReport, report: LimitsReport) -> dict[str, Any] | None:
     if line.window is None:
         return None
     return {
@@ -171,7 +173,7 @@ def window_json(line: QuotaLine, report: LimitsReport) -> dict[str, Any] | None:
     }
 
 
-def counter_json(line: QuotaLine, counted: ScopeUsage) -> dict[str, Any]:
+def counter_json(line: QuotaReport, counted: ScopeUsage) -> dict[str, Any]:
     return {
         "owner": counted.owner,
         "counter": counted.counter,

@@ -1,35 +1,43 @@
-"""How the management API writes rate limits and quotas, in plans and of tenants."""
+"""Serializers of rate limits and quotas, in plans and of tenants."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 from rest_framework import serializers
 
+from tenants.api.renamed_fields import RenamedFields
 from tenants.limits.route_names import check_route
 from tenants.models import PlanQuota, PlanRateLimit, Quota, RateLimit
 
-WHOM = ("per", "route", "door", "shadow")
+COMMON_FIELDS = ("per", "route", "request_kind", "shadow")
 RATES = ("requests_per_minute", "request_burst", "tokens_per_minute", "token_burst", "concurrency")
 AMOUNTS = (
     *("unit", "limit", "period", "every", "anchor", "start_hour", "time_zone", "hard", "alert_at"),
-    *("hold", "when_redis_is_away", "outage_cap", "roll_over"),
+    *("hold", "on_redis_outage", "outage_cap", "roll_over"),
 )
-PLAN_RATE_SLOT = ("per", "route", "door", "shadow")
+PLAN_RATE_SLOT = ("per", "route", "request_kind", "shadow")
 PLAN_QUOTA_SLOT = (*PLAN_RATE_SLOT, "unit", "period")
-"""What makes a rule of a plan the same one as before."""
+"""Fields that identify a rule within a plan."""
+RENAMED_OF_RATES = {"door": "request_kind"}
+RENAMED_OF_QUOTAS = {**RENAMED_OF_RATES, "when_redis_is_away": "on_redis_outage"}
+"""Old names of request fields, and the new ones."""
 
 
-class PlanRateLimitSerializer(serializers.ModelSerializer[PlanRateLimit]):
+class PlanRateLimitSerializer(RenamedFields, serializers.ModelSerializer[PlanRateLimit]):
+    renamed_fields: ClassVar = RENAMED_OF_RATES
+
     class Meta:
         model = PlanRateLimit
-        fields = (*WHOM, *RATES)
+        fields = (*COMMON_FIELDS, *RATES)
 
 
-class PlanQuotaSerializer(serializers.ModelSerializer[PlanQuota]):
+class PlanQuotaSerializer(RenamedFields, serializers.ModelSerializer[PlanQuota]):
     """Cost is in millionths of the currency unit."""
+
+    renamed_fields: ClassVar = RENAMED_OF_QUOTAS
 
     class Meta:
         model = PlanQuota
-        fields = (*WHOM, *AMOUNTS)
+        fields = (*COMMON_FIELDS, *AMOUNTS)
 
 
 class RateLimitSerializer(serializers.ModelSerializer[RateLimit]):
@@ -37,7 +45,7 @@ class RateLimitSerializer(serializers.ModelSerializer[RateLimit]):
 
     class Meta:
         model = RateLimit
-        fields = ("id", "tenant", "api_key", "member", *WHOM, *RATES)
+        fields = ("id", "tenant", "api_key", "member", *COMMON_FIELDS, *RATES)
         read_only_fields = fields
 
 
@@ -48,12 +56,12 @@ class QuotaSerializer(serializers.ModelSerializer[Quota]):
 
     class Meta:
         model = Quota
-        fields = ("id", "tenant", "api_key", "member", *WHOM, *AMOUNTS)
+        fields = ("id", "tenant", "api_key", "member", *COMMON_FIELDS, *AMOUNTS)
         read_only_fields = fields
 
 
-def change(row: Any, data: dict[str, Any]) -> None:
-    """Set the attributes of `row`. Raises ValidationError for a route that does not exist."""
+def apply_changes(row: Any, data: dict[str, Any]) -> None:
+    """Set attributes of a row. Raises ValidationError for a route that does not exist."""
     known = row.route if row.pk else ""
     for name, value in data.items():
         setattr(row, name, value)

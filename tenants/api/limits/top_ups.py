@@ -1,4 +1,4 @@
-"""`/top-ups`: what was granted on top of a quota in one window. Operators grant."""
+"""`/top-ups`: one-off additions to quotas in one window. Only operators create them."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ class TopUpSerializer(serializers.ModelSerializer[QuotaTopUp]):
 
 
 class NewTopUpSerializer(serializers.Serializer[Any]):
-    """`counter` and `window` are as `/tenants/{slug}/limits` tells them."""
+    """A new top-up. `counter` and `window` are those of `/tenants/{slug}/limits`."""
 
     counter = serializers.CharField(max_length=300)
     window = serializers.CharField(max_length=40)
@@ -44,7 +44,7 @@ class NewTopUpSerializer(serializers.Serializer[Any]):
     key = serializers.CharField(
         max_length=100,
         required=False,
-        help_text="Your own: granting it twice under one key grants once.",
+        help_text="Idempotency key. Repeated requests with it grant once.",
     )
 
 
@@ -58,8 +58,8 @@ class TopUpsViewSet(ListModelMixin, RetrieveModelMixin, LimitsViewSet[QuotaTopUp
 
     @extend_schema(request=NewTopUpSerializer, responses={201: TopUpSerializer})
     def create(self, request: Request) -> Response:
-        """Add to what a counter may reach until its window ends. 404 if no quota counts so."""
-        tenant, now = self.tenant_meant(), timezone.now()
+        """Add to the limit of a counter in its window. 404 if no quota in force has the counter."""
+        tenant, now = self.target_tenant(), timezone.now()
         data = self.validated(NewTopUpSerializer)
         find_quota_line(tenant, counter=data["counter"], window=data["window"], now=now)
         granted = limit_services.grant_top_up(

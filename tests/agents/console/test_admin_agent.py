@@ -3,10 +3,11 @@
 import pytest
 from auditlog.models import LogEntry
 from django.urls import reverse
+from django.utils import timezone
 
 from agents import services
-from agents.models import Agent, AgentRevision
-from tests.fixtures.console import rows
+from agents.models import Agent, AgentNode, AgentRevision
+from tests.fixtures.console.people import rows
 
 
 def page(name, *args):
@@ -132,3 +133,64 @@ def test_an_agent_goes_with_its_revisions(console, agent):
     services.publish(agent=agent)
     console.post(page("agent_delete", agent.pk), {"post": "yes"})
     assert not rows(Agent).exists()
+
+
+def test_capabilities_are_words_between_commas(console, agent, form):
+    body = {**form, "capabilities": "ocr, translate.de-en", "placement": '{"zone": "eu-1"}'}
+    console.post(page("agent_change", agent.pk), body)
+
+    changed = rows(Agent).get()
+    listed = console.get(page("agent_changelist")).content.decode()
+    assert changed.capabilities == ["ocr", "translate.de-en"]
+    assert changed.placement == {"zone": "eu-1"}
+    assert "ocr, translate.de-en" in listed
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("capabilities", "No Word"),
+        ("capability_schemas", '{"ocr": {}}'),
+        ("placement", '{"zones": "eu"}'),
+    ],
+)
+def test_a_capability_or_placement_that_is_not_valid_is_an_error_of_its_field(
+    console, agent, form, field, value
+):
+    changed = console.post(page("agent_change", agent.pk), {**form, field: value})
+    new = {**form, "tenant": agent.tenant_id, "slug": "other", field: value}
+    added = console.post(page("agent_add"), new)
+
+    for answer in (changed, added):
+        assert answer.context["adminform"].form.errors[field]
+
+
+def test_pausing_resuming_and_undeploying_are_confirmed_and_audited(console, agent):
+    def does(name):
+        return console.post(page(f"agent_{name}", agent.pk), follow=True).status_code == 200
+
+    assert does("pause")
+    assert rows(Agent).get().is_paused
+    assert does("resume")
+    assert does("undeploy")
+
+    after = rows(Agent).get()
+    changes = [entry.changes for entry in LogEntry.objects.get_for_object(after)]
+    assert (after.is_paused, after.placement) == (False, {"replicas": 0})
+    assert {"is_paused": ["False", "True"]} in changes
+    assert any("placement" in each for each in changes)
+
+
+def test_the_page_shows_the_nodes_of_an_agent_and_why_others_are_not(console, agent):
+    now = timezone.now()
+    for name, zone in (("near", "eu-1"), ("far", "us-1")):
+        AgentNode.objects.create(
+            name=name, worker=name, kind="agent", zone=zone, state="up", slots=4,
+            started_at=now, heartbeat_at=now,
+        )  # fmt: skip
+    services.deploy_agent(agent=agent, placement={"zone": "eu-1", "replicas": 2})
+
+    text = console.get(page("agent_change", agent.pk)).content.decode()
+
+    assert "no: is in zone us-1, not eu-1" in text
+    assert "Only 1 of 2 requested nodes are able to execute it." in text

@@ -7,8 +7,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from agents.models import Approval, Conversation, ErasureReceipt, Run
-from tests.fixtures.console import make_event, rows
-from tests.fixtures.conversations import (
+from tests.fixtures.console.people import make_event, rows
+from tests.fixtures.runs.conversations import (
     answer,
     call,
     make_approval,
@@ -93,7 +93,7 @@ def test_conversations_are_found(console, talk, rival, text):
 def test_a_conversation_is_erased_after_a_question(console, talk):
     say(talk, answer("hello"))
     place = page("conversation_erase", talk.pk)
-    assert "Nobody can undo this" in console.get(place).content.decode()
+    assert "This cannot be undone" in console.get(place).content.decode()
     assert rows(Conversation).exists()
 
     answered = console.post(place, follow=True).content.decode()
@@ -212,5 +212,5 @@ def test_a_call_that_was_decided_says_so(console, approval):
 
     answered = console.post(page("approval_approve", approval.pk), follow=True).content.decode()
 
-    assert "decided this already" in answered
+    assert "has been decided already" in answered
     assert rows(Approval).get().state == "denied"

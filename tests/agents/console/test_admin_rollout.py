@@ -4,8 +4,8 @@ import pytest
 from django.urls import reverse
 
 from agents.models import Rollout
-from tests.fixtures.console import rows
-from tests.fixtures.rollouts import make_revisions, note_runs, start
+from tests.fixtures.console.people import rows
+from tests.fixtures.runs.rollouts import make_revisions, note_runs, start
 
 
 def page(name, *args):
@@ -17,7 +17,13 @@ def agent(acme, route):
     return make_revisions(acme, route, of=3)
 
 
-FORM = {"what": "2", "share": 20, "least_runs": 50, "most_errors": 5, "most_latency": 50}
+FORM = {
+    "what": "2",
+    "share": 20,
+    "min_runs": 50,
+    "max_error_rate_increase_points": 5,
+    "max_latency_increase_percent": 50,
+}
 
 
 def test_a_rollout_is_begun(console, agent):
@@ -36,17 +42,17 @@ def test_an_impossible_rollout_is_an_error_of_the_form(console, agent, wrong):
 
 
 def test_a_running_rollout_shows_what_both_did(console, agent):
-    rollout = start(agent, least_runs=5)
+    rollout = start(agent, min_runs=5)
     note_runs(rollout, revision=1, runs=4)
     note_runs(rollout, revision=2, runs=3, status="failed", error_code="upstream_failed")
     shown = console.get(page("agent_rollout", agent.pk)).content.decode()
     assert "3 (100.0 %)" in shown
-    assert "Too little is known yet" in shown
+    assert "Not enough runs yet" in shown
 
 
 @pytest.fixture
 def slow_candidate(agent):
-    rollout = start(agent, least_runs=30)
+    rollout = start(agent, min_runs=30)
     note_runs(rollout, revision=1, runs=5, duration_ms=531, ttft_ms=207)
     note_runs(rollout, revision=2, runs=4, duration_ms=18_749, ttft_ms=5_893)
     return rollout
@@ -54,7 +60,7 @@ def slow_candidate(agent):
 
 def test_a_candidate_that_seems_much_worse_is_marked_in_words(console, agent, slow_candidate):
     shown = console.get(page("agent_rollout", agent.pk)).content.decode()
-    assert "Too little is known yet: 30 runs of each" in shown
+    assert "Not enough runs yet: 30 of each" in shown
     assert "18,749 ms" in shown
     assert ">35 times as long<" in shown
     assert "Warning: the candidate seems much worse." in shown
@@ -68,7 +74,7 @@ def test_the_dashboard_warns_of_it_and_leads_there(console, agent, slow_candidat
 
 
 def test_the_dashboard_is_silent_about_a_candidate_that_does_as_well(console, agent):
-    rollout = start(agent, least_runs=30)
+    rollout = start(agent, min_runs=30)
     for revision in (1, 2):
         note_runs(rollout, revision=revision, runs=5)
     assert "Warning" not in console.get(reverse("admin:index")).content.decode()

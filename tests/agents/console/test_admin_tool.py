@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from agents import services
 from agents.models import Agent, Tool
-from tests.fixtures.console import rows
-from tests.fixtures.tools import make_tool
+from tests.fixtures.console.people import rows
+from tests.fixtures.runs.tools import make_tool
 
 SECRET = "sesame-open-now"
 ORDERS = {
@@ -34,7 +34,7 @@ def test_a_tool_is_made_with_a_credential_that_nobody_sees_again(console, acme):
     assert (tool.name, tool.credential) == ("orders", SECRET)
     shown = console.get(page("tool_change", tool.pk)).content.decode()
     assert SECRET not in shown + answer.content.decode()
-    assert "a credential, encrypted" in shown
+    assert "set (encrypted)" in shown
     with connection.cursor() as cursor:
         cursor.execute("SELECT credential FROM agents_tool")
         assert SECRET not in cursor.fetchone()[0]
@@ -139,7 +139,7 @@ def test_a_draft_offers_the_tools_of_its_own_tenant(console, acme, rival, route)
     make_tool(rival, name="secret_tool")
     agent = services.create_agent(tenant=acme, slug="helper", name="Helper", route=route)
     shown = console.get(page("agent_change", agent.pk)).content.decode()
-    assert "clock (built in)" in shown
+    assert "clock (built-in)" in shown
     assert "secret_tool" not in shown
 
 
@@ -169,3 +169,13 @@ def test_a_tool_that_leads_back_to_its_agent_is_an_error_at_the_tools(console, a
     answer = console.post(page("agent_change", agent.pk), body)
     assert answer.context["adminform"].form.errors["tools"]
     assert rows(Agent).get().tools == []
+
+
+def test_a_tool_of_a_kind_that_this_version_does_not_know_has_a_page(console, acme):
+    tool = make_tool(acme)
+    rows(Tool).update(kind="later")
+
+    answer = console.get(page("tool_change", tool.pk))
+
+    assert answer.status_code == 200
+    assert "clock" in answer.content.decode()

@@ -11,8 +11,8 @@ pytest.importorskip("mcp", reason="the extra `mcp` is not installed")
 from agents.models import Tool
 from agents.runtime.tools.mcp import calling
 from tests.fakes.legacy_mcp import LegacyMcp
-from tests.fixtures.console import rows
-from tests.fixtures.tool_servers import local
+from tests.fixtures.console.people import rows
+from tests.fixtures.servers.tool_servers import local
 
 SECRET = "sesame-open-now"
 
@@ -100,7 +100,7 @@ def test_a_server_that_hangs_is_a_sentence_in_time(console, acme, tool_host, mon
         await asyncio.sleep(60)
 
     tool_host.answers["/mcp"] = hang
-    assert "too long" in sentence(offer(console, acme, tool_host))
+    assert "in time" in sentence(offer(console, acme, tool_host))
 
 
 @pytest.mark.parametrize(

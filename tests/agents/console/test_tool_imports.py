@@ -13,11 +13,11 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.urls import reverse
 
 from agents.models import Tool
-from agents.tool_library.imports import Terms, import_tools
-from agents.tool_library.pending_imports import find_offer
-from tests.fixtures.console import rows
-from tests.fixtures.tool_servers import local
-from tests.fixtures.tools import make_tool
+from agents.tool_library.imports import ImportOptions, import_tools
+from agents.tool_library.pending_imports import load_offer
+from tests.fixtures.console.people import rows
+from tests.fixtures.runs.tools import make_tool
+from tests.fixtures.servers.tool_servers import local
 
 PETS = json.loads((Path(__file__).parents[2] / "fixtures" / "pets_openapi.json").read_text())
 SECRET = "sesame-open-now"
@@ -54,7 +54,7 @@ def test_the_operations_of_a_document_are_shown_before_anything_is_made(console,
 
     assert re.search(r"GET</b>\s*https://93.184.216.34/v2/pets/\{id\}", text)
     assert "One pet" in text
-    assert "The parameter &#x27;s&#x27; stands in &#x27;body&#x27;." in text
+    assert "The parameter &#x27;s&#x27; has the unknown place &#x27;body&#x27;." in text
     assert not rows(Tool).exists()
 
 
@@ -63,7 +63,7 @@ def test_what_is_ticked_becomes_tools_with_their_credential(console, acme, rival
 
     made = choose(console, offered, "p_pets_get", "p_replace_pet", needs_approval="on")
 
-    assert "2 tools are made" in text_of(made)
+    assert "Tools created: 2." in text_of(made)
     tools = rows(Tool).order_by("name")
     assert [(each.name, each.tenant) for each in tools] == [
         ("p_pets_get", acme), ("p_replace_pet", acme),
@@ -127,11 +127,14 @@ def test_a_name_that_is_taken_cannot_be_ticked(console, acme, rival):
 def test_all_are_made_or_none(console, acme):
     offered = offer(console, acme, document=DOCUMENT)
     name = offered.redirect_chain[-1][0].rstrip("/").rpartition("/")[2]
-    kept = find_offer(name, user=int(console.session["_auth_user_id"]))
+    kept = load_offer(name, user=int(console.session["_auth_user_id"]))
     make_tool(acme, name="replace_pet")
     with pytest.raises(ValidationError, match="replace_pet"):
         import_tools(
-            tenant=acme, offer=kept.offer, names=["pets_get", "replace_pet"], terms=Terms()
+            tenant=acme,
+            offer=kept.offer,
+            names=["pets_get", "replace_pet"],
+            options=ImportOptions(),
         )
     assert [each.name for each in rows(Tool)] == ["replace_pet"]
 
@@ -160,7 +163,7 @@ def test_an_uploaded_file_may_be_yaml(console, acme):
 
 
 WRONG = {
-    "nothing": ({}, "Give an address"),
+    "nothing": ({}, "Provide a URL"),
     "no JSON": ({"document": "{"}, "neither JSON nor YAML"),
     "no YAML": ({"document": "a: [1"}, "neither JSON nor YAML"),
     "Swagger 2": ({"document": '{"swagger": "2.0"}'}, "no OpenAPI 3"),
@@ -217,14 +220,14 @@ def test_an_offer_is_for_who_asked_only(console, acme, django_user_model, client
 
     answer = choose(client, offered, "pets_get")
 
-    assert "not kept any more" in text_of(answer)
+    assert "This list has expired" in text_of(answer)
     assert not rows(Tool).exists()
 
 
 def test_an_offer_is_taken_up_once(console, acme):
     offered = offer(console, acme, document=DOCUMENT)
     choose(console, offered, "pets_get")
-    assert "not kept any more" in text_of(choose(console, offered, "replace_pet"))
+    assert "This list has expired" in text_of(choose(console, offered, "replace_pet"))
 
 
 @pytest.mark.parametrize("name", ["openapi", "mcp"])

@@ -19,9 +19,10 @@ import pytest
 from embedded.servers.postgres import start_postgres
 from tests.fakes.model_server import Behaviour, ModelServer
 from tests.fixtures.gateway import eventually
-from tests.fixtures.processes import gateway_process
-from tests.fixtures.stopping import stopped
-from tests.fixtures.valkey import free_port, valkey_process
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.processes import gateway_process
+from tests.fixtures.servers.stopping import stopped
+from tests.fixtures.servers.valkey import valkey_process
 from tests.load import stack
 
 pytestmark = pytest.mark.slow

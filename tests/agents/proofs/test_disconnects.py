@@ -7,9 +7,9 @@ import aiohttp
 import pytest
 
 from tests.fakes.model_server import Behaviour, Outcome
-from tests.fixtures.books import assert_balance
+from tests.fixtures.database.books import assert_balance
 from tests.fixtures.gateway import eventually, in_database, ledger
-from tests.fixtures.runs import TERMINAL, next_frame, open_stream
+from tests.fixtures.runs.runs import TERMINAL, next_frame, open_stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 

@@ -7,11 +7,11 @@ import pytest
 from django.conf import settings
 
 from agents.models import Run
-from agents.runtime.execution.outcome import Stop
+from agents.runtime.execution.outcome import StopCause
 from kernel.storage.redis import connect
 from tests.fakes.model_server import Behaviour, Fault
 from tests.fixtures.gateway import eventually, in_database, ledger
-from tests.fixtures.runs import frames_until, open_stream
+from tests.fixtures.runs.runs import frames_until, open_stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
@@ -42,7 +42,9 @@ async def end_somehow(gateway, member, kind, chance):
 
 
 def choose_stop(chance):
-    return chance.choice([Stop.INTERRUPTED, Stop.TIME_IS_UP, Stop.CLIENT_LEFT, Stop.ROLLED_BACK])
+    return chance.choice(
+        [StopCause.INTERRUPTED, StopCause.TIME_IS_UP, StopCause.CLIENT_LEFT, StopCause.ROLLED_BACK]
+    )
 
 
 def ends_in_log(run_id):

@@ -15,7 +15,7 @@ from inference.models import ModelEndpoint
 from tests.embedded.watching import wait_until
 from tests.fakes import vllm_engine
 from tests.fixtures.gateway import in_database, ledger
-from tests.fixtures.serving import serving
+from tests.fixtures.servers.serving import serving
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(200)]
 

@@ -9,12 +9,12 @@ import pytest
 from websockets.exceptions import WebSocketException
 
 from kernel import metrics
-from tests.agents.test_socket import socket
+from tests.agents.doors.websocket.test_socket import socket
 from tests.fakes.model_server import Behaviour
-from tests.fixtures.any_frames import Known, chance_of, leave_any, send_any
 from tests.fixtures.gateway import eventually, in_database
-from tests.fixtures.runs import begin_conversation, respond
-from tests.fixtures.waiting import employ_careful, pause, request_of, wants_to_reckon
+from tests.fixtures.runs.any_frames import Known, chance_of, leave_any, send_any
+from tests.fixtures.runs.runs import begin_conversation, respond
+from tests.fixtures.runs.waiting import employ_careful, pause, request_of, wants_to_reckon
 
 pytestmark = pytest.mark.slow
 

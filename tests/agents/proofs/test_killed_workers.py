@@ -14,12 +14,12 @@ from django.utils import timezone
 from kernel.storage.redis import connect
 from tenants.limits import services as limit_services
 from tenants.models import Quota, UsageEvent
-from tenants.tasks import bill_orphans
+from tenants.tasks import bill_abandoned_requests
 from tests.fakes.model_server import Behaviour, ModelServer
-from tests.fixtures.books import assert_balance
 from tests.fixtures.cast import add_endpoint, serve
+from tests.fixtures.database.books import assert_balance
 from tests.fixtures.gateway import in_database
-from tests.fixtures.processes import gateway_process
+from tests.fixtures.servers.processes import gateway_process
 
 pytestmark = pytest.mark.slow
 
@@ -76,8 +76,8 @@ async def test_streams_of_killed_workers_are_billed_once_by_their_checkpoint(
         await asyncio.sleep(0.5)
         produced = sum(record.tokens_produced for record in engine.records.rows)
     await in_database(expire_every_hold, redis_url, acme.tenant.pk)
-    await in_database(bill_orphans)
-    await in_database(bill_orphans)
+    await in_database(bill_abandoned_requests)
+    await in_database(bill_abandoned_requests)
 
     # The job also bills what killed workers of other tests have left in this Redis.
     events = await in_database(lambda: list(UsageEvent.objects.filter(tenant=acme.tenant)))
@@ -100,7 +100,7 @@ async def test_a_worker_that_was_only_asleep_corrects_the_bill(tmp_path, acme, b
                 await asyncio.sleep(BEAT_SECONDS + 1.5)
                 worker.stop()
                 await in_database(expire_every_hold, redis_url, acme.tenant.pk)
-                await in_database(bill_orphans)
+                await in_database(bill_abandoned_requests)
                 worker.go_on()
                 await stream
                 await in_database(wait_for_correction)

@@ -15,12 +15,13 @@ from django.utils import timezone
 from tenants.limits import services as limit_services
 from tenants.models import Quota, RateLimit
 from tests.fakes.model_server import Behaviour, ModelServer
-from tests.fixtures.books import assert_balance
 from tests.fixtures.cast import serve
+from tests.fixtures.database.books import assert_balance
 from tests.fixtures.gateway import in_database
-from tests.fixtures.processes import gateway_process
-from tests.fixtures.stopping import stopped
-from tests.fixtures.valkey import free_port, valkey_process
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.processes import gateway_process
+from tests.fixtures.servers.stopping import stopped
+from tests.fixtures.servers.valkey import valkey_process
 
 pytestmark = pytest.mark.slow
 
@@ -107,7 +108,7 @@ async def test_redis_killed_and_back_empty_under_load(tmp_path, acme):
 
 
 async def test_a_quota_that_is_closed_answers_503_while_redis_is_away(tmp_path, acme):
-    await in_database(limit, acme, limit=10**9, when_redis_is_away="closed")
+    await in_database(limit, acme, limit=10**9, on_redis_outage="closed")
     port = free_port()
     with valkey_process(port) as server:
         async with (

@@ -11,12 +11,11 @@ from agents.models import Run
 from agents.tasks import end_dead_runs
 from kernel.storage.redis import connect
 from tenants.models import UsageEvent
-from tenants.tasks import bill_orphans
+from tenants.tasks import bill_abandoned_requests
 from tests.agents.proofs.test_killed_workers import expire_every_hold
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.gateway import in_database
-from tests.fixtures.processes import gateway_process
-from tests.fixtures.runs import (
+from tests.fixtures.runs.runs import (
     begin_conversation,
     frames_of,
     frames_until,
@@ -26,6 +25,7 @@ from tests.fixtures.runs import (
     run_row,
     text_of,
 )
+from tests.fixtures.servers.processes import gateway_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 
@@ -72,8 +72,8 @@ async def test_the_run_of_a_killed_worker_ends_once_and_its_conversation_goes_on
     assert text_of(frames).startswith("tok0")
 
     await in_database(expire_every_hold, settings.REDIS_LIMITS_URL, acme.tenant.pk)
-    await in_database(bill_orphans)
-    await in_database(bill_orphans)
+    await in_database(bill_abandoned_requests)
+    await in_database(bill_abandoned_requests)
     events = await in_database(lambda: list(UsageEvent.objects.filter(client_request_id=run_id)))
     assert [event.kind for event in events] == ["abandoned"]
 

@@ -5,9 +5,10 @@ import pytest
 from django.conf import settings
 
 from tests.fakes.model_server import Behaviour
-from tests.fixtures.processes import gateway_process
-from tests.fixtures.runs import frames_until, open_stream, output_text, text_of
-from tests.fixtures.valkey import free_port, valkey_process
+from tests.fixtures.runs.runs import frames_until, open_stream, output_text, text_of
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.processes import gateway_process
+from tests.fixtures.servers.valkey import valkey_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 

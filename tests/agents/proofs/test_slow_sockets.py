@@ -21,14 +21,14 @@ import aiohttp
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from agents.doors.websocket.socket import SECONDS_BETWEEN_CHECKS, SLOW_SECONDS
-from config.gateway.websocket_protocol import BUFFER_BYTES, KERNEL_BYTES, LAST_WORDS_SECONDS
-from tests.agents.test_socket import CREATE, TERMINAL, socket
+from agents.doors.websocket.socket import CHECK_INTERVAL_SECONDS, SEND_TIMEOUT_SECONDS
+from config.gateway.websocket_protocol import BUFFER_BYTES, CLOSE_TIMEOUT_SECONDS, KERNEL_BYTES
+from tests.agents.doors.websocket.test_socket import CREATE, TERMINAL, socket
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.gateway import in_database
-from tests.fixtures.memory import memory_of
-from tests.fixtures.processes import gateway_process
-from tests.fixtures.runs import begin_conversation, frames_until, text_of
+from tests.fixtures.runs.runs import begin_conversation, frames_until, text_of
+from tests.fixtures.servers.memory import memory_of
+from tests.fixtures.servers.processes import gateway_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
 
@@ -163,7 +163,7 @@ async def stall(gateway, session, acme, rival):
         seen.dropped = await until_dropped(gateway, session, left=2)
         seen.in_kernel, seen.grown = max(unsent_bytes(gateway)), memory.grown
         seen.first = await read_to_the_end(phones[0])
-        await asyncio.sleep(LAST_WORDS_SECONDS + 1)
+        await asyncio.sleep(CLOSE_TIMEOUT_SECONDS + 1)
         seen.later = await read_to_the_end(phones[1])
         for phone in phones:
             phone.connection.transport.abort()
@@ -185,7 +185,7 @@ async def test_devices_that_stop_reading_are_dropped_and_nobody_else_notices(
         resumed = await resume(gateway, acme, known)
 
     assert (seen.first[1], seen.later[1]) == (1013, 1006)
-    assert seen.dropped <= FULL_SECONDS + SLOW_SECONDS + 2 * SECONDS_BETWEEN_CHECKS, seen
+    assert seen.dropped <= FULL_SECONDS + SEND_TIMEOUT_SECONDS + 2 * CHECK_INTERVAL_SECONDS, seen
     assert seen.in_kernel <= 2 * KERNEL_BYTES, seen
     assert seen.grown * 2**20 <= STALLED * 2 * BUFFER_BYTES + 5 * RUN_BYTES, seen
     assert [frame for _, frame in seen.laptop] == whole == known + resumed

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 from django.db import connection, transaction
 
-from tests.agents.test_socket import socket, ticket_of
+from tests.agents.doors.websocket.test_socket import socket, ticket_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("tiny")]
 

@@ -13,8 +13,7 @@ from kernel.storage.redis import connect
 from tests.agents.proofs.test_runs_of_killed_workers import let_leases_run_out, terminal_events
 from tests.fakes.model_server import Behaviour
 from tests.fixtures.gateway import eventually, in_database
-from tests.fixtures.processes import gateway_process
-from tests.fixtures.runs import (
+from tests.fixtures.runs.runs import (
     TERMINAL,
     begin_conversation,
     frames_of,
@@ -25,7 +24,8 @@ from tests.fixtures.runs import (
     run_reaches,
     text_of,
 )
-from tests.fixtures.waiting import decide, employ_careful, seen_until, wants_to_reckon
+from tests.fixtures.runs.waiting import decide, employ_careful, seen_until, wants_to_reckon
+from tests.fixtures.servers.processes import gateway_process
 
 pytestmark = pytest.mark.slow
 

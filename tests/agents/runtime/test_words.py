@@ -2,7 +2,8 @@
 
 import pytest
 
-from agents.runtime.loop.ports import ModelDelta, ToolCallDelta
+from agents.runtime.loop.chat_messages import chat_messages
+from agents.runtime.loop.model_delta import ModelDelta, ToolCallDelta
 from agents.schema.items import (
     FunctionCall,
     Message,
@@ -10,7 +11,6 @@ from agents.schema.items import (
     Reasoning,
     ReasoningText,
     Refusal,
-    chat_messages,
     user_message,
 )
 from agents.schema.loop_events import ItemDone, ItemStarted, ReasoningDelta, RefusalDelta, TextDelta

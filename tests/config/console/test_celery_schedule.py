@@ -3,29 +3,33 @@
 import importlib
 import inspect
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+from django.utils import timezone
 
 from config.celery import app
 from embedded.programs import celery_worker
 from tenants import tasks
 from tenants.models import AlertRecipient, Notice, QuotaWindow
 from tenants.scoping import every_tenant
-from tests.fixtures.limits import NOON, load, own_quota
+from tests.fixtures.limits.limits import load, own_quota
 
 JOBS = app.conf.beat_schedule
+WRITES = re.compile(r"\s*(INSERT|UPDATE|DELETE)")
 ROOT = Path(__file__).resolve().parents[3]
 OPERATIONS = ROOT / "platform/docs/operations.md"
 
 
 @pytest.mark.parametrize("name", JOBS)
 def test_a_job_exists_and_is_dropped_when_the_next_one_is_due(name):
-    module, _, function = JOBS[name]["task"].rpartition(".")
+    task = JOBS[name]["task"]
+    importlib.import_module(task.rpartition(".")[0])
 
-    job = getattr(importlib.import_module(module), function)
-
-    assert app.tasks[job.name] is not None
+    assert task in app.tasks
     assert JOBS[name]["options"]["expires"] == JOBS[name]["schedule"].run_every.total_seconds()
 
 
@@ -55,34 +59,40 @@ def at_once():
 
 @pytest.mark.slow
 def test_a_beat_resets_every_tenant_and_tells_who_wants_to_know(acme, rival, at_once):
+    past = timezone.now() - timedelta(days=3)  # each day since then is a window, and a notice
     with every_tenant():
         AlertRecipient.objects.create(tenant=acme, address="a@acme.example", on_reset=True)
     for tenant in (acme, rival):
-        own_quota(tenant)
-        load(tenant, now=NOON)
+        own_quota(tenant, now=past)
+        load(tenant, now=past)
 
     tasks.reset_due_quotas()
     tasks.reset_due_quotas()
     tasks.deliver_notices()
 
     with every_tenant():
-        assert not QuotaWindow.objects.filter(closed_at=None, starts_at__lte=NOON).exists()
-        rows = QuotaWindow.objects.filter(starts_at__lte=NOON)
+        assert not QuotaWindow.objects.filter(closed_at=None, starts_at__lte=past).exists()
+        rows = QuotaWindow.objects.filter(starts_at__lte=past)
         assert {row.tenant_id for row in rows} == {acme.pk, rival.pk}
         assert not Notice.objects.filter(ended_at=None).exists()
 
 
-def test_with_nothing_to_do_every_job_does_nothing(db, at_once):
-    tasks.reset_due_quotas()
-    tasks.send_quota_alerts()
-    tasks.deliver_notices()
-    tasks.bill_orphans()
-    tasks.reconcile()
-    tasks.expire_keys()
+def test_with_nothing_to_do_jobs_write_only_how_far_the_ledger_is_added_up(db, at_once):
+    with CaptureQueriesContext(connection) as queries:
+        tasks.reset_due_quotas()
+        tasks.send_quota_alerts()
+        tasks.deliver_notices()
+        tasks.bill_abandoned_requests()
+        tasks.reconcile()
+        tasks.expire_keys()
+
+    written = [each["sql"] for each in queries if WRITES.match(each["sql"])]
+    assert [sql for sql in written if "tenants_ledgercheckpoint" not in sql] == []
 
 
 URGENT = {"expire-silent-endpoints", "probe-due-endpoints", "probe-completions", "evaluate-pools"}
-URGENT |= {"canary", "end-dead-runs", "bill-orphans"}
+URGENT |= {"canary", "end-dead-runs", "bill-orphans", "expire-silent-nodes", "expire-queued-runs"}
+URGENT |= {"start-due-schedules"}
 
 
 @pytest.mark.parametrize("name", JOBS)

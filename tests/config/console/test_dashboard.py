@@ -1,5 +1,6 @@
 """The dashboard: what an operator sees first."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,21 +8,21 @@ from django.core.cache import cache
 from django.urls import reverse
 from django.utils import timezone
 
-from config.worker_heartbeat import CANARY, record_heartbeat
+from config.worker_heartbeat import HEARTBEAT_KEY, record_heartbeat
 from inference import services
 from inference.endpoints import manual as static_endpoints
-from tests.fixtures.console import make_event
-from tests.fixtures.fleet_state import redis, report, told
-from tests.fixtures.valkey import free_port
+from tests.fixtures.console.people import make_event
+from tests.fixtures.fleet.fleet_state import endpoint_report, redis, report
+from tests.fixtures.servers.ports import free_port
 
 __all__ = ["redis", "report"]
 
 
 @pytest.fixture(autouse=True)
 def _no_canary():
-    cache.delete(CANARY)
+    cache.delete(HEARTBEAT_KEY)
     yield
-    cache.delete(CANARY)
+    cache.delete(HEARTBEAT_KEY)
 
 
 def dashboard(console):
@@ -64,7 +65,7 @@ def test_it_counts_endpoints_by_state(console, pool):
 def test_it_sums_up_the_fleet_with_pools_in_trouble_first(console, pool, report):
     services.create_pool(name="empty", engine="vllm")
     endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
-    report({endpoint.public_id: told(in_flight=4)}, queues={"small": 2})
+    report({endpoint.public_id: endpoint_report(in_flight=4)}, queues={"small": 2})
     fleet = dashboard(console).context["fleet"]
     assert [(each["name"], each["ready"]) for each in fleet["pools"]] == [
         ("empty", "0 of 0"),
@@ -76,7 +77,7 @@ def test_it_sums_up_the_fleet_with_pools_in_trouble_first(console, pool, report)
 def test_it_says_that_it_does_not_know_what_runs_without_redis(console, pool, settings):
     settings.REDIS_LIMITS_URL = f"redis://127.0.0.1:{free_port()}/0"
     text = dashboard(console).content.decode()
-    assert "Redis does not answer, so what runs and waits is not known" in text
+    assert "Redis is unavailable: requests in flight and queued are unknown" in text
 
 
 def test_it_says_that_no_worker_was_heard(console):
@@ -85,7 +86,8 @@ def test_it_says_that_no_worker_was_heard(console):
 
 def test_it_says_when_a_worker_was_last_heard(console):
     record_heartbeat()
-    assert "last task 0 s ago" in dashboard(console).content.decode()
+    # The page may take a second on a busy machine.
+    assert re.search(r"last task [0-9] s ago", dashboard(console).content.decode())
 
 
 def test_it_asks_at_most_ten_questions(console, acme, rival, django_assert_max_num_queries):
@@ -95,13 +97,13 @@ def test_it_asks_at_most_ten_questions(console, acme, rival, django_assert_max_n
         dashboard(console)
 
 
-def test_its_hours_have_an_axis_and_say_how_many_requests(console, acme):
+def test_its_hours_have_an_axis_and_a_tooltip_with_the_number_of_requests(console, acme):
     now = timezone.now()
     for number in range(3):
         make_event(acme, number, started_at=now)
     page = dashboard(console)
     drawn = page.context["hours"]
-    assert len(drawn.bars) == 24
-    assert [level.label for level in drawn.levels] == ["0", "1", "2", "3"]
-    said = f"{now:%Y-%m-%d %H}:00 UTC: 3 requests"
-    assert f"<title>{said}</title>" in page.content.decode()
+    assert (len(drawn.slices), len(drawn.bars)) == (24, 1)
+    assert [tick.label for tick in drawn.y_ticks] == ["0", "1", "2", "3"]
+    tooltip = f"{now:%Y-%m-%d %H}:00 UTC: 3 requests"
+    assert f"<title>{tooltip}</title>" in page.content.decode()

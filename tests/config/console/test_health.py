@@ -10,7 +10,7 @@ from channels.testing import WebsocketCommunicator
 from django.core.cache import cache
 from django.utils import timezone
 
-from config.worker_heartbeat import CANARY, DEFAULT_CANARY
+from config.worker_heartbeat import DEFAULT_HEARTBEAT_KEY, HEARTBEAT_KEY
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -93,7 +93,7 @@ def test_the_console_does_not_serve_the_gateways_metrics(tmp_path):
 )
 def test_a_worker_is_down_when_one_of_the_queues_is_not_served(client, ages, status):
     now = timezone.now().timestamp()
-    for name, age in zip((CANARY, DEFAULT_CANARY), ages, strict=True):
+    for name, age in zip((HEARTBEAT_KEY, DEFAULT_HEARTBEAT_KEY), ages, strict=True):
         if age is None:
             cache.delete(name)
         else:

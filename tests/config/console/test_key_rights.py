@@ -10,8 +10,8 @@ from django.utils import timezone
 from tenants import services
 from tenants.api_keys.bounds import Rank
 from tenants.models import ApiKey, Membership, Quota, RateLimit
-from tests.fixtures.console import make_person, rows
-from tests.fixtures.limits import own_quota, own_rate
+from tests.fixtures.console.people import make_person, rows
+from tests.fixtures.limits.limits import own_quota, own_rate
 
 API = "/api/v1/api-keys"
 NETWORKS = ["203.0.113.0/24"]

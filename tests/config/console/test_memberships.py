@@ -10,8 +10,8 @@ from django.utils import timezone
 from tenants import invitations, services
 from tenants.models import Invitation, Membership, User
 from tenants.scoping import tenant_scope
-from tests.config.console.test_management_api_tenants import API, Script
-from tests.fixtures.console import PASSWORD, make_person, rows
+from tests.config.console.api.test_management_api_tenants import API, Script
+from tests.fixtures.console.people import PASSWORD, make_person, rows
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ from django.test import Client
 from django.urls import reverse
 from knox.models import AuthToken
 
-from tests.config.console.test_management_api_tenants import API, Script
-from tests.fixtures.console import PASSWORD, make_person
+from tests.config.console.api.test_management_api_tenants import API, Script
+from tests.fixtures.console.people import PASSWORD, make_person
 
 NEW = "another horse battery staple"
 

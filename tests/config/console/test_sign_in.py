@@ -11,7 +11,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from config.console.login_lockout import visitors_address
-from tests.fixtures.console import PASSWORD, make_person
+from tests.fixtures.console.people import PASSWORD, make_person
 
 LIMIT = 5
 
@@ -74,7 +74,7 @@ def test_an_operator_unlocks_another_on_the_list_of_users(console, client, djang
     body = {"action": "unlock", "_selected_action": [user.pk]}
     answer = console.post(reverse("admin:tenants_user_changelist"), body, follow=True)
 
-    assert "uma: may try again." in answer.content.decode()
+    assert "Unlocked: uma." in answer.content.decode()
     assert sign_in(client, name="uma").status_code == 302
     assert LogEntry.objects.get(action=LogEntry.Action.ACCESS).object_repr == "uma"
 
@@ -98,12 +98,11 @@ def test_who_runs_the_server_unlocks_from_there(client, capsys):
         ("127.0.0.1", "203.0.113.7", "1.1.1.1", "203.0.113.7"),
         ("10.0.0.0/8", "10.0.0.1", "203.0.113.7", "203.0.113.7"),
         ("10.0.0.0/8", "10.0.0.1", "1.1.1.1, 203.0.113.7", "203.0.113.7"),
-        ("10.0.0.0/8", "10.0.0.1", "1.1.1.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
+        ("10.0.0.0/8", "10.0.0.1", "1.1.1.1, 203.0.113.7, 10.0.0.9", "10.0.0.9"),
+        ("10.0.0.1,10.0.0.9", "10.0.0.1", "1.1.1.1, 203.0.113.7, 10.0.0.9", "203.0.113.7"),
         ("10.0.0.1", "10.0.0.1", "203.0.113.7, 10.0.0.9", "10.0.0.9"),
         ("10.0.0.0/8", "10.0.0.1", "", "10.0.0.1"),
         ("10.0.0.0/8", "10.0.0.1", "unknown", "10.0.0.1"),
-        ("*", "10.0.0.1", "203.0.113.7", "203.0.113.7"),
-        ("nonsense", "10.0.0.1", "203.0.113.7", "10.0.0.1"),
         ("127.0.0.1", "", "203.0.113.7", "203.0.113.7"),
         ("127.0.0.1", "", "", None),
         ("10.0.0.1", "10.0.0.1", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
@@ -111,7 +110,7 @@ def test_who_runs_the_server_unlocks_from_there(client, capsys):
     ],
 )
 def test_only_what_trusted_proxies_say_counts(settings, proxies, peer, forwarded, address):
-    settings.TRUSTED_PROXIES = proxies
+    settings.TRUSTED_PROXIES = proxies.split(",")
     told = {"HTTP_X_FORWARDED_FOR": forwarded} if forwarded else {}
     request = RequestFactory().get("/", REMOTE_ADDR=peer, **told)
     assert visitors_address(request) == address

@@ -17,8 +17,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from tests.fixtures.processes import CHECKOUT
-from tests.fixtures.valkey import free_port
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.processes import CHECKOUT
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def served(home: Path, *, workers: int, port: int = 0):
         "PROMETHEUS_MULTIPROC_DIR": str(home),
         "TENANTRY_LOG_FORMAT": "json",
     }
-    command = [sys.executable, "-m", "tests.fixtures.freezing", str(port), str(workers)]
+    command = [sys.executable, "-m", "tests.fixtures.servers.freezing", str(port), str(workers)]
     with (home / "log").open("ab") as log, subprocess.Popen(
         command, env=env, cwd=CHECKOUT, stdout=log, stderr=subprocess.STDOUT,
     ) as process:  # fmt: skip
@@ -111,9 +111,9 @@ def test_a_worker_whose_loop_stands_still_is_replaced_with_its_stacks_in_the_log
         server.begin(f"/{how}")
 
         assert server.process.wait(60) == -signal.SIGABRT
-        line = next(each for each in server.log.splitlines() if "stood still" in each)
+        line = next(each for each in server.log.splitlines() if "event loop blocked" in each)
         assert json.loads(line)["level"] == "critical"
-        assert f"in {how}" in server.log.partition("stood still")[2]
+        assert f"in {how}" in server.log.partition("event loop blocked")[2]
         assert len((tmp_path / "frozen_loops").read_text().splitlines()) == 1
     with served(tmp_path, workers=1) as again:
         assert again.metric("tenantry_frozen_loops_total") == 1
@@ -139,7 +139,7 @@ def test_a_worker_that_was_stopped_for_long_is_left_alone(tmp_path):
         time.sleep(1.0)
 
         assert server.ask() == pid
-        assert "stood still" not in server.log
+        assert "event loop blocked" not in server.log
 
 
 def test_a_watcher_that_ends_is_started_again(tmp_path):

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 import pytest
 import uvicorn
 
-from config.gateway import client_limits, half_closed
+from config import client_limits
+from config.gateway import half_closed
 from config.gateway.server import PROTOCOL_OPTIONS
 from inference.relay import connection as engine_side
 from kernel.asgi import JSON_TYPE, respond
@@ -179,6 +180,7 @@ async def test_what_is_small_enough_is_served(port, parts):
     assert (await exchange(port, *parts)).startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.slow
 async def test_many_requests_that_come_at_once_are_all_served(port, asked):
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write((GET + b"\r\n") * 3_000)
@@ -200,7 +202,7 @@ async def test_trailers_do_not_become_headers(port, asked):
 
 
 def test_each_bound_on_an_engine_has_its_twin_for_clients():
-    assert client_limits.HEADER_OVERHEAD_BYTES == engine_side.HEADER_OVERHEAD
+    assert client_limits.HEADER_OVERHEAD_BYTES == engine_side.HEADER_OVERHEAD_BYTES
     assert client_limits.MAX_HEAD_BYTES <= 2 * engine_side.MAX_BYTES_WITHOUT_BODY
     assert PROTOCOL_OPTIONS["http"] == "config.gateway.http_protocol:HttpProtocol"
 
@@ -264,7 +266,8 @@ def test_a_body_has_a_least_rate(seconds, silent, received, late):
 
 async def test_an_address_has_only_so_many_connections(asked, settings):
     settings.CLIENT_CONNECTIONS = 3
-    async with serving(asked, forwarded_allow_ips="10.0.0.1") as port:
+    settings.TRUSTED_PROXIES = ["10.0.0.1"]
+    async with serving(asked) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         assert refusal(await exchange(port, GET + b"\r\n")) == (429, "too_many_connections")
         held.pop()[1].close()
@@ -277,7 +280,8 @@ async def test_an_address_has_only_so_many_connections(asked, settings):
 
 async def test_a_socket_takes_a_place_until_it_ends(asked, settings):
     settings.CLIENT_CONNECTIONS = 1
-    async with serving(asked, forwarded_allow_ips="10.0.0.1") as port:
+    settings.TRUSTED_PROXIES = ["10.0.0.1"]
+    async with serving(asked) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(UPGRADE + b"\r\n")
         assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 101 ")
@@ -291,7 +295,8 @@ async def test_a_socket_takes_a_place_until_it_ends(asked, settings):
 
 async def test_a_trusted_proxy_has_no_such_limit(asked, settings):
     settings.CLIENT_CONNECTIONS = 1
-    async with serving(asked, forwarded_allow_ips="127.0.0.0/8") as port:
+    settings.TRUSTED_PROXIES = ["127.0.0.0/8"]
+    async with serving(asked) as port:
         held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(3)]
         assert (await exchange(port, GET + b"\r\n")).startswith(b"HTTP/1.1 200 ")
         for _, writer in held:

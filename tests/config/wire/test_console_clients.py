@@ -8,17 +8,17 @@ import time
 
 import pytest
 
-from tests.fixtures.processes import CHECKOUT
-from tests.fixtures.valkey import free_port
+from tests.fixtures.servers.ports import free_port
+from tests.fixtures.servers.processes import CHECKOUT
 
 PROGRAM = """
 import sys
 from daphne.cli import CommandLineInterface
 from config.console import connection_limits
-from config.gateway import client_limits
+from config import client_limits
 connection_limits.HEAD_TIMEOUT_SECONDS = client_limits.BODY_TIMEOUT_SECONDS = 1.0
 connection_limits.MAX_BODY_BYTES = 100_000
-connection_limits.bound_clients()
+connection_limits.limit_clients()
 
 async def application(scope, receive, send):
     if scope["type"] != "http":
@@ -41,24 +41,34 @@ SOCKET = (
 
 
 @pytest.fixture(scope="module")
-def port():
+def port(tmp_path_factory):
     number = free_port()
     paths = os.pathsep.join((str(CHECKOUT), str(CHECKOUT / "platform")))
-    with subprocess.Popen(
+    log = tmp_path_factory.mktemp("console") / "log"
+    with log.open("wb") as output, subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(number)],
         env={**os.environ, "PYTHONPATH": paths},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        give_up = time.monotonic() + 60
-        while time.monotonic() < give_up:
-            try:
-                socket.create_connection(("127.0.0.1", number), 1).close()
-                break
-            except OSError:
-                time.sleep(0.1)
-        yield number
-        process.terminate()
+        stdout=output,
+        stderr=subprocess.STDOUT,
+    ) as process:  # fmt: skip
+        try:
+            wait_until_served(number, process, log)
+            yield number
+        finally:
+            process.terminate()
+
+
+def wait_until_served(number, process, log):
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        assert process.poll() is None, log.read_text()[-2000:]
+        try:
+            socket.create_connection(("127.0.0.1", number), 1).close()
+        except OSError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError(f"the server does not listen: {log.read_text()[-2000:]}")
 
 
 def drip(port, begin, piece=b"a", pause=0.1) -> bytes:
@@ -75,6 +85,7 @@ def drip(port, begin, piece=b"a", pause=0.1) -> bytes:
     raise AssertionError("it was never cut")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begin", [b"GET / HTTP/1.1\r\nx: ", POST % 60_000], ids=["head", "body"])
 def test_a_client_that_drips_is_cut(port, begin):
     assert drip(port, begin).startswith(b"HTTP/1.1 408 ")

@@ -9,7 +9,7 @@ from inference.endpoints import states as endpoint_states
 from inference.models import JoinToken, ModelEndpoint, ModelPool, ModelRoute
 from kernel.models import Publication
 from tenants.api_keys.keys import parse_key
-from tests.fixtures.console_fleet import POOL, route_form
+from tests.fixtures.console.fleet_forms import POOL, route_form
 
 
 def page(name, *args):
@@ -151,7 +151,7 @@ def test_an_endpoint_is_taken_out(console, endpoint):
 def test_a_join_token_is_shown_once_with_the_command_to_run(console, route):
     answer = console.post(page("jointoken_add"), {"name": "rack 1", "pool": route.pool.pk})
     token = JoinToken.objects.get()
-    shown = answer.context["shown"]
+    shown = answer.context["secret"]
     assert parse_key(shown.secret, kind="tnj").public_id == token.public_id
     assert "manage.py serve_model smollm2 --engine vllm" in shown.command
     assert "no-store" in answer["Cache-Control"]

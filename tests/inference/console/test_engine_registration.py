@@ -1,4 +1,4 @@
-"""Engines register with a join token, say that they are alive, and leave."""
+"""Engines register with a join token, send heartbeats, and deregister."""
 
 import pytest
 from django.test import Client
@@ -74,7 +74,7 @@ def test_a_second_engine_at_the_address_of_a_living_one_is_refused_with_a_senten
     answer = register(engine, machine="rack-2")
 
     assert (answer.status_code, answer.json()["error"]["code"]) == (409, "address_taken")
-    assert "Give this one an address of its own with --address" in answer.json()["error"]["message"]
+    assert "Give this one another address with --address" in answer.json()["error"]["message"]
     assert 0 < int(answer.headers["retry-after"]) <= 13
 
 
@@ -113,8 +113,8 @@ def test_an_engine_says_how_it_is_to_be_used(engine):
 @pytest.mark.parametrize(
     ("sends", "capabilities", "advice"),
     [
-        (False, ["priority"], "sends none: tick 'sends priority'"),
-        (True, [], "sends priorities, which this engine may refuse"),
+        (False, ["priority"], "sends none: enable 'sends priority'"),
+        (True, [], "sends priorities, which this engine may reject"),
     ],
 )
 def test_who_starts_an_engine_is_told_where_it_does_not_fit_its_pool(

@@ -1,4 +1,4 @@
-"""The page that explains a request, for every form in which the ledger kept its decision."""
+"""The page that explains a request, for every format of decisions in the ledger."""
 
 import re
 
@@ -6,11 +6,11 @@ import pytest
 from django.urls import reverse
 
 from inference.endpoints import manual as static_endpoints
-from inference.monitoring.routing_decisions import Decision, read_decision
+from inference.monitoring.routing_decisions import RoutingDecision, read_decision
 from tenants import services
 from tenants.admission.usage.records import Charge
-from tests.fixtures.console import make_event, make_person
-from tests.fixtures.console_limits import sentences
+from tests.fixtures.console.limit_forms import sentences
+from tests.fixtures.console.people import make_event, make_person
 
 API = "/api/v1/usage"
 
@@ -77,26 +77,26 @@ def test_it_says_why_this_endpoint_and_not_the_others(console, acme, endpoints, 
     text = shown(console, event.request_id)
     assert "Answered by http://10.0.0.6 of the pool small" in text
     assert "the endpoint with the fewest running requests for its size" in text
-    assert "http://10.0.0.5 3 it was tried, and failed" in text
-    assert "http://10.0.0.7 0 it was left out after failures" in text
+    assert "http://10.0.0.5 3 it was tried and failed" in text
+    assert "http://10.0.0.7 0 it was ejected after failures" in text
     assert "http://10.0.0.6 1 chosen" in text
     assert "upstream failed after 12 ms" in text
-    assert "It waited 250 ms for its turn" in text
-    assert "fallback pool small stepped in" in text
-    assert "a second endpoint was asked too" in text
+    assert "It was queued for 250 ms" in text
+    assert "fallback pool small was used" in text
+    assert "sent to a second endpoint" in text
 
 
 def test_the_time_is_divided(console, acme, decision):
     event = make_event(acme, ttft_ms=400, duration_ms=1000, decision=decision, endpoint="gone")
     text = shown(console, event.request_id)
-    assert "250 ms waited for a turn" in text
+    assert "250 ms queued" in text
     assert "150 ms until the first token" in text
     assert "600 ms until the end" in text
 
 
 def test_a_plain_request_is_explained_in_a_sentence(console, acme, endpoints):
     event = make_event(acme, endpoint=endpoints[0].public_id, pool="small")
-    assert "nothing else was worth keeping" in shown(console, event.request_id)
+    assert "The first endpoint that was chosen answered" in shown(console, event.request_id)
 
 
 def test_the_form_of_the_first_version_is_understood(console, acme, endpoints):
@@ -110,7 +110,7 @@ def test_the_form_of_the_first_version_is_understood(console, acme, endpoints):
 
 def test_a_request_that_went_nowhere_is_explained(console, acme):
     event = make_event(acme, status="failed", error_code="no_endpoint_available")
-    assert "It was sent to no endpoint" in shown(console, event.request_id)
+    assert "It was not sent to an endpoint" in shown(console, event.request_id)
 
 
 def test_an_endpoint_that_is_gone_keeps_its_id(console, acme):
@@ -127,7 +127,7 @@ def test_an_endpoint_that_is_gone_keeps_its_id(console, acme):
     ],
 )
 def test_what_is_strange_in_a_decision_is_no_error(kept):
-    assert isinstance(read_decision(kept), Decision)
+    assert isinstance(read_decision(kept), RoutingDecision)
 
 
 def test_a_strategy_that_nobody_knows_is_told_as_it_is(console, acme):
@@ -176,9 +176,9 @@ def test_it_asks_few_questions(console, acme, decision, django_assert_max_num_qu
 def test_the_api_finds_a_request_by_each_of_its_ids(console, acme):
     event = make_event(acme, client_request_id="order/7", decision={"strategy": "random"})
     for asked in (event.request_id, "order/7", event.pk):
-        told = console.get(f"{API}/{asked}").json()
-        assert told["request_id"] == event.request_id
-        assert told["decision"] == {"strategy": "random"}
+        data = console.get(f"{API}/{asked}").json()
+        assert data["request_id"] == event.request_id
+        assert data["decision"] == {"strategy": "random"}
     assert console.get(f"{API}/req_nothing").status_code == 404
     assert console.get(f"{API}/{'9' * 5000}").status_code == 404
 
@@ -187,9 +187,9 @@ def test_the_api_tells_tenants_neither_routing_nor_others_requests(client, acme,
     client.force_login(make_person(acme, "viewer"))
     make_event(acme, client_request_id="order-7", endpoint="e1", decision={"strategy": "random"})
     make_event(rival, client_request_id="theirs")
-    told = client.get(f"{API}/order-7").json()
-    assert told["charges"] == []
-    assert not {"endpoint", "pool", "decision"} & set(told)
+    data = client.get(f"{API}/order-7").json()
+    assert data["charges"] == []
+    assert not {"endpoint", "pool", "decision"} & set(data)
     assert client.get(f"{API}/theirs").status_code == 404
     assert client.get(f"{API}/req_rival_1").status_code == 404
 
@@ -197,9 +197,9 @@ def test_the_api_tells_tenants_neither_routing_nor_others_requests(client, acme,
 def test_the_api_tells_corrections(console, acme):
     make_event(acme, kind="abandoned")
     make_event(acme, kind="correction", prompt_tokens=-400)
-    told = console.get(f"{API}/req_acme_1").json()
-    assert told["kind"] == "abandoned"
-    assert [each["prompt_tokens"] for each in told["corrections"]] == [-400]
+    data = console.get(f"{API}/req_acme_1").json()
+    assert data["kind"] == "abandoned"
+    assert [each["prompt_tokens"] for each in data["corrections"]] == [-400]
 
 
 def test_the_list_is_narrowed_to_the_clients_id(console, acme):

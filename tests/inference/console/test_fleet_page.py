@@ -1,4 +1,4 @@
-"""The fleet's page: pools, endpoints, their live state, and what can be done to them."""
+"""The fleet's page: pools, endpoints, their live state and actions."""
 
 import re
 
@@ -11,9 +11,9 @@ from inference import services
 from inference.endpoints import manual as static_endpoints
 from inference.fleet.redis_keys import WORKERS
 from inference.models import ModelEndpoint
-from tests.fixtures.console_limits import sentences
-from tests.fixtures.fleet_state import beats, redis, report, told
-from tests.fixtures.valkey import free_port
+from tests.fixtures.console.limit_forms import sentences
+from tests.fixtures.fleet.fleet_state import beats, endpoint_report, redis, report
+from tests.fixtures.servers.ports import free_port
 
 __all__ = ["beats", "redis", "report"]
 
@@ -36,39 +36,42 @@ def endpoint(pool):
 
 
 def test_an_empty_fleet_says_what_to_do_next(console, redis):
-    assert "Make a pool" in shown(console)
+    assert "Create a pool" in shown(console)
 
 
 def test_a_pool_without_endpoints_shows_the_command_that_starts_one(console, redis, route):
     text = shown(console)
-    assert "Make a join token" in text
+    assert "Create a join token" in text
     assert "manage.py serve_model smollm2 --engine vllm" in text
 
 
 def test_a_pool_without_a_route_is_told(console, redis, pool):
-    assert "no route leads here" in shown(console)
+    assert "no model route" in shown(console)
 
 
 def test_requests_in_flight_are_summed_up_over_the_gateways(console, endpoint, report):
-    report({endpoint.public_id: told(in_flight=3)}, worker="w1", queues={"small": 2})
-    report({endpoint.public_id: told(in_flight=4)}, worker="w2", queues={"small": 5})
+    report({endpoint.public_id: endpoint_report(in_flight=3)}, worker="w1", queues={"small": 2})
+    report({endpoint.public_id: endpoint_report(in_flight=4)}, worker="w2", queues={"small": 5})
     text = shown(console)
-    assert "7 in flight · 7 of 200 waiting for a turn" in text
+    assert "7 in flight · 7 of 200 queued" in text
     assert "Gateway workers 2" in text
 
 
 def test_a_breaker_that_is_open_anywhere_is_shown(console, endpoint, report):
     until = timezone.now().timestamp() + 30
-    report({endpoint.public_id: told()}, worker="w1")
-    report({endpoint.public_id: told(breaker="open", ejected_until=until)}, worker="w2")
+    report({endpoint.public_id: endpoint_report()}, worker="w1")
+    report({endpoint.public_id: endpoint_report(breaker="open", ejected_until=until)}, worker="w2")
     text = shown(console)
     assert "breaker open" in text
-    assert re.search(r"left out for (29|30) s", text)
+    assert re.search(r"ejected for (29|30) s", text)
 
 
 def test_times_to_the_first_token_are_shown(console, endpoint, report):
-    slow = told(ttft_p50_ms=300, ttft_p95_ms=900, requests=1)
-    report({endpoint.public_id: told(ttft_p50_ms=100, ttft_p95_ms=200, requests=3)}, worker="w1")
+    slow = endpoint_report(ttft_p50_ms=300, ttft_p95_ms=900, requests=1)
+    report(
+        {endpoint.public_id: endpoint_report(ttft_p50_ms=100, ttft_p95_ms=200, requests=3)},
+        worker="w1",
+    )
     report({endpoint.public_id: slow}, worker="w2")
     assert "150 / 900" in shown(console)
 
@@ -78,7 +81,7 @@ def test_a_history_is_drawn(console, endpoint, beats):
     beats(endpoint, now, (600, 2, 0), (300, 9, 4), (5, 1, 0), generation_tokens_per_second=812)
     text = sentences(console.get(reverse("admin:fleet")))
     assert "at most 9 running, 4 waiting" in text
-    assert "at most 812 tokens a second" in text
+    assert "at most 812 tokens per second" in text
     assert text.count("<polyline") == 3
 
 
@@ -92,21 +95,21 @@ def test_what_is_told_badly_is_left_out(console, endpoint, redis):
 def test_without_redis_the_page_says_so_and_shows_what_the_tables_know(console, endpoint, settings):
     settings.REDIS_LIMITS_URL = f"redis://127.0.0.1:{free_port()}/0"
     text = shown(console)
-    assert "Redis does not answer" in text
+    assert "Redis is unavailable" in text
     assert "1 of 1 ready" in text
     assert "- in flight" in text
 
 
 def test_without_gateways_the_page_says_so(console, endpoint, redis):
-    assert "No gateway has reported" in shown(console)
+    assert "No gateway worker has reported" in shown(console)
 
 
 def test_shares_and_fallbacks_are_told_on_their_pools(console, redis, pool):
-    from inference.route_targets import Target
+    from inference.route_targets import WantedTarget
 
     other = services.create_pool(name="large", engine="vllm")
     spare = services.create_pool(name="spare", engine="vllm")
-    targets = (Target(pool=other, role="share", weight=3), Target(pool=spare))
+    targets = (WantedTarget(pool=other, role="share", weight=3), WantedTarget(pool=spare))
     services.create_route(name="qwen", pool=pool, targets=targets)
     text = shown(console)
     assert "qwen (25 %)" in text
@@ -144,7 +147,7 @@ def test_draining_asks_first_and_leads_back_to_the_fleet(console, endpoint, redi
 def test_ejecting_needs_a_reason_which_is_audited(console, endpoint, redis, operator):
     assert "This field is required" in sentences(console.post(action("eject", endpoint)))
     console.post(action("eject", endpoint), {"reason": "Broken fan"})
-    assert ModelEndpoint.objects.get().forced == "open"
+    assert ModelEndpoint.objects.get().breaker_override == "open"
     entry = LogEntry.objects.filter(changes__has_key="breaker").get()
     assert entry.changes["breaker"] == ["automatic", "forced open"]
     assert entry.changes["reason"] == ["", "Broken fan"]
@@ -157,7 +160,7 @@ def test_a_forced_breaker_goes_back_to_automatic(console, endpoint, redis):
     assert "forced closed" in shown(console)
     answer = console.post(action("release", endpoint, back="pool"))
     assert answer["Location"] == reverse("admin:fleet_pool", args=("small",))
-    assert ModelEndpoint.objects.get().forced == ""
+    assert ModelEndpoint.objects.get().breaker_override == ""
 
 
 def test_a_probe_of_a_dead_endpoint_is_told(console, pool, redis):

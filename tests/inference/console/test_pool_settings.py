@@ -11,8 +11,8 @@ from inference.endpoints.breaker_override import force_breaker
 from inference.models import ModelEndpoint, ModelPool
 from kernel.errors import InvalidParameter
 from kernel.models import Publication
-from tests.fixtures.console_fleet import POOL
-from tests.fixtures.console_limits import sentences
+from tests.fixtures.console.fleet_forms import POOL
+from tests.fixtures.console.limit_forms import sentences
 
 ADD = "admin:inference_modelpool_add"
 API = "/api/v1/pools"
@@ -35,7 +35,7 @@ NEW = {
     "engine_networks": ["10.2.0.0/16"],
 }
 TYPED = {"sends_priority": "on", "engine_networks": "10.2.0.0/16"}
-"""What is typed otherwise than it is stored."""
+"""Fields whose form value differs from the stored one."""
 
 
 def told_of(pool):
@@ -62,7 +62,7 @@ def test_a_form_without_limits_of_registration_takes_the_usual_ones(console, db)
 
 def test_the_form_explains_the_strategies(console, db):
     text = sentences(console.get(reverse(ADD)))
-    assert "For conversations whose beginning stays in an engine's cache" in text
+    assert "For conversations whose prefix stays in the cache of an engine" in text
 
 
 def test_a_setting_is_changed_and_the_gateways_are_told(console, pool):
@@ -114,9 +114,9 @@ def test_the_api_sets_weight_zone_and_capabilities(console, pool):
     endpoint = static_endpoints.add_static_endpoint(pool=pool, address="http://10.0.0.5", model="m")
     body = {"weight": 5, "zone": "rack 2", "capabilities": ["vision", " Tools ", "tools"]}
     place = f"/api/v1/endpoints/{endpoint.public_id}"
-    told = console.patch(place, body, "application/json").json()
-    assert (told["weight"], told["zone"]) == (5, "rack 2")
-    assert told["capabilities"] == ["tools", "vision"]
+    data = console.patch(place, body, "application/json").json()
+    assert (data["weight"], data["zone"]) == (5, "rack 2")
+    assert data["capabilities"] == ["tools", "vision"]
 
 
 def test_the_api_forces_a_breaker_with_a_reason(console, pool):
@@ -124,8 +124,8 @@ def test_the_api_forces_a_breaker_with_a_reason(console, pool):
     place = f"/api/v1/endpoints/{endpoint.public_id}/breaker"
     lacking = console.post(place, {"breaker": "open"}, "application/json")
     assert lacking.json()["error"]["param"] == "reason"
-    told = console.post(place, {"breaker": "open", "reason": "Fan"}, "application/json").json()
-    assert told["breaker"] == "open"
+    data = console.post(place, {"breaker": "open", "reason": "Fan"}, "application/json").json()
+    assert data["breaker"] == "open"
     assert console.post(place, {"breaker": ""}, "application/json").json()["breaker"] == ""
 
 
@@ -135,7 +135,7 @@ def test_a_breaker_is_forced_once(pool):
     assert not force_breaker(endpoint=endpoint, breaker="closed", reason="Again")
     with pytest.raises(InvalidParameter):
         force_breaker(endpoint=endpoint, breaker="ajar", reason="Why not")
-    assert ModelEndpoint.objects.get().forced == "closed"
+    assert ModelEndpoint.objects.get().breaker_override == "closed"
 
 
 def test_a_pool_keeps_its_name_whatever_the_form_says(console, pool):

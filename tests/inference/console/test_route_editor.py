@@ -1,19 +1,19 @@
-"""A route's page and API: shares by weight, fallbacks in order, and what is refused."""
+"""A route's page and API: shares by weight, fallbacks in order, and validation."""
 
 import pytest
 from django.core.exceptions import ValidationError
 from django.urls import reverse
 
 from inference import services
-from inference.admin.route_words import routes_by_pool
+from inference.admin.route_labels import routes_by_pool
 from inference.endpoints import registration
 from inference.endpoints.registration import Announcement
 from inference.errors import TargetNotAllowed
 from inference.models import ModelRoute, RouteTarget
 from inference.publishing import load_fleet
-from inference.route_targets import Target, parts_of
-from tests.fixtures.console_fleet import route_form
-from tests.fixtures.console_limits import sentences
+from inference.route_targets import WantedTarget, parts_of
+from tests.fixtures.console.fleet_forms import route_form
+from tests.fixtures.console.limit_forms import sentences
 
 ADD = "admin:inference_modelroute_add"
 API = "/api/v1/routes"
@@ -51,7 +51,7 @@ def test_a_route_is_made_with_a_share_and_a_fallback(console, pool, large, spare
 
 
 def test_the_parts_are_shown_in_per_cent(console, pool, large):
-    shares = (Target(pool=large, role="share", weight=3),)
+    shares = (WantedTarget(pool=large, role="share", weight=3),)
     route = services.create_route(name="qwen", pool=pool, pool_weight=7, targets=shares)
     page = console.get(reverse("admin:inference_modelroute_change", args=(route.pk,)))
     assert "30 %" in sentences(page)
@@ -60,7 +60,7 @@ def test_the_parts_are_shown_in_per_cent(console, pool, large):
 
 
 def test_a_target_is_changed_and_another_taken_out(console, pool, large, spare):
-    both = (Target(pool=large, role="share"), Target(pool=spare))
+    both = (WantedTarget(pool=large, role="share"), WantedTarget(pool=spare))
     route = services.create_route(name="qwen", pool=pool, targets=both)
     first, second = route.targets.order_by("-role")
     changed = {"id": first.pk, "pool": large.pk, "role": "share", "weight": "9"}
@@ -70,7 +70,7 @@ def test_a_target_is_changed_and_another_taken_out(console, pool, large, spare):
 
 
 def test_the_own_pool_and_a_share_change_places(console, pool, large):
-    route = services.create_route(name="qwen", pool=pool, targets=(Target(pool=large),))
+    route = services.create_route(name="qwen", pool=pool, targets=(WantedTarget(pool=large),))
     row = {"id": route.targets.get().pk, "pool": pool.pk, "role": "fallback"}
     edit(console, route, row, stored=1, pool=large.pk)
     assert ModelRoute.objects.get().pool == large
@@ -85,16 +85,16 @@ def refused(console, pool, *targets):
 
 def test_the_same_pool_twice_is_refused(console, pool, large):
     row = {"pool": large.pk}
-    assert "The pool large is there twice" in refused(console, pool, row, row)
+    assert "The pool large is listed twice" in refused(console, pool, row, row)
 
 
 def test_a_weight_of_nothing_is_refused(console, pool, large):
-    assert "A weight lies between" in refused(console, pool, {"pool": large.pk, "weight": "0"})
+    assert "A weight must be between" in refused(console, pool, {"pool": large.pk, "weight": "0"})
 
 
 def test_a_fallback_that_is_the_own_pool_is_refused(console, pool):
     text = refused(console, pool, {"pool": pool.pk, "role": "fallback"})
-    assert "would go round in a circle" in text
+    assert "is the route's own pool" in text
 
 
 def test_a_share_that_is_the_own_pool_is_refused(console, pool):
@@ -117,21 +117,21 @@ def test_a_share_with_another_model_is_refused_and_a_fallback_is_not(console, po
 def register(pool, model):
     from django.utils import timezone
 
-    told = Announcement(address="http://10.0.0.9", model=model)
-    return registration.register_endpoint(pool=pool, announcement=told, now=timezone.now())
+    announcement = Announcement(address="http://10.0.0.9", model=model)
+    return registration.register_endpoint(pool=pool, announcement=announcement, now=timezone.now())
 
 
 def test_an_engine_may_join_a_pool_for_a_route_that_shares_with_it(pool, large):
     services.create_route(name="canary", pool=large)
-    share = Target(pool=large, role="share")
+    share = WantedTarget(pool=large, role="share")
     services.create_route(name="qwen", pool=pool, targets=(share,))
     assert register(large, "qwen").model == "qwen"
 
 
 def test_two_routes_may_step_in_for_each_other_for_a_fallback_is_followed_no_further(pool, large):
-    """A fallback is a pool and not a route, so there is no circle over several of them."""
-    services.create_route(name="one", pool=pool, targets=(Target(pool=large),))
-    services.create_route(name="other", pool=large, targets=(Target(pool=pool),))
+    """A fallback is a pool and not a route, so there are no cycles."""
+    services.create_route(name="one", pool=pool, targets=(WantedTarget(pool=large),))
+    services.create_route(name="other", pool=large, targets=(WantedTarget(pool=pool),))
 
     routes = load_fleet().routes
 
@@ -140,14 +140,14 @@ def test_two_routes_may_step_in_for_each_other_for_a_fallback_is_followed_no_fur
 
 
 def test_moving_a_route_onto_its_own_fallback_is_refused(pool, large):
-    route = services.create_route(name="qwen", pool=pool, targets=(Target(pool=large),))
+    route = services.create_route(name="qwen", pool=pool, targets=(WantedTarget(pool=large),))
     route.pool = large
     with pytest.raises(TargetNotAllowed):
         services.save_route(route=route)
 
 
 def test_a_pool_that_a_route_falls_back_to_cannot_be_deleted(console, pool, large):
-    services.create_route(name="qwen", pool=pool, targets=(Target(pool=large),))
+    services.create_route(name="qwen", pool=pool, targets=(WantedTarget(pool=large),))
     answer = console.delete(f"/api/v1/pools/{large.pk}")
     assert answer.status_code == 409
 
@@ -155,9 +155,9 @@ def test_a_pool_that_a_route_falls_back_to_cannot_be_deleted(console, pool, larg
 def test_the_api_replaces_all_targets(console, route, large, spare):
     place = f"{API}/{route.pk}"
     both = [{"pool": "large", "role": "share", "weight": 3}, {"pool": "spare", "order": 2}]
-    told = console.patch(place, {"targets": both, "pool_weight": 7}, "application/json").json()
-    assert told["pool_weight"] == 7
-    assert told["targets"] == [
+    stored = console.patch(place, {"targets": both, "pool_weight": 7}, "application/json").json()
+    assert stored["pool_weight"] == 7
+    assert stored["targets"] == [
         {"pool": "spare", "role": "fallback", "weight": 1, "order": 2},
         {"pool": "large", "role": "share", "weight": 3, "order": 0},
     ]
@@ -185,7 +185,7 @@ def test_the_api_refuses_with_a_sentence(console, route, large, targets, code):
 @pytest.mark.parametrize("weight", [0, -1, 1001])
 def test_the_service_refuses_a_weight_that_is_none(route, large, weight):
     with pytest.raises(TargetNotAllowed):
-        services.save_route(route=route, targets=(Target(pool=large, weight=weight),))
+        services.save_route(route=route, targets=(WantedTarget(pool=large, weight=weight),))
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ def test_parts_add_up_to_a_hundred(own, shares, parts):
 
 def test_a_list_of_routes_asks_few_questions(console, pool, large, django_assert_max_num_queries):
     for number in range(20):
-        share = Target(pool=large, role="share")
+        share = WantedTarget(pool=large, role="share")
         services.create_route(name=f"r{number}", pool=pool, targets=(share,))
     with django_assert_max_num_queries(8):
         assert len(console.get(API).json()["results"]) == 20

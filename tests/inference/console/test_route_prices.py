@@ -1,4 +1,4 @@
-"""Prices of routes: written as people do, stored in millionths, never cached above prompt."""
+"""Prices of routes: entered per unit, stored in millionths, cached at most prompt."""
 
 import pytest
 from django.core.exceptions import ValidationError
@@ -7,7 +7,7 @@ from django.urls import reverse
 from inference import services
 from inference.admin.price import price_text
 from inference.models import ModelRoute
-from tests.fixtures.console_fleet import route_form
+from tests.fixtures.console.fleet_forms import route_form
 
 ADD = "admin:inference_modelroute_add"
 API = "/api/v1/routes"
@@ -35,10 +35,10 @@ def test_a_route_without_prices_is_free(console, new):
 @pytest.mark.parametrize(
     ("price", "says"),
     [
-        ("-1", "A price lies between 0 and 400"),
-        ("401", "A price lies between 0 and 400"),
-        ("NaN", "A price lies between 0 and 400"),
-        ("0.0000001", "at most six digits"),
+        ("-1", "A price must be between 0 and 400"),
+        ("401", "A price must be between 0 and 400"),
+        ("NaN", "A price must be between 0 and 400"),
+        ("0.0000001", "at most six decimal places"),
         ("1e999999999", "between 0 and"),
         ("cheap", "Write a number such as 0.15"),
     ],

@@ -1,4 +1,4 @@
-"""Thousands of requests that are stopped at any point, on two workers: nothing is left of them.
+"""Thousands of requests that are cancelled at any point, on two workers, leave nothing behind.
 
 Before the first byte, in the middle, in a queue, while something is tried again, hedged, or sent to
 another pool: by HTTP and on sockets, with engines that fail in every way.
@@ -21,11 +21,11 @@ from inference import services as inference
 from inference.endpoints import manual as static_endpoints
 from inference.models import ModelPool, ModelRoute, RouteTarget
 from tenants.models import UsageEvent
-from tests.agents.test_socket import TERMINAL
+from tests.agents.doors.websocket.test_socket import TERMINAL
 from tests.fakes.model_server import Behaviour, Fault, ModelServer
-from tests.fixtures.books import assert_balance
+from tests.fixtures.database.books import assert_balance
 from tests.fixtures.gateway import eventually, in_database, running_gateway
-from tests.fixtures.limits import own_quota, own_rate
+from tests.fixtures.limits.limits import own_quota, own_rate
 
 pytestmark = pytest.mark.slow
 
@@ -50,7 +50,7 @@ ROUTES = ("plain", "hedged", "queued", "falling")
 
 
 def make_routes(urls):
-    """Each way to send a request, over the same engines."""
+    """Each way to send a request, to the same engines."""
     pools = {
         "plain": {"strategy": "two_choices"},
         "hedged": {"strategy": "lowest_latency", "hedge_after": 0.1},
@@ -68,7 +68,7 @@ def make_routes(urls):
 
 
 def limit_everything(member):
-    """So that something is held and counted in Redis for each request."""
+    """Set limits, so that each request has holds and counters in Redis."""
     own_rate(member.tenant, requests_per_minute=10**6, concurrency=1000)
     own_quota(member.tenant, unit="tokens", limit=10**9, now=datetime.now(UTC))
 
@@ -99,16 +99,16 @@ async def ask_on_a_socket(gateway, member, route):
         frame = {"type": "response.create", "model": route, "input": "hi"}
         try:
             await connection.send(json.dumps(frame))
-            while (told := json.loads(await connection.recv()))["type"] not in TERMINAL:
+            while (event := json.loads(await connection.recv()))["type"] not in TERMINAL:
                 continue
         except asyncio.CancelledError:
             connection.transport.abort()
             raise
-        return "answered" if told["type"] == "response.completed" else told["type"]
+        return "answered" if event["type"] == "response.completed" else event["type"]
 
 
 class Crowd:
-    """Clients that stop at a moment of their own."""
+    """Clients that cancel at random times."""
 
     def __init__(self, workers, members):
         self._rng = random.Random(20261121)
@@ -129,7 +129,7 @@ class Crowd:
             self.ends["stopped"] += 1
 
     def _patience(self):
-        """Seconds. More where few are answered: on a busy machine all would stop too early."""
+        """Return the seconds until the cancellation, more on a slow machine."""
         return 0.6 if self.ends["answered"] >= self.ends.total() / 5 else 2.4
 
     async def ask_many(self, requests):
@@ -142,25 +142,25 @@ class Crowd:
 
 
 def left_in(worker):
-    """Everything of requests that one worker still has, under its name."""
-    turns = worker.dispatcher._pools.values()
-    accounts = [account for each in turns for account in each._accounts._accounts.values()]
-    candidates = worker.board._candidates.values()
+    """Return all resources of requests that a worker still holds, by name."""
+    queues = worker.dispatcher._pools.values()
+    counters = [counter for each in queues for counter in each._counters._counters.values()]
+    candidates = worker.balancer._candidates.values()
     found = {
         "leases": worker.in_flight.total(),
         "in flight": sum(abs(each.in_flight) for each in candidates),
         "trials": sum(each.breaker.trying for each in candidates),
         "turns": sum(worker.dispatcher.running().values()),
         "waiting": sum(worker.dispatcher.waiting().values()),
-        "charged": sum(each.running for each in accounts) + sum(each._pending for each in accounts),
-        "watched": len(worker._watch._members),
+        "charged": sum(each.running for each in counters) + sum(each._pending for each in counters),
+        "watched": len(worker.watchdog._members),
         "holds": len(worker.holds),
     }
     return {name: count for name, count in found.items() if count}
 
 
 def metered():
-    """The events, and what of them makes no sense."""
+    """The events, and the contradictions among them."""
     events = UsageEvent.objects.all()
     ids = Counter(event.request_id for event in events)
     return SimpleNamespace(
@@ -195,11 +195,11 @@ async def test_requests_stopped_anywhere_leave_nothing_on_any_worker(
         await in_database(assert_balance, member.tenant.pk)
     assert crowd.ends["stopped"] > requests / 5, crowd.ends
     assert crowd.ends["answered"] > requests / 10, crowd.ends
-    told = await in_database(metered)
-    assert told.twice == []
-    # It happened in each of the ways that are to be proven.
+    ledger = await in_database(metered)
+    assert ledger.twice == []
+    # Each of the ways occurred.
     for way in ("retries", "hedged", "fallback", "waited_ms"):
-        assert sum(way in each for each in told.decisions) >= requests / 100, way
+        assert sum(way in each for each in ledger.decisions) >= requests / 100, way
     for gateway in workers:
         for route in ROUTES:
             assert (await gateway.chat(acme, model=route)).status == 200

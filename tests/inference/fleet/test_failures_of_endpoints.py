@@ -1,4 +1,4 @@
-"""What one endpoint does wrong another one does right: callers see the answer."""
+"""After the failure of one endpoint another one serves the request."""
 
 import asyncio
 import json
@@ -20,7 +20,7 @@ PING = b": ping\n\n"
 
 @asynccontextmanager
 async def beside_a_good_one(gateway, address):
-    """The route `tiny`, whose first endpoint is at `address`, and the second one in order."""
+    """Create the route `tiny` with an endpoint at `address` and a healthy one."""
     async with ModelServer() as good:
         pool = {"strategy": "round_robin", "eject_after": 1000}
         route = await in_database(serve, address, **pool)
@@ -30,7 +30,7 @@ async def beside_a_good_one(gateway, address):
 
 
 async def both(gateway, member, **body):
-    """Two answers: one of the two was asked of the bad endpoint first."""
+    """Send two requests. One of them goes to the failing endpoint first."""
     return [await gateway.chat(member, **body) for _ in range(2)]
 
 
@@ -43,7 +43,7 @@ async def test_another_endpoint_is_tried_for_every_status_that_is_not_the_caller
             bad.behave(Behaviour(fault=Fault.REFUSES, status=status))
             answers = [await gateway.chat(acme, stream=stream) for _ in range(2)]
             assert [answer.status for answer in answers] == [200, 200], status
-            # Retries are bounded by requests; these ones pay for the next status.
+            # Retries are limited by requests; these fill the budget for the next status.
             bad.behave(Behaviour())
             for _ in range(8):
                 await gateway.chat(acme)
@@ -86,7 +86,7 @@ async def test_another_endpoint_is_tried_for_a_failure_before_the_first_chunk(ga
 
 @asynccontextmanager
 async def raw_engine(answer: Callable):
-    """An engine whose `answer(reader, writer)` is called for each connection."""
+    """Start an engine that calls `answer(reader, writer)` for each connection."""
 
     async def handle(reader, writer):
         try:

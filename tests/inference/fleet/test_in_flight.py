@@ -1,4 +1,4 @@
-"""Leases: however requests come and end, nothing is counted twice or left behind."""
+"""Leases count each request exactly once, however it ends."""
 
 import pytest
 from hypothesis import given

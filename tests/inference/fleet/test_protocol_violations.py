@@ -1,6 +1,6 @@
-"""An engine that breaks HTTP itself: an honest error at once, and it is known whose fault it was.
+"""Violations of HTTP by an engine are reported at once, and count as failures of the engine.
 
-The pool is so patient that nothing here ends because a time is up.
+The timeouts of the pool are long, so that no request ends by a timeout.
 """
 
 import asyncio
@@ -12,11 +12,10 @@ import pytest
 
 from tests.fakes.model_server import ModelServer
 from tests.fixtures.cast import serve
-from tests.fixtures.garbled import Script, garbled_engine
 from tests.fixtures.gateway import in_database
-from tests.fixtures.memory import memory_of
-from tests.inference.fleet.test_failover import breakers, replicas
-from tests.inference.fleet.test_garbage import (
+from tests.fixtures.servers.garbled import Script, garbled_engine
+from tests.fixtures.servers.memory import memory_of
+from tests.inference.fleet.test_engine_garbage import (
     ASKED,
     CHUNK,
     MOST_MB,
@@ -25,13 +24,14 @@ from tests.inference.fleet.test_garbage import (
     in_flight,
     served,
 )
+from tests.inference.fleet.test_failover import breakers, replicas
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180)]
 
 LONGEST_SECONDS = 1.0
 PATIENCE = 60
 PAUSE = 0.02
-"""Between packets, so that the gateway has read one before the next one comes."""
+"""Pause between packets, so that the gateway reads each separately."""
 MEGABYTE = 1024 * 1024
 OK = b"HTTP/1.1 200 OK"
 CHUNKED = b"transfer-encoding: chunked"
@@ -51,7 +51,7 @@ def head_of(kind, *lines, status=OK):
 
 
 def violations(kind, said):
-    """What is sent, packet by packet, before the engine falls silent. `said` is of that kind."""
+    """Return the packets that are sent before the engine stalls. `said` is the kind of response."""
 
     head = partial(head_of, kind)
     chunked, good, length = head(CHUNKED), chunk(said), len(said)
@@ -90,7 +90,7 @@ def violations(kind, said):
 
 
 def endings(kind, said):
-    """What is sent, packet by packet, before the engine closes the connection."""
+    """Return the packets that are sent before the engine closes the connection."""
     head = partial(head_of, kind)
     chunked, good = head(CHUNKED), chunk(said)
     redirect = head(b"location: http://169.254.169.254/", CLOSE, status=b"HTTP/1.1 307 Go")
@@ -107,7 +107,7 @@ def endings(kind, said):
 
 
 def scripts(ask):
-    """Everything that can be wrong with the kind of answer that is asked for."""
+    """Return all violations for a kind of response."""
     kind, said = (JSON, WHOLE) if ask is ask_whole else (STREAM, event())
     for case, parts in violations(kind, said).items():
         yield case, Script(parts=parts, pause=PAUSE, stalls=True)
@@ -116,7 +116,7 @@ def scripts(ask):
 
 
 async def blamed(gateway):
-    """How often an engine is known to have failed."""
+    """Return the number of recorded failures of an engine."""
     async with gateway.session.get(f"{gateway.url}/metrics") as answer:
         lines = (await answer.text()).splitlines()
     counted = (line for line in lines if line.startswith("tenantry_upstream_errors_total{"))
@@ -124,7 +124,7 @@ async def blamed(gateway):
 
 
 async def outcome(gateway, member, ask):
-    """Whether the answer was well, and whether it took longer than it may."""
+    """Return whether the response was valid, and whether it took too long."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(5 * LONGEST_SECONDS):
@@ -157,7 +157,7 @@ async def test_a_violation_of_http_ends_at_once_and_is_the_engines_fault(tmp_pat
 
 
 async def test_an_answer_that_nobody_asked_for_is_given_to_nobody(gateway, acme, rival):
-    """Else it would be taken for the answer to whoever uses that connection next."""
+    """Otherwise it would be taken for the response to the next request on the connection."""
     first, second = (
         head_of(JSON, b"content-length: %d" % len(said)) + said
         for said in (WHOLE, WHOLE.replace(b'"c"', b'"stray"'))

@@ -1,6 +1,6 @@
-"""Fifty clients that read a byte a second: bounded memory, and nobody else notices.
+"""Fifty clients that read one byte per second use bounded memory and do not slow others down.
 
-A gateway in a process of its own, so that its memory is nobody else's.
+The gateway has its own process, so that its memory can be measured.
 """
 
 import asyncio
@@ -16,22 +16,22 @@ from urllib.parse import urlsplit
 import aiohttp
 import pytest
 
-from tests.agents.test_socket import CREATE
+from tests.agents.doors.websocket.test_socket import CREATE
 from tests.fakes.model_server import Behaviour
-from tests.fixtures.memory import memory_of
-from tests.fixtures.processes import gateway_process
+from tests.fixtures.servers.memory import memory_of
+from tests.fixtures.servers.processes import gateway_process
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(180), pytest.mark.usefixtures("tiny")]
 
 READERS = 50
 MOST_MB = 50
 FLOOD = "[fake tokens=25000 word=" + "w" * 2000 + "]"
-"""50 MB for each of them, as fast as it goes."""
+"""50 MB for each of them, as fast as possible."""
 SMALL_WINDOW = 4096
 
 
 def as_stream(member):
-    """The bytes of a request for a stream."""
+    """Return the bytes of a request for a stream."""
     asked = {"model": "tiny", "stream": True, "messages": [{"role": "user", "content": FLOOD}]}
     body = json.dumps(asked).encode()
     return (
@@ -41,7 +41,7 @@ def as_stream(member):
 
 
 def as_socket(member):
-    """A handshake and a `response.create`, in one go."""
+    """Return the bytes of a handshake and a `response.create`."""
     key = base64.b64encode(os.urandom(16)).decode()
     handshake = (
         "GET /ws/v1/responses HTTP/1.1\r\nhost: x\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
@@ -54,7 +54,7 @@ def as_socket(member):
 
 
 async def read_slowly(url, request):
-    """A byte a second, through a window as small as TCP allows, until the other side gives up."""
+    """Read one byte per second with the smallest TCP window, until the other side closes."""
     loop, parts = asyncio.get_running_loop(), urlsplit(url)
     with socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SMALL_WINDOW)
@@ -67,7 +67,7 @@ async def read_slowly(url, request):
 
 
 async def ask(session, url, member):
-    """Seconds until a whole answer was there."""
+    """Return the seconds until a complete response was received."""
     body = {"model": "tiny", "messages": [{"role": "user", "content": "hi"}]}
     started = time.perf_counter()
     async with session.post(
@@ -87,7 +87,7 @@ async def ask_often(session, url, member, *, times=100):
 
 
 async def until_nothing_moves(engine, *, seconds=60.0):
-    """Returns when the engine can hand no more tokens to the network."""
+    """Wait until the engine cannot send more tokens."""
     async with asyncio.timeout(seconds):
         before = -1
         while before != (before := engine.records.tokens_written()) or not before:
@@ -116,8 +116,10 @@ async def test_slow_readers_take_no_memory_and_no_time_of_others(
             await engine.idle()
         assert '"level":"error"' not in (tmp_path / "log").read_text()
 
-    told = f"{memory.grown:.0f} MB, {median(before):.4f} s before and {median(beside):.4f} s beside"
+    figures = (
+        f"{memory.grown:.0f} MB, {median(before):.4f} s before and {median(beside):.4f} s beside"
+    )
     assert still == READERS, "they were still there when the others were measured"
-    assert memory.grown <= MOST_MB, told
-    assert median(beside) <= 3 * median(before) + 0.05, told
-    assert beside[int(len(beside) * 0.95)] <= 0.25, told
+    assert memory.grown <= MOST_MB, figures
+    assert median(beside) <= 3 * median(before) + 0.05, figures
+    assert beside[int(len(beside) * 0.95)] <= 0.25, figures

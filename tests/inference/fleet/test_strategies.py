@@ -1,38 +1,39 @@
-"""Strategies: who gets the next request."""
+"""Strategies: the choice of the endpoint for a request."""
 
 import random
 from collections import Counter
 
 import pytest
 
-from inference.fleet.endpoint_state import CandidateSet, EndpointState, Load
+from inference.admin import strategy_help
+from inference.fleet.endpoint_state import CandidateSet, EndpointState, ReportedLoad
 from inference.fleet.pick_context import PickContext
 from inference.fleet.snapshot import Endpoint
-from inference.fleet.strategies import BOUND, STRATEGIES
+from inference.fleet.strategies import MAX_RELATIVE_LOAD, STRATEGIES
 from inference.models.pool import Strategy
 
 
-def candidate(name, *, running=0, ttft=None, warmth=1.0, told=None, **facts) -> EndpointState:
+def candidate(name, *, running=0, ttft=None, warmth=1.0, reported=None, **facts) -> EndpointState:
     made = EndpointState(Endpoint(id=name, address=f"http://{name}", model="m", **facts))
-    made.in_flight, made.ttft, made.warmth = running, ttft, warmth
-    made.engine_load = told or Load()
+    made.in_flight, made.ttft, made.slow_start_share = running, ttft, warmth
+    made.engine_load = reported or ReportedLoad()
     made.recompute_scores()
     return made
 
 
 def picks(strategy, candidates, *, times=1000, context=None):
     rng, field = random.Random(7), CandidateSet(candidates)
-    wishes = (context or PickContext(turn=turn) for turn in range(times))
+    wishes = (context or PickContext(sequence=number) for number in range(times))
     return Counter(STRATEGIES[strategy](field, each, rng).endpoint.id for each in wishes)
 
 
-def test_the_console_offers_exactly_these():
-    assert set(Strategy.values) == set(STRATEGIES)
+def test_the_console_offers_and_explains_exactly_these():
+    assert set(Strategy.values) == set(STRATEGIES) == set(strategy_help.STRATEGIES)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_a_single_candidate_is_chosen(strategy):
-    context = PickContext(affinity=b"a", prefix=b"p" * 300)
+    context = PickContext(affinity_key=b"a", prefix=b"p" * 300)
 
     assert picks(strategy, [candidate("a", running=50)], times=3, context=context) == {"a": 3}
 
@@ -120,7 +121,7 @@ def homes(strategy, candidates):
     field = candidates if isinstance(candidates, CandidateSet) else CandidateSet(candidates)
     rng = random.Random(7)
     choose = STRATEGIES[strategy]
-    return {key: choose(field, PickContext(affinity=key), rng).endpoint.id for key in keys()}
+    return {key: choose(field, PickContext(affinity_key=key), rng).endpoint.id for key in keys()}
 
 
 def test_a_key_always_goes_to_the_same_place():
@@ -156,9 +157,9 @@ def test_no_place_gets_far_more_than_its_part():
     ten = [candidate(f"e{number}", max_concurrency=100) for number in range(10)]
     field, rng = CandidateSet(ten), random.Random(7)
     for key in keys(400):
-        STRATEGIES["consistent_hash"](field, PickContext(affinity=key), rng).count(1)
+        STRATEGIES["consistent_hash"](field, PickContext(affinity_key=key), rng).count(1)
 
-    assert max(each.in_flight for each in ten) <= 40 * BOUND + 3
+    assert max(each.in_flight for each in ten) <= 40 * MAX_RELATIVE_LOAD + 3
 
 
 def test_long_prompts_with_the_same_beginning_meet():
@@ -178,11 +179,11 @@ def test_an_overloaded_place_loses_its_prefixes():
 
 
 def test_queues_and_caches_of_engines_count():
-    waiting = candidate("waiting", told=Load(waiting=50), max_concurrency=100)
-    cached = candidate("cached", told=Load(kv=0.9))
-    assert picks("queue_aware", [waiting, cached, candidate("free", told=Load(kv=0.1))]) == {
-        "free": 1000
-    }
+    waiting = candidate("waiting", reported=ReportedLoad(waiting=50), max_concurrency=100)
+    cached = candidate("cached", reported=ReportedLoad(kv=0.9))
+    assert picks(
+        "queue_aware", [waiting, cached, candidate("free", reported=ReportedLoad(kv=0.1))]
+    ) == {"free": 1000}
 
 
 def test_a_cold_endpoint_gets_less():

@@ -1,9 +1,10 @@
-"""What holds for every policy and every load."""
+"""Properties of every policy and every load."""
 
 import math
 from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,7 +17,7 @@ from inference.scaling.decision.types import (
     Reading,
     Rules,
     ScalingHistory,
-    Target,
+    SignalTarget,
 )
 
 NOW = 1_795_250_000.0
@@ -36,15 +37,18 @@ directions = st.builds(
     cooldown=st.sampled_from([0.0, 45.0]),
 )
 bounds = st.tuples(st.integers(1, MOST), st.integers(1, MOST)).map(
-    lambda pair: Bounds(least=min(pair), most=max(pair))
+    lambda pair: Bounds(min_replicas=min(pair), max_replicas=max(pair))
 )
 targets = {
-    "target_tracking": (Target(kind="waiting", target=4), Target(kind="kv_cache", target=70)),
-    "thresholds": (
-        Target(kind="waiting", up=20, down=5),
-        Target(kind="kv_cache", up=80, down=30),
+    "target_tracking": (
+        SignalTarget(kind="waiting", target=4),
+        SignalTarget(kind="kv_cache", target=70),
     ),
-    "step": (Target(kind="waiting", up=50, down=10),),
+    "thresholds": (
+        SignalTarget(kind="waiting", up=20, down=5),
+        SignalTarget(kind="kv_cache", up=80, down=30),
+    ),
+    "step": (SignalTarget(kind="waiting", up=50, down=10),),
 }
 policies = st.builds(
     lambda algorithm, **facts: Rules(algorithm=algorithm, targets=targets[algorithm], **facts),
@@ -74,43 +78,43 @@ counts = st.integers(0, MOST + 5)
 def seen(replicas, load, *, now=NOW, ready=None, **facts):
     waiting, cache = load
     readings = {
-        "waiting": Reading(value=waiting, telling=replicas),
-        "kv_cache": Reading(value=cache, telling=replicas),
+        "waiting": Reading(value=waiting, reporting=replicas),
+        "kv_cache": Reading(value=cache, reporting=replicas),
     }
     ready = replicas if ready is None else min(ready, replicas)
     return Observation(now=now, replicas=replicas, ready=ready, readings=readings, **facts)
 
 
 @given(policies, counts, loads, memories, st.sampled_from([None, 0, 99]))
-def test_it_is_never_outside_its_bounds(policy, replicas, load, memory, quiet):
+def test_it_is_never_outside_its_bounds(policy, replicas, load, history, quiet):
     idle_since = None if quiet is None else NOW - quiet
     now = seen(replicas, load, is_wanted=quiet == 0, idle_since=idle_since)
-    desired = decide(policy, now, memory).desired
+    desired = decide(policy, now, history).desired
     rests = policy.idle_seconds is not None and desired == 0
-    assert rests or policy.bounds.least <= desired <= policy.bounds.most
+    assert rests or policy.bounds.min_replicas <= desired <= policy.bounds.max_replicas
 
 
 @given(policies, counts, known_loads, known_loads, memories)
-def test_more_load_never_means_fewer_replicas(policy, replicas, load, other, memory):
+def test_more_load_never_means_fewer_replicas(policy, replicas, load, other, history):
     less = tuple(map(min, zip(load, other, strict=True)))
     more = tuple(map(max, zip(load, other, strict=True)))
-    few = decide(policy, seen(replicas, less), memory).desired
-    assert few <= decide(policy, seen(replicas, more), memory).desired
+    few = decide(policy, seen(replicas, less), history).desired
+    assert few <= decide(policy, seen(replicas, more), history).desired
 
 
 @given(policies, counts, counts, silent_loads, memories)
-def test_a_missing_signal_never_takes_a_replica_away(policy, replicas, ready, load, memory):
+def test_a_missing_signal_never_takes_a_replica_away(policy, replicas, ready, load, history):
     replicas = policy.bounds.clamp(replicas)
-    memory = replace(memory, proposals=tuple((at, replicas) for at, _ in memory.proposals))
+    history = replace(history, proposals=tuple((at, replicas) for at, _ in history.proposals))
     now = seen(replicas, load, ready=ready)
-    assert decide(policy, now, memory).desired >= replicas
+    assert decide(policy, now, history).desired >= replicas
 
 
 @given(policies, counts, loads, memories)
-def test_it_never_goes_further_at_once_than_is_allowed(policy, replicas, load, memory):
+def test_it_never_goes_further_at_once_than_is_allowed(policy, replicas, load, history):
     replicas = policy.bounds.clamp(replicas)
-    memory = replace(memory, changes=())
-    moved = decide(policy, seen(replicas, load), memory).desired - replicas
+    history = replace(history, changes=())
+    moved = decide(policy, seen(replicas, load), history).desired - replicas
     direction = policy.up if moved > 0 else policy.down
     if moved == 0 or not direction.limits:
         return
@@ -123,14 +127,14 @@ def test_it_never_goes_further_at_once_than_is_allowed(policy, replicas, load, m
 
 
 def run(policy, replicas, load_of, *, steps):
-    """The path of a pool whose decisions come true at once."""
-    memory, path = ScalingHistory(), []
+    """Return the replicas of a pool whose decisions are applied at once."""
+    history, path = ScalingHistory(), []
     for step in range(steps):
         now = NOW + 15 * step
-        found = decide(policy, seen(replicas, load_of(step, replicas), now=now), memory)
-        memory = found.memory
+        found = decide(policy, seen(replicas, load_of(step, replicas), now=now), history)
+        history = found.history
         if found.desired != replicas:
-            memory = with_change(memory, found.desired - replicas, now=now)
+            history = with_change(history, found.desired - replicas, now=now)
         replicas = found.desired
         path.append(replicas)
     return path
@@ -138,24 +142,34 @@ def run(policy, replicas, load_of, *, steps):
 
 @given(st.integers(1, 200), st.integers(1, MOST))
 def test_it_settles_where_the_load_is_steady(load, begins):
-    policy = Rules(targets=(Target(kind="waiting", target=4),), bounds=Bounds(least=1, most=MOST))
+    policy = Rules(
+        targets=(SignalTarget(kind="waiting", target=4),),
+        bounds=Bounds(min_replicas=1, max_replicas=MOST),
+    )
     path = run(policy, begins, lambda *_: (load, None), steps=60)
     assert len(set(path[-20:])) == 1
     needed = math.ceil(load / 4)
     assert path[-1] == min(MOST, needed) or abs(load / (4 * path[-1]) - 1) <= 0.1 + 1e-6
 
 
+@pytest.mark.slow
 @given(st.integers(5, 40), st.lists(st.floats(-0.1, 0.1), min_size=80, max_size=80))
 def test_noise_of_ten_per_cent_does_not_make_it_flap(replicas, noise):
-    """Once on target, it stays."""
-    policy = Rules(targets=(Target(kind="waiting", target=4),), bounds=Bounds(least=1, most=MOST))
+    """A pool at its target stays there."""
+    policy = Rules(
+        targets=(SignalTarget(kind="waiting", target=4),),
+        bounds=Bounds(min_replicas=1, max_replicas=MOST),
+    )
     path = run(policy, replicas, lambda step, _: (4 * replicas * (1 + noise[step]), None), steps=80)
     assert set(path) == {replicas}
 
 
 @given(st.integers(1, 1000), st.lists(st.floats(-0.1, 0.1), min_size=60, max_size=60))
 def test_noise_never_makes_it_go_up_and_down_within_a_window(load, noise):
-    policy = Rules(targets=(Target(kind="waiting", target=4),), bounds=Bounds(least=1, most=300))
+    policy = Rules(
+        targets=(SignalTarget(kind="waiting", target=4),),
+        bounds=Bounds(min_replicas=1, max_replicas=300),
+    )
     path = run(policy, 1, lambda step, _: (load * (1 + noise[step]), None), steps=60)
     turns = [b - a for a, b in pairwise(path[20:]) if a != b]
     assert sum((x > 0) != (y > 0) for x, y in pairwise(turns)) <= 2

@@ -1,4 +1,4 @@
-"""The YAML that operators see is YAML, and says what was meant."""
+"""The displayed manifests are valid YAML with the intended values."""
 
 import pytest
 import yaml
@@ -26,6 +26,10 @@ trees = st.recursive(
 @given(trees)
 def test_what_is_written_is_read_back_the_same(tree):
     assert yaml.safe_load(as_yaml(tree)) == tree
+
+
+def test_a_text_that_kubernetes_would_read_as_a_number_is_quoted():
+    assert as_yaml({"namespace": "1e3"}) == 'namespace: "1e3"\n'
 
 
 def test_numbers_are_written_as_kubernetes_does():

@@ -1,4 +1,4 @@
-"""Schedules go by the clock on the wall, also on the days on which it is changed."""
+"""Schedules use local time, also on days with a change of daylight saving time."""
 
 from datetime import UTC, date, datetime, time
 
@@ -7,12 +7,18 @@ import pytest
 from inference.scaling.decision.schedules import Hours, bounds_at, first_overlap, next_span
 from inference.scaling.decision.types import Bounds
 
-OWN = Bounds(least=1, most=4)
+OWN = Bounds(min_replicas=1, max_replicas=4)
 EVERY_DAY = frozenset(range(7))
 
 
 def hours(starts, ends, **facts):
-    usual = {"name": "sale", "zone": "Europe/Berlin", "weekdays": EVERY_DAY, "least": 5, "most": 9}
+    usual = {
+        "name": "sale",
+        "zone": "Europe/Berlin",
+        "weekdays": EVERY_DAY,
+        "min_replicas": 5,
+        "max_replicas": 9,
+    }
     return Hours(**{**usual, "starts": time(*starts), "ends": time(*ends), **facts})
 
 
@@ -63,7 +69,7 @@ def test_from_midnight_to_midnight_is_a_whole_day():
         ("2026-03-29T01:30:00+00:00", "sale"),  # 03:30 summer time, where 02:30 would have been
         ("2026-03-29T02:59:59+00:00", "sale"),
         ("2026-03-29T03:00:00+00:00", ""),
-        # 25 October 2026: 02:30 comes twice; the first one is meant, and 05:00 is after both.
+        # 25 October 2026: 02:30 exists twice; the first one counts, and 05:00 is after both.
         ("2026-10-25T00:29:59+00:00", ""),
         ("2026-10-25T00:30:00+00:00", "sale"),
         ("2026-10-25T03:59:59+00:00", "sale"),

@@ -13,7 +13,7 @@ from inference.scaling.decision.types import (
     Reading,
     Rules,
     ScalingHistory,
-    Target,
+    SignalTarget,
 )
 
 NOW = 1_795_250_000.0
@@ -21,7 +21,7 @@ AT_ONCE = Behavior()
 
 
 def rules(*targets, **facts):
-    usual = {"bounds": Bounds(least=1, most=100), "up": AT_ONCE, "down": AT_ONCE}
+    usual = {"bounds": Bounds(min_replicas=1, max_replicas=100), "up": AT_ONCE, "down": AT_ONCE}
     return Rules(targets=targets, **{**usual, **facts})
 
 
@@ -31,14 +31,14 @@ def seen(replicas, ready=None, **readings):
         replicas=replicas,
         ready=replicas if ready is None else ready,
         readings={
-            kind: each if isinstance(each, Reading) else Reading(value=each, telling=replicas)
+            kind: each if isinstance(each, Reading) else Reading(value=each, reporting=replicas)
             for kind, each in readings.items()
         },
     )
 
 
-CPU = Target(kind="cpu", target=50)
-WAITING = Target(kind="waiting", target=10)
+CPU = SignalTarget(kind="cpu", target=50)
+WAITING = SignalTarget(kind="waiting", target=10)
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_a_missing_signal_does_not_keep_it_from_growing():
 
 
 def test_a_total_that_not_every_replica_told_of_may_grow_the_pool_but_not_shrink_it():
-    part = Reading(value=10, telling=3, is_least=True)
+    part = Reading(value=10, reporting=3, is_lower_bound=True)
     assert propose(rules(WAITING), seen(4, waiting=part)).replicas == 4
     assert propose(rules(WAITING), seen(4, waiting=replace(part, value=90))).replicas == 9
 
@@ -99,7 +99,7 @@ def test_without_any_signal_everything_stays():
 
 
 @pytest.mark.parametrize(
-    ("telling", "mean", "wanted"),
+    ("reporting", "mean", "wanted"),
     [
         (2, 100, 4),  # 4 replicas, two of them silent and so idle: exactly on target
         (3, 100, 6),
@@ -107,8 +107,10 @@ def test_without_any_signal_everything_stays():
         (3, 30, 3),  # (30 * 3 + 50) / 4 = 35
     ],
 )
-def test_replicas_that_tell_nothing_are_idle_to_grow_and_on_target_to_shrink(telling, mean, wanted):
-    silent = Reading(value=mean, telling=telling)
+def test_replicas_that_tell_nothing_are_idle_to_grow_and_on_target_to_shrink(
+    reporting, mean, wanted
+):
+    silent = Reading(value=mean, reporting=reporting)
     assert propose(rules(CPU), seen(4, cpu=silent)).replicas == wanted
 
 
@@ -121,15 +123,17 @@ def test_replicas_that_tell_nothing_are_idle_to_grow_and_on_target_to_shrink(tel
     ],
 )
 def test_replicas_that_are_not_ready_do_not_exaggerate_growth(ready, mean, wanted):
-    starting = Reading(value=mean, telling=ready)
+    starting = Reading(value=mean, reporting=ready)
     assert propose(rules(CPU), seen(3, ready, cpu=starting)).replicas == wanted
 
 
 def test_the_sentence_says_how_it_came_to_be():
     found = decide(rules(WAITING), seen(1, waiting=42), ScalingHistory())
     assert found.reason == "Waiting requests: 42 in all, 10 per replica: 5 replicas."
-    assert (found.desired, found.held_by) == (5, "")
+    assert (found.desired, found.limited_by) == (5, "")
 
 
 def test_a_fraction_that_floats_make_a_hair_larger_costs_no_replica():
-    assert propose(rules(Target(kind="waiting", target=0.1)), seen(1, waiting=0.3)).replicas == 3
+    assert (
+        propose(rules(SignalTarget(kind="waiting", target=0.1)), seen(1, waiting=0.3)).replicas == 3
+    )

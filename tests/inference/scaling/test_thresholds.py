@@ -1,4 +1,4 @@
-"""Thresholds and doubling, and a pool that rests at zero."""
+"""Thresholds, doubling, and scaling to zero."""
 
 import pytest
 
@@ -10,25 +10,34 @@ from inference.scaling.decision.types import (
     Reading,
     Rules,
     ScalingHistory,
-    Target,
+    SignalTarget,
 )
 
 NOW = 1_795_250_000.0
 AT_ONCE = Behavior()
 CLASSIC = (
-    Target(kind="cpu", up=70, down=30),
-    Target(kind="memory", up=80, down=40),
-    Target(kind="waiting", up=100, down=20),
+    SignalTarget(kind="cpu", up=70, down=30),
+    SignalTarget(kind="memory", up=80, down=40),
+    SignalTarget(kind="waiting", up=100, down=20),
 )
-DOUBLING = (Target(kind="waiting", up=50, down=10),)
+DOUBLING = (SignalTarget(kind="waiting", up=50, down=10),)
 
 
 def decided(replicas, *targets, algorithm="thresholds", facts=None, **readings):
-    facts = {"bounds": Bounds(least=1, most=16), "up": AT_ONCE, "down": AT_ONCE, **(facts or {})}
+    facts = {
+        "bounds": Bounds(min_replicas=1, max_replicas=16),
+        "up": AT_ONCE,
+        "down": AT_ONCE,
+        **(facts or {}),
+    }
     seen_facts = {name: facts.pop(name) for name in ("idle_since", "is_wanted") if name in facts}
-    told = {kind: Reading(value=value, telling=replicas) for kind, value in readings.items()}
+    found_readings = {
+        kind: Reading(value=value, reporting=replicas) for kind, value in readings.items()
+    }
     policy = Rules(algorithm=algorithm, targets=targets, **facts)
-    seen = Observation(now=NOW, replicas=replicas, ready=replicas, readings=told, **seen_facts)
+    seen = Observation(
+        now=NOW, replicas=replicas, ready=replicas, readings=found_readings, **seen_facts
+    )
     return decide(policy, seen, ScalingHistory(proposals=((NOW - 1e6, 0),)))
 
 
@@ -73,15 +82,15 @@ def test_the_sentence_names_the_signal_that_decided():
     assert stays.reason == "Memory 50 % is not below 40 %. 3 replicas stay."
 
 
-TRACKING = Target(kind="in_flight", target=10)
+TRACKING = SignalTarget(kind="in_flight", target=10)
 
 
-def resting(replicas, *, quiet=None, wanted=False, least=1, schedule="", **readings):
+def resting(replicas, *, quiet=None, wanted=False, min_replicas=1, schedule="", **readings):
     facts = {
         "idle_seconds": 600,
         "is_wanted": wanted,
         "idle_since": None if quiet is None else NOW - quiet,
-        "bounds": Bounds(least=least, most=5, schedule=schedule),
+        "bounds": Bounds(min_replicas=min_replicas, max_replicas=5, schedule=schedule),
     }
     return decided(
         replicas, TRACKING, algorithm="target_tracking", facts=facts, **{"in_flight": 0, **readings}
@@ -98,22 +107,22 @@ def test_it_stays_at_zero_until_somebody_asks():
     woken = resting(0, quiet=9999, wanted=True)
     assert (woken.desired, woken.reason) == (
         1,
-        "Somebody asks for it: it wakes with 1 replica.",
+        "Requests arrive: it starts 1 replica.",
     )
     assert resting(0, waiting=3).desired == 1
 
 
 def test_it_wakes_with_the_least_that_its_policy_wants():
-    assert resting(0, wanted=True, least=3).desired == 3
+    assert resting(0, wanted=True, min_replicas=3).desired == 3
 
 
 def test_a_schedule_keeps_it_awake():
-    assert resting(1, quiet=9999, least=2, schedule="sale").desired == 2
-    assert resting(0, least=2, schedule="sale").desired == 2
+    assert resting(1, quiet=9999, min_replicas=2, schedule="sale").desired == 2
+    assert resting(0, min_replicas=2, schedule="sale").desired == 2
 
 
 def test_a_schedule_of_nothing_lets_it_rest():
-    assert resting(1, quiet=9999, least=0, schedule="night").desired == 0
+    assert resting(1, quiet=9999, min_replicas=0, schedule="night").desired == 0
 
 
 def test_it_goes_down_step_by_step_before_it_rests():

@@ -1,4 +1,4 @@
-"""On both event loops: the gateway runs on uvloop, whose transports are not asyncio's."""
+"""Runs the tests on asyncio and on uvloop, whose transports differ."""
 
 import asyncio
 

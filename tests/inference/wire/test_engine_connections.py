@@ -1,4 +1,4 @@
-"""Connections to engines: what may come back on them, and when one carries the next request."""
+"""Connections to engines: responses, and the conditions of keep-alive."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ CHUNKED = (
 
 
 class Engine:
-    """A server that answers each request on a connection with the next of its `answers`."""
+    """A server that responds to each request on a connection with the next of its `answers`."""
 
     def __init__(self, *answers, ends=False, tls=None):
         self.answers = list(answers)
@@ -83,7 +83,7 @@ async def upstream():
 
 
 async def ask(upstream, engine, body=b"{}"):
-    """The status and the whole body."""
+    """Return the status and the complete body."""
     answer = await upstream.post(engine.endpoint, PATH, body, pool=POOL)
     try:
         async with asyncio.timeout(5):
@@ -91,7 +91,7 @@ async def ask(upstream, engine, body=b"{}"):
             while parts[-1]:
                 parts.append(await answer.read())
     finally:
-        answer.leave()
+        answer.release()
     return answer.status, b"".join(parts)
 
 
@@ -113,6 +113,7 @@ async def test_one_connection_carries_many_requests(upstream):
     assert "accept-encoding: identity\r\n" in head
 
 
+@pytest.mark.slow
 async def test_an_answer_may_be_cut_anywhere(upstream):
     for at in range(1, len(CHUNKED)):
         async with Engine(CHUNKED[:at]) as engine:
@@ -123,7 +124,7 @@ async def test_an_answer_may_be_cut_anywhere(upstream):
             read = b""
             while data := await answer.read():
                 read += data
-            answer.leave()
+            answer.release()
             assert read == b"Hello World"
 
 
@@ -158,8 +159,8 @@ async def test_an_answer_that_is_left_early_is_cut_off(upstream):
     async with Engine(CHUNKED[:-15], HELLO) as engine:
         answer = await upstream.post(engine.endpoint, PATH, b"{}", pool=POOL)
         assert await answer.read()
-        answer.leave()
-        answer.leave()
+        answer.release()
+        answer.release()
         await until(lambda: engine.closed == 1)
         assert await ask(upstream, engine) == (200, b"Hello")
 
@@ -177,7 +178,7 @@ async def test_what_came_of_a_broken_answer_is_read_before_its_failure(upstream,
         assert (await found.read()).startswith(b"Hel")
         with pytest.raises(UpstreamBroken):
             await found.read()
-        found.leave()
+        found.release()
 
 
 VIOLATIONS = {
@@ -226,10 +227,10 @@ async def test_no_more_requests_run_than_there_are_connections(upstream):
             await upstream.post(engine.endpoint, PATH, b"{}", pool=POOL)
         waiting = asyncio.create_task(upstream.post(engine.endpoint, PATH, b"{}", pool=POOL))
         await asyncio.sleep(0.05)
-        held.pop().leave()
+        held.pop().release()
         held.append(await waiting)
         for each in held:
-            each.leave()
+            each.release()
 
 
 @pytest.mark.slow
@@ -242,7 +243,7 @@ async def test_requests_stopped_anywhere_leave_nothing(upstream):
                     await ask(upstream, engine)
         both = [upstream.post(engine.endpoint, PATH, b"{}", pool=POOL) for _ in range(2)]
         for answer in await asyncio.gather(*both):
-            answer.leave()
+            answer.release()
 
 
 async def test_who_does_not_read_makes_the_engine_wait(upstream):
@@ -255,7 +256,7 @@ async def test_who_does_not_read_makes_the_engine_wait(upstream):
         read = 0
         while data := await answer.read():
             read += len(data)
-        answer.leave()
+        answer.release()
     assert read == size
 
 
@@ -290,7 +291,7 @@ async def test_who_hangs_up_at_once_is_no_engine_and_keeps_nobody_waiting(upstre
 
 
 class Names(ThreadedResolver):
-    """Tells the addresses that it was given, and counts how often it was asked."""
+    """A resolver with fixed addresses that counts its calls."""
 
     def __init__(self, *addresses):
         self.addresses = addresses
@@ -319,7 +320,7 @@ async def test_a_name_is_asked_for_once_and_each_of_its_addresses_is_tried():
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A server's context, and the file of the certificate that it shows."""
+    """Return the TLS context of a server, and the file of its certificate."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "engine")])
     address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])

@@ -4,7 +4,7 @@ import pytest
 import redis
 from django.conf import settings
 
-from tests.fixtures.scripts import Driver, open_window
+from tests.fixtures.limits.scripts import Driver, open_window
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import pytest
 
 from tenants.admission.limits.compile import FOREVER
 from tenants.admission.limits.price import Price
-from tests.fixtures.checks import (
+from tests.fixtures.limits.checks import (
     ANCHORED,
     DAILY,
     MONTHLY,
@@ -38,13 +38,13 @@ def test_a_caller_without_member_meets_no_limit_per_member():
     assert checks(rate("member", concurrency=1), member_id=None).scopes == ()
 
 
-@pytest.mark.parametrize("facts", [{"route": "huge"}, {"door": "embeddings"}])
+@pytest.mark.parametrize("facts", [{"route": "huge"}, {"request_kind": "embeddings"}])
 def test_a_limit_of_other_requests_does_not_count(facts):
     assert checks(rate(concurrency=1, **facts)).scopes == ()
 
 
 def test_a_limit_of_one_route_is_counted_apart():
-    found = checks(rate(concurrency=1), rate(concurrency=1, route="tiny", door="chat"))
+    found = checks(rate(concurrency=1), rate(concurrency=1, route="tiny", request_kind="chat"))
 
     assert names(found) == ["tenant", "tenant|route=tiny|door=chat"]
 
@@ -162,7 +162,7 @@ def test_limits_in_shadow_mode_take_each_others_place():
         ({"outage_cap": 5}, 5),
         ({"limit": 3}, 1),
         ({"outage_cap": 0}, 0),
-        ({"when_redis_is_away": "closed", "outage_cap": 5}, 0),
+        ({"on_redis_outage": "closed", "outage_cap": 5}, 0),
     ],
 )
 def test_what_is_allowed_while_redis_is_away(facts, cap):
@@ -172,7 +172,7 @@ def test_what_is_allowed_while_redis_is_away(facts, cap):
 def test_callers_that_differ_in_anything_have_checks_of_their_own():
     callers = [caller(), caller(key_id=9), caller(member_id=None), caller(route="b")]
 
-    assert len({*callers, caller(door="embeddings"), caller(price=Price(prompt=1))}) == 6
+    assert len({*callers, caller(request_kind="embeddings"), caller(price=Price(prompt=1))}) == 6
 
 
 def test_the_window_is_the_one_of_the_moment():

@@ -1,6 +1,6 @@
 """Guesses of prompt tokens."""
 
-from tenants.admission.token_estimator import UNKNOWN_TEMPLATE, TokenEstimator
+from tenants.admission.token_estimator import DEFAULT_EXCESS_TOKENS, TokenEstimator
 from tenants.admission.usage.records import Usage
 
 
@@ -9,7 +9,7 @@ def counted(tokens, **facts):
 
 
 def test_a_third_of_the_bytes_and_room_for_an_unknown_template():
-    assert TokenEstimator().estimate(route="tiny", prompt_bytes=31) == 11 + UNKNOWN_TEMPLATE
+    assert TokenEstimator().estimate(route="tiny", prompt_bytes=31) == 11 + DEFAULT_EXCESS_TOKENS
 
 
 def test_the_same_prompt_is_known_exactly_once_it_was_counted():
@@ -17,7 +17,7 @@ def test_the_same_prompt_is_known_exactly_once_it_was_counted():
     sizes.learn(route="tiny", prompt_bytes=31, usage=counted(47))
 
     assert sizes.estimate(route="tiny", prompt_bytes=31) == 47
-    assert sizes.estimate(route="other", prompt_bytes=31) == 11 + UNKNOWN_TEMPLATE
+    assert sizes.estimate(route="other", prompt_bytes=31) == 11 + DEFAULT_EXCESS_TOKENS
 
 
 def test_a_guess_that_was_too_high_stays_cautious():
@@ -41,4 +41,4 @@ def test_estimates_and_failures_teach_nothing():
     sizes.learn(route="tiny", prompt_bytes=3, usage=counted(5, estimated=True))
     sizes.learn(route="tiny", prompt_bytes=3, usage=Usage())
 
-    assert sizes.estimate(route="tiny", prompt_bytes=3) == 1 + UNKNOWN_TEMPLATE
+    assert sizes.estimate(route="tiny", prompt_bytes=3) == 1 + DEFAULT_EXCESS_TOKENS

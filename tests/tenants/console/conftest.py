@@ -1,5 +1,5 @@
 """The console's cast, for the tests of this folder."""
 
-from tests.fixtures.console import acme, console, operator, pool, rival, route
+from tests.fixtures.console.people import acme, console, operator, pool, rival, route
 
 __all__ = ["acme", "console", "operator", "pool", "rival", "route"]

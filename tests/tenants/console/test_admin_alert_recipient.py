@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from kernel.signatures import sign
 from tenants.models import AlertRecipient
-from tests.fixtures.console import rows
-from tests.fixtures.console_limits import sentences
+from tests.fixtures.console.limit_forms import sentences
+from tests.fixtures.console.people import rows
 
 WEBHOOK = {"kind": "webhook", "address": "https://93.184.216.34/hook", "enabled": "on"}
 
@@ -29,7 +29,7 @@ def add(console, acme):
 
 
 def secret_in(answer):
-    return re.search(r'id="shown-secret"[^>]*>([^<]+)<', sentences(answer))[1]
+    return re.search(r'id="one-time-secret"[^>]*>([^<]+)<', sentences(answer))[1]
 
 
 def test_a_webhooks_secret_is_shown_once(add, console):
@@ -68,7 +68,7 @@ def test_e_mail_has_no_secret(add, console):
 def test_a_new_secret_asks_first_and_replaces_the_old_one(add, console):
     old = secret_in(add())
     recipient = rows(AlertRecipient).get()
-    assert "Make a new secret?" in sentences(console.get(page("renew", recipient.pk)))
+    assert "Create a new secret?" in sentences(console.get(page("renew", recipient.pk)))
     new = secret_in(console.post(page("renew", recipient.pk)))
     recipient.refresh_from_db()
     assert recipient.secret == new != old

@@ -11,7 +11,7 @@ from django.utils import timezone
 from tenants import services
 from tenants.api_keys.keys import parse_key
 from tenants.models import ApiKey, Membership
-from tests.fixtures.console import make_person, rows
+from tests.fixtures.console.people import make_person, rows
 
 
 def page(name, *args):
@@ -30,7 +30,7 @@ def key(acme):
 
 def shown(answer):
     """The key on the page that shows it."""
-    text = answer.context["shown"].secret
+    text = answer.context["secret"].secret
     assert text in answer.content.decode()
     return text
 

@@ -8,9 +8,9 @@ from kernel.models import Publication
 from tenants import services
 from tenants.models import Membership, Quota, QuotaUsage, RateLimit
 from tenants.windows import Calendar, window_at
-from tests.fixtures.console import make_person, rows
-from tests.fixtures.console_limits import QUOTA, RATE, add_quota, sentences
-from tests.fixtures.limits import make_plan
+from tests.fixtures.console.limit_forms import QUOTA, RATE, add_quota, sentences
+from tests.fixtures.console.people import make_person, rows
+from tests.fixtures.limits.limits import make_plan
 
 __all__ = ["add_quota"]
 
@@ -65,13 +65,13 @@ def test_another_tenant_may_have_the_same(add_quota, rival):
 def test_a_limit_is_for_keys_of_its_tenant_only(add_quota, rival):
     key = services.issue_key(tenant=rival, name="k").key
     answer = add_quota(per="key", api_key=key.pk)
-    assert "This belongs to another tenant" in sentences(answer)
+    assert "The key belongs to another tenant" in sentences(answer)
 
 
 def test_a_limit_is_for_members_of_its_tenant_only(add_quota, rival):
     make_person(rival, "viewer")
     answer = add_quota(per="member", member=rows(Membership).get().pk)
-    assert "This belongs to another tenant" in sentences(answer)
+    assert "The member belongs to another tenant" in sentences(answer)
 
 
 def test_a_hidden_key_is_forgotten(add_quota, acme):
@@ -84,7 +84,7 @@ def test_a_quota_below_what_was_used_is_taken_with_a_warning(add_quota, acme, co
     use(acme, 1500)
     add_quota(limit="1000")
     text = sentences(console.get(page("quota_changelist")))
-    assert "This is less than what was used already: 1,500 tokens. It blocks new requests" in text
+    assert "The usage has reached this limit already: 1,500 tokens. New requests are" in text
     assert rows(Quota).get().limit == 1000
 
 
@@ -92,13 +92,13 @@ def test_a_quota_below_what_was_used_is_taken_with_a_warning(add_quota, acme, co
 def test_a_quota_that_refuses_nobody_warns_of_nothing(add_quota, acme, console, facts):
     use(acme, 1500)
     add_quota(**{"limit": "1000", **facts})
-    assert "This is less than" not in sentences(console.get(page("quota_changelist")))
+    assert "has reached this limit" not in sentences(console.get(page("quota_changelist")))
 
 
 def test_what_another_tenant_used_is_no_reason_to_warn(add_quota, rival, console):
     use(rival, 1500)
     add_quota(limit="1000")
-    assert "This is less than" not in sentences(console.get(page("quota_changelist")))
+    assert "has reached this limit" not in sentences(console.get(page("quota_changelist")))
 
 
 def test_only_fields_that_make_sense_are_shown(console):

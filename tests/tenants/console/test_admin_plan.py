@@ -7,8 +7,8 @@ from django.urls import reverse
 from kernel.models import Publication
 from tenants.limits import services as limit_services
 from tenants.models import Plan, PlanQuota, PlanRateLimit
-from tests.fixtures.console_limits import QUOTA, RATE, plan_form, sentences
-from tests.fixtures.limits import make_plan, plan_quota, plan_rate
+from tests.fixtures.console.limit_forms import QUOTA, RATE, plan_form, sentences
+from tests.fixtures.limits.limits import make_plan, plan_quota, plan_rate
 
 
 def page(name, *args):
@@ -68,8 +68,8 @@ def test_the_list_tells_limits_and_tenants(console, starter, acme):
         ({"limit": "9" * 30}, "at most 1,000,000,000,000,000"),
         ({"unit": ""}, "This field is required"),
         ({"time_zone": "Mars/Olympus"}, "Mars/Olympus is not a time zone"),
-        ({"period": "days"}, "Say from which day the days or months are counted"),
-        ({"route": "gone"}, "There is no route “gone”"),
+        ({"period": "days"}, "Set the day from which the periods are counted"),
+        ({"route": "gone"}, "Route “gone” does not exist"),
         ({"alert_at": "80,often"}, "Enter a whole number"),
         ({"alert_at": "0"}, "greater than or equal to 1"),
         ({"start_hour": "24"}, "less than or equal to 23"),
@@ -88,7 +88,10 @@ def test_a_quota_that_makes_no_sense_is_refused_with_a_sentence(console, facts, 
         ({"request_burst": "0"}, "greater than or equal to 1"),
         ({"requests_per_minute": "-1"}, "greater than or equal to"),
         ({"token_burst": "5"}, "A burst needs tokens per minute"),
-        ({"requests_per_minute": "", "concurrency": "", "door": "chat"}, "empty limits nothing"),
+        (
+            {"requests_per_minute": "", "concurrency": "", "request_kind": "chat"},
+            "Set requests per minute, tokens per minute or concurrency",
+        ),
     ],
 )
 def test_a_rate_limit_that_makes_no_sense_is_refused_with_a_sentence(console, facts, says):

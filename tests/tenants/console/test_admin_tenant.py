@@ -9,7 +9,7 @@ from django.urls import reverse
 from kernel.models import Publication
 from tenants import services
 from tenants.models import Membership, Tenant, User
-from tests.fixtures.console import PASSWORD, make_person, rows
+from tests.fixtures.console.people import PASSWORD, make_person, rows
 
 NEW = {"name": "Third", "slug": "third", "time_zone": "UTC"}
 
@@ -179,7 +179,7 @@ def test_an_operator_may_sign_in_to_the_console(console, acme):
 def test_nobody_takes_their_own_rights_away(console, operator, form):
     del form["is_superuser"]
     answer = console.post(page("user_change", operator.pk), form)
-    assert "You cannot take your own rights away" in answer.content.decode()
+    assert "You cannot remove your own rights" in answer.content.decode()
     assert User.objects.get().is_superuser
 
 

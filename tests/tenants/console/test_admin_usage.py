@@ -6,7 +6,7 @@ import pytest
 from django.urls import reverse
 from django.utils import timezone
 
-from tests.fixtures.console import make_event
+from tests.fixtures.console.people import make_event
 
 LIST = "admin:tenants_usageevent_changelist"
 

@@ -12,9 +12,9 @@ from tenants import services
 from tenants.limits import services as limit_services
 from tenants.models import QuotaTopUp, QuotaUsage
 from tenants.windows import Calendar, window_at
-from tests.fixtures.console import rows
-from tests.fixtures.console_limits import QUOTA, sentences
-from tests.fixtures.limits import make_plan, own_quota, own_rate, plan_quota, plan_rate
+from tests.fixtures.console.limit_forms import QUOTA, sentences
+from tests.fixtures.console.people import rows
+from tests.fixtures.limits.limits import make_plan, own_quota, own_rate, plan_quota, plan_rate
 
 
 def page(name, *args):
@@ -56,7 +56,7 @@ def shown(console, tenant):
 
 def test_a_tenant_without_limits_is_told_so(console, acme):
     text = shown(console, acme)
-    assert "No quota: this tenant may use as much as it likes" in text
+    assert "No quota: the usage of this tenant is unlimited" in text
     assert "No rate limit" in text
 
 
@@ -89,7 +89,7 @@ def test_a_top_up_adds_to_what_is_left(console, acme, starter):
 def test_an_overridden_rule_says_what_takes_its_place(console, acme, starter, now):
     own_quota(acme, limit=5, period="month", now=now)
     text = shown(console, acme)
-    assert "Not in force: the rule of tenant takes its place" in text
+    assert "Not in force: the rule of tenant replaces it" in text
     assert "5 tokens a month hard from tenant" in text
 
 
@@ -110,7 +110,7 @@ def test_a_key_with_a_quota_of_its_own_is_listed_there_only(console, acme, now):
     own_quota(acme, per="key", api_key=key, limit=7, period="month", now=now)
     use(acme, 3, counter=f"key:{key.pk}|tokens")
     text = shown(console, acme)
-    assert "rules of their own apply to key laptop" in text
+    assert "It does not apply to key laptop" in text
     assert text.count("3 used") == 1
 
 
@@ -191,7 +191,7 @@ def test_a_top_up_asks_first(console, acme, starter):
     text = sentences(console.get(page("tenant_limits", acme.pk)))
     (place,) = re.findall(r'href="([^"]+)">Grant top-up', text)
     question = sentences(console.get(place.replace("&amp;", "&")))
-    assert "It comes on top of 2,000,000 tokens a month within a second" in question
+    assert "It is added to 2,000,000 tokens a month within a second" in question
     assert page("tenant_limits", acme.pk) in question
     assert not rows(QuotaTopUp).exists()
 

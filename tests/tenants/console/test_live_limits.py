@@ -11,9 +11,9 @@ from tenants.counters.view import read_live_view, recent_refusals
 from tenants.limits.status import left_at_once
 from tenants.models import QuotaUsage
 from tenants.windows import Calendar, window_at
-from tests.fixtures.console_limits import sentences
-from tests.fixtures.limits import own_quota, own_rate
-from tests.fixtures.valkey import free_port
+from tests.fixtures.console.limit_forms import sentences
+from tests.fixtures.limits.limits import own_quota, own_rate
+from tests.fixtures.servers.ports import free_port
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def test_a_newer_total_of_the_database_wins(console, acme, quota, count, window)
 def test_running_requests_are_counted(console, acme, count):
     own_rate(acme, requests_per_minute=60, concurrency=20)
     count(acme, running=7)
-    assert "7 running of 20 · 60 requests may come at once" in shown(console, acme)
+    assert "7 running of 20 · 60 requests possible at once" in shown(console, acme)
 
 
 def test_a_key_that_only_redis_knows_is_listed(console, acme, count):
@@ -111,7 +111,7 @@ def test_without_redis_the_totals_of_the_database_are_shown(console, acme, quota
         version=1,
     )
     text = shown(console, acme)
-    assert "Redis does not answer" in text
+    assert "Redis is unavailable" in text
     assert "2,100 used · 7,900 left" in text
     assert read_live_view(acme.pk) is None
 

@@ -7,7 +7,7 @@ from django.db import connection
 
 from tenants.ledger import append_usage, bill_abandoned
 from tenants.models import UsageHour
-from tests.fixtures.usage import record
+from tests.fixtures.limits.usage import record
 
 migration = import_module("tenants.migrations.0007_ledger_backfills_hours")
 

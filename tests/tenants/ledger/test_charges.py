@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 import pytest
 from django.db import OperationalError, connection, transaction
 
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.usage.writer import RecordRefused
 from tenants.errors import LimitsUnavailable
 from tenants.ledger import append_usage, load_counters
 from tenants.models import QuotaUsage, UsageEvent, UsageHour
 from tenants.scoping import tenant_scope
 from tenants.services import create_tenant, issue_key
-from tests.fixtures.usage import WINDOW, charge, charged, record
+from tests.fixtures.limits.usage import WINDOW, charge, charged, record
 
 TOKENS = ("tenant|tokens", WINDOW)
 pytestmark = pytest.mark.usefixtures("db", "seen_by_all")

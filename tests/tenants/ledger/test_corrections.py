@@ -4,7 +4,7 @@ import pytest
 
 from tenants.ledger import append_usage, bill_abandoned, load_counters
 from tenants.models import UsageEvent, UsageHour
-from tests.fixtures.usage import WINDOW, charge, charged, record
+from tests.fixtures.limits.usage import WINDOW, charge, charged, record
 
 pytestmark = pytest.mark.usefixtures("db", "seen_by_all")
 

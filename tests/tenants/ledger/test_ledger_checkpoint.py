@@ -14,7 +14,7 @@ from tenants.ledger.append import append_within
 from tenants.ledger.reconciliation import find_counter_drift, raise_counters
 from tenants.models import ChargedSum, LedgerCheckpoint, QuotaUsage, UsageEvent
 from tenants.scoping import every_tenant
-from tests.fixtures.usage import WINDOW, charge, charged, record
+from tests.fixtures.limits.usage import WINDOW, charge, charged, record
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 OVER = NOW + timedelta(days=60)

@@ -8,7 +8,7 @@ from tenants.admission.usage.writer import LedgerUnavailable, RecordRefused
 from tenants.ledger import append_usage
 from tenants.models import ApiKey, UsageEvent
 from tenants.scoping import every_tenant, tenant_scope
-from tests.fixtures.usage import TIME, record
+from tests.fixtures.limits.usage import TIME, record
 
 
 @pytest.fixture

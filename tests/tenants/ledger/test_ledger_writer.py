@@ -14,8 +14,8 @@ from tenants.admission.usage.writer import (
     LedgerWriter,
     RecordRefused,
 )
-from tests.fixtures.ledger_table import Table
-from tests.fixtures.usage import record
+from tests.fixtures.database.ledger_table import Table
+from tests.fixtures.limits.usage import record
 
 
 @pytest.fixture
@@ -80,11 +80,7 @@ async def test_a_batch_is_bounded(table):
 
 
 async def test_what_was_recorded_while_a_batch_is_written_is_kept(table, writer):
-    async def slowly(records):
-        await asyncio.sleep(0.05)
-        return await table.append(records)
-
-    writer._append = slowly
+    table.takes = 0.05
     fill(writer, 1)
     await asyncio.sleep(0.05)
     writer.record(record(1))
@@ -102,15 +98,7 @@ async def test_while_the_database_is_away_nothing_is_lost_or_doubled(table, writ
 
 
 async def test_a_batch_whose_answer_was_lost_is_sent_again_under_the_same_ids(table, writer):
-    append, lost = table.append, [LedgerUnavailable()]
-
-    async def lose_the_answer(records):
-        appended = await append(records)
-        if lost:
-            raise lost.pop()
-        return appended
-
-    writer._append = lose_the_answer
+    table.lost = [LedgerUnavailable()]
     fill(writer, 3)
 
     await until(lambda: table.batches == [3, 3])
@@ -140,7 +128,7 @@ async def test_a_refusal_and_an_outage_at_once_lose_nothing(table, writer):
 
 
 async def test_there_is_room_up_to_the_bound(table):
-    writer = LedgerWriter(table.append, most_pending=3)
+    writer = LedgerWriter(table.append, max_pending=3)
     fill(writer, 2)
     writer.ensure_room()
     fill(writer, 1)
@@ -152,7 +140,7 @@ async def test_there_is_room_up_to_the_bound(table):
 
 
 async def test_a_request_that_has_happened_is_recorded_beyond_the_bound(table):
-    writer = LedgerWriter(table.append, most_pending=1)
+    writer = LedgerWriter(table.append, max_pending=1)
     fill(writer, 3)
 
     await writer.flush()
@@ -199,7 +187,7 @@ async def test_a_stop_in_the_middle_of_a_batch_loses_nothing(table):
 @pytest.mark.parametrize("turns", range(6))
 async def test_it_stops_although_a_batch_fills_up_in_the_same_moment(table, turns):
     writer = LedgerWriter(table.append)
-    task = asyncio.create_task(writer._gather())
+    task = asyncio.create_task(writer._fill_batch())
     await asyncio.sleep(0)
     fill(writer, BATCH_ROWS)
     for _ in range(turns):

@@ -10,7 +10,7 @@ from tenants.admission.usage import writer as module
 from tenants.admission.usage.writer import LedgerUnavailable, LedgerWriter
 from tenants.ledger import append_usage, load_counters
 from tests.fixtures.gateway import in_database, ledger
-from tests.fixtures.usage import WINDOW, charged
+from tests.fixtures.limits.usage import WINDOW, charged
 
 RETRIES = 3
 

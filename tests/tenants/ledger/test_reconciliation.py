@@ -13,7 +13,7 @@ from tenants.ledger.reconciliation import (
     sum_charges,
 )
 from tenants.models import QuotaUsage, UsageHour
-from tests.fixtures.usage import WINDOW, charge, charged, record
+from tests.fixtures.limits.usage import WINDOW, charge, charged, record
 
 DAY = datetime(2026, 1, 2, tzinfo=UTC)
 NOW = DAY + timedelta(hours=12)

@@ -11,7 +11,7 @@ from tenants.ledger import append_usage
 from tenants.ledger.batch_sums import SUMS
 from tenants.models import QuotaUsage, UsageEvent, UsageHour
 from tenants.scoping import every_tenant
-from tests.fixtures.usage import charge, record
+from tests.fixtures.limits.usage import charge, record
 
 pytestmark = pytest.mark.slow
 

@@ -11,7 +11,7 @@ from django.db import connection, transaction
 from tenants.ledger import append_usage, bill_abandoned, load_counters
 from tenants.models import ApiKey, QuotaUsage, UsageEvent, UsageHour
 from tenants.scoping import every_tenant
-from tests.fixtures.usage import WINDOW, charge, charged, record
+from tests.fixtures.limits.usage import WINDOW, charge, charged, record
 
 ROUNDS = 40
 SCOPES = [f"key:{number}|tokens" for number in range(400)]
@@ -30,7 +30,7 @@ def together():
         def call(function):
             try:
                 with every_tenant(), connection.cursor():
-                    ready.wait(10)
+                    ready.wait(60)
                     return function()
             finally:
                 connection.close()
@@ -49,6 +49,7 @@ def spread(first, agents, scopes=()):
     ]
 
 
+@pytest.mark.slow
 def test_writers_that_charge_in_opposite_orders_never_wait_for_each_other(together):
     def write(first, scopes):
         for number in range(ROUNDS):
@@ -61,6 +62,7 @@ def test_writers_that_charge_in_opposite_orders_never_wait_for_each_other(togeth
     assert set(QuotaUsage.objects.values_list("used", flat=True)) == {2 * ROUNDS}
 
 
+@pytest.mark.slow
 def test_writers_of_the_same_hours_in_opposite_orders_never_wait_for_each_other(together):
     def write(first, agents):
         for number in range(ROUNDS):

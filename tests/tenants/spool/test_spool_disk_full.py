@@ -12,7 +12,7 @@ import json, resource, sys
 from pathlib import Path
 from tenants.admission.usage.spool import SpoolUnwritable
 from tenants.admission.usage.spool_folder import FolderSpool
-from tests.fixtures.usage import record
+from tests.fixtures.limits.usage import record
 
 def limit(size):
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))

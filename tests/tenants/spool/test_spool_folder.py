@@ -8,7 +8,7 @@ import pytest
 from tenants.admission.usage.spool import SpoolUnwritable
 from tenants.admission.usage.spool_file import SpoolFile, decode_line, encode_line
 from tenants.admission.usage.spool_folder import REFUSED, FolderSpool
-from tests.fixtures.usage import charged, record
+from tests.fixtures.limits.usage import charged, record
 
 FACTS = {"decision": {"strategy": "a\nb"}, "agent": "hélper", "ttft_ms": 1.5}
 
@@ -176,7 +176,7 @@ def test_a_torn_last_line_was_never_acknowledged(spool, folder, cut, caplog):
     heir = inherit(folder)
 
     assert replay(heir) == ids(1)
-    assert "torn by a crash" in caplog.text
+    assert "incomplete last record ignored after a crash" in caplog.text
     assert files(folder) == []
 
 
@@ -240,7 +240,7 @@ def test_a_folder_that_cannot_be_made_is_named(tmp_path):
     spool = FolderSpool(tmp_path / "file" / "spool")
 
     for attempt in (spool.prepare, lambda: spool.write([record(1)])):
-        with pytest.raises(SpoolUnwritable, match="cannot be written to"):
+        with pytest.raises(SpoolUnwritable, match="is not writable"):
             attempt()
 
     assert spool.events == 0

@@ -15,7 +15,7 @@ WRITER = """
 import sys
 from pathlib import Path
 from tenants.admission.usage.spool_folder import FolderSpool
-from tests.fixtures.usage import record
+from tests.fixtures.limits.usage import record
 
 spool = FolderSpool(Path(sys.argv[1]))
 for number in range(100_000):
@@ -68,6 +68,7 @@ def waiting(folder):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_whatever_was_acknowledged_before_a_kill_is_found(tmp_path, seed):
     rng = random.Random(seed)
@@ -83,6 +84,7 @@ def test_whatever_was_acknowledged_before_a_kill_is_found(tmp_path, seed):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_replay_that_is_killed_again_and_again_loses_nothing(tmp_path):
     written = acknowledged(0, kill_after(start(WRITER, tmp_path, 0), 0.4))
     committed = set()

@@ -6,14 +6,14 @@ import logging
 import pytest
 
 from kernel import metrics
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.usage import writer as ledger
 from tenants.admission.usage.spool import SpoolUnwritable
 from tenants.admission.usage.spool_file import decode_line
 from tenants.admission.usage.spool_folder import REFUSED, FolderSpool
 from tenants.admission.usage.writer import LedgerFull, LedgerUnavailable, LedgerWriter
-from tests.fixtures.ledger_table import Table
-from tests.fixtures.usage import record
+from tests.fixtures.database.ledger_table import Table
+from tests.fixtures.limits.usage import record
 
 
 class AwayTable(Table):
@@ -184,21 +184,12 @@ async def test_a_replay_whose_answer_was_lost_is_repeated(table, spool, running)
     writer = running(LedgerWriter(table.append, spool=spool))
     fill(writer, range(5))
     await until(lambda: spool.events == 5)
-    lost = [LedgerUnavailable()] * 3
-    append = table.append
-
-    async def lose_the_answer(records):
-        appended = await append(records)
-        if lost:
-            raise lost.pop()
-        return appended
-
-    writer._append = lose_the_answer
+    table.lost = [LedgerUnavailable()] * 3
     table.away = False
 
     await until(lambda: not spool.events)
     assert set(table.rows) == ids(range(5))
-    assert not lost
+    assert not table.lost
 
 
 async def test_a_refused_record_is_set_aside_and_the_others_are_appended(
@@ -223,7 +214,7 @@ async def test_without_table_and_spool_new_requests_are_refused_before_anything_
     writer.ensure_room()
     fill(writer, range(3))
 
-    await until(lambda: writer._exposed)
+    await until(lambda: writer._at_risk)
 
     with pytest.raises(LedgerFull):
         writer.ensure_room()
@@ -234,7 +225,7 @@ async def test_without_table_and_spool_new_requests_are_refused_before_anything_
 async def test_once_either_is_back_requests_are_served_again(table, full, running, what):
     writer = running(LedgerWriter(table.append, spool=full))
     fill(writer, range(3))
-    await until(lambda: writer._exposed)
+    await until(lambda: writer._at_risk)
 
     if what == "table":
         table.away = False
@@ -254,7 +245,7 @@ async def test_a_disk_that_fills_up_later_refuses_too(table, full, running):
 
     full.full = True
     fill(writer, [2])
-    await until(lambda: writer._exposed)
+    await until(lambda: writer._at_risk)
     table.away = False
 
     await until(lambda: set(table.rows) == ids([1, 2]))
@@ -265,7 +256,7 @@ async def test_at_a_stop_the_rest_goes_to_the_spool(table, spool, tmp_path):
     writer = LedgerWriter(table.append, spool=spool)
     fill(writer, range(1500))
 
-    await writer.close(patience=5)
+    await writer.close(seconds=5)
 
     heir = FolderSpool(tmp_path)
     heir.claim()
@@ -279,7 +270,7 @@ async def test_at_a_stop_a_database_that_hangs_is_not_waited_for(table, spool, t
     writer = LedgerWriter(hang, spool=spool)
     fill(writer, range(5))
 
-    await writer.close(patience=0.05)
+    await writer.close(seconds=0.05)
 
     heir = FolderSpool(tmp_path)
     heir.claim()
@@ -290,7 +281,7 @@ async def test_what_nothing_takes_at_a_stop_is_in_the_log_whole(table, full, cap
     writer = LedgerWriter(table.append, spool=full)
     fill(writer, [7])
 
-    await writer.close(patience=1)
+    await writer.close(seconds=1)
 
     assert "lost at shutdown: UsageRecord(request_id='req_7'" in caplog.text
 
@@ -303,7 +294,7 @@ async def test_a_stop_in_the_middle_of_spooling_loses_nothing(table, spool, tmp_
     task.cancel()
     await asyncio.wait({task})
 
-    await writer.close(patience=5)
+    await writer.close(seconds=5)
 
     heir = FolderSpool(tmp_path)
     heir.claim()
@@ -315,7 +306,7 @@ async def test_the_lag_is_the_age_of_the_oldest_spooled_record(table, spool, run
     writer = running(LedgerWriter(table.append, spool=spool))
     fill(writer, range(3))
     await until(lambda: spool.events == 3)
-    spool._files[0].begun -= 90
+    spool._files[0].created_at -= 90
     await asyncio.sleep(0.1)
 
     writer._report()

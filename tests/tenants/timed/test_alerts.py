@@ -9,7 +9,7 @@ from tenants.limits import alerts
 from tenants.limits import services as limit_services
 from tenants.models import AlertRecipient, Notice, QuotaAlert, QuotaUsage
 from tenants.scoping import every_tenant, tenant_scope
-from tests.fixtures.limits import NOON, load, only_quota, own_quota
+from tests.fixtures.limits.limits import NOON, load, only_quota, own_quota
 
 
 @pytest.fixture

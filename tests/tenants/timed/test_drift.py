@@ -6,7 +6,7 @@ import pytest
 from django.conf import settings
 
 from kernel.storage.redis import connect
-from tenants.admission.limits.rules import CounterState
+from tenants.admission.limits.counter_state import CounterState
 from tenants.admission.redis_counters.keys import scope_key, tenant_key
 from tenants.admission.usage.records import Charge
 from tenants.counters import commands as counter_commands
@@ -14,8 +14,8 @@ from tenants.counters.state import fetch_live
 from tenants.ledger import append_usage, reconcile_job
 from tenants.models import QuotaUsage
 from tenants.scoping import tenant_scope
-from tests.fixtures.limits import NOON
-from tests.fixtures.usage import record
+from tests.fixtures.limits.limits import NOON
+from tests.fixtures.limits.usage import record
 
 pytest.importorskip("tenants.ledger.reconciliation", reason="the ledger's part is not merged yet")
 
@@ -54,7 +54,9 @@ def copy(client, tenant, *, used, version):
 
 
 def reconcile(tenant):
-    return reconcile_job.reconcile_tenant(tenant.pk, now=NOON)
+    """All of the repairs, first in PostgreSQL and then in Redis."""
+    repaired = reconcile_job.reconcile_counters(now=NOON)
+    return repaired + reconcile_job.reconcile_copies(tenant.pk, now=NOON)
 
 
 def test_what_is_in_step_is_left_alone(acme, charged, redis):
@@ -100,7 +102,7 @@ def test_another_tenants_counters_are_left_alone(acme, rival, charged, redis):
         [CounterState(tenant_id=rival.pk, counter=KEY[0], window=WINDOW, version=1)]
     )
 
-    assert reconcile_job.reconcile_tenant(rival.pk, now=NOON) == 0
+    assert reconcile(rival) == 0
 
 
 def test_hours_are_made_to_agree(acme, charged):

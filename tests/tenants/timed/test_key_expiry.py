@@ -6,11 +6,10 @@ import pytest
 from auditlog.models import LogEntry
 
 from kernel.publishing.publish import latest_revision, revisions_after
-from tenants import services
-from tenants.api_keys import expiry as key_expiry
+from tenants import key_expiry, services
 from tenants.models import AlertRecipient, Notice
 from tenants.scoping import every_tenant
-from tests.fixtures.limits import NOON
+from tests.fixtures.limits.limits import NOON
 
 DAY = timedelta(days=1)
 

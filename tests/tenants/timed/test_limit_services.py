@@ -9,7 +9,7 @@ from tenants.errors import LimitExists, PlanInUse, TopUpDiffers, WindowOver
 from tenants.limits import services as limit_services
 from tenants.models import Plan, PlanQuota, QuotaTopUp, QuotaUsage, Tenant, User
 from tenants.scoping import every_tenant, tenant_scope
-from tests.fixtures.limits import (
+from tests.fixtures.limits.limits import (
     NOON,
     make_plan,
     only_quota,

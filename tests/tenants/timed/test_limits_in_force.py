@@ -11,7 +11,7 @@ from tenants.limits import services as limit_services
 from tenants.limits.effective import limits_with_origin, load_limits
 from tenants.models import Tenant, User
 from tenants.windows import Calendar
-from tests.fixtures.limits import (
+from tests.fixtures.limits.limits import (
     NOON,
     load,
     make_plan,
@@ -25,7 +25,7 @@ from tests.fixtures.limits import (
 
 @pytest.fixture
 def plan(acme):
-    plan = make_plan(longest_answer=512)
+    plan = make_plan(default_max_completion_tokens=512)
     limit_services.set_plan(tenant=acme, plan=plan, now=NOON)
     return plan
 
@@ -33,7 +33,7 @@ def plan(acme):
 def test_without_plan_and_limits_there_are_none(acme):
     limits = load(acme)
 
-    assert (limits.rates, limits.quotas, limits.longest_answer) == ((), (), 4096)
+    assert (limits.rates, limits.quotas, limits.default_max_completion_tokens) == ((), (), 4096)
 
 
 def test_a_tenant_has_its_plans_limits_and_not_its_neighbours(acme, rival, plan):
@@ -43,7 +43,11 @@ def test_a_tenant_has_its_plans_limits_and_not_its_neighbours(acme, rival, plan)
     (rate,) = load(acme).rates
 
     assert (rate.requests_per_minute, rate.request_burst, rate.concurrency) == (7, 3, 2)
-    assert (rate.per, rate.source, load(acme).longest_answer) == ("tenant", "plan Starter", 512)
+    assert (rate.per, rate.source, load(acme).default_max_completion_tokens) == (
+        "tenant",
+        "plan Starter",
+        512,
+    )
     assert [each.requests_per_minute for each in load(rival).rates] == [8]
 
 
@@ -58,7 +62,7 @@ def test_an_own_limit_takes_the_place_of_the_plans_and_others_stay(acme, plan):
     }
 
 
-@pytest.mark.parametrize("own", [{}, {"per": "key"}, {"route": "tiny"}, {"door": "chat"}])
+@pytest.mark.parametrize("own", [{}, {"per": "key"}, {"route": "tiny"}, {"request_kind": "chat"}])
 def test_a_limit_in_shadow_mode_stands_beside_the_plans(acme, plan, own):
     plan_rate(plan, requests_per_minute=20, concurrency=2, **own)
     plan_quota(plan, limit=100, **own)
@@ -100,7 +104,7 @@ def test_each_of_both_modes_has_a_window_of_its_own(acme, plan):
 
 
 @pytest.mark.parametrize(
-    "other", [{"unit": "cost"}, {"period": "month"}, {"route": "tiny"}, {"door": "chat"}]
+    "other", [{"unit": "cost"}, {"period": "month"}, {"route": "tiny"}, {"request_kind": "chat"}]
 )
 def test_a_quota_of_another_slot_overrides_nothing(acme, plan, other):
     plan_quota(plan, unit="tokens", period="day")
@@ -134,7 +138,7 @@ def test_a_quota_says_all_that_its_row_says(acme):
     own_quota(
         acme, unit="cost", limit=5, period="months", every=2, anchor=date(2026, 1, 31),
         start_hour=6, time_zone="Asia/Tokyo", hard=False, alert_at=[100, 50], hold="extend",
-        when_redis_is_away="closed", outage_cap=3, roll_over=25, shadow=True,
+        on_redis_outage="closed", outage_cap=3, roll_over=25, shadow=True,
     )  # fmt: skip
 
     quota = only_quota(acme)
@@ -144,7 +148,7 @@ def test_a_quota_says_all_that_its_row_says(acme):
     )
     assert (quota.unit, quota.limit, quota.hard, quota.hold) == ("cost", 5, False, "extend")
     assert (quota.alert_at, quota.roll_over, quota.shadow) == ((50, 100), 25, True)
-    assert (quota.when_redis_is_away, quota.outage_cap) == ("closed", 3)
+    assert (quota.on_redis_outage, quota.outage_cap) == ("closed", 3)
 
 
 def test_without_a_zone_of_its_own_a_quota_has_its_tenants(acme, plan):

@@ -18,7 +18,7 @@ from tenants.models import AlertRecipient, Notice
 from tenants.models.notice import MAX_TRIES
 from tenants.notifications import delivery, recipients
 from tenants.scoping import every_tenant, tenant_scope
-from tests.fixtures.limits import NOON
+from tests.fixtures.limits.limits import NOON
 
 PROTOCOLS = Path(__file__).resolve().parents[3] / "platform/docs/protocols.md"
 
@@ -137,7 +137,7 @@ def test_an_e_mail_says_it_in_words(acme, rival):
     (message,) = mail.outbox
     assert (message.to, message.subject) == (
         ["ops@acme.example"],
-        "Tenantry: 80 % of a quota are used",
+        "Tenantry: 80 % of a quota is used",
     )
     assert "percent: 80" in message.body
 
@@ -159,7 +159,7 @@ def test_a_failure_is_tried_again_after_pauses_under_the_same_id(acme, receiver)
     receiver.status = 500
 
     assert deliver_due() == [False]
-    assert only(AlertRecipient).last_error == "The address answered with status 500."
+    assert only(AlertRecipient).last_error == "The webhook responded with status 500."
     assert deliver_due(NOON + timedelta(seconds=59)) == []
     assert deliver_due(NOON + timedelta(seconds=60)) == [False]
     assert deliver_due(NOON + timedelta(seconds=179)) == []
@@ -189,7 +189,10 @@ def test_a_redirect_to_the_inside_is_a_failure(acme, receiver, settings):
 
     assert deliver_due() == [False]
 
-    assert only(AlertRecipient).last_error == "Nothing is sent into networks that are not public."
+    assert (
+        only(AlertRecipient).last_error
+        == "Requests to networks that are not public are not allowed."
+    )
     assert receiver.got == []
 
 

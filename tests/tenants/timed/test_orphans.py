@@ -10,11 +10,11 @@ from kernel.storage.redis import connect
 from tenants.admission.redis_counters.keys import tenant_key
 from tenants.admission.usage.records import Charge
 from tenants.ledger.abandoned import bill, record_of, tenants_with_holds
-from tests.fixtures.usage import TIME, record
+from tests.fixtures.limits.usage import TIME, record
 
 
 @dataclass(frozen=True, kw_only=True)
-class Orphan:
+class AbandonedRequest:
     request_id: str = "req_1"
     facts: bytes = b""
     prompt_tokens: int = 30
@@ -31,7 +31,7 @@ def facts(**more):
 
 
 def test_an_abandoned_request_is_billed_as_last_seen():
-    bill = record_of(Orphan(facts=facts(agent="helper")))
+    bill = record_of(AbandonedRequest(facts=facts(agent="helper")))
 
     assert (bill.kind, bill.status, bill.error_code) == ("abandoned", "failed", "worker_died")
     assert (bill.prompt_tokens, bill.completion_tokens, bill.cached_tokens) == (30, 7, 4)
@@ -44,13 +44,13 @@ def test_an_abandoned_request_is_billed_as_last_seen():
 def test_facts_that_look_like_a_whole_record_do_not_outdo_the_checkpoint():
     whole = facts(prompt_tokens=0, completion_tokens=0, kind="final", status="completed")
 
-    bill = record_of(Orphan(facts=whole))
+    bill = record_of(AbandonedRequest(facts=whole))
 
     assert (bill.prompt_tokens, bill.kind, bill.status) == (30, "abandoned", "failed")
 
 
 def test_a_bill_is_a_record_like_any_other():
-    assert set(record_of(Orphan(facts=facts())).__struct_fields__) == set(
+    assert set(record_of(AbandonedRequest(facts=facts())).__struct_fields__) == set(
         record(1).__struct_fields__
     )
 
@@ -75,6 +75,6 @@ def test_tenants_with_holds_are_found_and_others_are_not(redis):
 
 @pytest.mark.parametrize("wrong", [b"", b"{", b"[]", b"{}", facts(tenant_id="five")])
 def test_an_orphan_that_nobody_can_bill_is_logged_and_does_not_stop_the_others(wrong, caplog):
-    assert bill(Orphan(facts=wrong)) == ()
+    assert bill(AbandonedRequest(facts=wrong)) == ()
 
     assert "not billable" in caplog.text

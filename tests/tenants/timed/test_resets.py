@@ -14,8 +14,8 @@ from tenants.limits import resets
 from tenants.limits import services as limit_services
 from tenants.models import AlertRecipient, Notice, QuotaUsage, QuotaWindow
 from tenants.scoping import every_tenant, tenant_scope
-from tests.fixtures.limits import NOON, load, only_quota, own_quota
-from tests.fixtures.valkey import free_port
+from tests.fixtures.limits.limits import NOON, load, only_quota, own_quota
+from tests.fixtures.servers.ports import free_port
 
 HOUR = timedelta(hours=1)
 MIDNIGHT = datetime(2026, 3, 11, tzinfo=UTC)

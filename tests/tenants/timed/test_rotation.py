@@ -11,7 +11,7 @@ from tenants.limits.quota_status import counters_of, load_quota_lines
 from tenants.models import ApiKey, Quota
 from tenants.owner_names import key_names, owner_names
 from tenants.selectors import as_principal, load_principal
-from tests.fixtures.limits import make_plan, own_quota, own_rate, plan_quota
+from tests.fixtures.limits.limits import make_plan, own_quota, own_rate, plan_quota
 
 NOW = datetime(2026, 11, 21, 9, tzinfo=UTC)
 
@@ -29,6 +29,8 @@ JUDGED = {
     "tenants.apikey.replaces": HISTORY,
     "tenants.usageevent.api_key": HISTORY,
     "tenants.usagehour.api_key_id": HISTORY,
+    "agents.task.api_key_id": "a client that repeats itself is found by all keys of the lineage",
+    "agents.schedule.api_key": "its runs are billed to the newest key of the lineage",
     "agents.run.api_key_id": "a client that repeats itself is found by all keys of the lineage",
 }
 """Every field that refers to a key, by id or by the name of its counters."""

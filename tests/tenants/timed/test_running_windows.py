@@ -12,7 +12,7 @@ from tenants import services
 from tenants.limits import services as limit_services
 from tenants.models import QuotaWindow
 from tenants.scoping import every_tenant, tenant_scope
-from tests.fixtures.limits import NOON, load, make_plan, only_quota, own_quota, plan_quota
+from tests.fixtures.limits.limits import NOON, load, make_plan, only_quota, own_quota, plan_quota
 
 HOUR = timedelta(hours=1)
 MIDNIGHT = datetime(2026, 3, 11, tzinfo=UTC)

@@ -9,7 +9,7 @@ from tenants.ledger import load_counters, reconciliation
 from tenants.limits import services as limit_services
 from tenants.limits.report import report_limits
 from tenants.models import QuotaUsage, Tenant, UsageHour, User
-from tests.fixtures.limits import NOON, load, make_plan, own_quota, plan_quota
+from tests.fixtures.limits.limits import NOON, load, make_plan, own_quota, plan_quota
 
 MORNING = datetime(2026, 3, 10, 8, tzinfo=UTC)
 
@@ -46,7 +46,7 @@ def test_routes_and_kinds_are_told_apart(acme):
     use(acme, requests=1, route="tiny")
     use(acme, requests=2, route="huge")
     use(acme, requests=4, route="tiny", door="embeddings")
-    for facts in ({"route": "tiny"}, {"door": "chat"}, {"door": "embeddings"}):
+    for facts in ({"route": "tiny"}, {"request_kind": "chat"}, {"request_kind": "embeddings"}):
         own_quota(acme, unit="requests", **facts)
     assert used(acme) == {
         "tenant|route=tiny|requests": 5,

@@ -24,7 +24,7 @@ def walk(ids, look, max_seconds=60.0, job="reconcile"):
 def test_everybody_is_looked_at_once(ids):
     seen = []
 
-    assert walk(ids, seen.append) == Walk(looked_at=3, failed=0, left=0)
+    assert walk(ids, seen.append) == Walk(visited=3, failed=0, left=0)
     assert seen == ids
 
 
@@ -42,7 +42,7 @@ def test_who_was_left_is_first_the_next_time(ids, caplog):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tenants.walks.time", Slow)
             done = walk(ids, seen.append, max_seconds=5)
-        assert done == Walk(looked_at=1, failed=0, left=2)
+        assert done == Walk(visited=1, failed=0, left=2)
 
     assert seen == [*ids, ids[0]]
     assert read_counts()[("tenantry_tenants_left", "reconcile")] == 8
@@ -69,7 +69,7 @@ def test_a_tenant_that_fails_holds_up_nobody_and_is_counted(ids, caplog):
             raise KeyError("a bug")
 
     with caplog.at_level(logging.ERROR):
-        assert walk(ids, look) == Walk(looked_at=3, failed=1, left=0)
+        assert walk(ids, look) == Walk(visited=3, failed=1, left=0)
 
     assert seen == ids
     assert f"tenant_id={ids[0]}" in caplog.text
@@ -90,7 +90,7 @@ def test_a_tenant_that_ends_the_process_is_not_first_again(ids):
 
 def test_a_tenant_that_is_gone_is_looked_at_as_any_other(ids):
     Tenant.objects.filter(pk=ids[0]).delete()
-    assert walk(ids, len_of_nothing).looked_at == 3
+    assert walk(ids, len_of_nothing).visited == 3
 
 
 def test_no_job_sends_a_task_for_each_tenant(ids, monkeypatch):

@@ -77,6 +77,7 @@ def test_other_periods_of_three_years_tile_the_line(zone, period):
         assert {window_at(moment, calendar) for moment in moments_in(window)} == {window}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("start_hour", [0, 2, 3, 23])
 @pytest.mark.parametrize("period", ["week", "month", "quarter"])
 @pytest.mark.parametrize("zone", ZONES)
@@ -233,6 +234,7 @@ def test_a_windows_id_is_the_window(moment, calendar):
     assert window_of_id(window.id) == window
 
 
+@pytest.mark.slow
 @settings(max_examples=300)
 @given(moments, calendars, calendars, st.timedeltas(timedelta(0), timedelta(days=800)))
 def test_a_change_of_calendar_leaves_no_gap_and_no_overlap(moment, old, new, later):

@@ -10,11 +10,11 @@ from knox.models import AuthToken
 
 from agents import services as agents
 from tenants import services
-from tests.fixtures.console import make_event
+from tests.fixtures.console.people import make_event
 from tests.fixtures.extras import missing
-from tests.fixtures.limits import make_plan, own_quota, own_rate
-from tests.fixtures.scaling import make_policy
-from tests.fixtures.tools import make_tool
+from tests.fixtures.fleet.scaling import make_policy
+from tests.fixtures.limits.limits import make_plan, own_quota, own_rate
+from tests.fixtures.runs.tools import make_tool
 
 UNSTATED = "positive_data_acceptance"
 """The document cannot state rules between members, or which tenant a caller belongs to."""

@@ -1,7 +1,7 @@
 """Operations of an OpenAPI document (3.0 and 3.1) as HTTP tools. Pure.
 
-The document is a stranger's: references are followed inside of it only, and what cannot be read is
-said for each operation, so that the others can be imported.
+The document is not trusted: references are followed only within it. An operation that cannot be
+read is reported by itself, so that the others can be imported.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents.runtime.loop.tool_arguments import WrongArguments, ensure_schema
-from agents.runtime.tools.http.openapi_draft import MAX_DESCRIPTION_CHARS, Draft
+from agents.runtime.tools.http.openapi_draft import MAX_DESCRIPTION_CHARS, ToolDraft
 from agents.runtime.tools.http.openapi_references import WrongReference, resolve, resolve_parts
 from agents.runtime.tools.http.openapi_schema import argument_schema, listed
 from agents.runtime.tools.http.openapi_servers import (
@@ -19,7 +19,7 @@ from agents.runtime.tools.http.openapi_servers import (
     join_path,
 )
 from agents.runtime.tools.http.openapi_text import WrongDocument, read_text
-from agents.runtime.tools.http.settings import HttpSettings, ensure_makeable
+from agents.runtime.tools.http.settings import HttpSettings, ensure_http_settings
 from agents.runtime.tools.settings import WrongSettings, read_settings
 from agents.schema.imported_tool import ImportedTool, Skipped, unique
 
@@ -36,23 +36,23 @@ SWAGGER = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Imported:
-    """What a document holds."""
+    """The operations of a document, as tools."""
 
     tools: tuple[ImportedTool, ...]
     skipped: tuple[Skipped, ...]
     server: str = ""
-    """The document's own, for which a credential is meant; empty if it names none."""
+    """The host of the document, the only one that gets the credential; empty if there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One of the document, with what it shares with its path."""
+    """One operation of the document."""
 
     method: str
     path: str
     body: Mapping[str, Any]
     item: Mapping[str, Any]
-    """Its path, with parameters and servers that it shares with others."""
+    """The path item, with parameters and servers of all its operations."""
 
     @property
     def name(self) -> str:
@@ -61,7 +61,7 @@ class Operation:
 
 
 def read_document(text: bytes) -> Mapping[str, Any]:
-    """The document in `text`, which is JSON or YAML. Raises WrongDocument."""
+    """Return the document in `text`, which is JSON or YAML. Raises WrongDocument."""
     document = read_text(text)
     if isinstance(document, dict) and str(document.get("swagger", "")).startswith("2"):
         raise WrongDocument(SWAGGER)
@@ -73,7 +73,7 @@ def read_document(text: bytes) -> Mapping[str, Any]:
 
 
 def import_operations(document: Mapping[str, Any], *, source: str = "") -> Imported:
-    """Every operation as a tool. `source` is where the document came from: servers may be relative.
+    """Return every operation as a tool. `source` is the URL of the document, for relative servers.
 
     Raises WrongDocument if there is no server to send requests to, or no operation.
     """
@@ -106,7 +106,7 @@ def own_server(document: Mapping[str, Any], source: str) -> str:
 
 
 def operations(document: Mapping[str, Any]) -> Iterator[Operation | Skipped]:
-    """Every operation, and each place where one should be and none can be read."""
+    """Yield every operation, and a `Skipped` for each one that cannot be read."""
     paths = document.get("paths")
     for path, item in paths.items() if isinstance(paths, dict) else ():
         if not str(path).startswith("x-"):
@@ -122,7 +122,7 @@ def operations_of(
         yield Skipped(name=path, reason=str(error))
         return
     if whole is None:
-        yield Skipped(name=path, reason="What stands at this path is not an object.")
+        yield Skipped(name=path, reason="The value at this path is not an object.")
         return
     for method in METHODS:
         body = whole.get(method)
@@ -137,7 +137,7 @@ def operations_of(
 
 
 def whole_item(item: Any, document: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """A path with what it refers to; what it says itself comes first. Raises WrongReference."""
+    """Return a path item merged with its reference; its own members win. Raises WrongReference."""
     if not isinstance(item, dict):
         return None
     whole: dict[str, Any] = {}
@@ -147,14 +147,14 @@ def whole_item(item: Any, document: Mapping[str, Any]) -> Mapping[str, Any] | No
 
 
 def as_tool(operation: Operation, document: Mapping[str, Any], source: str) -> ImportedTool:
-    """Raises WrongSettings, WrongArguments and WrongReference for one that cannot be called."""
+    """Return the tool of an operation. Raises WrongSettings, WrongArguments and WrongReference."""
     levels = (
         operation.body.get("servers"),
         operation.item.get("servers"),
         document.get("servers"),
     )
     url = join_path(choose_server(levels, source=source), operation.path)
-    draft = Draft(document, url=url, method=operation.method.upper())
+    draft = ToolDraft(document, url=url, method=operation.method.upper())
     for parameter in parameters_of(operation, document):
         draft.add_parameter(parameter)
     draft.add_body(resolve(operation.body.get("requestBody"), document))
@@ -163,7 +163,7 @@ def as_tool(operation: Operation, document: Mapping[str, Any], source: str) -> I
         raise WrongSettings(f"The path's {min(missing)!r} is not described.")
     schema = argument_schema(draft.properties, draft.required, draft.definitions)
     ensure_schema(schema)
-    ensure_makeable(read_settings(draft.settings, HttpSettings))
+    ensure_http_settings(read_settings(draft.settings, HttpSettings))
     return ImportedTool(
         name=operation.name,
         description=description_of(operation),
@@ -174,7 +174,10 @@ def as_tool(operation: Operation, document: Mapping[str, Any], source: str) -> I
 
 
 def parameters_of(operation: Operation, document: Mapping[str, Any]) -> Iterable[Mapping[str, Any]]:
-    """One of the operation replaces one of its path. Raises WrongReference."""
+    """Return the parameters; those of the operation replace those of its path.
+
+    Raises WrongReference.
+    """
     found = {}
     for each in (
         *listed(operation.item.get("parameters")),
@@ -187,5 +190,5 @@ def parameters_of(operation: Operation, document: Mapping[str, Any]) -> Iterable
 
 def description_of(operation: Operation) -> str:
     texts = (operation.body.get("summary"), operation.body.get("description"))
-    said = "\n".join(text for text in texts if isinstance(text, str) and text)
-    return said[:MAX_DESCRIPTION_CHARS] or f"{operation.method.upper()} {operation.path}"
+    description = "\n".join(text for text in texts if isinstance(text, str) and text)
+    return description[:MAX_DESCRIPTION_CHARS] or f"{operation.method.upper()} {operation.path}"

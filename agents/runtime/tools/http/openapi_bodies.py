@@ -1,4 +1,4 @@
-"""Bodies of OpenAPI operations: which of their media types is sent, and how it is made. Pure."""
+"""Selects the media type of an OpenAPI request body that is sent. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ WILDCARDS = frozenset({"*/*", "application/*"})
 BRANCHES = frozenset(
     {"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "patternProperties", "$dynamicRef"}
 )
-"""Keywords that say more of an object than its properties do."""
+"""Keywords that constrain an object beyond its properties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,14 +21,14 @@ class Body:
 
     rest: Literal["json", "form"]
     content_type: str
-    """Empty for the usual one."""
+    """Empty for the default."""
     schema: Any
     encoding: Mapping[str, Any]
-    """Of form fields, by name."""
+    """The encodings of form fields, by name."""
 
 
 def choose_body(content: Any) -> Body | None:
-    """JSON first, then what looks like JSON, then a form; None if there is none of them."""
+    """Return JSON, else a JSON-like type, else a form; None if there is none of these."""
     kinds = content if isinstance(content, dict) else {}
     ranked = sorted((kind for kind in kinds if rank(str(kind))), key=lambda kind: rank(str(kind)))
     if not ranked:
@@ -46,7 +46,7 @@ def choose_body(content: Any) -> Body | None:
 
 
 def rank(kind: str) -> int:
-    """Zero for what cannot be sent."""
+    """Return the preference for a media type; 0 for one that cannot be sent."""
     plain = media_type(kind)
     if plain == JSON:
         return 1
@@ -58,6 +58,6 @@ def rank(kind: str) -> int:
 
 
 def has_fields(schema: Mapping[str, Any]) -> bool:
-    """Whether an object is described by its properties alone."""
+    """Return whether an object is described by its properties alone."""
     own = schema.get("properties")
     return isinstance(own, dict) and bool(own) and not BRANCHES & set(schema)

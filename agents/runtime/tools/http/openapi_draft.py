@@ -1,4 +1,4 @@
-"""A tool while it is being made of an operation. Pure."""
+"""Builds a tool from the parameters and the body of an operation. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -24,10 +24,10 @@ from agents.runtime.tools.settings import WrongSettings, read_settings
 
 MAX_DESCRIPTION_CHARS = 1000
 BODY = "body"
-MAX_SHOWN_CHARS = 200
+MAX_LISTED_CHARS = 200
 
 
-class Draft:
+class ToolDraft:
     """Collects the settings and the arguments of one tool."""
 
     def __init__(self, document: Mapping[str, Any], *, url: str, method: str) -> None:
@@ -36,12 +36,12 @@ class Draft:
         self.properties: dict[str, Any] = {}
         self.required: list[str] = []
         self.notes: list[str] = []
-        """What is left out of the tool, in sentences."""
+        """Sentences about what the tool omits."""
         self.definitions = Definitions(document)
         self._described: set[str] = set()
 
     def add_parameter(self, parameter: Mapping[str, Any]) -> None:
-        """One that cannot be written is left out if it may be. Raises WrongSettings."""
+        """Add a parameter. An optional one that cannot be sent is omitted. Raises WrongSettings."""
         if is_ignored(parameter):
             return
         name, place = str(parameter.get("name", "")), str(parameter.get("in", ""))
@@ -79,13 +79,13 @@ class Draft:
         return set(re.findall(r"\{([^}]*)\}", self.settings["url"])) - self._described
 
     def add_body(self, body: Mapping[str, Any]) -> None:
-        """Its properties become arguments beside the others; one that is no object, or has names
-        that are taken, becomes the argument `body`. Raises WrongSettings and WrongReference.
+        """Add a body. Its properties become arguments; a body that is no object, or whose names
+        are used, becomes the argument `body`. Raises WrongSettings and WrongReference.
         """
         chosen = choose_body(body.get("content"))
         is_demanded = body.get("required") is True
         if chosen is None:
-            kinds = ", ".join(map(str, listed_names(body.get("content"))))[:MAX_SHOWN_CHARS]
+            kinds = ", ".join(map(str, listed_names(body.get("content"))))[:MAX_LISTED_CHARS]
             reason = f"Its body is neither JSON nor a form{kinds and f', but {kinds}'}."
             if is_demanded:
                 raise WrongSettings(reason)
@@ -99,7 +99,7 @@ class Draft:
             self._add_whole_body(chosen, is_demanded=is_demanded)
 
     def _add_fields(self, schema: Mapping[str, Any], body: Body, *, is_demanded: bool) -> bool:
-        """Whether the properties of the body could become arguments of their own."""
+        """Return whether the properties of the body could become arguments of their own."""
         hidden = (
             self.definitions.read_only_names(dict(schema)) if has_fields(schema) else frozenset()
         )
@@ -126,9 +126,9 @@ class Draft:
         return True
 
     def _add_encoding(self, name: str, argument: str, encoding: Any) -> None:
-        """How a field of a form is written, where the document says so. Raises WrongSettings."""
-        said = encoding if isinstance(encoding, dict) else {}
-        style = style_of(said, "form")
+        """Add the parameter of a form field, if the document describes it. Raises WrongSettings."""
+        options = encoding if isinstance(encoding, dict) else {}
+        style = style_of(options, "form")
         if name == argument and not style:
             return
         named = {"name": name} if name != argument else {}

@@ -8,15 +8,15 @@ from typing import Any
 import msgspec
 
 from agents.runtime.tools.http.parameters import DEFAULT_STYLES, MAX_NAME_CHARS, Parameter
-from agents.runtime.tools.http.settings import OURS, ensure_header, ensure_parameter
+from agents.runtime.tools.http.settings import CONNECTION_HEADERS, ensure_header, ensure_parameter
 from agents.runtime.tools.settings import WrongSettings, read_settings
 
 PLACES = frozenset({"path", "query", "header", "cookie"})
 NOT_ARGUMENTS = frozenset({"accept", "content-type", "authorization"})
-"""Header parameters that OpenAPI itself says to ignore."""
+"""Header parameters that OpenAPI requires to be ignored."""
 UNFIT = re.compile(r"[^A-Za-z0-9_.-]+")
 MAX_ARGUMENT_CHARS = 64
-"""Names of arguments that every engine takes: OpenAI's and others' rule for property names."""
+"""The limit of OpenAI and other engines for the names of properties."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +30,9 @@ class ReadParameter:
 
 
 def is_ignored(parameter: Mapping[str, Any]) -> bool:
-    """Whether the request has it anyway, so that it is no argument of the tool."""
+    """Return whether the platform sets the header, so that it is no argument of the tool."""
     name = str(parameter.get("name", "")).lower()
-    return parameter.get("in") == "header" and name in NOT_ARGUMENTS | OURS
+    return parameter.get("in") == "header" and name in NOT_ARGUMENTS | CONNECTION_HEADERS
 
 
 def is_required(parameter: Mapping[str, Any]) -> bool:
@@ -40,13 +40,15 @@ def is_required(parameter: Mapping[str, Any]) -> bool:
 
 
 def read_parameter(parameter: Mapping[str, Any], *, argument: str) -> ReadParameter:
-    """Raises WrongSettings for one that cannot be written into a request."""
+    """Return the parameter of the document. Raises WrongSettings if it cannot be sent."""
     name, place = str(parameter.get("name", "")), parameter.get("in")
-    shown = name[:MAX_NAME_CHARS]
+    short_name = name[:MAX_NAME_CHARS]
     if place not in PLACES:
-        raise WrongSettings(f"The parameter {shown!r} stands in {str(place)[:20]!r}.")
+        raise WrongSettings(
+            f"The parameter {short_name!r} has the unknown place {str(place)[:20]!r}."
+        )
     if not name or len(name) > MAX_NAME_CHARS:
-        raise WrongSettings(f"The parameter {shown!r} has no name, or one that is too long.")
+        raise WrongSettings(f"The parameter {short_name!r} has no name, or one that is too long.")
     content = parameter.get("content")
     kind, schema = read_content(content) if isinstance(content, dict) and content else ("", None)
     settings = {
@@ -61,7 +63,7 @@ def read_parameter(parameter: Mapping[str, Any], *, argument: str) -> ReadParame
         if place == "header":
             ensure_header(name, "")
     except WrongSettings as error:
-        raise WrongSettings(f"The parameter {shown!r} cannot be written: {error}") from error
+        raise WrongSettings(f"The parameter {short_name!r} cannot be sent: {error}") from error
     description = parameter.get("description")
     return ReadParameter(
         parameter=read,
@@ -72,13 +74,13 @@ def read_parameter(parameter: Mapping[str, Any], *, argument: str) -> ReadParame
 
 
 def read_content(content: Mapping[str, Any]) -> tuple[str, Any]:
-    """The only media type of a parameter, with its schema."""
+    """Return the only media type of a parameter, with its schema."""
     kind, described = next(iter(content.items()))
     return str(kind), described.get("schema") if isinstance(described, dict) else None
 
 
 def style_of(parameter: Mapping[str, Any], place: str) -> dict[str, Any]:
-    """What the document says of it, where it is not as usual."""
+    """Return the style of the document, if it is not the default."""
     style, explode = parameter.get("style"), parameter.get("explode")
     settings: dict[str, Any] = {}
     if style is not None and style != DEFAULT_STYLES[place]:
@@ -91,16 +93,16 @@ def style_of(parameter: Mapping[str, Any], place: str) -> dict[str, Any]:
 
 
 def argument_name(name: str, place: str, taken: Mapping[str, Any]) -> str:
-    """A name that models can fill in, and that no other argument has."""
+    """Return a name that engines accept, and that no other argument has."""
     plain = UNFIT.sub("_", name).strip("_")[:MAX_ARGUMENT_CHARS] or place
     if plain not in taken:
         return plain
-    begun = f"{plain[: MAX_ARGUMENT_CHARS - 12]}_{place}"
-    return begun if begun not in taken else f"{begun}_{len(taken)}"
+    candidate = f"{plain[: MAX_ARGUMENT_CHARS - 12]}_{place}"
+    return candidate if candidate not in taken else f"{candidate}_{len(taken)}"
 
 
 def as_settings(parameter: Parameter) -> dict[str, Any]:
-    """As a tool's settings store it: what is as usual is left out."""
+    """Return the parameter for a tool's settings, without defaults."""
     built: dict[str, Any] = msgspec.to_builtins(parameter)
     usual: dict[str, Any] = {
         "name": "", "style": None, "explode": None, "allow_reserved": False, "content": "",

@@ -1,4 +1,4 @@
-"""References inside of an OpenAPI document (RFC 6901). Pure: nothing is fetched."""
+"""Resolves references within an OpenAPI document (RFC 6901). Pure: nothing is fetched."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -6,18 +6,18 @@ from typing import Any
 from urllib.parse import unquote
 
 MAX_REFERENCES = 40
-"""Of a chain, in which one refers to the next."""
+"""The limit of a chain of references."""
 INDEX = re.compile(r"[0-9]{1,6}")
 
 
 class WrongReference(Exception):
-    """Something cannot be followed or taken along; the text says what."""
+    """A reference cannot be resolved, or a schema is too large; the text explains it."""
 
 
 def resolve(value: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What `value` stands for, inside the document; empty if it is no object.
+    """Return the target of a reference, or `value` itself; empty if it is no object.
 
-    Raises WrongReference for a reference to elsewhere, to nothing, or in a circle.
+    Raises WrongReference for a reference to another document, to nothing, or in a cycle.
     """
     found: Mapping[str, Any] = {}
     for part in resolve_parts(value, document):
@@ -26,7 +26,7 @@ def resolve(value: Any, document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def resolve_parts(value: Any, document: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """`value` and what it refers to, one after the other. Raises WrongReference."""
+    """`value` and the targets of its references, in order. Raises WrongReference."""
     target = ""
     for _ in range(MAX_REFERENCES):
         if not isinstance(value, dict):
@@ -38,11 +38,14 @@ def resolve_parts(value: Any, document: Mapping[str, Any]) -> Iterator[Mapping[s
             return
         target = reference
         value = find_pointer(document, target)
-    raise WrongReference(f"The reference {target[:100]!r} goes round in a circle.")
+    raise WrongReference(f"The reference {target[:100]!r} is part of a cycle.")
 
 
 def find_pointer(document: Mapping[str, Any], pointer: str) -> Any:
-    """What stands at a pointer such as `#/paths/~1pets~1%7Bid%7D/get`. Raises WrongReference."""
+    """Return the value at a pointer such as `#/paths/~1pets~1%7Bid%7D/get`.
+
+    Raises WrongReference.
+    """
     if not pointer.startswith("#/"):
         raise WrongReference(
             f"It refers to {pointer[:100]!r}, outside of the document: nothing is fetched."
@@ -56,5 +59,5 @@ def find_pointer(document: Mapping[str, Any], pointer: str) -> Any:
         elif isinstance(place, dict) and key in place:
             place = place[key]
         else:
-            raise WrongReference(f"It refers to {pointer[:100]!r}, which is not there.")
+            raise WrongReference(f"It refers to {pointer[:100]!r}, which does not exist.")
     return place

@@ -1,8 +1,8 @@
-"""Schemas of OpenAPI documents as JSON schemas of the arguments of a request. Pure.
+"""Converts schemas of OpenAPI documents to JSON schemas of the arguments of a request. Pure.
 
-OpenAPI 3.0 has words of its own (`nullable`, a boolean `exclusiveMinimum`). What is referred to
-comes along under `$defs`, so that circles stay what they are. What is `readOnly` is no part of a
-request, and is neither offered nor demanded.
+OpenAPI 3.0 has keywords of its own (`nullable`, a boolean `exclusiveMinimum`). Targets of
+references are copied to `$defs`, so that cycles are preserved. A `readOnly` property is not part
+of a request, and is removed.
 """
 
 import re
@@ -25,42 +25,42 @@ COMPOSITIONS = ("allOf", "anyOf", "oneOf")
 LIMITS = (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum"))
 MAX_DEFINITIONS = 100
 MAX_PARTS = 5_000
-"""Of the schemas of one operation."""
+"""The limit of schemas of one operation."""
 MAX_LOOKUPS = 50_000
-"""Of properties that may be `readOnly`, for one operation."""
+"""The limit of properties of one operation that are checked for `readOnly`."""
 MAX_DEPTH = 40
-TOO_LONG = "Its arguments are described at too great length for a tool."
+TOO_LONG = "The schema of its arguments is too large for a tool."
 
 Schema = dict[str, Any]
 
 
 class Definitions:
-    """What schemas refer to, adopted as it is met."""
+    """Converts the schemas of one document, and collects the targets of their references."""
 
     def __init__(self, document: Mapping[str, Any]) -> None:
         self._document = document
         self._has_siblings = not str(document.get("openapi", "")).startswith("3.0")
-        """Whether what stands beside a `$ref` means something: not in OpenAPI 3.0."""
+        """Whether keywords beside a `$ref` apply; OpenAPI 3.0 ignores them."""
         self._names: dict[str, str] = {}
         self.adopted: Schema = {}
         self._parts = 0
         self._lookups = 0
 
     def adopt(self, schema: Any) -> Schema:
-        """The schema in the words of JSON schema; one that is none allows everything.
+        """Return the schema as a JSON schema; an invalid one allows everything.
 
         Raises WrongReference.
         """
         return self._converted(schema, 0) if isinstance(schema, dict) else {}
 
     def is_read_only(self, schema: Any) -> bool:
-        """Whether a property is one of responses only, by itself or by what it refers to."""
+        """Return whether a property, or the target of its reference, is for responses only."""
         if not isinstance(schema, dict):
             return False
         return any(part.get("readOnly") is True for part in resolve_parts(schema, self._document))
 
     def read_only_names(self, schema: Schema) -> frozenset[str]:
-        """The properties of an object that are `readOnly`, those of its `allOf` included."""
+        """Return the properties of an object that are `readOnly`, those of its `allOf` included."""
         names: set[str] = set()
         seen: set[int] = set()
         waiting: list[Any] = [schema]
@@ -71,13 +71,13 @@ class Definitions:
                 seen.add(id(part))
                 properties = part.get("properties")
                 for name, each in properties.items() if isinstance(properties, dict) else ():
-                    self._look_up()
+                    self._count_lookup()
                     if self.is_read_only(each):
                         names.add(name)
                 waiting += listed(part.get("allOf"))
         return frozenset(names)
 
-    def _look_up(self) -> None:
+    def _count_lookup(self) -> None:
         self._lookups += 1
         if self._lookups > MAX_LOOKUPS:
             raise WrongReference(TOO_LONG)
@@ -85,7 +85,7 @@ class Definitions:
     def _converted(
         self, schema: Schema, depth: int, hidden: frozenset[str] = frozenset()
     ) -> Schema:
-        """`hidden` are properties of this object that another schema for it calls `readOnly`."""
+        """`hidden` are properties of this object that another schema marks as `readOnly`."""
         self._parts += 1
         if self._parts > MAX_PARTS:
             raise WrongReference(TOO_LONG)
@@ -131,7 +131,7 @@ class Definitions:
             if len(self._names) >= MAX_DEFINITIONS:
                 return {}
             name = self._names[target] = self._new_name(target)
-            self.adopted[name] = {}  # a circle meets it while it is being made
+            self.adopted[name] = {}  # a cyclic reference finds it during the conversion
             self.adopted[name] = self._converted(dict(found), depth + 1)
         converted: Schema = {"$ref": f"#/$defs/{name}"}
         if self._has_siblings:
@@ -142,7 +142,7 @@ class Definitions:
         return nullable(converted) if schema.get("nullable") is True else converted
 
     def _new_name(self, target: str) -> str:
-        """A name that a JSON pointer writes as it is."""
+        """Return a name that needs no escapes in a JSON pointer."""
         plain = re.sub(r"[^A-Za-z0-9_.-]+", "_", target.rpartition("/")[2])[:60] or "schema"
         taken = set(self._names.values())
         return plain if plain not in taken else f"{plain}_{len(taken)}"
@@ -167,7 +167,7 @@ def with_exclusive_limits(schema: Schema) -> None:
 
 
 def nullable(schema: Schema) -> Schema:
-    """Which allows null besides."""
+    """Return the schema, with null allowed as well."""
     kind = schema.get("type")
     if isinstance(kind, str):
         allowed = schema.get("enum")

@@ -1,4 +1,4 @@
-"""Where an OpenAPI document sends requests: to the server of the operation, its path, or itself."""
+"""Selects the server of an OpenAPI operation: of the operation, its path, or the document."""
 
 import re
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from urllib.parse import urljoin
 
 from agents.runtime.tools.settings import WrongSettings
 
-NO_SERVER = "The document names no server. Give the address it came from."
+NO_SERVER = "The document names no server. Enter the URL of the document."
 
 
 class NoServer(WrongSettings):
-    """Nothing says where a request goes."""
+    """No server is given, and the document has no URL."""
 
 
 def choose_server(levels: tuple[Any, ...], *, source: str) -> str:
-    """The URL of the first server of the first level that has one, without a slash at its end.
+    """Return the URL of the first server of the first level, without a trailing slash.
 
     `levels` are `servers` of the operation, the path and the document; `source` is where the
     document came from, for relative URLs. Raises WrongSettings.
@@ -27,7 +27,7 @@ def choose_server(levels: tuple[Any, ...], *, source: str) -> str:
 
 
 def server_url(server: Any, *, source: str) -> str:
-    """Variables have their defaults. Raises WrongSettings."""
+    """Return the URL of a server, with the defaults of its variables. Raises WrongSettings."""
     url = server.get("url", "/") if isinstance(server, dict) else "/"
     variables = server.get("variables") if isinstance(server, dict) else None
     url = fill_variables(str(url), variables if isinstance(variables, dict) else {})
@@ -38,12 +38,12 @@ def server_url(server: Any, *, source: str) -> str:
     if not joined.lower().startswith(("https://", "http://")):
         raise NoServer(NO_SERVER)
     if "?" in joined or "#" in joined:
-        raise WrongSettings(f"Its server {joined[:100]!r} has a query, so no path fits behind it.")
+        raise WrongSettings(f"Its server {joined[:100]!r} has a query or a fragment.")
     return joined.rstrip("/")
 
 
 def fill_variables(url: str, variables: Mapping[str, Any]) -> str:
-    """Each variable is replaced once: a default cannot name another variable."""
+    """Replace each variable once, so that a default cannot name another variable."""
 
     def default_of(match: re.Match[str]) -> str:
         variable = variables.get(match[1])
@@ -52,7 +52,7 @@ def fill_variables(url: str, variables: Mapping[str, Any]) -> str:
             raise WrongSettings(f"Its server's variable {match[1][:100]!r} has no default.")
         text = str(default)
         if re.search(r"[{}]", text):
-            raise WrongSettings(f"Its server's variable {match[1][:100]!r} holds a brace.")
+            raise WrongSettings(f"Its server's variable {match[1][:100]!r} contains a brace.")
         return text
 
     filled = re.sub(r"\{([^{}]*)\}", default_of, url)

@@ -1,7 +1,7 @@
-"""The text of an OpenAPI document as JSON values: it is written as JSON or as YAML. Pure.
+"""Parses the text of an OpenAPI document, which is JSON or YAML, to JSON values. Pure.
 
-A stranger wrote it. YAML can nest without end and repeat itself a billion times over in a few
-lines, so its events are looked through before anything is made of them.
+The text is not trusted. YAML can nest without limit, and multiply itself with aliases, so that its
+events are checked before values are built from them.
 """
 
 import math
@@ -14,24 +14,24 @@ from inference.relay.schema import ensure_shallow
 from kernel.errors import InvalidJson
 
 MAX_DOCUMENT_BYTES = 4 * 1024 * 1024
-DEEPEST = 100
+MAX_DEPTH = 100
 LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-"""libyaml's, where the wheel has it: ten times as fast."""
+"""libyaml's loader if the wheel has it: ten times as fast."""
 
 
 class WrongDocument(Exception):
-    """It is no OpenAPI document that can be read; the text says why."""
+    """The text is not a readable OpenAPI document; the message explains it."""
 
 
 def read_text(text: bytes) -> Any:
-    """What is written there, as JSON knows it. Raises WrongDocument."""
+    """Return the JSON values of the text. Raises WrongDocument."""
     if len(text) > MAX_DOCUMENT_BYTES:
         raise WrongDocument(f"The document is longer than {MAX_DOCUMENT_BYTES // 2**20} MiB.")
     try:
         ensure_shallow(text)
         return msgspec.json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, InvalidJson):
-        # YAML in braces looks like JSON. Of what is neither, its parser knows the line.
+        # YAML in braces looks like JSON. For text that is neither, YAML's parser names the line.
         return read_yaml(text)
 
 
@@ -42,7 +42,7 @@ def read_yaml(text: bytes) -> Any:
     except yaml.YAMLError as error:
         raise WrongDocument(f"The document is neither JSON nor YAML{place_of(error)}.") from error
     except (UnicodeError, ValueError, TypeError, RecursionError) as error:
-        # PyYAML raises what the constructors of its values raise: for dates that are none.
+        # PyYAML passes on the errors of value constructors, for example of invalid dates.
         raise WrongDocument("The document is neither JSON nor YAML.") from error
 
 
@@ -56,12 +56,12 @@ def ensure_plain(text: bytes) -> None:
             depth += 1
         elif isinstance(event, yaml.CollectionEndEvent):
             depth -= 1
-        if depth > DEEPEST:
-            raise WrongDocument(f"The document is nested deeper than {DEEPEST} levels.")
+        if depth > MAX_DEPTH:
+            raise WrongDocument(f"The document is nested deeper than {MAX_DEPTH} levels.")
 
 
 def as_json(value: Any) -> Any:
-    """YAML has dates, bytes, and keys that are numbers; JSON has none of them."""
+    """Return a YAML value as JSON, which has no dates, bytes or numbers as keys."""
     match value:
         case dict():
             return {str(key): as_json(each) for key, each in value.items()}

@@ -1,4 +1,4 @@
-"""How one argument is written into a request, in the words of OpenAPI's parameters. Pure."""
+"""The serialization of an argument into a request, in the terms of OpenAPI's parameters. Pure."""
 
 import re
 from collections.abc import Mapping
@@ -32,17 +32,17 @@ CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One parameter of a request, filled by one argument; left out if the argument is missing."""
+    """One parameter of a request with the value of an argument; omitted without the argument."""
 
     argument: Annotated[str, Meta(min_length=1, max_length=MAX_NAME_CHARS)]
     place: Place = msgspec.field(name="in")
     name: Annotated[str, Meta(max_length=MAX_NAME_CHARS)] = ""
-    """In the request; empty: as the argument."""
+    """The name in the request; empty if it is that of the argument."""
     style: Style | None = None
     explode: bool | None = None
     allow_reserved: bool = False
     content: Annotated[str, Meta(max_length=MAX_NAME_CHARS)] = ""
-    """The media type in which the value is written, instead of a style."""
+    """The media type of the value, in place of a style."""
 
     @property
     def wire_name(self) -> str:
@@ -58,7 +58,7 @@ class Parameter(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
 
 def media_type(text: str) -> str:
-    """Without its parameters, in small letters: `Application/JSON; charset=utf-8` is JSON."""
+    """Return the type without parameters, in lower case."""
     return text.split(";", maxsplit=1)[0].strip().lower()
 
 

@@ -1,7 +1,7 @@
-"""The request that arguments make. Pure.
+"""Builds the request of a tool call from its arguments. Pure.
 
-Arguments come from a model that may have read what strangers wrote: they fill places, and never
-change the host, the path's levels, or the lines of the head.
+Arguments come from a model, which may have read untrusted text: they replace placeholders, and
+cannot change the host, the segments of the path, or the lines of the head.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ FORM = "application/x-www-form-urlencoded"
 
 
 def build(settings: HttpSettings, arguments: Mapping[str, Any], credential: str) -> Request:
-    """Raises WrongArguments for values that do not fit, WrongSettings for such a credential."""
+    """Return the request. Raises WrongArguments, and WrongSettings for an invalid credential."""
     left = {name: value for name, value in arguments.items() if name not in settings.named}
     in_query = left if settings.place_of_rest == "query" else {}
     body, content_type = body_of(settings, arguments, left)
@@ -63,26 +63,26 @@ def given(name: str, arguments: Mapping[str, Any]) -> str:
 
 
 def fill_path(template: str, settings: HttpSettings, arguments: Mapping[str, Any]) -> str:
-    """Placeholders replaced, each value quoted so that it stays in its segment."""
+    """Return the URL with its placeholders replaced by quoted values."""
     styled = {each.argument: each for each in settings.parameters if each.place == "path"}
 
     def value(name: str) -> str:
         text = given(name, arguments)
-        if arguments[name] in (None, "", [], {}) or climbs(text):
-            raise WrongArguments(f"{name}: {text[:100]!r} cannot stand in a path.")
+        if arguments[name] in (None, "", [], {}) or has_dot_segment(text):
+            raise WrongArguments(f"{name}: {text[:100]!r} is not allowed in a path.")
         parameter = styled.get(name) or Parameter(argument=name, place="path")
         return write_segment(parameter, arguments[name])
 
     segments = template.split("/")
     filled = [PLACEHOLDER.sub(lambda match: value(match[1]), each) for each in segments]
     for segment, before in zip(filled, segments, strict=True):
-        if segment != before and (not segment or climbs(unquote(segment))):
-            # Made of several values, or of one and what a style puts before it.
-            raise WrongArguments(f"{segment[:100]!r} cannot stand in a path.")
+        if segment != before and (not segment or has_dot_segment(unquote(segment))):
+            # The segment has several values, or one value with the prefix of its style.
+            raise WrongArguments(f"{segment[:100]!r} is not allowed in a path.")
     return "/".join(filled)
 
 
-def climbs(text: str) -> bool:
+def has_dot_segment(text: str) -> bool:
     return bool({".", ".."} & set(text.replace("\\", "/").split("/")))
 
 
@@ -97,7 +97,7 @@ def styled_pairs(settings: HttpSettings, arguments: Mapping[str, Any], *, place:
 
 
 def pairs_of(settings: HttpSettings, arguments: Mapping[str, Any]) -> Pairs:
-    """What templates make of the query; a list is repeated."""
+    """Return the query parameters of templates; a list becomes one pair per element."""
     pairs: Pairs = []
     for name, template in settings.query.items():
         lone = PLACEHOLDER.fullmatch(template)
@@ -114,7 +114,7 @@ def repeated(name: str, value: Any) -> Pairs:
 
 
 def plain(template: str, arguments: Mapping[str, Any]) -> str:
-    """Placeholders replaced as they are; missing ones by nothing."""
+    """Return the text with its placeholders replaced; missing arguments become empty."""
     return PLACEHOLDER.sub(
         lambda match: header_text(match[1], arguments[match[1]]) if match[1] in arguments else "",
         template,
@@ -140,20 +140,20 @@ def filled_headers(settings: HttpSettings, arguments: Mapping[str, Any]) -> dict
         headers["cookie"] = "; ".join([*filter(None, [headers.get("cookie")]), *cookies])
     for name, value in headers.items():
         if CONTROL.search(value):
-            raise WrongArguments(f"The header {name} must not hold control characters.")
+            raise WrongArguments(f"The header {name} must not contain control characters.")
     return headers
 
 
 def header_of(settings: HttpSettings, credential: str) -> str:
     if CONTROL.search(credential):
-        raise WrongSettings("The credential holds a line break or another control character.")
+        raise WrongSettings("The credential contains a line break or another control character.")
     return settings.credential_prefix + credential
 
 
 def body_of(
     settings: HttpSettings, arguments: Mapping[str, Any], left: Mapping[str, Any]
 ) -> tuple[bytes, str]:
-    """The body and its type; both empty if there is none."""
+    """Return the body and its media type; both empty without a body."""
     if settings.body_argument:
         if settings.body_argument not in arguments:
             return b"", ""

@@ -1,7 +1,7 @@
-"""What an HTTP tool is made of. Pure.
+"""The settings of an HTTP tool. Pure.
 
-Arguments stand in braces: `https://api.example.org/orders/{number}`, or have a parameter that says
-how they are written. Those that neither names go where `rest` says: into the query, or into a body.
+An argument has a placeholder (`https://api.example.org/orders/{number}`), or a parameter that
+describes how it is sent. `rest` defines whether the others are sent in the query or in a body.
 """
 
 import re
@@ -25,30 +25,30 @@ PLACEHOLDER = re.compile(r"\{([A-Za-z0-9_.\-]{1,100})\}")
 ORIGIN = re.compile(r"https?://[^/?#{}]+(?=[/?#]|\Z)", re.IGNORECASE)
 
 
-OURS = frozenset(
+CONNECTION_HEADERS = frozenset(
     {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer"}
 )
-"""Headers that belong to the connection, not to a request."""
+"""Headers of the connection, which a tool cannot set."""
 
 
 class HttpSettings(KindSettings, frozen=True):
-    """How the request is made of the arguments."""
+    """The template of a request, which is filled with the arguments."""
 
     url: Template
     method: Literal["GET", "POST", "PUT", "PATCH", "DELETE"] = "GET"
     query: dict[str, Template] = {}
-    """One that stands for nothing but a missing argument is left out."""
+    """The templates by name. One that consists of a missing argument is omitted."""
     headers: dict[str, Template] = {}
     parameters: Annotated[tuple[Parameter, ...], Meta(max_length=500)] = ()
-    """Arguments with a style of their own, as OpenAPI documents describe them."""
+    """Parameters of arguments, as in OpenAPI documents."""
     rest: Literal["query", "json", "form", ""] = ""
-    """Empty: the query of GET and DELETE, else JSON."""
+    """The place of the other arguments. Empty: the query for GET and DELETE, else a JSON body."""
     body_argument: str = ""
-    """The argument that is the whole JSON body, where it is not made of the rest."""
+    """The argument that is the whole JSON body, if the body has no other arguments."""
     content_type: Annotated[str, Meta(max_length=200)] = ""
-    """Of the body, where it is not `application/json` or that of a form."""
+    """The media type of the body, if it is not `application/json` or that of a form."""
     omit_empty_body: bool = False
-    """Whether no body is sent if none of its arguments is given."""
+    """Whether the body is omitted if it has no argument."""
     credential_header: str = "authorization"
     credential_prefix: str = "Bearer "
 
@@ -58,15 +58,15 @@ class HttpSettings(KindSettings, frozen=True):
 
     @property
     def named(self) -> frozenset[str]:
-        """Arguments that a template or a parameter names."""
+        """The arguments with a placeholder or a parameter."""
         templates = (self.url, *self.query.values(), *self.headers.values())
         names = {name for template in templates for name in PLACEHOLDER.findall(template)}
         styled = {parameter.argument for parameter in self.parameters}
         return frozenset({*names, *styled, self.body_argument} - {""})
 
 
-def ensure_makeable(settings: HttpSettings) -> None:
-    """Raises WrongSettings for what could not be sent, or be sent somewhere else by arguments."""
+def ensure_http_settings(settings: HttpSettings) -> None:
+    """Raises WrongSettings if a request could not be sent, or arguments could change its host."""
     if ORIGIN.match(settings.url) is None:
         raise WrongSettings("url: It begins with https:// and a host, without a placeholder there.")
     if re.search(r"[{}]", PLACEHOLDER.sub("", settings.url)):
@@ -81,10 +81,10 @@ def ensure_makeable(settings: HttpSettings) -> None:
         if parameter.place == "path" and parameter.argument not in path_arguments(settings.url):
             raise WrongSettings(f"parameters: The path has no {{{parameter.argument[:100]}}}.")
         if parameter.place == "form" and settings.place_of_rest != "form":
-            shown = parameter.wire_name[:MAX_NAME_CHARS]
-            raise WrongSettings(f"parameters: {shown!r} is of a form. Set `rest` to `form`.")
+            name = parameter.wire_name[:MAX_NAME_CHARS]
+            raise WrongSettings(f"parameters: {name!r} is a form field. Set `rest` to `form`.")
     if CONTROL.search(settings.content_type):
-        raise WrongSettings("content_type: It holds a control character.")
+        raise WrongSettings("content_type: It contains a control character.")
 
 
 def path_arguments(url: str) -> frozenset[str]:
@@ -92,25 +92,25 @@ def path_arguments(url: str) -> frozenset[str]:
 
 
 def ensure_parameter(parameter: Parameter) -> None:
-    """Raises WrongSettings for a parameter that cannot be written."""
-    shown = parameter.wire_name[:MAX_NAME_CHARS]
+    """Raises WrongSettings for a parameter that cannot be sent."""
+    name = parameter.wire_name[:MAX_NAME_CHARS]
     if parameter.wire_style not in STYLES[parameter.place]:
         raise WrongSettings(
-            f"parameters: {shown!r} has the style {parameter.wire_style}, "
+            f"parameters: {name!r} has the style {parameter.wire_style}, "
             f"which does not exist in a {parameter.place}."
         )
     if parameter.content and not is_json(parameter.content) and not is_text(parameter.content):
-        raise WrongSettings(f"parameters: {shown!r} is neither JSON nor text.")
+        raise WrongSettings(f"parameters: {name!r} is neither JSON nor text.")
     if CONTROL.search(parameter.wire_name):
-        raise WrongSettings("parameters: A name holds a control character.")
+        raise WrongSettings("parameters: A name contains a control character.")
     if parameter.place == "cookie" and TOKEN.fullmatch(parameter.wire_name) is None:
-        raise WrongSettings(f"parameters: {shown!r} is not the name of a cookie.")
+        raise WrongSettings(f"parameters: {name!r} is not the name of a cookie.")
 
 
 def ensure_header(name: str, value: str) -> None:
     if TOKEN.fullmatch(name) is None:
-        raise WrongSettings(f"headers: {name[:100]!r} is no name of a header.")
-    if name.lower() in OURS:
+        raise WrongSettings(f"headers: {name[:100]!r} is not the name of a header.")
+    if name.lower() in CONNECTION_HEADERS:
         raise WrongSettings(f"headers: {name} is set by the connection, not here.")
     if CONTROL.search(value):
-        raise WrongSettings(f"headers: The value of {name} holds a control character.")
+        raise WrongSettings(f"headers: The value of {name} contains a control character.")

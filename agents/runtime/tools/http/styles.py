@@ -1,6 +1,6 @@
-"""Values as text of a request: the styles of OpenAPI 3, which are RFC 6570's. Pure.
+"""Serializes values into a request, in the styles of OpenAPI 3, which are RFC 6570's. Pure.
 
-Every name and value is quoted by itself, so that only the document decides where one ends.
+Every name and value is quoted by itself, so that a value cannot add a name or another value.
 """
 
 from collections.abc import Callable, Iterator
@@ -13,15 +13,15 @@ from agents.runtime.tools.http.parameters import Parameter, is_json
 
 DELIMITERS = {"form": ",", "spaceDelimited": "%20", "pipeDelimited": "%7C"}
 RESERVED_IN_VALUES = ":/?@!$'()*,;="
-"""What `allowReserved` leaves as it is. Not `#`, `[`, `]`, `&` and `+`: they would end the value or
-mean something else."""
+"""Characters that `allowReserved` leaves as they are. Not `#`, `[`, `]`, `&` and `+`: they would
+end the value or change its meaning."""
 MAX_DEPTH = 10
 
 Quote = Callable[[str], str]
 
 
 def text_of(value: Any) -> str:
-    """As people write it in an address: true and not True, JSON for what has parts."""
+    """Return the value as text: `true` for True, JSON for objects and lists."""
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
     return msgspec.json.encode(value).decode()
@@ -31,7 +31,7 @@ def quoted(text: str) -> str:
     return quote(text, safe="")
 
 
-def reserved_kept(text: str) -> str:
+def quoted_except_reserved(text: str) -> str:
     return quote(text, safe=RESERVED_IN_VALUES)
 
 
@@ -39,22 +39,22 @@ def unquoted(text: str) -> str:
     return text
 
 
-def known(value: Any) -> list[Any]:
-    """The elements of a list that are there."""
+def without_nulls(value: Any) -> list[Any]:
+    """Return the elements of a list that are not null."""
     return [each for each in value if each is not None]
 
 
 def members(value: Any) -> list[tuple[str, Any]]:
-    """The members of an object that are there."""
+    """Return the members of an object that are not null."""
     return [(str(name), each) for name, each in value.items() if each is not None]
 
 
 def write_pairs(parameter: Parameter, value: Any) -> list[str]:
-    """`name=value`, quoted: for a query, a form or a cookie. None if there is nothing to send."""
+    """Return quoted `name=value` pairs for a query, a form or a cookie; empty if none is sent."""
     name = parameter.wire_name
-    # In a cookie a `;` would begin another one, whatever the document allows.
-    is_reserved_kept = parameter.allow_reserved and parameter.place != "cookie"
-    as_text = reserved_kept if is_reserved_kept else quoted
+    # In a cookie a `;` would start another one, even if the document allows it.
+    allows_reserved = parameter.allow_reserved and parameter.place != "cookie"
+    as_text = quoted_except_reserved if allows_reserved else quoted
     if parameter.content:
         return [f"{quoted(name)}={as_text(content_of(parameter.content, value))}"]
     if value is None:
@@ -65,7 +65,9 @@ def write_pairs(parameter: Parameter, value: Any) -> list[str]:
         return [f"{quoted(name)}={as_text(text_of(value))}"]
     if parameter.is_exploded or parameter.wire_style == "deepObject":
         pairs = (
-            members(value) if isinstance(value, dict) else [(name, each) for each in known(value)]
+            members(value)
+            if isinstance(value, dict)
+            else [(name, each) for each in without_nulls(value)]
         )
         return [f"{quoted(key)}={as_text(text_of(each))}" for key, each in pairs]
     parts = flat(value, as_text)
@@ -73,25 +75,25 @@ def write_pairs(parameter: Parameter, value: Any) -> list[str]:
 
 
 def leaves(name: str, value: Any, depth: int = 0) -> Iterator[tuple[str, Any]]:
-    """`name[a][b]` with what stands there; a list repeats its name."""
+    """Yield `name[a][b]` with each value; a list yields its name once per element."""
     if isinstance(value, dict) and depth < MAX_DEPTH:
         for key, each in members(value):
             yield from leaves(f"{name}[{key}]", each, depth + 1)
     elif isinstance(value, list):
-        yield from ((name, each) for each in known(value))
+        yield from ((name, each) for each in without_nulls(value))
     elif value is not None:
         yield name, value
 
 
 def flat(value: Any, as_text: Quote) -> list[str]:
-    """The elements of a list; the names and values of an object, one after the other."""
+    """Return the elements of a list, or the names and values of an object in turn, quoted."""
     if isinstance(value, dict):
         return [as_text(text_of(part)) for pair in members(value) for part in pair]
-    return [as_text(text_of(each)) for each in known(value)]
+    return [as_text(text_of(each)) for each in without_nulls(value)]
 
 
 def write_segment(parameter: Parameter, value: Any) -> str:
-    """What stands in a path in the place of a parameter, quoted."""
+    """Return the quoted text of a parameter in a path."""
     as_text = reserved_in_path if parameter.allow_reserved else quoted
     if parameter.content:
         return as_text(content_of(parameter.content, value))
@@ -105,7 +107,7 @@ def write_segment(parameter: Parameter, value: Any) -> str:
 
 
 def reserved_in_path(text: str) -> str:
-    """A value in a path stays in its segment, whatever is allowed there."""
+    """Return a quoted value that stays in its path segment, even with `allowReserved`."""
     return quote(text, safe=":@!$&'()*+,;=")
 
 
@@ -121,7 +123,7 @@ def simple(value: Any, as_text: Quote, *, explode: bool, separator: str) -> str:
 def exploded(value: Any, as_text: Quote) -> list[str]:
     if isinstance(value, dict):
         return [f"{as_text(key)}={as_text(text_of(each))}" for key, each in members(value)]
-    return [as_text(text_of(each)) for each in known(value)]
+    return [as_text(text_of(each)) for each in without_nulls(value)]
 
 
 def matrix(name: str, value: Any, as_text: Quote, explode: bool) -> str:  # noqa: FBT001 - a value
@@ -129,7 +131,7 @@ def matrix(name: str, value: Any, as_text: Quote, explode: bool) -> str:  # noqa
     if isinstance(value, dict) and explode:
         return "".join(f";{each}" for each in exploded(value, as_text))
     if isinstance(value, list) and explode:
-        return "".join(named(name, as_text(text_of(each))) for each in known(value))
+        return "".join(named(name, as_text(text_of(each))) for each in without_nulls(value))
     return named(name, simple(value, as_text, explode=False, separator=","))
 
 
@@ -138,14 +140,14 @@ def named(name: str, text: str) -> str:
 
 
 def write_header(parameter: Parameter, value: Any) -> str:
-    """Headers are not quoted."""
+    """Return the value of a header, which is not quoted."""
     if parameter.content:
         return content_of(parameter.content, value)
     return simple(value, unquoted, explode=parameter.is_exploded, separator=",")
 
 
 def content_of(kind: str, value: Any) -> str:
-    """A value in the media type that the document names."""
+    """Return a value in the media type of the parameter."""
     if is_json(kind) or not isinstance(value, str):
         return msgspec.json.encode(value).decode()
     return text_of(value)

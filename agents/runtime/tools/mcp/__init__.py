@@ -1,1 +1,1 @@
-"""Tools of MCP servers. The official library is an extra: nothing here imports it but `session`."""
+"""Tools of MCP servers. The official library is an extra, imported with `session`."""

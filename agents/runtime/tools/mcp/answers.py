@@ -1,7 +1,7 @@
-"""What MCP servers answer, in the form that the library demands; pure.
+"""Repairs the responses of MCP servers to the form that the library requires. Pure.
 
-The library refuses an answer as a whole if one part of it is wrong. Here what is right is kept, and
-what is not is named.
+The library refuses a whole response if one part of it is invalid. Here the valid parts are used,
+and the invalid ones are named.
 """
 
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ from agents.schema.imported_tool import Skipped
 Json = dict[str, Any]
 MAX_NAME_CHARS = 100
 TOOL_KEYS = ("name", "title", "description", "inputSchema")
-"""What is read of a tool. Its other members cannot make it unusable."""
+"""The members of a tool that are read. The others are removed, so that they cannot be invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,24 +25,26 @@ class CheckedTools:
     result: Json
     skipped: tuple[Skipped, ...]
     notes: Mapping[str, str]
-    """By the name of the tool that it is about."""
+    """Notes by the name of the tool."""
 
 
 def check_tools(result: Json) -> CheckedTools:
-    """The page with its usable tools. One that is no page stays as it is."""
+    """Return the page with its usable tools. A result that is no page is returned unchanged."""
     tools = result.get("tools")
     if not isinstance(tools, list):
         return CheckedTools(result=result, skipped=(), notes={})
-    kept, skipped, notes = [], [], {}
+    usable, skipped, notes = [], [], {}
     for number, tool in enumerate(tools, start=1):
         reason = why_unusable(tool)
         if reason:
             skipped.append(Skipped(name=name_of(tool, number), reason=reason))
             continue
-        kept.append({key: tool[key] for key in TOOL_KEYS if isinstance(tool.get(key), str | dict)})
+        usable.append(
+            {key: tool[key] for key in TOOL_KEYS if isinstance(tool.get(key), str | dict)}
+        )
         if "outputSchema" in tool and not is_object_schema(tool["outputSchema"]):
             notes[tool["name"]] = "Its outputSchema describes no object, and is ignored."
-    checked = {**result, "tools": kept}
+    checked = {**result, "tools": usable}
     if not isinstance(result.get("nextCursor"), str):
         checked.pop("nextCursor", None)
     return CheckedTools(result=checked, skipped=tuple(skipped), notes=notes)
@@ -54,7 +56,7 @@ def name_of(tool: object, number: int) -> str:
 
 
 def why_unusable(tool: object) -> str:
-    """A sentence; empty for a tool that can be called."""
+    """Return the reason why a tool cannot be called; empty if it can."""
     if not isinstance(tool, dict):
         return "It is not an object."
     if not isinstance(tool.get("name"), str) or not tool["name"]:
@@ -71,30 +73,32 @@ def is_object_schema(schema: object) -> bool:
 
 
 def check_call(result: Json) -> Json:
-    """The result of `tools/call` with parts that the library knows; of others what they are.
+    """Return the result of `tools/call` with readable parts; others become a note.
 
-    What asks for input, and what is no result at all, stays as it is.
+    A request for input, and a value that is no result, are returned unchanged.
     """
     content = result.get("content", [])
     if not isinstance(content, list) or result.get("resultType", "complete") != "complete":
         return result
     structured = result.get("structuredContent")
-    known = [part for part in content if is_known(part)]
-    unknown = [kind_of(part) for part in content if not is_known(part)]
+    readable = [part for part in content if is_readable(part)]
+    unreadable = [kind_of(part) for part in content if not is_readable(part)]
     parts = [
-        plain(part) if is_known(part) else text(f"[{kind_of(part)}, which is no text]")
+        plain(part) if is_readable(part) else text(f"[{kind_of(part)}, which is no text]")
         for part in content
     ]
     if not content and structured is not None:
         parts = [text(msgspec.json.encode(structured).decode())]
     checked = {key: result[key] for key in ("resultType",) if key in result}
-    # A result of which nothing can be read is no success.
-    nothing_known = bool(unknown) and not known and structured is None
-    if nothing_known:
-        parts = [text(f"The tool answered with {', '.join(unknown)[:200]}, which cannot be read.")]
-    elif unknown and not known:
+    # A result without a readable part is an error.
+    nothing_readable = bool(unreadable) and not readable and structured is None
+    if nothing_readable:
+        parts = [
+            text(f"The tool answered with {', '.join(unreadable)[:200]}, which cannot be read.")
+        ]
+    elif unreadable and not readable:
         parts.append(text(msgspec.json.encode(structured).decode()))
-    is_error = result.get("isError") is True or nothing_known
+    is_error = result.get("isError") is True or nothing_readable
     return {**checked, "content": parts, "isError": is_error}
 
 
@@ -102,7 +106,7 @@ PART_KEYS = frozenset({"type", "text", "data", "mimeType", "uri", "name", "resou
 
 
 def plain(part: Json) -> Json:
-    """Without annotations and the like, which cannot make a part unreadable."""
+    """Return a part without annotations and other members that the library would validate."""
     return {
         key: plain(value) if isinstance(value, dict) else value
         for key, value in part.items()
@@ -110,8 +114,8 @@ def plain(part: Json) -> Json:
     }
 
 
-def text(words: str) -> Json:
-    return {"type": "text", "text": words}
+def text(content: str) -> Json:
+    return {"type": "text", "text": content}
 
 
 def kind_of(part: object) -> str:
@@ -119,8 +123,8 @@ def kind_of(part: object) -> str:
     return kind[:MAX_NAME_CHARS] if isinstance(kind, str) and kind else "something without a type"
 
 
-def is_known(part: object) -> bool:
-    """Whether the library can read a part."""
+def is_readable(part: object) -> bool:
+    """Return whether the library can read a part."""
     if not isinstance(part, dict):
         return False
     match part.get("type"):

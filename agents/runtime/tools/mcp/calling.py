@@ -1,4 +1,4 @@
-"""Carries out tools of MCP servers, where the library is installed."""
+"""Calls tools of MCP servers, if the library is installed."""
 
 import asyncio
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.tools.http.parameters import CONTROL
-from agents.runtime.tools.mcp.settings import McpSettings, ensure_askable
+from agents.runtime.tools.mcp.settings import McpSettings, ensure_mcp_settings
 from agents.runtime.tools.settings import WrongSettings, read_settings
 from agents.schema.imported_tool import ImportedTool, Skipped
 from kernel.egress.client import Egress
@@ -25,9 +25,9 @@ def is_installed() -> bool:
 
 
 async def load_library() -> None:
-    """Import the library, so that no call waits for it within its own limit of time.
+    """Import the library on a thread, so that no call spends its timeout on the import.
 
-    It takes a second or more, during which the event loop goes on.
+    The import takes a second or more.
     """
     if is_installed():
         await asyncio.to_thread(import_module, SESSION)
@@ -35,14 +35,14 @@ async def load_library() -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedTools:
-    """What a server has to offer."""
+    """The tools of a server."""
 
     tools: tuple[ImportedTool, ...]
     skipped: tuple[Skipped, ...] = ()
 
 
 class McpTools:
-    """Implements `Kind`. One for a worker: it keeps connections between calls."""
+    """Implements `ToolHandler`. One per worker: it keeps connections between calls."""
 
     def __init__(self, egress: Egress) -> None:
         self._egress = egress
@@ -60,7 +60,7 @@ class McpTools:
         library = await self._load()
         result: ToolResult = await library.call_tool(
             self._sessions,
-            library.Server(tenant_id=tool.tenant_id, url=settings.url, headers=headers),
+            library.McpServer(tenant_id=tool.tenant_id, url=settings.url, headers=headers),
             tool=settings.tool,
             schema=tool.schema,
             arguments=arguments,
@@ -69,12 +69,12 @@ class McpTools:
         return result
 
     async def find_tools(self, settings: McpSettings, *, credential: str) -> ListedTools:
-        """What the server has to offer. Raises TargetRefused, EgressFailed and WrongSettings."""
+        """Return the tools of a server. Raises TargetRefused, EgressFailed and WrongSettings."""
         if not is_installed():
             raise WrongSettings(MISSING)
         headers = headers_of(settings, credential)
         library = await self._load()
-        server = library.Server(tenant_id=0, url=settings.url, headers=headers)
+        server = library.McpServer(tenant_id=0, url=settings.url, headers=headers)
         async with asyncio.timeout(LIST_SECONDS):
             tools, skipped = await library.list_tools(self._sessions, server)
         return ListedTools(tools=tools, skipped=skipped)
@@ -82,7 +82,7 @@ class McpTools:
     async def list_tools(
         self, settings: McpSettings, *, credential: str
     ) -> tuple[ImportedTool, ...]:
-        """Those of `find_tools` that can be used."""
+        """Return the usable tools of `find_tools`."""
         return (await self.find_tools(settings, credential=credential)).tools
 
     async def _load(self) -> ModuleType:
@@ -94,10 +94,10 @@ class McpTools:
 
 
 def headers_of(settings: McpSettings, credential: str) -> dict[str, str]:
-    """Raises WrongSettings."""
-    ensure_askable(settings)
+    """Return the header with the credential. Raises WrongSettings."""
+    ensure_mcp_settings(settings)
     if CONTROL.search(credential):
-        raise WrongSettings("The credential holds a line break or another control character.")
+        raise WrongSettings("The credential contains a line break or another control character.")
     if not credential:
         return {}
     return {settings.credential_header.lower(): settings.credential_prefix + credential}

@@ -1,7 +1,7 @@
-"""One connection to an MCP server, open in a task of its own, so that any task may use it.
+"""One connection to an MCP server, opened in a task of its own, so that any task may use it.
 
-The library closes what a task opened in that same task; and what it tells the server of a
-cancelled call is sent after the caller has gone. Servers are strangers: any failure is a sentence.
+The library must close a connection in the task that opened it, and it notifies the server of a
+cancelled call after the caller has ended. Every failure of a server becomes a sentence.
 """
 
 import asyncio
@@ -24,26 +24,26 @@ from kernel.errors import PlatformError
 
 MAX_MESSAGE_CHARS: Final = 1000
 CANCELLATION_TIMEOUT_SECONDS: Final = 2.0
-"""Seconds for which a connection stays open to tell the server that a call was cancelled."""
+"""Time that a connection stays open to notify the server of a cancelled call."""
 REQUEST_TIMEOUT_SECONDS: Final = 600.0
-"""The longest that a tool may take: each call has a limit of its own."""
+"""The upper limit of a request; each call has a lower limit of its own."""
 FAILURES = (
     MCPError, StreamableHTTPError, httpx2.HTTPError, httpx2.InvalidURL, httpx2.StreamError,
     ValidationError, RuntimeError, ValueError, TypeError, KeyError, AttributeError, OSError,
 )  # fmt: skip
-"""What a server can make the library raise, by failing or by answering what is no MCP."""
+"""The errors that the library raises if a server fails or does not follow the protocol."""
 REFUSALS = {
-    401: "The MCP server wants a credential, or refuses the one that it was sent (HTTP 401). "
-    "Enter the right one.",
-    403: "The MCP server does not allow this with the credential that it was sent (HTTP 403).",
+    401: "The MCP server requires a credential, or refuses the one it received (HTTP 401). "
+    "Enter a valid one.",
+    403: "The MCP server does not allow this with the credential it received (HTTP 403).",
 }
 BROKEN = frozenset({PARSE_ERROR, CONNECTION_CLOSED})
-"""Codes of errors that the library makes of an answer that broke off."""
+"""The error codes of the library for an interrupted response."""
 NO_DETAILS = "Server returned an error response"
-"""What the library says of an HTTP error without a JSON-RPC error."""
+"""The library's message for an HTTP error without a JSON-RPC error."""
 
 
-class Connection:
+class McpConnection:
     """A session with one server, for one tenant and one credential."""
 
     def __init__(
@@ -52,13 +52,13 @@ class Connection:
         self._url = url
         self._headers = dict(headers)
         self._is_legacy = is_legacy
-        """Whether the server is known to speak the older handshake only."""
+        """Whether the server is known to support the older handshake only."""
         self.transport = EgressTransport(egress, seconds=REQUEST_TIMEOUT_SECONDS)
         self.users = 0
         self.idle_since = 0.0
         self.is_watched = False
         self.is_discarded = False
-        """Whether nobody new may use it."""
+        """Whether new calls must use another connection."""
         self.has_cancelled_call = False
         self.dispatcher: LenientDispatcher | None = None
         self.session: ClientSession | None = None
@@ -73,7 +73,7 @@ class Connection:
 
     @property
     def is_legacy_known(self) -> bool:
-        """Whether the server has answered, in the older way."""
+        """Whether the server has completed the older handshake."""
         return self._is_ready.is_set() and self._failure is None and not self._is_modern
 
     @property
@@ -81,18 +81,21 @@ class Connection:
         return self.dispatcher is not None and self.dispatcher.is_modern
 
     async def ready(self) -> tuple[ClientSession, LenientDispatcher]:
-        """The session once the server has answered. Raises TargetRefused and EgressFailed."""
+        """Return the session once the server has answered.
+
+        Raises TargetRefused and EgressFailed.
+        """
         await self._is_ready.wait()
         if self._failure is not None:
             raise self._failure
-        assert self.session is not None, "it is made before it is ready"
-        assert self.dispatcher is not None, "it is made before the session"
+        assert self.session is not None, "it is created before the connection is ready"
+        assert self.dispatcher is not None, "it is created before the session"
         return self.session, self.dispatcher
 
     async def close(self) -> None:
-        """Say goodbye to the server, after it was told that a call is cancelled."""
+        """End the session, after the server was notified of a cancelled call."""
         if self.has_cancelled_call and self.is_legacy_known:
-            # In 2026-07-28 a call is cancelled by hanging up, which has been done.
+            # In 2026-07-28 a call is cancelled by closing its response, which has been done.
             sent = asyncio.create_task(self.transport.cancellation_sent.wait())
             await asyncio.wait(
                 [sent, self._task],
@@ -110,12 +113,12 @@ class Connection:
         except FAILURES as error:
             self._failure = explain(error, self.transport)
         except BaseExceptionGroup as group:
-            # The library's own tasks; a cancelled one is cancelled, and not a failure.
+            # Errors of the library's own tasks; a cancellation is not a failure.
             if not all(isinstance(each, FAILURES) for each in leaves(group)):
                 raise
             self._failure = explain(leaves(group)[0], self.transport)
         finally:
-            self._failure = self._failure or EgressFailed("The MCP server hung up.")
+            self._failure = self._failure or EgressFailed("The MCP server closed the connection.")
             self._is_ready.set()
 
     async def _hold_open(self) -> None:
@@ -137,7 +140,7 @@ class Connection:
                 await self._closing.wait()
 
     async def _negotiate(self, session: ClientSession, dispatcher: LenientDispatcher) -> None:
-        """The spec of 2026-07-28 if the server speaks it, else the handshake of earlier ones."""
+        """Use the spec of 2026-07-28 if the server supports it, else the earlier handshake."""
         if not self._is_legacy:
             try:
                 await session.discover()
@@ -159,24 +162,24 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
 
 
 def explain(error: BaseException, transport: EgressTransport) -> PlatformError:
-    """What stood in the way, as a leaf of the error tree."""
+    """Return the failure as a leaf of the error tree."""
     if isinstance(error, MCPError):
         if error.code == NOT_SENT:
             found = transport.take_failure(error.error.data)
             return found or EgressFailed(error.message)
         if error.code not in BROKEN:
-            # What the server said of this request. Another one may have failed meanwhile.
+            # The error of this request: `transport.failure` may be that of another one.
             return EgressFailed(sentence(error, transport.error_status))
     return transport.failure or EgressFailed(sentence(error, transport.error_status))
 
 
 def sentence(error: BaseException, status: int) -> str:
-    """What the server says went wrong; of other failures only that there was one."""
+    """Return the message of the server's error; a general one for other failures."""
     has_details = isinstance(error, MCPError) and error.message != NO_DETAILS
     if status in REFUSALS and not has_details:
         return REFUSALS[status]
     if isinstance(error, MCPError) and (has_details or not status):
-        return f"The MCP server says: {error.message[:MAX_MESSAGE_CHARS]}"
+        return f"The MCP server reported an error: {error.message[:MAX_MESSAGE_CHARS]}"
     if status:
         return f"The MCP server answered with HTTP {status}."
-    return f"The MCP server did not answer as it should ({error.__class__.__name__})."
+    return f"The MCP server did not follow the protocol ({error.__class__.__name__})."

@@ -1,4 +1,4 @@
-"""The library's dispatcher, which also mends what servers answer and designates headers."""
+"""The library's dispatcher, extended: it repairs responses of servers and sends headers."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,16 +16,16 @@ LIST_DEFAULTS = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
 
 
 class LenientDispatcher(JSONRPCDispatcher[TransportContext]):
-    """Answers are checked here first, so that one wrong part does not cost the others."""
+    """Checks responses before the library does, so that one invalid part is removed alone."""
 
     skipped: tuple[Skipped, ...] = ()
-    """Tools that were listed and cannot be used."""
+    """The listed tools that cannot be used."""
     notes: Mapping[str, str] = {}
-    """On listed tools, by name."""
+    """Notes on listed tools, by name."""
     is_modern = False
-    """Whether the server speaks 2026-07-28, which designates headers (SEP-2243)."""
+    """Whether the server supports 2026-07-28, which sends arguments as headers (SEP-2243)."""
     schemas: Mapping[str, Mapping[str, Any]] = {}
-    """Schemas of the arguments, by the name of the tool: they name the headers."""
+    """The schemas of the arguments by the name of the tool; they name the headers."""
 
     async def send_raw_request(
         self,
@@ -38,7 +38,7 @@ class LenientDispatcher(JSONRPCDispatcher[TransportContext]):
             opts = self._with_headers(params or {}, opts)
         result = await super().send_raw_request(method, params, opts, **more)
         if self.is_modern and method in {"tools/list", "tools/call"}:
-            # What the spec demands and a client can do without.
+            # Members that the spec requires and that a client does not need.
             usual = LIST_DEFAULTS if method == "tools/list" else CALL_DEFAULTS
             result = {**usual, **result}
         if method == "tools/list":
@@ -46,7 +46,7 @@ class LenientDispatcher(JSONRPCDispatcher[TransportContext]):
         return check_call(result) if method == "tools/call" else result
 
     def _with_headers(self, params: Mapping[str, Any], opts: CallOptions | None) -> CallOptions:
-        """Arguments that the tool's schema designates are sent as headers, too."""
+        """Send arguments also as headers, if the tool's schema requires it."""
         schema = self.schemas.get(str(params.get("name")))
         options: CallOptions = {**(opts or {})}
         if schema is None or find_invalid_x_mcp_header(schema) is not None:
@@ -71,5 +71,5 @@ class LenientDispatcher(JSONRPCDispatcher[TransportContext]):
         self.notes = {**self.notes, **checked.notes}
         if not wrong:
             return checked.result
-        kept = [tool for tool in tools or () if tool["name"] not in wrong]
-        return {**checked.result, "tools": kept}
+        valid = [tool for tool in tools or () if tool["name"] not in wrong]
+        return {**checked.result, "tools": valid}

@@ -1,4 +1,4 @@
-"""The parts of a tool's result, as a model reads them. Pure."""
+"""Converts the parts of a tool's result to parts that models read. Pure."""
 
 import base64
 import binascii
@@ -22,20 +22,20 @@ AUDIO_FORMATS = {
 }  # fmt: skip
 MAX_MEDIA = 8
 MAX_MEDIA_CHARS = 2 * 1024 * 1024
-"""Of one image or recording as base64."""
+"""The limit of one image or recording as base64."""
 
 
 def result_of(parts: Iterable[Any], *, is_error: bool) -> ToolResult:
-    """Text as text, images and audio as parts beside it. Anything else is named in the text."""
+    """Text, images and audio as parts. Other parts are named in the text."""
     texts: list[str] = []
     content: list[OutputPart] = []
     media = 0
     for part in parts:
-        seen = (image_of(part) or audio_of(part)) if media < MAX_MEDIA else None
-        words = f"[{part.type}]" if seen is not None else part_text(part)
-        media += seen is not None
-        texts.append(words)
-        content.append(InputText(text=words) if seen is None else seen)
+        medium = (image_of(part) or audio_of(part)) if media < MAX_MEDIA else None
+        text = f"[{part.type}]" if medium is not None else part_text(part)
+        media += medium is not None
+        texts.append(text)
+        content.append(InputText(text=text) if medium is None else medium)
     has_media = media > 0 and not is_error
     return ToolResult(
         text="\n".join(texts), is_error=is_error, parts=tuple(content) if has_media else ()
@@ -43,7 +43,7 @@ def result_of(parts: Iterable[Any], *, is_error: bool) -> ToolResult:
 
 
 def image_of(part: Any) -> InputImage | None:
-    """None for what is no image that models take."""
+    """Return the image of a part; None if it is none, or none that models read."""
     if not isinstance(part, ImageContent) or part.mime_type.lower() not in IMAGE_TYPES:
         return None
     if len(part.data) > MAX_MEDIA_CHARS or not is_base64(part.data):
@@ -52,7 +52,7 @@ def image_of(part: Any) -> InputImage | None:
 
 
 def audio_of(part: Any) -> InputAudio | None:
-    """None for what is no audio that models take."""
+    """Return the audio of a part; None if it is none, or none that models read."""
     if not isinstance(part, AudioContent) or len(part.data) > MAX_MEDIA_CHARS:
         return None
     kind = AUDIO_FORMATS.get(part.mime_type.lower())

@@ -1,7 +1,7 @@
 """Calls and lists tools with the official library (the extra `mcp`); imported when first needed.
 
-Both eras: spec 2026-07-28 without sessions, and the handshake of earlier ones, whichever the server
-speaks. Servers are strangers: what they answer is checked, and any failure is a sentence.
+It supports the spec of 2026-07-28, without sessions, and the handshake of earlier ones. Responses
+of servers are validated, and every failure becomes a sentence.
 """
 
 import asyncio
@@ -25,19 +25,19 @@ from mcp_types import (
 from pydantic import TypeAdapter
 
 from agents.runtime.loop.ports import ToolResult
-from agents.runtime.tools.mcp.connection import FAILURES, Connection, explain
+from agents.runtime.tools.mcp.connection import FAILURES, explain
 from agents.runtime.tools.mcp.dispatcher import LenientDispatcher
 from agents.runtime.tools.mcp.parts import result_of
-from agents.runtime.tools.mcp.sessions import Server, Sessions
+from agents.runtime.tools.mcp.sessions import McpServer, Sessions
 from agents.schema.imported_tool import ImportedTool, Skipped
 from kernel.egress.client import Egress, EgressFailed
 
-__all__ = ["Server", "call_tool", "list_tools", "open_sessions"]
+__all__ = ["McpServer", "call_tool", "list_tools", "open_sessions"]
 
 MAX_PAGES: Final = 20
 MAX_TOOLS: Final = 500
 MAX_ROUNDS: Final = 10
-"""In which a server may ask to be called again."""
+"""Maximum number of calls of a tool that its server may request for one result."""
 MAX_DESCRIPTION_CHARS: Final = 4000
 RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
     CallToolResult | InputRequiredResult
@@ -45,22 +45,22 @@ RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(
 
 
 def open_sessions(egress: Egress) -> Sessions:
-    """For one worker."""
+    """Return the sessions of one worker."""
     return Sessions(egress)
 
 
 async def call_tool(
     sessions: Sessions,
-    server: Server,
+    server: McpServer,
     *,
     tool: str,
     schema: Mapping[str, Any],
     arguments: Mapping[str, Any],
     seconds: float,
 ) -> ToolResult:
-    """What the tool said. Raises TargetRefused and EgressFailed, with a sentence in each case."""
+    """Return the result of the tool. Raises TargetRefused and EgressFailed with a message."""
     try:
-        async with asyncio.timeout(seconds), asked(sessions, server) as (session, dispatcher):
+        async with asyncio.timeout(seconds), opened(sessions, server) as (session, dispatcher):
             dispatcher.schemas = {**dispatcher.schemas, tool: schema}
             params = CallToolRequestParams(name=tool, arguments=dict(arguments))
             try:
@@ -68,7 +68,7 @@ async def call_tool(
             except MCPError as error:
                 if error.code != HEADER_MISMATCH or not dispatcher.is_modern:
                     raise
-            # The schema has changed since the tool was imported: its headers are looked up.
+            # The schema has changed since the tool was imported: read its headers again.
             found, _ = await list_all(session, dispatcher)
             fresh = {each.name: each.input_schema for each in found}
             dispatcher.schemas = {**dispatcher.schemas, **fresh}
@@ -78,27 +78,27 @@ async def call_tool(
 
 
 async def call_until_done(session: ClientSession, params: CallToolRequestParams) -> ToolResult:
-    """Calls again as long as the server wants nothing but that."""
+    """Call, and repeat the call as long as the server requests only that."""
     for _ in range(MAX_ROUNDS):
         result = await session.send_request(CallToolRequest(params=params), RESULT)
         if isinstance(result, CallToolResult):
             return result_of(result.content, is_error=bool(result.is_error))
         if result.input_requests:
             wanted = ", ".join(sorted({each.method for each in result.input_requests.values()}))
-            text = f"The tool asks for more input ({wanted}), which is not offered here."
+            text = f"The tool requests more input ({wanted}), which is not supported."
             return ToolResult(text=text, is_error=True)
         params = params.model_copy(update={"request_state": result.request_state})
-    raise EgressFailed("The MCP server asked to be called again too often.")
+    raise EgressFailed("The MCP server requested too many repeated calls.")
 
 
 async def list_tools(
-    sessions: Sessions, server: Server
+    sessions: Sessions, server: McpServer
 ) -> tuple[tuple[ImportedTool, ...], tuple[Skipped, ...]]:
-    """The tools of a server, to be stored, and those that cannot be.
+    """Return the tools of a server, and those that cannot be used.
 
     Raises TargetRefused and EgressFailed.
     """
-    async with asked(sessions, server) as (session, dispatcher):
+    async with opened(sessions, server) as (session, dispatcher):
         tools, skipped = await list_all(session, dispatcher)
         notes = dispatcher.notes
     found = tuple(
@@ -117,7 +117,7 @@ async def list_tools(
 async def list_all(
     session: ClientSession, dispatcher: LenientDispatcher
 ) -> tuple[list[Tool], tuple[Skipped, ...]]:
-    """Every page, each tool once; a cursor that was given before is the end."""
+    """Return the tools of all pages, each once. A repeated cursor ends the list."""
     dispatcher.skipped, dispatcher.notes = (), {}
     found: dict[str, Tool] = {}
     cursor, seen = None, set[str]()
@@ -134,10 +134,10 @@ async def list_all(
 
 
 @asynccontextmanager
-async def asked(
-    sessions: Sessions, server: Server
+async def opened(
+    sessions: Sessions, server: McpServer
 ) -> AsyncGenerator[tuple[ClientSession, LenientDispatcher]]:
-    """A session for one errand. Raises what stood in the way as a leaf of the error tree."""
+    """Yield a session for one call. Raises failures as leaves of the error tree."""
     async with sessions.connected(server) as connection:
         ready = await connection.ready()
         if connection.users == 1:
@@ -147,8 +147,4 @@ async def asked(
         except TimeoutError:
             raise
         except FAILURES as error:
-            raise why(error, connection) from None
-
-
-def why(error: Exception, connection: Connection) -> Exception:
-    return explain(error, connection.transport)
+            raise explain(error, connection.transport) from None

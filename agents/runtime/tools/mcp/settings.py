@@ -1,4 +1,4 @@
-"""What an MCP tool is made of. Pure."""
+"""The settings of an MCP tool. Pure."""
 
 from typing import Annotated
 
@@ -9,15 +9,15 @@ from agents.runtime.tools.settings import KindSettings
 
 
 class McpSettings(KindSettings, frozen=True):
-    """A tool of a server, spoken to over Streamable HTTP. Commands are never run."""
+    """A tool of a server with Streamable HTTP. Servers that are commands are not supported."""
 
     url: Annotated[str, Meta(min_length=1, max_length=2000)]
     tool: Annotated[str, Meta(min_length=1, max_length=200)]
-    """Its name there. What the model reads of it is what was listed when it was imported."""
+    """The name at the server. The model gets the description from the time of the import."""
     credential_header: str = "authorization"
     credential_prefix: str = "Bearer "
 
 
-def ensure_askable(settings: McpSettings) -> None:
+def ensure_mcp_settings(settings: McpSettings) -> None:
     """Raises WrongSettings for a header that cannot be sent."""
     ensure_header(settings.credential_header, settings.credential_prefix)

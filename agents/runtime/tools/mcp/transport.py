@@ -1,4 +1,4 @@
-"""HTTP for the MCP library that goes through our one egress client, and nowhere else."""
+"""An HTTP transport for the MCP library that uses the egress client."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -11,41 +11,40 @@ from kernel.egress.rules import TargetRefused
 from kernel.errors import PlatformError
 
 MAX_BYTES = 4 * 1024 * 1024
-"""Of one answer, an event stream included."""
-GOODBYE_TIMEOUT_SECONDS = 0.5
-"""For the end of a session: a caller may wait for it."""
+"""The limit of one response, an event stream included."""
+END_SESSION_TIMEOUT_SECONDS = 0.5
+"""Timeout for ending a session; a caller may wait for it."""
 NOTICE_TIMEOUT_SECONDS = 10.0
-"""For a notification, or an answer to the server: later messages wait until it is sent."""
-OF_THE_CONNECTION = frozenset(
+"""Timeout for notifications and responses to the server; later messages wait for them."""
+CONNECTION_HEADERS = frozenset(
     {"host", "content-length", "connection", "accept-encoding", "user-agent", "transfer-encoding"}
 )
-NOT_PASSED_ON = frozenset({"content-length", "transfer-encoding", "content-encoding"})
+DROPPED_HEADERS = frozenset({"content-length", "transfer-encoding", "content-encoding"})
 RESUME = "last-event-id"
 CANCELLATION = b'"notifications/cancelled"'
 ERROR_STATUS = 400
 BAD_GATEWAY = 502
 NOT_SENT = -32090
-"""The code of our own JSON-RPC errors: a request could not be made."""
-TOO_LATE = "The address took too long to answer."
+"""The JSON-RPC error code for a request that could not be sent."""
+TOO_LATE = "The server did not respond in time."
 
 
 class EgressTransport(httpx2.AsyncBaseTransport):
-    """Answers are passed on as they come: a server may ask something in the middle of one, and
-    may leave a stream open after its answer.
+    """Streams responses: a server may send requests within one, and may leave it open at its end.
 
-    The listening stream of older servers is never opened, as they allow (405). A GET that resumes
-    a broken stream is sent.
+    The listening stream of older servers is not opened: the library gets a 405, which is allowed.
+    A GET that resumes an interrupted stream is sent.
     """
 
     def __init__(self, egress: Egress, *, seconds: float) -> None:
         self._egress = egress
         self._seconds = seconds
         self.failure: PlatformError | None = None
-        """Why a request could not be made; the library tells only that it was not."""
+        """The reason why a request could not be sent; the library does not pass it on."""
         self.error_status = 0
-        """Of the last answer that was an error."""
+        """The HTTP status of the last error response."""
         self.has_session = False
-        """Whether the server keeps state for this connection."""
+        """Whether the server has state for this connection."""
         self.cancellation_sent = asyncio.Event()
         self._not_sent_errors: dict[str, PlatformError] = {}
 
@@ -55,56 +54,57 @@ class EgressTransport(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         if request.method == "GET" and RESUME not in request.headers:
             return httpx2.Response(405, request=request)
-        is_goodbye = request.method == "DELETE"
+        ends_session = request.method == "DELETE"
         body = await request.aread()
-        asked = Request(
+        outgoing = Request(
             method=request.method,
             url=str(request.url),
             headers={
                 name: value
                 for name, value in request.headers.items()
-                if name.lower() not in OF_THE_CONNECTION
+                if name.lower() not in CONNECTION_HEADERS
             },
             body=body,
         )
         seconds = self._seconds
-        if is_goodbye:
-            seconds = GOODBYE_TIMEOUT_SECONDS
+        if ends_session:
+            seconds = END_SESSION_TIMEOUT_SECONDS
         elif request.method == "POST" and not is_request(body):
             seconds = min(seconds, NOTICE_TIMEOUT_SECONDS)
         try:
-            response = await self._send(asked, request, seconds)
+            response = await self._send(outgoing, request, seconds)
         finally:
             if CANCELLATION in body:
                 self.cancellation_sent.set()
         self.has_session = self.has_session or "mcp-session-id" in response.headers
-        if response.status_code >= ERROR_STATUS and not is_goodbye and self.failure is None:
+        if response.status_code >= ERROR_STATUS and not ends_session and self.failure is None:
             self.error_status = response.status_code
         return response
 
     async def _send(
-        self, asked: Request, request: httpx2.Request, seconds: float
+        self, outgoing: Request, request: httpx2.Request, seconds: float
     ) -> httpx2.Response:
         until = asyncio.get_running_loop().time() + seconds
         stack = AsyncExitStack()
         try:
             async with asyncio.timeout_at(until):
                 answer = await stack.enter_async_context(
-                    self._egress.open(asked, most_bytes=MAX_BYTES)
+                    self._egress.open(outgoing, max_bytes=MAX_BYTES)
                 )
         except (TargetRefused, EgressFailed) as error:
             return self._not_sent(error, request)
         except TimeoutError:
             return self._not_sent(EgressFailed(TOO_LATE), request)
         headers = {
-            name: value for name, value in answer.headers.items() if name not in NOT_PASSED_ON
+            name: value for name, value in answer.headers.items() if name not in DROPPED_HEADERS
         }
         stream = AnswerStream(self, answer, stack, until=until)
         return httpx2.Response(answer.status, headers=headers, stream=stream, request=request)
 
     def _not_sent(self, error: PlatformError, request: httpx2.Request) -> httpx2.Response:
-        """An error of this request alone. If it were raised, the library would end the connection
-        for all requests that are under way.
+        """Return an error response to this request only.
+
+        If an error were raised, the library would end the connection for all active requests.
         """
         self.failure = self.failure or error
         key = str(len(self._not_sent_errors))
@@ -114,17 +114,17 @@ class EgressTransport(httpx2.AsyncBaseTransport):
         return httpx2.Response(BAD_GATEWAY, json=message, request=request)
 
     def take_failure(self, key: object) -> PlatformError | None:
-        """What a JSON-RPC error with the code `NOT_SENT` and these data stands for."""
+        """Return the failure behind a JSON-RPC error with the code `NOT_SENT` and these data."""
         return self._not_sent_errors.pop(str(key), None)
 
 
 def is_request(message: bytes) -> bool:
-    """Whether an answer is expected. The library writes the names of members so."""
+    """Return whether a message expects a response. The bytes are as the library writes them."""
     return b'"method":' in message and b'"id":' in message
 
 
 class AnswerStream(httpx2.AsyncByteStream):
-    """The body of one answer. Closing it hangs up."""
+    """The body of one response. Closing it closes the connection."""
 
     def __init__(
         self,
@@ -153,7 +153,7 @@ class AnswerStream(httpx2.AsyncByteStream):
             yield part
 
     def _broken(self, error: EgressFailed) -> httpx2.StreamError:
-        """The one kind of error that the library takes as one of this request alone."""
+        """Return the only error type that the library treats as a failure of this request alone."""
         self._transport.failure = self._transport.failure or error
         return httpx2.StreamError(error.message)
 

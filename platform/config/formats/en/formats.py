@@ -1,4 +1,4 @@
-"""Times always say their zone: operators and tenants sit in different ones."""
+"""Formats of dates and times. Times include the zone, because users are in different ones."""
 
 DATE_FORMAT = "Y-m-d"
 DATETIME_FORMAT = "Y-m-d H:i:s T"

@@ -1,4 +1,4 @@
-"""`manage.py doctor`: what is wrong with this installation, and what to do about it."""
+"""`manage.py doctor`: checks this installation and gives advice."""
 
 import os
 import sys
@@ -13,7 +13,7 @@ MARKS = {True: "ok  ", False: "FAIL"}
 
 
 class Command(BaseCommand):
-    help = "Look at every dependency, the clock, the disk and the GPU, and give advice."
+    help = "Check every dependency, the clock, the disk and the GPU, and give advice."
     requires_system_checks = []
 
     def handle(self, **_: Any) -> None:
@@ -27,4 +27,4 @@ class Command(BaseCommand):
 
 def line(finding: Finding) -> str:
     advice = "" if finding.is_good else f"\n       {finding.advice}"
-    return f"{MARKS[finding.is_good]} {finding.about:<12} {finding.says}{advice}"
+    return f"{MARKS[finding.is_good]} {finding.about:<12} {finding.detail}{advice}"

@@ -1,4 +1,4 @@
-"""`manage.py seed_demo`: a tenant, an agent, a key and an operator to begin with."""
+"""`manage.py seed_demo`: creates a tenant, an agent, a key and an operator."""
 
 from pathlib import Path
 from typing import Any
@@ -8,7 +8,8 @@ from django.core.management.base import BaseCommand
 from django.db import transaction
 from django.utils import timezone
 
-from agents.models import Agent
+from agents.models import Agent, NodeToken
+from agents.nodes.tokens import issue_node_token
 from agents.services import create_agent, publish
 from config.settings.base import env
 from inference.endpoints.join_tokens import issue_join_token
@@ -35,21 +36,21 @@ MODEL = "smollm2"
 CONTEXT_LENGTH = 2048
 PLAN = "Starter"
 NAME = "demo"
-"""Of the key and the join token that belong to this command."""
+"""The name of the key and of the tokens of this command."""
 
 BUDGET = "budget"
-"""The key whose quota can be tried."""
+"""The name of the key with a small quota."""
 
 INSTRUCTIONS = "You are a friendly assistant. Answer in one or two short sentences."
 
 
 class Command(BaseCommand):
-    help = "Create the demo tenant, plan, agent, API key and operator; leaves alone what is there."
+    help = "Create the demo tenant, plan, agent, API key and operator. Existing ones do not change."
 
     def handle(self, **_: Any) -> None:
         home = Path(settings.HOME)
         password = env.required_secret(
-            "TENANTRY_OPERATOR_PASSWORD", says="Password of the operator that is created first."
+            "TENANTRY_OPERATOR_PASSWORD", description="Password of the first operator."
         )
         with transaction.atomic():
             operator = ensure_operator(password)
@@ -59,18 +60,20 @@ class Command(BaseCommand):
             ensure_agent(tenant, route=route, operator=operator)
             forget_ended_engines(pool)
             token = renew_join_token(pool)
+            node_token = renew_node_token()
             demo = home / "demo.env"
             known = read_env_file(demo)
             key = ensure_key(tenant, name=NAME, known=known.get("TENANTRY_API_KEY", ""))
             budget = ensure_key(tenant, name=BUDGET, known=known.get("TENANTRY_BUDGET_KEY", ""))
             ensure_budget(tenant, key=budget)
         write_private_file(home / "join-token", token)
+        write_private_file(home / "node-token", node_token)
         about = "To `source` in scripts. Written by `manage.py seed_demo`."
         write_exports(demo, demo_values(password=password, key=key, budget=budget), about=about)
 
 
 def demo_values(*, password: str, key: str, budget: str) -> dict[str, str]:
-    """Exactly the variables that CONTRACT §1 promises."""
+    """Exactly the variables that are documented (operations.md, "The demo's variables")."""
     return {
         "TENANTRY_CONSOLE_URL": settings.CONSOLE_URL,
         "TENANTRY_GATEWAY_URL": settings.GATEWAY_URL,
@@ -84,7 +87,7 @@ def demo_values(*, password: str, key: str, budget: str) -> dict[str, str]:
 
 
 def ensure_operator(password: str) -> User:
-    """The operator. If somebody changed the password, it stays changed."""
+    """Return the operator. A changed password is not reset."""
     known = User.objects.filter(username=OPERATOR).first()
     return known or User.objects.create_superuser(OPERATOR, email="", password=password)
 
@@ -100,11 +103,11 @@ def ensure_route(pool: ModelPool) -> ModelRoute:
 
 
 def ensure_plan() -> Plan:
-    """Limits that show what limits are, and that nobody who tries things out runs into."""
+    """Create the plan, with limits that are high enough for a demo."""
     known = Plan.objects.filter(name=PLAN).first()
     if known:
         return known
-    plan = Plan(name=PLAN, description="What a new tenant begins with.")
+    plan = Plan(name=PLAN, description="The plan of new tenants.")
     save_plan(plan=plan)
     rate = PlanRateLimit(plan=plan, requests_per_minute=60_000, tokens_per_minute=100_000_000)
     save_plan_rate_limit(rule=rate)
@@ -113,7 +116,7 @@ def ensure_plan() -> Plan:
 
 
 def ensure_tenant(plan: Plan) -> Tenant:
-    """The demo tenant. Only a new one is put on the plan: what somebody chose stays."""
+    """Return the demo tenant. Only a new one gets the plan, so that a changed plan stays."""
     known = Tenant.objects.filter(slug=TENANT).first()
     if known:
         return known
@@ -138,23 +141,30 @@ def ensure_agent(tenant: Tenant, *, route: ModelRoute, operator: User) -> None:
 
 
 def forget_ended_engines(pool: ModelPool) -> None:
-    """Of an earlier start: its engine and that engine's key are gone, it just could not say so.
+    """Delete the endpoints of earlier starts, whose engines could not unregister.
 
-    An engine that does run is told so at its next heartbeat, and registers again.
+    An engine that still runs gets an error at its next heartbeat, and registers again.
     """
     for endpoint in pool.endpoints.filter(registered=True):
         delete_endpoint(endpoint=endpoint)
 
 
 def renew_join_token(pool: ModelPool) -> str:
-    """A new token at every start: the old one's text is known to nobody but a stopped process."""
+    """Create a new join token at every start, because the text of the old one is not stored."""
     JoinToken.objects.filter(pool=pool, name=NAME).delete()
     _, text = issue_join_token(pool=pool, name=NAME)
     return text
 
 
+def renew_node_token() -> str:
+    """Create a new node token at every start, for the same reason."""
+    NodeToken.objects.filter(name=NAME).delete()
+    _, text = issue_node_token(name=NAME)
+    return text
+
+
 def ensure_budget(tenant: Tenant, *, key: str) -> None:
-    """A key that may ask fifty times an hour, to try what a quota does."""
+    """Give the key a quota of fifty requests per hour, as an example of a quota."""
     text = parse_key(key)
     with tenant_scope(tenant.pk):
         row = ApiKey.objects.get(public_id=text.public_id if text else "")
@@ -167,7 +177,7 @@ def ensure_budget(tenant: Tenant, *, key: str) -> None:
 
 
 def ensure_key(tenant: Tenant, *, name: str, known: str) -> str:
-    """The key of `demo.env` if it still opens the door; else a new one, and the old is blocked."""
+    """Return the key of `demo.env` if it is still valid; else a new one, and block the old one."""
     with tenant_scope(tenant.pk):
         issued = list(ApiKey.objects.filter(name=name, blocked_at=None))
     if any(is_text_of(key, text=known) for key in issued):
@@ -178,7 +188,7 @@ def ensure_key(tenant: Tenant, *, name: str, known: str) -> str:
 
 
 def is_text_of(key: ApiKey, *, text: str) -> bool:
-    """Whether the gateway would take `text` for `key`."""
+    """Return whether `text` is the valid text of `key`."""
     parsed = parse_key(text)
     peppers = {pepper_name(pepper): pepper for pepper in settings.KEY_PEPPERS}
     if parsed is None or parsed.public_id != key.public_id or key.pepper not in peppers:

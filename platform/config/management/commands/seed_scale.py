@@ -1,4 +1,4 @@
-"""`manage.py seed_scale`: a large installation in an empty database, to measure pages with."""
+"""`manage.py seed_scale`: creates a large installation in an empty database, to measure pages."""
 
 from dataclasses import fields
 from typing import Any
@@ -11,7 +11,7 @@ from config.scale_seed import is_empty, seed_scale
 
 
 class Command(BaseCommand):
-    help = "Fill an empty test database with a large installation. Refuses where tenants exist."
+    help = "Create a large installation in an empty test database. Refused if tenants exist."
 
     def add_arguments(self, parser: CommandParser) -> None:
         for field in fields(Sizes):
@@ -22,12 +22,12 @@ class Command(BaseCommand):
         sizes = Sizes(**{field.name: options[field.name] for field in fields(Sizes)})
         if not sizes.are_possible:
             raise CommandError(
-                "Ask for two tenants or more, and for so many keys that each tenant gets one."
+                "There must be at least two tenants, and at least one key for each tenant."
             )
         if not is_empty():
             raise CommandError(
-                "This database holds tenants or usage. Make an empty one for measurements, name it "
-                "in DATABASE_URL, and run `manage.py migrate` there first."
+                "This database has tenants or usage. Create an empty one for measurements, set "
+                "DATABASE_URL to it, and run `manage.py migrate` there first."
             )
         began = timezone.now()
 

@@ -1,4 +1,4 @@
-"""`manage.py unlock`: for the operator who is locked out and has nobody to ask."""
+"""`manage.py unlock`: unlocks an operator after wrong passwords."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tenants.sign_in_locks import unlock_user
 
 
 class Command(BaseCommand):
-    help = "Let a person sign in again who was locked out for too many wrong passwords."
+    help = "Unlock a user who was locked out after too many wrong passwords."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("username")

@@ -1,4 +1,4 @@
-"""`manage.py up`: everything on this machine, with one command."""
+"""`manage.py up`: starts the whole platform on this machine."""
 
 import os
 import sys
@@ -18,66 +18,76 @@ CHECKOUT = Path(__file__).resolve().parents[4]
 
 
 class Command(BaseCommand):
-    help = "Start PostgreSQL, Valkey, a small model and all of Tenantry on this machine."
+    help = "Start PostgreSQL, Valkey, a small model and Tenantry on this machine."
     requires_system_checks = []
 
     def handle(self, **_: Any) -> None:
-        plan = read_plan(os.environ)
+        options = read_options(os.environ)
         try:
-            sys.exit(run(plan))
+            sys.exit(run(options))
         except CannotStart as error:
             sys.exit(f"\n{error}")
         except KeyboardInterrupt:
             sys.exit("\nStopped.")
 
 
-def run(plan: StartOptions) -> int:
+def run(options: StartOptions) -> int:
     from embedded.preflight import require_wheels
 
     require_wheels()
-    # Imports the wheels, so only after the sentence that says which of them are missing.
+    # It imports the wheels, so the check comes first, which names the missing ones.
     from embedded.stack import run_stack
 
-    return run_stack(plan)
+    return run_stack(options)
 
 
-def read_plan(values: Mapping[str, str]) -> StartOptions:
-    """The plan that the environment asks for. Raises ConfigurationError."""
+def read_options(values: Mapping[str, str]) -> StartOptions:
+    """Return the options that the environment sets. Raises ConfigurationError."""
     env = Environment(values)
-    home = env.text("TENANTRY_HOME", default=str(CHECKOUT / ".tenantry"), says="State.")
+    home = env.text("TENANTRY_HOME", default=str(CHECKOUT / ".tenantry"), description="State.")
     console = env.port(
         "TENANTRY_CONSOLE_PORT",
         default=DEFAULT_PORTS["TENANTRY_CONSOLE_PORT"],
-        says="Port of the console.",
+        description="Port of the console.",
     )
     gateway = env.port(
         "TENANTRY_GATEWAY_PORT",
         default=DEFAULT_PORTS["TENANTRY_GATEWAY_PORT"],
-        says="Port of the gateway.",
+        description="Port of the gateway.",
     )
     return StartOptions(
         checkout=CHECKOUT,
         home=Home(path=Path(home).resolve()),
-        bind=env.text("TENANTRY_BIND", default="127.0.0.1", says="Address to listen on."),
+        bind=env.text("TENANTRY_BIND", default="127.0.0.1", description="Address to listen on."),
         console_port=console,
         gateway_port=gateway,
         engine_port=env.port(
             "TENANTRY_ENGINE_PORT",
             default=DEFAULT_PORTS["TENANTRY_ENGINE_PORT"],
-            says="Port of the engine.",
+            description="Port of the engine.",
+        ),
+        node_port=env.port(
+            "TENANTRY_NODE_PORT",
+            default=DEFAULT_PORTS["TENANTRY_NODE_PORT"],
+            description="Port of the agent node.",
         ),
         console_url=env.text(
-            "TENANTRY_CONSOLE_URL", default=f"http://127.0.0.1:{console}", says="Console."
+            "TENANTRY_CONSOLE_URL", default=f"http://127.0.0.1:{console}", description="Console."
         ),
         gateway_url=env.text(
-            "TENANTRY_GATEWAY_URL", default=f"http://127.0.0.1:{gateway}", says="Gateway."
+            "TENANTRY_GATEWAY_URL", default=f"http://127.0.0.1:{gateway}", description="Gateway."
         ),
         database_url=env.url(
-            "DATABASE_URL", default="", schemes=("postgresql", "postgres"), says="PostgreSQL."
+            "DATABASE_URL",
+            default="",
+            schemes=("postgresql", "postgres"),
+            description="PostgreSQL.",
         ),
         redis_url=env.url(
-            "REDIS_URL", default="", schemes=("redis", "rediss", "unix"), says="Redis."
+            "REDIS_URL", default="", schemes=("redis", "rediss", "unix"), description="Redis."
         ),
-        drain_seconds=env.seconds("TENANTRY_DRAIN_SECONDS", default=3, says="Time to drain."),
+        drain_seconds=env.seconds(
+            "TENANTRY_DRAIN_SECONDS", default=3, description="Time to drain."
+        ),
         environment=dict(values),
     )

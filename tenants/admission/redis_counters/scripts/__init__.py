@@ -1,5 +1,7 @@
-"""The scripts that run inside Redis, as functions. Their text is constant; what varies goes in as
-arguments. Functions, not scripts for EVAL: those would be built up anew for each call (ADR 0012).
+"""The scripts that run in Redis, as Redis functions.
+
+Their text is constant; all variable values are arguments. They are functions because EVAL would run
+the shared part at each call (ADR 0012).
 """
 
 from dataclasses import dataclass
@@ -8,7 +10,7 @@ from hashlib import sha1
 from importlib.resources import files
 
 GRANTED, REFUSED, WINDOW, COLD, LATE, GONE = 1, 2, 3, 4, 5, 6
-"""The second part of each answer; the first repeats for whom it is, the third is Redis' time."""
+"""The status: the second item of a response, after the tag and before Redis' time."""
 OK = GRANTED
 RUNNING, ENDED, ORPHANED = 0, 1, 2
 """Phases of a hold."""
@@ -16,20 +18,20 @@ RUNNING, ENDED, ORPHANED = 0, 1, 2
 
 @dataclass(frozen=True)
 class Script:
-    """A script with its text and the name under which Redis remembers it."""
+    """A script with its text and the name of its function in Redis."""
 
     name: str
     text: str
 
     @cached_property
     def function(self) -> str:
-        """Its name in Redis. Another text has another one, so that versions live side by side."""
+        """The name in Redis. It depends on the text, so that versions can run side by side."""
         digest = sha1(self.text.encode(), usedforsecurity=False).hexdigest()
         return f"tenantry_{self.name}_{digest[:12]}"
 
     @cached_property
     def library(self) -> str:
-        """What FUNCTION LOAD is told."""
+        """The argument of FUNCTION LOAD."""
         return LIBRARY.format(function=self.function, text=self.text)
 
 
@@ -45,7 +47,7 @@ end
 
 
 def load_script(name: str, *parts: str) -> Script:
-    """The shared part and `parts` are worked out when Redis loads it, the script at each call."""
+    """Return a script. Redis runs the shared part and `parts` once, the script at each call."""
     shared = "".join(map(read, ("holds", *parts)))
     return Script(name=name, text=shared + RUN.format(body=read(name)))
 

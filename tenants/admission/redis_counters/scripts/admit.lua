@@ -1,34 +1,34 @@
--- Admit one request: all scopes are checked before any is written (ADMISSION, "Admit").
+-- Admit one request: all scopes are checked before any is written (admission.md, "Admit").
 --
 -- KEYS  holds, expiries, orphans, denied, scopes, then the hash of each scope
 -- ARGV  checks, request id, numbers, facts (packed)
--- Answers [id, OK, now, granted, standings…, breaches in shadow mode…],
---   [id, REFUSED, now, standings…, breach], [id, WINDOW, now], [id, LATE, now],
---   or [id, COLD, now, (scope, quota)…] with places in the checks.
+-- Returns [id, OK, now, granted, statuses…, violations in shadow mode…],
+--   [id, REFUSED, now, statuses…, violation], [id, WINDOW, now], [id, LATE, now],
+--   or [id, COLD, now, (scope, quota)…] with indices into the checks.
 local REQUESTS, TOKENS, RUNNING_AT_ONCE, QUOTA, TENANT_DENIED, KEY_DENIED = 1, 2, 3, 4, 5, 6
 local MAX_REAPED = 16
 local SHORTLY = 1000 * 1000
 local NEVER = 1 / 0
 
 local expiries, scopes_key, id, facts = KEYS[2], KEYS[5], ARGV[2], ARGV[4]
-local key_id, prompt, wanted, least, rate_tokens, lease, deadline =
+local key_id, prompt, wanted, min_grant, rate_tokens, lease, deadline =
   unpack(open(ARGV[3]))
 
--- Said long ago and held up on the way: nobody waits for the answer any more.
+-- The call was delayed, and its caller has timed out.
 if now > deadline then return {id, LATE, now} end
 
 local checks = prepared[ARGV[1]] or prepare(ARGV[1])
 reap(expiries, KEYS[3], MAX_REAPED)
 
--- Read everything.
+-- Read all scopes.
 local cold, moved = {}, false
 for i = 1, #checks do
   local scope = checks[i]
   local its = scope[QUOTAS]
   local values = call('HMGET', KEYS[5 + i], unpack(scope.reads))
   scope.is_new, scope.running = not values[1], tonumber(values[1] or 0)
-  -- An arrival further ahead than the burst comes from a clock that went back since. Debts of
-  -- answers that were longer than estimated may reach one burst further.
+  -- A GCRA arrival time further ahead than the burst means that the clock was set back. For tokens
+  -- one more burst is allowed: responses may have been longer than estimated.
   scope.request_tat = min(max(tonumber(values[2] or 0), now), now + scope[REQUEST_BURST])
   scope.token_tat = min(max(tonumber(values[3] or 0), now), now + 2 * scope[TOKEN_BURST])
   for j = 1, #its do
@@ -42,7 +42,7 @@ for i = 1, #checks do
   end
 end
 
-local function standings(answer)
+local function add_statuses(answer)
   local n = #answer
   for i = 1, #checks do
     local scope = checks[i]
@@ -65,16 +65,17 @@ local function standings(answer)
   return answer
 end
 
--- Waits are rounded up to milliseconds; -1 says that no time is known, 0 that no window must end.
-local function tell(answer, breach)
-  local n, wait = #answer, breach[4]
-  answer[n + 1], answer[n + 2], answer[n + 3] = breach[1], breach[2], breach[3]
+-- The wait is rounded up to milliseconds; -1: not known. The last value is the end of the window
+-- that must end, 0: none.
+local function add_violation(answer, violation)
+  local n, wait = #answer, violation[4]
+  answer[n + 1], answer[n + 2], answer[n + 3] = violation[1], violation[2], violation[3]
   answer[n + 4] = wait == NEVER and -1 or ceil(wait / 1000)
-  answer[n + 5] = breach[5]
+  answer[n + 5] = violation[5]
   return answer
 end
 
--- The same id again is a repetition whose first answer was lost: it gets the same answer.
+-- A known id is a repeated call whose first response was lost: the response is the same.
 local known = call('HGET', holds, id)
 if known then
   local progress, rest = open_hold(known)
@@ -84,7 +85,7 @@ if known then
     put_hold(id, progress, rest)
   end
   if progress[PHASE] == RUNNING then call('ZADD', expiries, now + lease, id) end
-  return standings({id, OK, now, progress[GRANTED]})
+  return add_statuses({id, OK, now, progress[GRANTED]})
 end
 
 if moved then return {id, WINDOW, now} end
@@ -92,7 +93,7 @@ if call('EXISTS', KEYS[4]) == 1 then
   local why = call('HMGET', KEYS[4], 'tenant', 'key:' .. key_id)
   if why[1] or why[2] then
     local reason = why[1] and TENANT_DENIED or KEY_DENIED
-    return tell(standings({id, REFUSED, now}), {reason, 0, 0, NEVER, 0})
+    return add_violation(add_statuses({id, REFUSED, now}), {reason, 0, 0, NEVER, 0})
   end
 end
 if #cold > 0 then
@@ -101,9 +102,9 @@ if #cold > 0 then
   return answer
 end
 
--- Check everything, write nothing.
+-- Check all scopes; nothing is written before all have passed.
 local worst, shadowed = nil, {}
-local function breach(enforced, reason, i, j, wait, resets_at)
+local function note_violation(enforced, reason, i, j, wait, resets_at)
   local found = {reason, i, j, wait, resets_at}
   if not enforced then
     shadowed[#shadowed + 1] = found
@@ -116,15 +117,15 @@ local function room_of(quota)
   return quota[LIMIT] + quota.extra - quota.used - quota.held
 end
 
--- Held requests may end at any moment; what is used up stays so until the window ends; and what is
--- larger than a whole window's limit never fits.
-local function quota_breach(enforced, quota, i, j)
-  if affordable(quota, quota[LIMIT] + quota.extra - quota.used, prompt, least) >= least then
-    breach(enforced, QUOTA, i, j, SHORTLY, 0)
-  elseif affordable(quota, quota[LIMIT], prompt, least) >= least then
-    breach(enforced, QUOTA, i, j, quota[END] * MILLION - now, quota[END])
+-- A quota that is full only because of holds may have room at any time, a used one when its window
+-- ends, and a request larger than the limit of a whole window never fits.
+local function note_quota_violation(enforced, quota, i, j)
+  if affordable(quota, quota[LIMIT] + quota.extra - quota.used, prompt, min_grant) >= min_grant then
+    note_violation(enforced, QUOTA, i, j, SHORTLY, 0)
+  elseif affordable(quota, quota[LIMIT], prompt, min_grant) >= min_grant then
+    note_violation(enforced, QUOTA, i, j, quota[END] * MILLION - now, quota[END])
   else
-    breach(enforced, QUOTA, i, j, NEVER, 0)
+    note_violation(enforced, QUOTA, i, j, NEVER, 0)
   end
 end
 
@@ -133,7 +134,7 @@ for i = 1, #checks do
   local scope = checks[i]
   local its, enforced = scope[QUOTAS], scope[ENFORCED]
   if scope[CONCURRENCY] > 0 and scope.running >= scope[CONCURRENCY] then
-    breach(enforced, RUNNING_AT_ONCE, i, 0, SHORTLY, 0)
+    note_violation(enforced, RUNNING_AT_ONCE, i, 0, SHORTLY, 0)
   end
   scope.next_request = scope.request_tat
   if scope[REQUEST_US] > 0 then
@@ -141,32 +142,32 @@ for i = 1, #checks do
     if arrival - now <= scope[REQUEST_BURST] then
       scope.next_request = arrival
     else
-      breach(enforced, REQUESTS, i, 0, arrival - scope[REQUEST_BURST] - now, 0)
+      note_violation(enforced, REQUESTS, i, 0, arrival - scope[REQUEST_BURST] - now, 0)
     end
   end
   scope.next_token, scope.taken = scope.token_tat, NOTHING
   if scope[TOKEN_US] > 0 then
-    -- More than the burst would never pass; so it takes the whole burst, once that is there.
+    -- A cost above the burst would never pass, so it is capped at the burst.
     local cost = min(ceil(rate_tokens * scope[TOKEN_US]), scope[TOKEN_BURST])
     local arrival = scope.token_tat + cost
     if arrival - now <= scope[TOKEN_BURST] then
       scope.next_token, scope.taken = arrival, cost
     else
-      breach(enforced, TOKENS, i, 0, arrival - scope[TOKEN_BURST] - now, 0)
+      note_violation(enforced, TOKENS, i, 0, arrival - scope[TOKEN_BURST] - now, 0)
     end
   end
   for j = 1, #its do
     local quota = its[j]
     if quota[HARD] then
       local allowed = affordable(quota, room_of(quota), prompt, wanted)
-      if allowed < least then quota_breach(true, quota, i, j) end
+      if allowed < min_grant then note_quota_violation(true, quota, i, j) end
       granted = min(granted, allowed)
     end
   end
 end
-if worst then return tell(standings({id, REFUSED, now}), worst) end
+if worst then return add_violation(add_statuses({id, REFUSED, now}), worst) end
 
--- Write everything.
+-- Write all scopes.
 local amounts, taken, q = {}, {}, 0
 for i = 1, #checks do
   local scope = checks[i]
@@ -185,7 +186,7 @@ for i = 1, #checks do
   for j = 1, #its do
     local quota = its[j]
     local takes = amount(quota, prompt, granted, 0)
-    if not quota[HARD] and takes > room_of(quota) then quota_breach(false, quota, i, j) end
+    if not quota[HARD] and takes > room_of(quota) then note_quota_violation(false, quota, i, j) end
     quota.held = quota.held + takes
     q, n = q + 1, n + 2
     amounts[q], writes[n] = takes, quota.held
@@ -202,6 +203,6 @@ put_hold(
 )
 call('ZADD', expiries, now + lease, id)
 
-local answer = standings({id, OK, now, granted})
-for i = 1, #shadowed do tell(answer, shadowed[i]) end
+local answer = add_statuses({id, OK, now, granted})
+for i = 1, #shadowed do add_violation(answer, shadowed[i]) end
 return answer

@@ -1,9 +1,9 @@
--- Let a running request answer at more length, if it fits into all of its hard quotas.
+-- Grant a running request more completion tokens, as far as its hard quotas allow.
 --
 -- KEYS  holds
 -- ARGV  request id, numbers
--- Answers [id, OK, now, granted in all], [id, GONE, now], [id, LATE, now]
---   or [id, COLD, now, (scope, quota)…] with places in the checks.
+-- Returns [id, OK, now, total granted], [id, GONE, now], [id, LATE, now]
+--   or [id, COLD, now, (scope, quota)…] with indices into the checks.
 local id = ARGV[1]
 local wanted, deadline = unpack(open(ARGV[2]))
 if now > deadline then return {id, LATE, now} end
@@ -28,12 +28,12 @@ for i = 1, #checks do
     if quota[HARD] then
       local others = tonumber(values[1] or 0) + held[q] - amounts[q]
       local room = quota[LIMIT] + tonumber(values[2] or 0) - others
-      allowed = min(allowed, affordable(quota, room, progress[ASKED_PROMPT], wanted))
+      allowed = min(allowed, affordable(quota, room, progress[REQUESTED_PROMPT], wanted))
     end
   end
 end
 if #cold > 3 then return cold end
--- What was granted stays granted, even if the limit was lowered since.
+-- A grant is not reduced, even if the limit was lowered since.
 if allowed <= progress[GRANTED] then return {id, OK, now, progress[GRANTED]} end
 
 q = 0
@@ -41,7 +41,7 @@ for i = 1, #checks do
   local its = checks[i][QUOTAS]
   for j = 1, #its do
     q = q + 1
-    local takes = amount(its[j], progress[ASKED_PROMPT], allowed, 0)
+    local takes = amount(its[j], progress[REQUESTED_PROMPT], allowed, 0)
     call('HSET', scope_prefix .. checks[i][SCOPE], 'h:' .. its[j][FIELD],
       whole(held[q] + takes - amounts[q]))
     amounts[q] = takes

@@ -1,8 +1,7 @@
--- Checks as `admit` works with them. The same ones come again and again, so they are unpacked once,
--- with the names of their fields made ready; and each has places for what one call finds out, which
--- `admit` fills before it reads them.
+-- A cache of decoded checks for `admit`, with the field names of their reads and writes. Most calls
+-- repeat the same checks. Values of one call are stored in them too; `admit` sets them before use.
 local MAX_PREPARED = 2000
-local prepared, how_many = {}, 0
+local prepared, prepared_count = {}, 0
 
 local function prepare(packed)
   local checks = open(packed)
@@ -21,8 +20,8 @@ local function prepare(packed)
     end
     scope.reads, scope.writes = reads, writes
   end
-  -- Old windows leave checks behind; making them anew now and then is cheaper than an order.
-  if how_many >= MAX_PREPARED then prepared, how_many = {}, 0 end
-  prepared[packed], how_many = checks, how_many + 1
+  -- Checks of old windows stay in the cache; clearing all is cheaper than tracking their use.
+  if prepared_count >= MAX_PREPARED then prepared, prepared_count = {}, 0 end
+  prepared[packed], prepared_count = checks, prepared_count + 1
   return checks
 end

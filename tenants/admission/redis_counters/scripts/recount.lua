@@ -1,9 +1,9 @@
--- Count again what scopes hold and run, from the holds themselves, and repair what differs.
+-- Recompute held amounts and running requests of scopes from the holds, and correct differences.
 --
 -- KEYS  holds, scopes
--- ARGV  tag, most holds, then names of scopes
--- Answers [tag, OK, now, (scope, field, was, should be)…], or [tag, GONE, now] if there are more
--- holds than may be read at once; then nothing was changed.
+-- ARGV  tag, maximum number of holds, then names of scopes
+-- Returns [tag, OK, now, (scope, field, was, should be)…], or [tag, GONE, now] if there are more
+-- holds than the maximum; then nothing is changed.
 local tag = ARGV[1]
 if call('HLEN', holds) > tonumber(ARGV[2]) then return {tag, GONE, now} end
 

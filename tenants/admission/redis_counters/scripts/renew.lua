@@ -1,12 +1,12 @@
--- The heartbeat of one worker for many requests of one tenant.
+-- Apply the heartbeat of one worker for many requests of one tenant.
 --
 -- KEYS  holds, expiries, scopes
 -- ARGV  tag, numbers, then for each request: id, numbers, checks, facts (packed)
--- Answers [tag, OK, now, how many holds were created anew] or [tag, LATE, now].
+-- Returns [tag, OK, now, number of restored holds] or [tag, LATE, now].
 local expiries, scopes_key, tag = KEYS[2], KEYS[3], ARGV[1]
 local lease, ended_lease, deadline = unpack(open(ARGV[2]))
 
--- A heartbeat that was held up on the way could bring back holds that are settled by now.
+-- A delayed heartbeat could restore holds that have been settled since.
 if now > deadline then return {tag, LATE, now} end
 
 local function hold_more(checks, amounts, before)
@@ -33,15 +33,15 @@ local function amounts_of(checks, prompt, completion, cached)
   return amounts
 end
 
--- A running request holds what was granted, one that has ended what it used.
+-- A running request holds its grant, an ended one its usage.
 local function amounts_now(checks, progress)
   if progress[PHASE] == ENDED then
     return amounts_of(checks, progress[PROMPT], progress[COMPLETION], progress[CACHED])
   end
-  return amounts_of(checks, progress[ASKED_PROMPT], progress[GRANTED], 0)
+  return amounts_of(checks, progress[REQUESTED_PROMPT], progress[GRANTED], 0)
 end
 
--- Redis lost it: the worker's copy takes its place. The token rates stay as they are.
+-- Restore a hold that Redis lost from the worker's copy. Token rates are not charged again.
 local function restore(id, progress, packed_checks, facts)
   local checks = open(packed_checks)
   local amounts, taken = amounts_now(checks, progress), {}
@@ -58,7 +58,7 @@ local function restore(id, progress, packed_checks, facts)
   )
 end
 
--- It runs no more: its slot is free, and it holds what it used instead of what it might have.
+-- End a request: its concurrency is released, and it holds its usage instead of its grant.
 local function finish(id, progress, was, rest)
   local before, taken, checks, unchanged = open_rest(rest)
   local amounts = amounts_now(checks, progress)
@@ -77,7 +77,7 @@ for at = 3, #ARGV, 4 do
     restore(id, progress, ARGV[at + 2], ARGV[at + 3])
   else
     local was, rest = open_hold(packed)
-    -- An extension whose answer was lost: Redis holds more than the worker knows of.
+    -- The response to an extension may have been lost: then Redis has the larger grant.
     progress[GRANTED] = max(progress[GRANTED], was[GRANTED])
     if was[PHASE] == ENDED then
       phase = ENDED

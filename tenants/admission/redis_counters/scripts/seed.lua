@@ -1,13 +1,13 @@
--- Bring counters from PostgreSQL. This is the only script that creates one.
+-- Load counters from PostgreSQL. Only this script creates counters.
 --
 -- KEYS  holds, scopes
 -- ARGV  tag, states [scope, field, used, granted, version]
--- Answers [tag, OK, now, places of states that were read too early…]: read those again.
+-- Returns [tag, OK, now, indices of outdated states…]; the caller reads those again.
 local scopes_key, tag = KEYS[2], ARGV[1]
 local states = open(ARGV[2])
 local DAY = 24 * 3600 * MILLION
 
--- Windows that ended a day ago and hold nothing are history, which PostgreSQL keeps.
+-- Delete windows that ended more than a day ago and have no holds; PostgreSQL stores their totals.
 local function sweep(key)
   local fields, last = call('HKEYS', key), now
   for i = 1, #fields do

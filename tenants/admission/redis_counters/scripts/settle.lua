@@ -1,12 +1,13 @@
--- Requests of one tenant whose usage is in PostgreSQL: their holds go, the new totals come.
+-- Settle requests of one tenant whose usage is in PostgreSQL: remove their holds, store new totals.
 --
 -- KEYS  holds, expiries, scopes
 -- ARGV  tag, settlements [id, true rate tokens], states [scope, field, used, granted, version]
--- Answers [tag, OK, now, how many holds were removed]. May be said again, late or in any order.
+-- Returns [tag, OK, now, number of removed holds]. Idempotent, and independent of the order.
 local expiries, scopes_key, tag = KEYS[2], KEYS[3], ARGV[1]
 local settlements, states = open(ARGV[2]), open(ARGV[3])
 
--- What the estimate took too much, or too little. More than the burst was never taken.
+-- Returns the correction of a token rate, in microseconds, from the estimate to the actual tokens.
+-- At most the burst was charged.
 local function true_up(scope, took, estimated, actual)
   if took == NOTHING or actual == NOTHING then return 0 end
   if actual > estimated then
@@ -15,7 +16,7 @@ local function true_up(scope, took, estimated, actual)
   return min(ceil(actual * scope[TOKEN_US]), scope[TOKEN_BURST]) - took
 end
 
--- All changes of a scope are added up first, so that each is read and written once.
+-- The changes of each scope are summed first, so that its hash is read and written once.
 local changes = {}
 local function change_of(scope)
   local change = changes[scope[SCOPE]]
@@ -63,7 +64,7 @@ local removed = 0
 for i = 1, #settlements do
   local id, actual = settlements[i][1], settlements[i][2]
   local packed = call('HGET', holds, id)
-  -- Only who removes the hold gives back what it held: settled twice is settled once.
+  -- Only the call that removes the hold releases its amounts, so a second settlement has no effect.
   if packed and call('HDEL', holds, id) == 1 then
     removed = removed + 1
     call('ZREM', expiries, id)
@@ -74,8 +75,8 @@ for i = 1, #settlements do
 end
 for scope, change in pairs(changes) do apply(scope_prefix .. scope, change) end
 
--- A counter that Redis lost stays lost until it is seeded: missing is not zero. But its version is
--- noted, so that nobody seeds what was read before this.
+-- A counter that Redis lost is not created here but by a seed: a missing counter is not zero. Only
+-- its version is stored, so that a seed with an older state is rejected.
 for i = 1, #states do
   local scope, field, used, granted, version = unpack(states[i])
   local key = scope_prefix .. scope
