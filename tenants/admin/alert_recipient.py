@@ -11,7 +11,7 @@ from unfold.decorators import action, display
 from kernel.admin.base import SECRET, ConsoleAdmin, OneTimeSecret, Question
 from kernel.admin.formatting import BADGES
 from kernel.errors import Conflict
-from kernel.signatures import HEADER
+from kernel.signatures import SIGNATURE_HEADER, signing_key
 from tenants.models import AlertRecipient
 from tenants.notifications import recipients
 
@@ -22,8 +22,9 @@ RENEW = Question(
     dangerous=True,
 )
 UNSIGNED = "Only messages to webhooks are signed. E-mail has no secret."
-CHECK = """# Computes v1 of the header {header} for a message's body and its time t:
-printf '%s.%s' "$t" "$body" | openssl dgst -sha256 -hmac '{secret}'"""
+CHECK = """# Computes v1 of {header} for the headers webhook-id and webhook-timestamp, and the body:
+printf '%s.%s.%s' "$id" "$timestamp" "$body" \\
+  | openssl dgst -sha256 -mac HMAC -macopt hexkey:{key} -binary | base64"""
 
 
 @admin.register(AlertRecipient)
@@ -76,7 +77,7 @@ class AlertRecipientAdmin(ConsoleAdmin):
             title="Copy this secret now",
             secret=secret,
             explains=f"It signs messages to {recipient}. It is displayed only now.",
-            command=CHECK.format(header=HEADER, secret=secret),
+            command=CHECK.format(header=SIGNATURE_HEADER, key=signing_key(secret).hex()),
         )
         return self.show_once(request, recipient, secret_page)
 

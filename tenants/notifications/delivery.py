@@ -16,7 +16,7 @@ from django.utils import timezone
 from kernel.egress.client import EgressFailed, Request, fetch_now
 from kernel.errors import PlatformError
 from kernel.ids import new_id
-from kernel.signatures import HEADER, sign
+from kernel.signatures import signature_headers
 from tenants.models import AlertRecipient, Notice
 from tenants.models.notice import MAX_TRIES
 from tenants.scoping import every_tenant, tenant_scope
@@ -162,8 +162,12 @@ def send(notice: Notice, *, now: datetime) -> None:
 
 def post(notice: Notice, *, now: datetime) -> None:
     body = msgspec.json.encode(notice.body)
-    signature = sign(body, secret=notice.recipient.secret, at=int(now.timestamp()))
-    headers = {"content-type": "application/json", HEADER: signature}
+    headers = {"content-type": "application/json"} | signature_headers(
+        body,
+        message_id=notice.event_id,
+        secret=notice.recipient.secret,
+        at=int(now.timestamp()),
+    )
     request = Request(method="POST", url=notice.recipient.address, headers=headers, body=body)
     status = fetch_now(request).status
     if status not in SUCCESSES:

@@ -14,6 +14,7 @@ from django.core import mail
 from django.core.exceptions import ValidationError
 
 from kernel.egress.rules import TargetRefused
+from kernel.signatures import new_signing_secret
 from tenants.models import AlertRecipient, Notice
 from tenants.models.notice import MAX_TRIES
 from tenants.notifications import delivery, recipients
@@ -85,7 +86,7 @@ def only(model):
 def documented_check():
     """The example of the documentation, as readers copy it."""
     text = PROTOCOLS.read_text(encoding="utf-8")
-    code = re.search(r"```python\n(import hashlib.*?)```", text, re.DOTALL)[1]
+    code = re.search(r"```python\n(import base64.*?)```", text, re.DOTALL)[1]
     assert len(code.strip().splitlines()) <= 12
     namespace = {}
     exec(code, namespace)
@@ -99,12 +100,22 @@ def test_a_webhook_is_signed_as_documented(acme, receiver):
     assert deliver_due() == [True]
 
     ((headers, body),) = receiver.got
-    signature = headers["Tenantry-Signature"]
     is_ours, now = documented_check(), NOON.timestamp()
-    assert is_ours(body, signature, secret, now=now)
-    assert not is_ours(body + b" ", signature, secret, now=now)
-    assert not is_ours(body, signature, "tnw_other", now=now)
-    assert not is_ours(body, signature, secret, now=now + 301)
+    assert is_ours(body, headers, secret, now=now)
+    assert not is_ours(body + b" ", headers, secret, now=now)
+    assert not is_ours(body, {**headers, "webhook-id": "evt_other"}, secret, now=now)
+    assert not is_ours(body, headers, new_signing_secret(), now=now)
+    assert not is_ours(body, headers, secret, now=now + 301)
+
+
+def test_the_deprecated_signature_is_sent_too(acme, receiver):
+    _, secret = recipient(acme, receiver.url)
+    tell(acme)
+
+    assert deliver_due() == [True]
+
+    ((headers, body),) = receiver.got
+    signature = headers["Tenantry-Signature"]
     stamp = int(NOON.timestamp())
     expected = hmac.new(secret.encode(), b"%d." % stamp + body, hashlib.sha256).hexdigest()
     assert signature == f"t={stamp},v1={expected}"
@@ -166,7 +177,9 @@ def test_a_failure_is_tried_again_after_pauses_under_the_same_id(acme, receiver)
 
     receiver.status = 204
     assert deliver_due(NOON + timedelta(seconds=180)) == [True]
-    assert len({json.loads(body)["id"] for _, body in receiver.got}) == 1
+    ids = {(json.loads(body)["id"], headers["webhook-id"]) for headers, body in receiver.got}
+    assert len(ids) == 1
+    assert len(set(*ids)) == 1
     assert only(AlertRecipient).last_error == ""
 
 
@@ -218,7 +231,7 @@ def test_a_secret_is_shown_once_and_stored_encrypted(acme, receiver):
 
     row, secret = recipient(acme, receiver.url)
 
-    assert re.fullmatch(r"tnw_[0-9a-f]{64}", secret)
+    assert re.fullmatch(r"whsec_[0-9A-Za-z+/]{43}=", secret)
     assert recipients.save_recipient(recipient=row) == ""
     with connection.cursor() as cursor:
         cursor.execute("SELECT secret FROM tenants_alertrecipient")

@@ -187,7 +187,7 @@ def test_a_webhooks_secret_is_shown_once(send, acme):
     body = {"kind": "webhook", "address": "https://93.184.216.34/hook"}
     made = send("post", "alert-recipients?tenant=acme", body)
     secret = made.json()["secret"]
-    assert secret.startswith("tnw_")
+    assert secret.startswith("whsec_")
     assert made["Cache-Control"] == "no-store"
     place = f"alert-recipients/{made.json()['id']}"
     assert secret not in send("get", place).content.decode()
