@@ -7,6 +7,8 @@
   x NotPublished, RolloutRunning, NoRollout, RevisionServed
   x NodeNameTaken, NodeVersionMismatch, NodeIsAlive, GatewayNotDrainable
   x AgentPaused, ScheduleNameTaken
+  x HopLimit            messages between agents have led to too many others
+  x DeliveryNotDead
   x ToolOutcomeUnknown  a call that must not be repeated was lost with its worker
 * Rejected
   x UnknownTools
@@ -14,6 +16,7 @@
   x SocketTooOld
   x InvalidNode
   x InvalidCron, CronNeverFires, TooManySchedules
+  x TooManyReceivers
 * Denied
   x OriginNotAllowed
   x NodeTokenUsedUp
@@ -25,6 +28,9 @@
 * RateLimited
   x TooManyRuns, TooManySockets
   x QueueFull           the tenant has as many runs in the run queue as it may have
+  x MessageRateLimit    the tenant has sent as many messages in a minute as it may
+* UpstreamError
+  x ReplyTimeout, ReplyFailed
 * Overloaded
   x AgentsUnavailable   PostgreSQL is unavailable and the tenant's agents are not cached
   x Interrupted         the worker stops, and the run did not end in time
@@ -39,6 +45,7 @@ from kernel.errors import (
     RateLimited,
     Rejected,
     Unauthenticated,
+    UpstreamError,
 )
 
 
@@ -236,6 +243,43 @@ class QueueFull(RateLimited):
     """Too many background responses of this tenant are queued. Wait until some have finished."""
 
     code = "queue_full"
+
+
+class HopLimit(Conflict):
+    """This message follows from too many messages between agents. Answer without sending one."""
+
+    code = "hop_limit"
+
+
+class MessageRateLimit(RateLimited):
+    """This tenant has sent too many messages in the last minute. Wait before you send more."""
+
+    code = "message_rate_limit"
+
+
+class TooManyReceivers(Rejected):
+    """This topic has more subscribers than a message may have receivers. Use several topics."""
+
+    code = "too_many_receivers"
+
+
+class ReplyTimeout(UpstreamError):
+    """The agent has not answered in time. The message is still delivered: read it later."""
+
+    code = "reply_timeout"
+    status = 504
+
+
+class ReplyFailed(UpstreamError):
+    """The agent could not answer this message. Its delivery has the error."""
+
+    code = "reply_failed"
+
+
+class DeliveryNotDead(Conflict):
+    """Only dead letters can be replayed. Read the delivery again."""
+
+    code = "delivery_not_dead"
 
 
 class AgentsUnavailable(Overloaded):

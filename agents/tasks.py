@@ -14,8 +14,10 @@ from agents.erasure import service as erasure
 from agents.events.pubsub import conversation_channel
 from agents.events.replay import end_frame
 from agents.events.stream import end_arguments
+from agents.messages.maintenance import attempt_due, delete_old_messages, settle_ended
 from agents.nodes import registration as nodes
 from agents.nodes.selectors import has_agent_nodes
+from agents.redis_keys import RUN_QUEUE
 from agents.rollouts import evaluation as rollout_evaluation
 from agents.runs.paused_runs import expire_waiting
 from agents.runs.queue import expire_queued, fail_unresumable_runs
@@ -70,6 +72,26 @@ def start_due_schedules(**_future: object) -> int:
 
 
 @shared_task(ignore_result=True)
+def deliver_messages(**_future: object) -> int:
+    """Record the ends of messages' runs, and attempt due deliveries. Safe to deliver twice."""
+    now = timezone.now()
+    settle_ended(now=now)
+    started = attempt_due(now=now, max_queued=settings.TENANT_QUEUED_RUNS)
+    if started:
+        wake_nodes()
+    return started
+
+
+def wake_nodes() -> None:
+    """Make the agent nodes look for queued runs. If it fails, they do so a second later."""
+    try:
+        with connect(settings.REDIS_URL) as client:
+            client.publish(RUN_QUEUE, "")
+    except (redis.RedisError, OSError) as error:
+        log.debug("run queue: nodes not woken (error=%s)", error.__class__.__name__)
+
+
+@shared_task(ignore_result=True)
 def expire_approvals(**_future: object) -> int:
     """End the runs whose approvals have timed out, and write the end to their event logs."""
     ended = expire_waiting(now=timezone.now(), after=APPROVAL_TIMEOUT)
@@ -111,10 +133,11 @@ def publish_ends(runs: Sequence[RunRecord]) -> None:
 
 @shared_task(ignore_result=True)
 def erase_what_expired(**_future: object) -> None:
-    """Erase the data past the retention period of every tenant that has one, and the history of
-    schedules that is older than 90 days.
+    """Erase the data past the retention period of every tenant that has one, the history of
+    schedules that is older than 90 days, and messages that are older than 30 days.
     """
     delete_old_firings(now=timezone.now())
+    delete_old_messages(now=timezone.now())
     erase = partial(erasure.erase_expired, now=timezone.now())
     tenants = erasure.tenants_with_retention()
     walk_tenants("erase_what_expired", tenants, erase, max_seconds=MAX_ERASE_SECONDS)

@@ -3,6 +3,7 @@
 from agents.models.agent import Agent, AgentRevision
 from agents.models.conversation import Approval, Conversation, Item, Run
 from agents.models.erasure import ErasureReceipt
+from agents.models.message import Delivery, Inbox, Message
 from agents.models.node import AgentNode, NodeToken
 from agents.models.rollout import Rollout
 from agents.models.schedule import Schedule, ScheduleFiring
@@ -15,8 +16,11 @@ __all__ = [
     "AgentRevision",
     "Approval",
     "Conversation",
+    "Delivery",
     "ErasureReceipt",
+    "Inbox",
     "Item",
+    "Message",
     "NodeToken",
     "Rollout",
     "Run",

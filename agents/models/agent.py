@@ -146,6 +146,12 @@ class Agent(TenantOwned, Configuration):
         help_text="JSON schemas of the input and output of capabilities, for example "
         '{"translate.de-en": {"input": {"type": "object", "required": ["text"]}}}.',
     )
+    subscriptions = ArrayField(
+        models.CharField(max_length=63),
+        default=list,
+        blank=True,
+        help_text="The topics whose messages the agent receives, for example orders.new.",
+    )
     placement = models.JSONField(
         default=dict,
         blank=True,

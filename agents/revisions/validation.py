@@ -2,6 +2,7 @@
 
 from django.core.exceptions import ValidationError
 
+from agents.capabilities.subscriptions import check_subscriptions
 from agents.capabilities.validation import check_capabilities, check_schemas
 from agents.errors import UnknownTools
 from agents.models import Agent, Tool
@@ -18,7 +19,7 @@ def validate_draft(agent: Agent) -> None:
 
 
 def validate_routing(agent: Agent) -> None:
-    """Validate what decides which tasks an agent gets, and on which nodes.
+    """Validate what decides which tasks and messages an agent gets, and on which nodes.
 
     Raises ValidationError.
     """
@@ -26,6 +27,7 @@ def validate_routing(agent: Agent) -> None:
         check_capabilities(agent.capabilities)
         check_schemas(agent.capability_schemas, words=agent.capabilities)
         read_placement(agent.placement)
+        check_subscriptions(agent.subscriptions)
     except InvalidParameter as error:
         raise ValidationError({str(error.param): error.message}) from error
 

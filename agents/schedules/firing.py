@@ -8,31 +8,20 @@ it was claimed twice.
 import logging
 from datetime import datetime, timedelta
 
-import msgspec
 from django.conf import settings
 from django.db import transaction
-from django.utils import timezone
 
-from agents.errors import AgentPaused, NotPublished
 from agents.models import Run, Schedule, ScheduleFiring
 from agents.models.schedule import FiringState
-from agents.runs.store import insert_run
+from agents.runs.background_run import BackgroundRun, current_key, insert_background_run
 from agents.schedules.cron import parse_cron
 from agents.schedules.due import Firing, decide_firing
-from agents.schema.checkpoint import RunCheckpoint, dump_checkpoint
-from agents.schema.items import user_message
-from agents.schema.run_records import DuplicateRun, NewRun, QueueEntry
-from agents.schema.run_request import RunRequest
-from agents.schema.run_settings import RunSettings
 from kernel.errors import PlatformError
-from kernel.ids import new_id
-from tenants.models import ApiKey
 from tenants.scoping import every_tenant
 
 log = logging.getLogger(__name__)
 
 DOOR = "schedule"
-NO_WORKER = ""
 MAX_SCHEDULES_PER_TASK = 500
 HISTORY = timedelta(days=90)
 
@@ -81,18 +70,19 @@ def start(schedule: Schedule, firing: Firing, record: ScheduleFiring) -> None:
 
 def insert(schedule: Schedule, firing: Firing) -> Run:
     """Insert the queued run. Raises NotPublished, AgentPaused and QueueFull."""
-    new = new_run(schedule, firing)
-    result = insert_run(new)
-    run_id = result.run_id if isinstance(result, DuplicateRun) else new.id
-    run: Run = Run.objects.get(public_id=run_id)
-    return run
-
-
-def current_key(schedule: Schedule) -> ApiKey:
-    """Return the schedule's key, or the newest that replaced it and is not blocked."""
-    lineage = ApiKey.objects.of_lineage(schedule.api_key_id)
-    newest: ApiKey | None = lineage.filter(blocked_at=None).last()
-    return newest or schedule.api_key
+    return insert_background_run(
+        BackgroundRun(
+            agent=schedule.agent,
+            api_key=current_key(schedule.api_key_id) or schedule.api_key,
+            door=DOOR,
+            input=schedule.input,
+            client_id=f"{schedule.public_id}:{firing.due_at:%Y%m%dT%H%MZ}",
+            metadata={"schedule": schedule.public_id, "due_at": firing.due_at.isoformat()},
+            # So that a schedule has one waiting run at most, however few nodes there are.
+            deadline=firing.next_at,
+            max_queued=settings.TENANT_QUEUED_RUNS,
+        )
+    )
 
 
 def delete_old_firings(*, now: datetime) -> int:
@@ -100,56 +90,3 @@ def delete_old_firings(*, now: datetime) -> int:
     with every_tenant():  # a periodic task for all tenants
         deleted, _ = ScheduleFiring.objects.filter(created_at__lt=now - HISTORY).delete()
         return int(deleted)
-
-
-def new_run(schedule: Schedule, firing: Firing) -> NewRun:
-    """Return the run of a due time, with the published revision of the agent."""
-    agent, revision = schedule.agent, schedule.agent.published
-    if revision is None:
-        raise NotPublished
-    if agent.is_paused:
-        raise AgentPaused
-    key = current_key(schedule)
-    request = RunRequest(
-        door=DOOR,
-        model=agent.slug,
-        input=(user_message(schedule.input),),
-        client_id=f"{schedule.public_id}:{firing.due_at:%Y%m%dT%H%MZ}",
-        background=True,
-        metadata={"schedule": schedule.public_id, "due_at": firing.due_at.isoformat()},
-    )
-    run_settings = RunSettings(
-        response_id=new_id("resp"),
-        model=agent.slug,
-        created_at=int(timezone.now().timestamp()),
-        metadata=request.metadata,
-        background=True,
-        fingerprint=request.fingerprint,
-    )
-    checkpoint = RunCheckpoint(
-        run_request=request,
-        settings=run_settings,
-        key=key.public_id,
-        agent=agent.slug,
-        revision=revision.number,
-    )
-    return NewRun(
-        id=run_settings.response_id,
-        tenant_id=schedule.tenant_id,
-        worker=NO_WORKER,
-        door=DOOR,
-        model=agent.slug,
-        agent=agent.slug,
-        agent_revision=revision.number,
-        route=revision.route.name,
-        api_key_id=key.pk,
-        member_id=key.member_id,
-        client_id=request.client_id,
-        fingerprint=request.fingerprint,
-        request=msgspec.to_builtins(run_settings),
-        background=True,
-        waits=True,
-        # So that a schedule has one waiting run at most, however few nodes there are.
-        queue=QueueEntry(deadline=firing.next_at, max_queued=settings.TENANT_QUEUED_RUNS),
-        checkpoint=dump_checkpoint(checkpoint),
-    )

@@ -55,6 +55,8 @@ class RunRequest(
     """Whether the oldest items may be dropped if not all fit the context; None for the default."""
     variables: dict[str, str] | None = None
     """The values of variables in the agent's instructions, by name."""
+    hops: int = 0
+    """How many messages between agents led to the run."""
     busy: BusyPolicy = "reject"
     """The policy for a busy conversation, if the agent has none."""
 

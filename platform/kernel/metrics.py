@@ -90,6 +90,9 @@ cache_hits = Counter(
     ["route", "tier"],
 )
 tasks = Counter("tenantry_tasks_total", "Tasks that clients submitted.", ["outcome"])
+messages = Counter(
+    "tenantry_messages_total", "Messages that clients and agents sent to agents.", ["outcome"]
+)
 active_runs = Gauge("tenantry_active_runs", "Runs in progress.", multiprocess_mode="livesum")
 sockets = Gauge("tenantry_sockets", "Open sockets.", multiprocess_mode="livesum")
 ledger_lag = Gauge(

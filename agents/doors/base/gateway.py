@@ -11,6 +11,7 @@ from agents.doors.base.task_ports import Tasks
 from agents.runtime.catalog.agents import AgentCatalog
 from agents.runtime.execution.ports import RunSender, RunService
 from agents.runtime.response_cache.cache import ResponseCache
+from agents.runtime.tools.messages.ports import Messages
 from agents.schema.run_store import RunStore
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import ExchangeOpener
@@ -39,6 +40,7 @@ class Gateway:
     run_queue: RunSender
     runs: RunStore
     tasks: Tasks
+    messages: Messages
     redis: Redis
     answers: ResponseCache
     usage: LoadingCache[UsageQuestion, UsageReport]

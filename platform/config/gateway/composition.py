@@ -24,9 +24,11 @@ from agents.runtime.tools.dependencies import ToolDependencies
 from agents.runtime.tools.kinds import tool_handlers
 from agents.runtime.tools.local_kinds import local_tool_handlers
 from agents.schema.json_types import Json
+from agents.schema.routing.messages import MessageLimits
 from agents.tenant_tasks.submission import TaskDependencies, TaskSubmission
 from config.gateway.database.conversation_store import DatabaseConversations
 from config.gateway.database.loaders import Loaders
+from config.gateway.database.message_store import DatabaseMessages
 from config.gateway.database.queries import GatewayDatabase
 from config.gateway.database.run_store import DatabaseRunStore
 from config.gateway.database.task_store import DatabaseTasks, DatabaseTaskStore
@@ -179,6 +181,15 @@ class GatewayWorker:
         self._conversations = DatabaseConversations(self.database, redis=self.redis.events)
         self._runs = DatabaseRunStore(self.database, conversations=self._conversations)
         self.pubsub = WorkerPubSub(self.redis.events, self.redis.subscriber)
+        self.messages = DatabaseMessages(
+            self.database,
+            pubsub=self.pubsub,
+            limits=MessageLimits(
+                max_per_minute=settings.TENANT_MESSAGES_PER_MINUTE,
+                max_hops=settings.MAX_MESSAGE_HOPS,
+                max_queued_runs=settings.TENANT_QUEUED_RUNS,
+            ),
+        )
         self.event_log = EventLog(
             self.redis.events,
             self.redis.tails,
@@ -237,6 +248,7 @@ class GatewayWorker:
     def _build_gateway(self) -> Gateway:
         return Gateway(
             tasks=self._build_tasks(),
+            messages=self.messages,
             keyring=self._keyring,
             gate=self._gate,
             catalog=self._agents,

@@ -18,6 +18,8 @@ from agents.doors.http.chat_completions import NAME as CHAT
 from agents.doors.http.chat_completions import chat_completions
 from agents.doors.http.embeddings import NAME as EMBEDDINGS
 from agents.doors.http.embeddings import embeddings
+from agents.doors.http.messages import handlers as messages
+from agents.doors.http.messages.body import NAME as MESSAGES
 from agents.doors.http.models import list_models, show_model
 from agents.doors.http.responses import NAME as RESPONSES
 from agents.doors.http.responses import create_response
@@ -81,6 +83,7 @@ def http_routes(gateway: Gateway, health: GatewayHealth) -> list[URLPattern]:
         at(r"^v1/responses/[^/\x00]+/input_items\Z", door(RESPONSES, GET=list_input_items)),
         at(r"^v1/socket-tickets\Z", door("socket_tickets", POST=issue_socket_ticket)),
         *task_routes(door),
+        *message_routes(door),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
         *health_routes(gateway, health),
     ]
@@ -130,6 +133,20 @@ def task_routes(door: Callable[..., Door]) -> list[URLPattern]:
         at(r"^v1/tasks\Z", door(TASKS, GET=tasks.list_tasks, POST=tasks.create_task)),
         at(rf"{one}\Z", door(TASKS, GET=tasks.show_task, DELETE=tasks.cancel_task)),
         at(rf"{one}/events\Z", door(TASKS, GET=tasks.stream_task)),
+    ]
+
+
+def message_routes(door: Callable[..., Door]) -> list[URLPattern]:
+    return [
+        at(
+            r"^v1/agents/(?P<agent>[^/\x00]+)/messages\Z",
+            door(MESSAGES, POST=messages.send_message),
+        ),
+        at(
+            r"^v1/topics/(?P<topic>[^/\x00]+)/messages\Z",
+            door(MESSAGES, POST=messages.publish_message),
+        ),
+        at(r"^v1/messages/(?P<message>[^/\x00]+)\Z", door(MESSAGES, GET=messages.show_message)),
     ]
 
 

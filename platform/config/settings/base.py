@@ -216,6 +216,18 @@ TENANT_QUEUED_RUNS = env.integer(
     at_least=1,
     description="Maximum number of runs per tenant that wait in the run queue.",
 )
+TENANT_MESSAGES_PER_MINUTE = env.integer(
+    "TENANTRY_TENANT_MESSAGES_PER_MINUTE",
+    default=600,
+    at_least=1,
+    description="Maximum number of messages to agents and topics per tenant and minute.",
+)
+MAX_MESSAGE_HOPS = env.integer(
+    "TENANTRY_MAX_MESSAGE_HOPS",
+    default=8,
+    at_least=0,
+    description="Maximum number of messages between agents that follow from one of a client.",
+)
 RUN_LOG_SECONDS = env.integer(
     "TENANTRY_RUN_LOG_SECONDS",
     default=3600,

@@ -1,0 +1,47 @@
+"""The receivers of a message: one agent, or the subscribers of a topic."""
+
+from django.db.models import QuerySet
+
+from agents.errors import TooManyReceivers
+from agents.models import Agent
+from agents.schema.routing.messages import MAX_TOPIC_RECEIVERS, TOPIC, TOPIC_RULE, NewMessage
+from inference.errors import ModelNotFound
+from kernel.errors import InvalidParameter
+from tenants.admission.principal import Principal
+
+
+def receivers_of(principal: Principal, new: NewMessage) -> list[str]:
+    """Return the slugs of the receivers. Needs the scope of the tenant.
+
+    Raises ModelNotFound, InvalidParameter and TooManyReceivers. Agents that the key may not use,
+    and the sender itself, receive nothing from a topic.
+    """
+    return subscribers(principal, new) if new.topic else [named_agent(principal, new)]
+
+
+def named_agent(principal: Principal, new: NewMessage) -> str:
+    """Return the agent of a message to one agent."""
+    if new.agent == new.sender:
+        raise InvalidParameter("An agent cannot send a message to itself.", param="agent")
+    rows = Agent.objects.filter(slug=new.agent).exclude(published=None)
+    if not (principal.may_use(new.agent) and rows.exists()):
+        raise ModelNotFound(
+            f"There is no agent {new.agent[:100]!r}, or this key may not use it.", param="agent"
+        )
+    return new.agent
+
+
+def subscribers(principal: Principal, new: NewMessage) -> list[str]:
+    """Return the agents that subscribe to the topic of a message."""
+    if not TOPIC.fullmatch(new.topic):
+        raise InvalidParameter(f"{new.topic[:80]!r} is not a topic. {TOPIC_RULE}", param="topic")
+    slugs = subscribed_agents(new.topic).values_list("slug", flat=True)
+    found = [each for each in slugs if each != new.sender and principal.may_use(each)]
+    if len(found) > MAX_TOPIC_RECEIVERS:
+        raise TooManyReceivers(param="topic")
+    return found
+
+
+def subscribed_agents(topic: str) -> QuerySet[Agent]:
+    """Return the agents that subscribe to a topic. Needs a tenant scope."""
+    return Agent.objects.filter(subscriptions__contains=[topic]).order_by("slug")

@@ -1,0 +1,133 @@
+"""Sends messages: the message and its deliveries are inserted, then each is attempted.
+
+Synchronous: the gateway calls this on its database threads. What is not attempted in time, or by a
+process that ends, is attempted by the periodic task.
+"""
+
+import time
+from datetime import timedelta
+
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from agents.errors import HopLimit, IdempotencyMismatch, MessageRateLimit
+from agents.messages.delivery import attempt_delivery
+from agents.messages.receivers import receivers_of
+from agents.messages.store import record_of
+from agents.models import Delivery, Message
+from agents.schema.routing.messages import (
+    MAX_CONTENT_BYTES,
+    MessageLimits,
+    NewMessage,
+    SentMessage,
+)
+from kernel.errors import BodyTooLarge, InvalidParameter
+from kernel.ids import new_id
+from tenants.admission.principal import Principal
+from tenants.scoping import tenant_scope
+
+MAX_ATTEMPT_SECONDS = 0.8
+"""Time for the attempts of a message that its sender waits for. The periodic task attempts the
+others."""
+RATE_WINDOW = timedelta(minutes=1)
+RATE_RETRY_SECONDS = 10
+
+
+def send_message(principal: Principal, new: NewMessage, *, limits: MessageLimits) -> SentMessage:
+    """Send a message, once per `message_id` of the sender.
+
+    Raises ModelNotFound, HopLimit, MessageRateLimit, TooManyReceivers, IdempotencyMismatch, and
+    InvalidParameter and BodyTooLarge for what is not valid.
+    """
+    ensure_valid(new, limits)
+    with tenant_scope(principal.tenant_id):
+        known = find_known(principal, new)
+        if known is None:
+            ensure_rate(limits)
+            receivers = receivers_of(principal, new)
+            try:
+                message = insert(principal, new, receivers)
+            except IntegrityError:
+                known = find_known(principal, new)  # it was sent at the same moment
+                if known is None:
+                    raise
+        if known is not None:
+            if known.fingerprint != new.fingerprint:
+                raise IdempotencyMismatch(
+                    "This `message_id` was used for another message. Choose a new one.",
+                    param="message_id",
+                )
+            return SentMessage(record=record_of(known), is_new=False)
+        attempt_all(message, limits=limits)
+        return SentMessage(record=record_of(message), is_new=True)
+
+
+def ensure_valid(new: NewMessage, limits: MessageLimits) -> None:
+    """Raises HopLimit, InvalidParameter and BodyTooLarge."""
+    if new.hops > limits.max_hops:
+        raise HopLimit
+    if not new.content.strip():
+        raise InvalidParameter("The content is empty. Write a message.", param="content")
+    if "\0" in new.content:
+        raise InvalidParameter("The content has a character that is not allowed.", param="content")
+    if len(new.content.encode()) > MAX_CONTENT_BYTES:
+        raise BodyTooLarge(f"A message has at most {MAX_CONTENT_BYTES // 1024} KiB. Send less.")
+
+
+def find_known(principal: Principal, new: NewMessage) -> Message | None:
+    """Return the message that was sent with this id by the key, or by those that it replaced."""
+    if not new.message_id:
+        return None
+    found: Message | None = Message.objects.filter(
+        lineage_id=principal.counted_as, sender=new.sender, message_id=new.message_id
+    ).first()
+    return found
+
+
+def ensure_rate(limits: MessageLimits) -> None:
+    """Raises MessageRateLimit if the tenant has sent too many messages in the last minute."""
+    recent = Message.objects.filter(created_at__gt=timezone.now() - RATE_WINDOW)
+    if recent.order_by()[: limits.max_per_minute].count() >= limits.max_per_minute:
+        raise MessageRateLimit(retry_after=RATE_RETRY_SECONDS, scope_kind="tenant")
+
+
+@transaction.atomic
+def insert(principal: Principal, new: NewMessage, receivers: list[str]) -> Message:
+    """Insert a message with its deliveries, which are due at once."""
+    message = Message.objects.create(
+        tenant_id=principal.tenant_id,
+        public_id=new_id("msg"),
+        api_key_id=principal.key_id,
+        lineage_id=principal.counted_as,
+        sender=new.sender,
+        topic=new.topic,
+        correlation_id=new.correlation_id or new_id("corr"),
+        content=new.content,
+        hops=new.hops,
+        message_id=new.message_id,
+        fingerprint=new.fingerprint,
+        metadata=dict(new.metadata),
+    )
+    Delivery.objects.bulk_create(
+        Delivery(
+            tenant_id=principal.tenant_id,
+            public_id=new_id("dlv"),
+            message=message,
+            agent=slug,
+            next_attempt_at=message.created_at,
+        )
+        for slug in receivers
+    )
+    return message
+
+
+def attempt_all(message: Message, *, limits: MessageLimits) -> None:
+    """Attempt the deliveries of a new message, for a limited time."""
+    due = Delivery.objects.filter(message=message).order_by("pk").values_list("pk", flat=True)
+    until = time.monotonic() + MAX_ATTEMPT_SECONDS
+    for pk in list(due):
+        if time.monotonic() > until:
+            return
+        attempt_delivery(
+            message.tenant_id, pk, now=timezone.now(), max_queued=limits.max_queued_runs
+        )

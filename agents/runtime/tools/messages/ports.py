@@ -1,0 +1,26 @@
+"""Messages as doors and tools use them. `config` provides the implementation."""
+
+from typing import Protocol
+
+from agents.schema.routing.messages import MessageRecord, NewMessage, Reply, SentMessage
+from tenants.admission.principal import Principal
+
+
+class Messages(Protocol):
+    """Each raises NotFound for what is not the tenant's, and DatabaseUnavailable in an outage."""
+
+    async def send(self, principal: Principal, new: NewMessage) -> SentMessage:
+        """Send a message, once per `message_id`, and wake the agent nodes.
+
+        Raises ModelNotFound, HopLimit, MessageRateLimit, TooManyReceivers, IdempotencyMismatch, and
+        InvalidParameter and BodyTooLarge for what is not valid.
+        """
+
+    async def load(self, tenant_id: int, *, message: str) -> MessageRecord:
+        """Return a message with its deliveries."""
+
+    async def wait(self, tenant_id: int, *, message: str, seconds: float) -> Reply:
+        """Wait for the end of the run of a message to one agent. Nothing is left after it.
+
+        Raises ReplyTimeout, and ReplyFailed if there will be no reply.
+        """
