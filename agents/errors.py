@@ -30,7 +30,7 @@
   x QueueFull           the tenant has as many runs in the run queue as it may have
   x MessageRateLimit    the tenant has sent as many messages in a minute as it may
 * UpstreamError
-  x ReplyTimeout, ReplyFailed
+  x AgentReplyTimeout, ReplyFailed
 * Overloaded
   x AgentsUnavailable   PostgreSQL is unavailable and the tenant's agents are not cached
   x Interrupted         the worker stops, and the run did not end in time
@@ -263,7 +263,7 @@ class TooManyReceivers(Rejected):
     code = "too_many_receivers"
 
 
-class ReplyTimeout(UpstreamError):
+class AgentReplyTimeout(UpstreamError):
     """The agent has not answered in time. The message is still delivered: read it later."""
 
     code = "reply_timeout"

@@ -11,7 +11,7 @@ from django.db import transaction
 
 from agents.errors import NotPublished
 from agents.messages.retries import is_transient, pause_after
-from agents.models import Agent, Conversation, Delivery, Inbox, Message, Run
+from agents.models import Agent, AgentMessage, Conversation, Delivery, Inbox, Run
 from agents.models.message import DeliveryState
 from agents.runs.background_run import BackgroundRun, current_key, insert_background_run
 from agents.schema.json_types import Json
@@ -123,15 +123,15 @@ def inbox_of(agent: Agent, sender: str) -> Conversation:
     return made.conversation
 
 
-def text_for(message: Message) -> str:
+def text_for(message: AgentMessage) -> str:
     """Return the user message of the run. It names the sender, if that is an agent."""
     if not message.sender:
         return message.content
     topic = f" on the topic {message.topic}" if message.topic else ""
-    return f"[Message from the agent {message.sender}{topic}]\n{message.content}"
+    return f"[AgentMessage from the agent {message.sender}{topic}]\n{message.content}"
 
 
-def metadata_of(message: Message) -> Json:
+def metadata_of(message: AgentMessage) -> Json:
     """Return the metadata of the run."""
     facts = {
         "message": message.public_id,

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from agents.messages.delivery import attempt_delivery, note_failure
-from agents.models import Delivery, Message
+from agents.models import AgentMessage, Delivery
 from agents.models.choices import TERMINAL, RunState
 from agents.models.message import DeliveryState
 from tenants.scoping import every_tenant, tenant_scope
@@ -68,11 +68,11 @@ def attempt_due(*, now: datetime, max_queued: int) -> int:
 def delete_old_messages(*, now: datetime) -> int:
     """Delete the messages that are older than RETENTION, with their deliveries. The runs remain."""
     with every_tenant():  # a periodic task for all tenants
-        old = Message.objects.filter(created_at__lt=now - RETENTION)
+        old = AgentMessage.objects.filter(created_at__lt=now - RETENTION)
         count = 0
         while found := list(
             old.order_by("pk").values_list("pk", flat=True)[:MAX_DELETED_PER_BATCH]
         ):
-            Message.objects.filter(pk__in=found).delete()
+            AgentMessage.objects.filter(pk__in=found).delete()
             count += len(found)
         return count

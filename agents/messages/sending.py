@@ -14,7 +14,7 @@ from agents.errors import HopLimit, IdempotencyMismatch, MessageRateLimit
 from agents.messages.delivery import attempt_delivery
 from agents.messages.receivers import receivers_of
 from agents.messages.store import record_of
-from agents.models import Delivery, Message
+from agents.models import AgentMessage, Delivery
 from agents.schema.routing.messages import (
     MAX_CONTENT_BYTES,
     MessageLimits,
@@ -74,11 +74,11 @@ def ensure_valid(new: NewMessage, limits: MessageLimits) -> None:
         raise BodyTooLarge(f"A message has at most {MAX_CONTENT_BYTES // 1024} KiB. Send less.")
 
 
-def find_known(principal: Principal, new: NewMessage) -> Message | None:
+def find_known(principal: Principal, new: NewMessage) -> AgentMessage | None:
     """Return the message that was sent with this id by the key, or by those that it replaced."""
     if not new.message_id:
         return None
-    found: Message | None = Message.objects.filter(
+    found: AgentMessage | None = AgentMessage.objects.filter(
         lineage_id=principal.counted_as, sender=new.sender, message_id=new.message_id
     ).first()
     return found
@@ -86,15 +86,15 @@ def find_known(principal: Principal, new: NewMessage) -> Message | None:
 
 def ensure_rate(limits: MessageLimits) -> None:
     """Raises MessageRateLimit if the tenant has sent too many messages in the last minute."""
-    recent = Message.objects.filter(created_at__gt=timezone.now() - RATE_WINDOW)
+    recent = AgentMessage.objects.filter(created_at__gt=timezone.now() - RATE_WINDOW)
     if recent.order_by()[: limits.max_per_minute].count() >= limits.max_per_minute:
         raise MessageRateLimit(retry_after=RATE_RETRY_SECONDS, scope_kind="tenant")
 
 
 @transaction.atomic
-def insert(principal: Principal, new: NewMessage, receivers: list[str]) -> Message:
+def insert(principal: Principal, new: NewMessage, receivers: list[str]) -> AgentMessage:
     """Insert a message with its deliveries, which are due at once."""
-    message = Message.objects.create(
+    message = AgentMessage.objects.create(
         tenant_id=principal.tenant_id,
         public_id=new_id("msg"),
         api_key_id=principal.key_id,
@@ -121,7 +121,7 @@ def insert(principal: Principal, new: NewMessage, receivers: list[str]) -> Messa
     return message
 
 
-def attempt_all(message: Message, *, limits: MessageLimits) -> None:
+def attempt_all(message: AgentMessage, *, limits: MessageLimits) -> None:
     """Attempt the deliveries of a new message, for a limited time."""
     due = Delivery.objects.filter(message=message).order_by("pk").values_list("pk", flat=True)
     until = time.monotonic() + MAX_ATTEMPT_SECONDS

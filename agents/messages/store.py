@@ -3,10 +3,10 @@
 Synchronous: the gateway calls these on its database threads.
 """
 
-from agents.models import Delivery, Message
+from agents.models import AgentMessage, Delivery
 from agents.models.choices import ACTIVE
 from agents.runs.store import run_record_of
-from agents.schema.items import Message as MessageItem
+from agents.schema.items import Message
 from agents.schema.routing.messages import DeliveryRecord, MessageRecord, Reply
 from kernel.errors import NotFound
 from tenants.scoping import tenant_scope
@@ -18,9 +18,9 @@ def load_message(tenant_id: int, message_id: str) -> MessageRecord:
         return record_of(find_message(message_id))
 
 
-def find_message(message_id: str) -> Message:
+def find_message(message_id: str) -> AgentMessage:
     """Return a message. Raises NotFound. Needs a tenant scope."""
-    row: Message | None = Message.objects.filter(public_id=message_id).first()
+    row: AgentMessage | None = AgentMessage.objects.filter(public_id=message_id).first()
     if row is None:
         raise NotFound("There is no such message here.", param="message_id")
     return row
@@ -39,7 +39,7 @@ def load_reply(tenant_id: int, message_id: str) -> Reply:
         texts: tuple[str, ...] = ()
         if run.state not in ACTIVE:
             output = run_record_of(run).output
-            texts = tuple(item.text for item in output if isinstance(item, MessageItem))
+            texts = tuple(item.text for item in output if isinstance(item, Message))
         return Reply(
             message=record_of(message),
             conversation=run.conversation.public_id if run.conversation else "",
@@ -49,7 +49,7 @@ def load_reply(tenant_id: int, message_id: str) -> Reply:
         )
 
 
-def record_of(message: Message) -> MessageRecord:
+def record_of(message: AgentMessage) -> MessageRecord:
     """Needs a tenant scope."""
     deliveries = Delivery.objects.filter(message=message).select_related("run")
     rows = deliveries.defer("run__checkpoint").order_by("pk")

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager
 
-from agents.errors import ReplyFailed, ReplyTimeout
+from agents.errors import AgentReplyTimeout, ReplyFailed
 from agents.events.pubsub import WorkerPubSub, conversation_channel
 from agents.messages.retries import is_transient
 from agents.schema.routing.messages import Reply
@@ -29,7 +29,7 @@ class ReplyWaiter:
         self._pubsub = pubsub
 
     async def wait(self, tenant_id: int, message_id: str, *, seconds: float) -> Reply:
-        """Return the reply. Raises ReplyTimeout, ReplyFailed, and NotFound."""
+        """Return the reply. Raises AgentReplyTimeout, ReplyFailed, and NotFound."""
         woken, conversation = asyncio.Event(), ""
         try:
             async with asyncio.timeout(seconds):
@@ -46,7 +46,7 @@ class ReplyWaiter:
                             continue
                         await wait_for_event(woken)
         except TimeoutError as error:
-            raise ReplyTimeout(
+            raise AgentReplyTimeout(
                 f"The agent has not answered in {seconds:g} s. The message {message_id} is still "
                 "delivered: read it later."
             ) from error

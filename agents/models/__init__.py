@@ -3,7 +3,7 @@
 from agents.models.agent import Agent, AgentRevision
 from agents.models.conversation import Approval, Conversation, Item, Run
 from agents.models.erasure import ErasureReceipt
-from agents.models.message import Delivery, Inbox, Message
+from agents.models.message import AgentMessage, Delivery, Inbox
 from agents.models.node import AgentNode, NodeToken
 from agents.models.rollout import Rollout
 from agents.models.schedule import Schedule, ScheduleFiring
@@ -12,6 +12,7 @@ from agents.models.tool import Tool
 
 __all__ = [
     "Agent",
+    "AgentMessage",
     "AgentNode",
     "AgentRevision",
     "Approval",
@@ -20,7 +21,6 @@ __all__ = [
     "ErasureReceipt",
     "Inbox",
     "Item",
-    "Message",
     "NodeToken",
     "Rollout",
     "Run",

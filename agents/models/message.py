@@ -15,7 +15,7 @@ class DeliveryState(models.TextChoices):
     DEAD = "dead", "dead letter"
 
 
-class Message(TenantOwned):
+class AgentMessage(TenantOwned):
     """A message to one agent, or to the subscribers of a topic. Its receivers are `deliveries`."""
 
     public_id = models.CharField(max_length=40, unique=True)
@@ -45,10 +45,11 @@ class Message(TenantOwned):
     metadata = models.JSONField(default=dict)
     created_at = models.DateTimeField(auto_now_add=True)
 
-    objects = TenantManager["Message"]()
+    objects = TenantManager["AgentMessage"]()
 
     class Meta:
         ordering = ("-pk",)
+        verbose_name = "message"
         indexes = (
             models.Index(fields=("tenant", "-id"), name="message_recent"),
             models.Index(fields=("tenant", "created_at"), name="message_rate"),
@@ -73,7 +74,7 @@ class Delivery(TenantOwned):
     """A message for one receiver. Each attempt is a run, whose `client_id` names the attempt."""
 
     public_id = models.CharField(max_length=40, unique=True)
-    message = models.ForeignKey(Message, on_delete=models.CASCADE, related_name="deliveries")
+    message = models.ForeignKey(AgentMessage, on_delete=models.CASCADE, related_name="deliveries")
     agent = models.CharField(max_length=50, help_text="Slug of the receiver.")
     state = models.CharField(max_length=10, choices=DeliveryState, default=DeliveryState.PENDING)
     attempts = models.PositiveSmallIntegerField(default=0)

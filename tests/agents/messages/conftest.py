@@ -64,4 +64,4 @@ def readers(acme, tiny):
     )
 
 
-__all__ = ["in_database", "pause", "path_of", "publish", "readers", "send", "show", "until"]
+__all__ = ["in_database", "path_of", "pause", "publish", "readers", "send", "show", "until"]

@@ -22,5 +22,5 @@ class Messages(Protocol):
     async def wait(self, tenant_id: int, *, message: str, seconds: float) -> Reply:
         """Wait for the end of the run of a message to one agent. Nothing is left after it.
 
-        Raises ReplyTimeout, and ReplyFailed if there will be no reply.
+        Raises AgentReplyTimeout, and ReplyFailed if there will be no reply.
         """
