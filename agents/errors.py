@@ -20,6 +20,8 @@
 * Denied
   x OriginNotAllowed
   x NodeTokenUsedUp
+* PlatformError
+  x NotInstalled        501  an optional extra of the package is missing
 * Unauthenticated
   x InvalidTicket, AuthenticationTimeout, InvalidNodeToken
 * NotFound
@@ -42,11 +44,19 @@ from kernel.errors import (
     Denied,
     NotFound,
     Overloaded,
+    PlatformError,
     RateLimited,
     Rejected,
     Unauthenticated,
     UpstreamError,
 )
+
+
+class NotInstalled(PlatformError):
+    """This protocol is not installed here. Ask the operator to install the extra that has it."""
+
+    code = "not_installed"
+    status = 501
 
 
 class AgentSlugTaken(Conflict):

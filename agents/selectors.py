@@ -84,6 +84,8 @@ def as_published(agent: Agent, revision: AgentRevision, *, latest: int = 0) -> P
         is_paused=agent.is_paused,
         capabilities=capabilities_of(agent),
         placement=msgspec.convert(agent.placement, Placement),
+        description=agent.description,
+        offered_over_mcp=agent.offered_over_mcp,
     )
 
 

@@ -20,7 +20,10 @@ from kernel.publishing.publish import publish as publish_topics
 from tenants.models import Tenant, User
 from tenants.scoping import tenant_scope
 
-AGENT_FIELDS = ("capabilities", "capability_schemas", "placement", "subscriptions")
+AGENT_FIELDS = (
+    *("capabilities", "capability_schemas", "placement", "subscriptions"),
+    "offered_over_mcp",
+)
 """Fields of the agent itself, which are not part of revisions and take effect at once."""
 DRAFT_FIELDS = ("slug", "name", "description", *AGENT_FIELDS, *FROZEN, "changed_at")
 """The fields that a form changes. It must not change `published` and `is_paused`, which have their

@@ -89,6 +89,10 @@ CAPABILITIES = (
     "Tasks (POST /v1/tasks) name what they require, and an agent that has it is chosen. These "
     "fields are of the agent, not of its revisions: a change takes effect within a second."
 )
+PROTOCOLS = (
+    "Other programs may call the agent with an API key of the tenant. A change takes effect "
+    "within a second."
+)
 SETS = (
     (None, {"fields": ("tenant", "slug", "name", "description")}),
     ("Instructions", {"fields": ("instructions", "variables")}),
@@ -107,6 +111,7 @@ SETS = (
             "description": CAPABILITIES,
         },
     ),
+    ("Protocols", {"fields": ("offered_over_mcp",), "description": PROTOCOLS}),
 )
 
 

@@ -34,6 +34,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         fields = (
             *("id", "tenant", "slug", "name", "description", *CONFIGURATION),
             *("is_paused", "capabilities", "capability_schemas", "placement"),
+            "offered_over_mcp",
             *("published_revision", "has_unpublished_changes", "created_at", "changed_at"),
         )
         read_only_fields = fields
@@ -81,6 +82,9 @@ class AgentDraftSerializer(serializers.Serializer[Agent]):
         required=False,
         help_text="The agent nodes of its background runs: `labels`, `zone`, `capabilities`, "
         "`replicas` and `weight`. Empty: all nodes.",
+    )
+    offered_over_mcp = serializers.BooleanField(
+        required=False, help_text="Whether MCP clients of the tenant may call it as a tool."
     )
 
 

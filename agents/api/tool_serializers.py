@@ -15,7 +15,7 @@ class ToolSerializer(serializers.ModelSerializer[Tool]):
         model = Tool
         fields = (
             *("id", "tenant", "name", "kind", "description", "schema", "settings"),
-            *("has_credential", "timeout_seconds", "needs_approval", "is_idempotent", "enabled"),
-            *("created_at", "changed_at"),
+            *("has_credential", "timeout_seconds", "needs_approval", "is_idempotent"),
+            *("offered_over_mcp", "enabled", "created_at", "changed_at"),
         )
         read_only_fields = fields

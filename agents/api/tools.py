@@ -36,6 +36,9 @@ class ToolChangesSerializer(serializers.Serializer[Tool]):
         required=False,
         help_text="Whether a call may be executed again after its agent node failed.",
     )
+    offered_over_mcp = serializers.BooleanField(
+        required=False, help_text="Whether MCP clients of the tenant may call the tool."
+    )
     enabled = serializers.BooleanField(required=False)
 
 

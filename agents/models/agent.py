@@ -158,6 +158,13 @@ class Agent(TenantOwned, Configuration):
         help_text="The agent nodes that execute its background runs, for example "
         '{"labels": {"gpu": "a100"}, "zone": "eu-1", "replicas": 2}. Empty: all nodes.',
     )
+    offered_over_mcp = models.BooleanField(
+        "offered over MCP",
+        default=False,
+        db_default=False,
+        help_text="Whether MCP clients of the tenant may call the agent as a tool, at /mcp of the "
+        "gateway.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 

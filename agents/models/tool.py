@@ -44,6 +44,12 @@ class Tool(TenantOwned):
         help_text="Whether a call may be executed again after its agent node failed. Otherwise a "
         "person must approve the repetition.",
     )
+    offered_over_mcp = models.BooleanField(
+        "offered over MCP",
+        default=False,
+        db_default=False,
+        help_text="Whether MCP clients of the tenant may call the tool, at /mcp of the gateway.",
+    )
     enabled = models.BooleanField(default=True)
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)

@@ -21,5 +21,7 @@ class ToolSpec:
     needs_approval: bool = False
     is_idempotent: bool = False
     """Whether a call may be executed again if its result was lost with a worker."""
+    offered_over_mcp: bool = False
+    """Whether MCP clients of the tenant may call the tool outside of a run."""
     tenant_id: int = 0
     """The owner of the tool: connections that are kept between calls are not shared by tenants."""

@@ -6,7 +6,6 @@ there, and a periodic job deletes what is left.
 """
 
 import asyncio
-import re
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -25,6 +24,7 @@ from agents.capabilities.choice import (
     choose_agent,
     near_agents,
 )
+from agents.capabilities.output_format import output_format
 from agents.doors.base.task_ports import MakeRun, RunOfTask, SubmittedTask
 from agents.errors import AgentPaused, IdempotencyMismatch, NoCapableAgent
 from agents.nodes.placement import LIVE_STATES, NodeFacts, place_agent, placement_name
@@ -45,7 +45,6 @@ NODES_TTL_SECONDS = 2.0
 STALE_SECONDS = 60.0
 MAX_EXPLAINED = 50
 """Maximum number of candidates in a stored explanation."""
-UNNAMEABLE = re.compile("[^A-Za-z0-9_-]")
 
 
 class TaskStore(Protocol):
@@ -300,14 +299,3 @@ def explanation_of(choice: AgentChoice) -> Json:
         "reason": choice.reason,
         "candidates": [msgspec.structs.asdict(each) for each in ordered[:MAX_EXPLAINED]],
     }
-
-
-def output_format(agent: PublishedAgent | None, required: Sequence[str]) -> Json | None:
-    """Return the `text.format` for the output schema, if exactly one capability is required."""
-    if agent is None or len(required) != 1 or required[0] not in agent.capabilities:
-        return None
-    schema = agent.capabilities[required[0]].output
-    if schema is None:
-        return None
-    name = UNNAMEABLE.sub("_", required[0])
-    return {"type": "json_schema", "name": name, "schema": schema, "strict": True}

@@ -69,6 +69,7 @@ def as_spec(tool: Tool) -> ToolSpec:
         timeout_seconds=float(tool.timeout_seconds),
         needs_approval=tool.needs_approval,
         is_idempotent=tool.is_idempotent or only_reads(tool),
+        offered_over_mcp=tool.offered_over_mcp,
         tenant_id=tool.tenant_id,
     )
     if not spec.schema:
@@ -121,10 +122,21 @@ def ensure_tool(tool: Tool) -> None:
         ensure_target=configured_egress().ensure_target,
     ):
         found.setdefault(problem.field, []).append(problem.message)
+    if tool.offered_over_mcp and (reason := unsuited_for_mcp(tool)):
+        found.setdefault("offered_over_mcp", []).append(reason)
     if not found and tool.kind == "agent":
         found |= problems_of_handoff(tool)
     if found:
         raise ValidationError(found)
+
+
+def unsuited_for_mcp(tool: Tool) -> str:
+    """Return why the tool cannot be called outside of a run. Empty if it can."""
+    if tool.kind == "agent":
+        return "A hand-off needs a run. Offer the agent itself over MCP, on the agent's page."
+    if tool.needs_approval:
+        return "A call over MCP cannot wait for an approval. Remove one of both settings."
+    return ""
 
 
 def ensure_same_host(tool: Tool) -> None:

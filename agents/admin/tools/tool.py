@@ -107,6 +107,7 @@ class ToolAdmin(ToolTestCalls, ToolImports):
             "Execution",
             {"fields": ("settings", "timeout_seconds", "needs_approval", "is_idempotent")},
         ),
+        ("Protocols", {"fields": ("offered_over_mcp",)}),
         ("Credential", {"fields": ("credential_state", "new_credential", "forget_credential")}),
     )
     readonly_fields = ("credential_state",)

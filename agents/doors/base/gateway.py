@@ -1,6 +1,6 @@
 """The components that every door uses. `config` builds them once per worker."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from redis.asyncio import Redis
@@ -9,8 +9,10 @@ from agents.doors.base.conversation_ports import Conversations
 from agents.doors.base.open_sockets import OpenSockets
 from agents.doors.base.task_ports import Tasks
 from agents.runtime.catalog.agents import AgentCatalog
+from agents.runtime.catalog.tools import ToolCatalog
 from agents.runtime.execution.ports import RunSender, RunService
 from agents.runtime.response_cache.cache import ResponseCache
+from agents.runtime.tools.kind import ToolHandler
 from agents.runtime.tools.messages.ports import Messages
 from agents.schema.run_store import RunStore
 from inference.fleet.snapshot import FleetReference
@@ -41,6 +43,9 @@ class Gateway:
     runs: RunStore
     tasks: Tasks
     messages: Messages
+    tools: ToolCatalog
+    tool_handlers: Mapping[str, ToolHandler]
+    """The handlers of the kinds of tools that need no run."""
     redis: Redis
     answers: ResponseCache
     usage: LoadingCache[UsageQuestion, UsageReport]

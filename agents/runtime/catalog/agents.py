@@ -49,6 +49,8 @@ class PublishedAgent:
     the revision."""
     capabilities: Mapping[str, CapabilitySchemas] = field(default_factory=dict)
     placement: Placement = ANYWHERE
+    description: str = ""
+    offered_over_mcp: bool = False
 
 
 class Pin(NamedTuple):

@@ -31,5 +31,10 @@ class ToolCatalog:
         tools = await self._tools.get(tenant_id)
         return tuple(tools[name] for name in wanted if name in tools)
 
+    async def offered_over_mcp(self, tenant_id: int) -> tuple[ToolSpec, ...]:
+        """Return the tools that MCP clients may call. Raises AgentsUnavailable."""
+        tools = await self._tools.get(tenant_id)
+        return tuple(tool for tool in tools.values() if tool.offered_over_mcp)
+
     def forget_tenant(self, tenant_id: int) -> None:
         self._tools.mark_outdated(lambda key, _: key == tenant_id)

@@ -197,6 +197,7 @@ class GatewayWorker:
             ttl=settings.RUN_LOG_SECONDS,
         )
         self.tools = ToolCatalog(self.loaders.tools)
+        self._tool_handlers = local_tool_handlers(configured_egress())
         self._agents = AgentCatalog(self.loaders.agents, self.loaders.revision)
         self._response_cache = ResponseCache(RedisCacheStore(self.redis.response_cache))
         self.run_dependencies = RunDependencies(
@@ -210,7 +211,7 @@ class GatewayWorker:
             pubsub=self.pubsub,
             tools=ToolDependencies(
                 catalog=self.tools,
-                handlers=partial(tool_handlers, local_tool_handlers(configured_egress())),
+                handlers=partial(tool_handlers, self._tool_handlers),
             ),
             response_cache=self._response_cache,
             is_agent_node=self.is_agent_node,
@@ -249,6 +250,8 @@ class GatewayWorker:
         return Gateway(
             tasks=self._build_tasks(),
             messages=self.messages,
+            tools=self.tools,
+            tool_handlers=self._tool_handlers,
             keyring=self._keyring,
             gate=self._gate,
             catalog=self._agents,

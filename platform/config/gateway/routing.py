@@ -18,6 +18,8 @@ from agents.doors.http.chat_completions import NAME as CHAT
 from agents.doors.http.chat_completions import chat_completions
 from agents.doors.http.embeddings import NAME as EMBEDDINGS
 from agents.doors.http.embeddings import embeddings
+from agents.doors.http.mcp.handlers import serve_mcp, serve_mcp_of_agent
+from agents.doors.http.mcp.offers import NAME as MCP
 from agents.doors.http.messages import handlers as messages
 from agents.doors.http.messages.body import NAME as MESSAGES
 from agents.doors.http.models import list_models, show_model
@@ -85,6 +87,8 @@ def http_routes(gateway: Gateway, health: GatewayHealth) -> list[URLPattern]:
         *task_routes(door),
         *message_routes(door),
         at(r"^v1/usage\Z", door("usage", GET=show_usage)),
+        at(r"^mcp\Z", door(MCP, POST=serve_mcp)),
+        at(r"^mcp/(?P<agent>[^/\x00]+)\Z", door(MCP, POST=serve_mcp_of_agent)),
         *health_routes(gateway, health),
     ]
 

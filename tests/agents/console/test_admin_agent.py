@@ -165,6 +165,14 @@ def test_a_capability_or_placement_that_is_not_valid_is_an_error_of_its_field(
         assert answer.context["adminform"].form.errors[field]
 
 
+def test_an_agent_is_offered_over_mcp_by_a_checkbox(console, agent, form):
+    console.post(page("agent_change", agent.pk), {**form, "offered_over_mcp": "on"})
+    assert rows(Agent).get().offered_over_mcp
+
+    console.post(page("agent_change", agent.pk), form)
+    assert not rows(Agent).get().offered_over_mcp
+
+
 def test_pausing_resuming_and_undeploying_are_confirmed_and_audited(console, agent):
     def does(name):
         return console.post(page(f"agent_{name}", agent.pk), follow=True).status_code == 200

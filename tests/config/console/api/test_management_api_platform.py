@@ -75,6 +75,24 @@ def test_capabilities_and_placement_that_are_not_valid_are_named(developer, agen
     assert field in str(answer.json())
 
 
+def test_agents_and_tools_are_offered_over_mcp(developer, agent):
+    tool = {
+        "name": "clock",
+        "kind": "builtin",
+        "settings": {"function": "time"},
+        "offered_over_mcp": True,
+    }
+
+    changed = send(developer, "patch", f"agents/{agent['id']}", {"offered_over_mcp": True})
+    created = send(developer, "post", "tools", tool)
+    refused = send(developer, "post", "tools", {**tool, "name": "ask", "needs_approval": True})
+
+    assert (agent["offered_over_mcp"], changed.json()["offered_over_mcp"]) == (False, True)
+    assert created.json()["offered_over_mcp"] is True
+    assert refused.status_code == 400
+    assert "approval" in str(refused.json())
+
+
 def test_publishing_nothing_new_is_a_conflict(developer, agent):
     send(developer, "post", f"agents/{agent['id']}/publish")
     answer = send(developer, "post", f"agents/{agent['id']}/publish")

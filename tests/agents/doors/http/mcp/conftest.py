@@ -1,0 +1,3 @@
+from tests.fixtures.servers.tool_servers import tool_host
+
+__all__ = ["tool_host"]
