@@ -15,6 +15,7 @@ from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from agents.conversations.history import find_conversation
+from agents.erasure.messages import delete_deliveries, delete_messages_until, inbox_messages
 from agents.erasure.redis import purge
 from agents.models import Approval, Conversation, ErasureReceipt, Item, Run, Task
 from agents.models.choices import ACTIVE, ErasureKind
@@ -43,7 +44,10 @@ def erase_conversation(tenant_id: int, *, conversation: str, by: str) -> Erasure
             receipt = open_receipt(
                 tenant_id, kind=ErasureKind.CONVERSATION, target=conversation, by=by
             )
+            messages = inbox_messages(row)
             delete_rows(receipt, conversations=[row.pk], runs=[])
+        # Not in the same transaction, because an attempt locks a delivery before a conversation.
+        note_counts(receipt, messages=delete_deliveries(messages, until=receipt.erased_at))
         return finish(receipt)
 
 
@@ -64,6 +68,7 @@ def resume_erasure(receipt: ErasureReceipt) -> ErasureReceipt:
             before = Q(created_at__lte=receipt.erased_at)
             while delete_batch(receipt, conversations=before, runs=before):
                 continue
+            note_counts(receipt, messages=delete_messages_until(receipt.erased_at))
         return finish(receipt)
 
 
@@ -93,11 +98,13 @@ def erase_expired(tenant_id: int, *, now: datetime) -> ErasureReceipt | None:
         until = now - timedelta(days=min(tenant.retention_days, MAX_RETENTION_DAYS))
         followed = Exists(Run.objects.filter(previous=OuterRef("pk"), conversation=None))
         old, ended = Q(changed_at__lt=until), Q(created_at__lt=until) & ~Q(followed)
-        if not (find_conversations(old) or find_runs(ended)):
+        messages = delete_messages_until(until)
+        if not (messages or find_conversations(old) or find_runs(ended)):
             return None
         receipt = open_receipt(
             tenant_id, kind=ErasureKind.RETENTION, target=tenant.slug, by="retention"
         )
+        note_counts(receipt, messages=messages)
         for _ in range(MAX_BATCHES_PER_TASK):
             if not delete_batch(receipt, conversations=old, runs=ended):
                 break
@@ -161,6 +168,14 @@ def delete_rows(
     receipt.save(update_fields=("counts", "rest"))
     for row in active:
         transaction.on_commit(partial(stop_on_worker, row.worker, row.public_id))
+
+
+@transaction.atomic
+def note_counts(receipt: ErasureReceipt, **counts: int) -> None:
+    """Add the numbers of deleted rows to a receipt; 0 is left out."""
+    receipt = lock(receipt)
+    add_to(receipt.counts, **{name: count for name, count in counts.items() if count})
+    receipt.save(update_fields=("counts",))
 
 
 def add_to(book: dict[str, Any], **more: Any) -> None:
