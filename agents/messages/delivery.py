@@ -128,7 +128,7 @@ def text_for(message: AgentMessage) -> str:
     if not message.sender:
         return message.content
     topic = f" on the topic {message.topic}" if message.topic else ""
-    return f"[AgentMessage from the agent {message.sender}{topic}]\n{message.content}"
+    return f"[Message from the agent {message.sender}{topic}]\n{message.content}"
 
 
 def metadata_of(message: AgentMessage) -> Json:

@@ -68,7 +68,7 @@ def as_spec(tool: Tool) -> ToolSpec:
         settings=tool.settings,
         timeout_seconds=float(tool.timeout_seconds),
         needs_approval=tool.needs_approval,
-        is_idempotent=tool.is_idempotent or only_reads(tool),
+        is_idempotent=tool.is_idempotent or is_repeatable(tool),
         offered_over_mcp=tool.offered_over_mcp,
         tenant_id=tool.tenant_id,
     )
@@ -80,8 +80,11 @@ def as_spec(tool: Tool) -> ToolSpec:
         return replace(spec, is_readable=False)
 
 
-def only_reads(tool: Tool) -> bool:
-    """Return whether calls of the tool change nothing by the definition of its kind."""
+def is_repeatable(tool: Tool) -> bool:
+    """Return whether calls of the tool may be repeated by the definition of its kind.
+
+    They change nothing, or, like built-in tools that send messages, are de-duplicated.
+    """
     if tool.kind == "http":
         return str(tool.settings.get("method", "GET")).upper() == "GET"
     return bool(tool.kind == "builtin")

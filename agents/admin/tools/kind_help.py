@@ -31,7 +31,9 @@ EXAMPLES = {
     ),
     "builtin": Example(
         title="Built-in",
-        explains="time or calculator. Its arguments and description are predefined.",
+        explains="time, calculator, send_message, publish or ask_agent. Its arguments and "
+        "description are predefined. The last three may have `agents` or `topics`, to which they "
+        "are limited.",
         json='{"function": "time"}',
     ),
 }

@@ -10,12 +10,12 @@ from agents.runtime.catalog.prompt import apply_agent
 from agents.runtime.loop.ports import RunPlan, StreamModel
 from agents.runtime.tools.dependencies import ToolDependencies
 from agents.runtime.tools.kind import HandoffTarget
+from agents.runtime.tools.messages.calling import SendingRun
 from agents.runtime.tools.toolbox import KindToolbox
 from inference.errors import ModelNotFound
 from inference.fleet.snapshot import FleetReference
 from inference.relay.schema import ChatMessage, ChatRequest
 from kernel.errors import NotFound
-from tenants.admission.principal import Principal
 
 
 class HandoffResolver:
@@ -25,14 +25,15 @@ class HandoffResolver:
         self,
         tools: ToolDependencies,
         *,
-        principal: Principal,
+        run: SendingRun,
         catalog: AgentCatalog,
         fleet: FleetReference,
         model_for: Callable[[ResolvedModel], StreamModel],
     ) -> None:
         """`model_for` returns another agent's model, billed to the same principal and run."""
         self._tools = tools
-        self._principal = principal
+        self._run = run
+        self._principal = run.principal
         self._catalog = catalog
         self._fleet = fleet
         self._model_for = model_for
@@ -44,7 +45,7 @@ class HandoffResolver:
         """
         names = agent.tools if agent else ()
         tools = await self._tools.catalog.named(self._principal.tenant_id, names)
-        return KindToolbox(tools, self._tools.handlers(self))
+        return KindToolbox(tools, self._tools.handlers(self, self._run))
 
     async def __call__(self, slug: str, message: str) -> HandoffTarget:
         target, agent = await self._find(slug)

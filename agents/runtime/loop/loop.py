@@ -77,7 +77,7 @@ async def run_agent(
     and emits nothing more.
     """
     budget = Budget(plan.limits, plan.done, clock=clock, parent=parent)
-    context = CallContext(budget=budget, agents=plan.agents)
+    context = CallContext(budget=budget, agents=plan.agents, call=plan.call)
     executor = ToolExecutor(tools, emit=emit, context=context, clock=clock)
     run = AgentRun(
         plan,

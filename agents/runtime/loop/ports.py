@@ -41,6 +41,8 @@ class RunPlan:
     """The names of functions that the client executes: a call of one ends the run."""
     agents: tuple[str, ...] = ()
     """The slugs of the agents in a chain of hand-offs; the last one is this run's agent."""
+    call: str = ""
+    """The calls that handed off to this plan; see `CallContext`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,6 +70,8 @@ class CallContext:
 
     budget: Budget
     agents: tuple[str, ...] = ()
+    call: str = ""
+    """The id of the call within the run. Those of the calls that handed off stand before it."""
 
 
 class Toolbox(Protocol):

@@ -67,9 +67,10 @@ class ToolExecutor:
 
     async def _result_of(self, each: ExecutableCall) -> ToolResult:
         seconds = each.tool.timeout_seconds
+        context = replace(self._context, call=f"{self._context.call}/{each.call.call_id}")
         try:
             async with asyncio.timeout(seconds):
-                return await self._tools.call(each.tool, each.arguments, self._context)
+                return await self._tools.call(each.tool, each.arguments, context)
         except TimeoutError:
             return ToolResult(text=f"The tool took longer than {seconds:g} s.", is_error=True)
         except PlatformError as error:

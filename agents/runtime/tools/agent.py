@@ -38,7 +38,12 @@ class AgentTools:
         if refusal:
             return ToolResult(text=refusal, is_error=True)
         delegate = await self._delegates(slug, str(arguments.get("message", "")))
-        plan = replace(delegate.plan, agents=(*context.agents, slug), client_tools=frozenset())
+        plan = replace(
+            delegate.plan,
+            agents=(*context.agents, slug),
+            call=context.call,
+            client_tools=frozenset(),
+        )
         ended = await run_agent(
             plan,
             stream_model=delegate.stream_model,

@@ -1,4 +1,4 @@
-"""The built-in tools: the time in a time zone, and arithmetic."""
+"""The built-in tools that need no run: the time in a time zone, and arithmetic."""
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -10,6 +10,7 @@ from agents.runtime.tools.builtin_settings import BuiltinSettings
 from agents.runtime.tools.calculator import WrongExpression, calculate
 from agents.runtime.tools.settings import read_settings
 
+NEEDS_RUN = "Messages can be sent only within a run of an agent that has this tool."
 Now = Callable[[], datetime]
 
 
@@ -31,6 +32,8 @@ class BuiltinTools:
                 return time_in(str(arguments.get("zone", "UTC")), now=self._now())
             case "calculator":
                 return calculated(str(arguments.get("expression", "")))
+            case "send_message" | "publish" | "ask_agent":
+                return ToolResult(text=NEEDS_RUN, is_error=True)
 
 
 def time_in(zone: str, *, now: datetime) -> ToolResult:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from agents.runtime.catalog.tools import ToolCatalog
 from agents.runtime.tools.kind import FindHandoffTarget, ToolHandler
+from agents.runtime.tools.messages.calling import SendingRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,5 +13,5 @@ class ToolDependencies:
     """Built once per worker, in `config`."""
 
     catalog: ToolCatalog
-    handlers: Callable[[FindHandoffTarget], Mapping[str, ToolHandler]]
+    handlers: Callable[[FindHandoffTarget, SendingRun], Mapping[str, ToolHandler]]
     """Returns the handlers of one run by tool kind."""

@@ -9,7 +9,11 @@ import msgspec
 from agents.runtime.loop.tool_arguments import MAX_SCHEMA_BYTES, WrongArguments, ensure_schema
 from agents.runtime.loop.tool_output import storable_json
 from agents.runtime.tools.agent_settings import AgentSettings
-from agents.runtime.tools.builtin_settings import BUILTINS, BuiltinSettings
+from agents.runtime.tools.builtin_settings import (
+    BUILTINS,
+    BuiltinSettings,
+    ensure_builtin_settings,
+)
 from agents.runtime.tools.http.parameters import CONTROL
 from agents.runtime.tools.http.settings import HttpSettings, ensure_http_settings
 from agents.runtime.tools.mcp.settings import McpSettings, ensure_mcp_settings
@@ -123,8 +127,9 @@ def check_agent(settings: Mapping[str, Any], _: EnsureTarget) -> None:
 
 
 def check_builtin(settings: Mapping[str, Any], _: EnsureTarget) -> None:
-    function = read_settings(settings, BuiltinSettings).function
-    assert function in BUILTINS, "`BuiltinSettings` accepts only existing functions"
+    read = read_settings(settings, BuiltinSettings)
+    assert read.function in BUILTINS, "`BuiltinSettings` accepts only existing functions"
+    ensure_builtin_settings(read)
 
 
 CHECKS: dict[str, Callable[[Mapping[str, Any], EnsureTarget], None]] = {

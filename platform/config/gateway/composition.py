@@ -211,7 +211,7 @@ class GatewayWorker:
             pubsub=self.pubsub,
             tools=ToolDependencies(
                 catalog=self.tools,
-                handlers=partial(tool_handlers, self._tool_handlers),
+                handlers=partial(tool_handlers, self._tool_handlers, self.messages),
             ),
             response_cache=self._response_cache,
             is_agent_node=self.is_agent_node,

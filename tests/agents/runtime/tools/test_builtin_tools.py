@@ -126,5 +126,5 @@ async def test_a_function_that_is_not_built_in_is_an_error():
 
 
 def test_every_built_in_says_what_it_takes():
-    assert set(BUILTINS) == {"time", "calculator"}
+    assert set(BUILTINS) == {"time", "calculator", "send_message", "publish", "ask_agent"}
     assert all(each.schema["additionalProperties"] is False for each in BUILTINS.values())

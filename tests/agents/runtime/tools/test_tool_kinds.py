@@ -21,7 +21,9 @@ async def no_handoffs(slug, message):
         pytest.param(lambda: CHECKS, id="its settings are checked"),
         pytest.param(lambda: EXAMPLES, id="its page has an example"),
         pytest.param(
-            lambda: tool_handlers(local_tool_handlers(Egress(EgressRules())), no_handoffs),
+            lambda: tool_handlers(
+                local_tool_handlers(Egress(EgressRules())), None, no_handoffs, None
+            ),
             id="runs can call it",
         ),
     ],
