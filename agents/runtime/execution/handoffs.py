@@ -10,7 +10,7 @@ from agents.runtime.catalog.prompt import apply_agent
 from agents.runtime.loop.ports import RunPlan, StreamModel
 from agents.runtime.tools.dependencies import ToolDependencies
 from agents.runtime.tools.kind import HandoffTarget
-from agents.runtime.tools.messages.calling import SendingRun
+from agents.runtime.tools.messages.ports import SendingRun
 from agents.runtime.tools.toolbox import KindToolbox
 from inference.errors import ModelNotFound
 from inference.fleet.snapshot import FleetReference

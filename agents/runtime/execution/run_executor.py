@@ -14,7 +14,7 @@ from agents.runtime.loop.loop import run_agent
 from agents.runtime.loop.null_ports import deny_all, no_checkpoint
 from agents.runtime.loop.ports import LoopResult, RunPlan, RunProgress, StreamModel
 from agents.runtime.response_cache.cached_model import CachedModel, is_cacheable
-from agents.runtime.tools.messages.calling import SendingRun
+from agents.runtime.tools.messages.ports import SendingRun
 from agents.schema.approval_decision import ApprovalDecision
 from agents.schema.checkpoint import dump_checkpoint
 from agents.schema.items import ApprovalRequest, Item

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from agents.runtime.catalog.tools import ToolCatalog
 from agents.runtime.tools.kind import FindHandoffTarget, ToolHandler
-from agents.runtime.tools.messages.calling import SendingRun
+from agents.runtime.tools.messages.ports import SendingRun
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from agents.runtime.loop.ports import Clock
 from agents.runtime.tools.agent import AgentTools
 from agents.runtime.tools.kind import FindHandoffTarget, ToolHandler
-from agents.runtime.tools.messages.calling import MessageTools, SendingRun
-from agents.runtime.tools.messages.ports import Messages
+from agents.runtime.tools.messages.calling import MessageTools
+from agents.runtime.tools.messages.ports import Messages, SendingRun
 
 
 def tool_handlers(

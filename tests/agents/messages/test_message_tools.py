@@ -9,7 +9,8 @@ from agents.models import Agent, AgentMessage, Delivery, Run, Tool
 from agents.runtime.catalog.agents import RunLimits
 from agents.runtime.loop.ports import Budget, CallContext, RunProgress, ToolSpec
 from agents.runtime.tools.builtin import BuiltinTools
-from agents.runtime.tools.messages.calling import MessageTools, SendingRun
+from agents.runtime.tools.messages.calling import MessageTools
+from agents.runtime.tools.messages.ports import SendingRun
 from agents.runtime.tools.validation import validate_tool
 from agents.services import pause_agent
 from agents.tasks import deliver_messages

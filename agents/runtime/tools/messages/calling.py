@@ -2,14 +2,13 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
 from agents.runtime.loop.tool_output import storable
 from agents.runtime.tools.builtin_settings import BuiltinSettings
 from agents.runtime.tools.kind import ToolHandler
-from agents.runtime.tools.messages.ports import Messages
+from agents.runtime.tools.messages.ports import Messages, SendingRun
 from agents.runtime.tools.settings import read_settings
 from agents.schema.routing.messages import (
     DEFAULT_REPLY_SECONDS,
@@ -19,21 +18,10 @@ from agents.schema.routing.messages import (
     Reply,
 )
 from kernel.errors import Denied, PlatformError
-from tenants.admission.principal import Principal
 
 MARGIN_SECONDS = 0.5
 """A reply is waited for that much shorter than the tool may take, so that the error says why."""
 MAX_NAMED_RECEIVERS = 20
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendingRun:
-    """The run that sends messages: its caller pays for those who receive them."""
-
-    principal: Principal
-    id: str
-    hops: int
-    """How many messages between agents led to the run."""
 
 
 class MessageTools:

@@ -1,9 +1,20 @@
 """Messages as doors and tools use them. `config` provides the implementation."""
 
+from dataclasses import dataclass
 from typing import Protocol
 
 from agents.schema.routing.messages import MessageRecord, NewMessage, Reply, SentMessage
 from tenants.admission.principal import Principal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendingRun:
+    """The run that sends messages: its caller pays for those who receive them."""
+
+    principal: Principal
+    id: str
+    hops: int
+    """How many messages between agents led to the run."""
 
 
 class Messages(Protocol):
