@@ -4,6 +4,8 @@ from agents.admin.agent import AgentAdmin
 from agents.admin.approval import ApprovalAdmin
 from agents.admin.conversation import ConversationAdmin
 from agents.admin.erasure_receipt import ErasureReceiptAdmin
+from agents.admin.messages.dead_letter import DeliveryAdmin
+from agents.admin.messages.message import AgentMessageAdmin
 from agents.admin.nodes.node import AgentNodeAdmin
 from agents.admin.nodes.node_token import NodeTokenAdmin
 from agents.admin.revision import AgentRevisionAdmin
@@ -15,10 +17,12 @@ from agents.admin.tools.tool import ToolAdmin
 
 __all__ = [
     "AgentAdmin",
+    "AgentMessageAdmin",
     "AgentNodeAdmin",
     "AgentRevisionAdmin",
     "ApprovalAdmin",
     "ConversationAdmin",
+    "DeliveryAdmin",
     "ErasureReceiptAdmin",
     "NodeTokenAdmin",
     "RolloutAdmin",

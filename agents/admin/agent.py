@@ -89,6 +89,10 @@ CAPABILITIES = (
     "Tasks (POST /v1/tasks) name what they require, and an agent that has it is chosen. These "
     "fields are of the agent, not of its revisions: a change takes effect within a second."
 )
+SUBSCRIPTIONS = (
+    "A message to a topic (POST /v1/topics/{topic}/messages) starts a run of each agent that "
+    "subscribes to it. A change takes effect within a second."
+)
 PROTOCOLS = (
     "Other programs may call the agent with an API key of the tenant. A change takes effect "
     "within a second."
@@ -111,6 +115,7 @@ SETS = (
             "description": CAPABILITIES,
         },
     ),
+    ("Messages", {"fields": ("subscriptions",), "description": SUBSCRIPTIONS}),
     ("Protocols", {"fields": ("offered_over_mcp",), "description": PROTOCOLS}),
 )
 

@@ -34,6 +34,13 @@ class AgentForm(forms.ModelForm):  # type: ignore[type-arg]
         "translate.de-en, summarize",
     )
 
+    subscriptions = SimpleArrayField(
+        forms.CharField(),
+        required=False,
+        widget=UnfoldAdminTextInputWidget,
+        help_text="The topics whose messages the agent gets, separated by commas: orders.new, news",
+    )
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         agent: Agent = self.instance

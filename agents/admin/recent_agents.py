@@ -1,4 +1,4 @@
-"""A filter by the agents of a table's newest rows."""
+"""Filters by the values of a column in a table's newest rows, such as their agents."""
 
 from typing import Any
 
@@ -9,13 +9,13 @@ MAX_ROWS = 5_000
 """The number of newest rows that are read: a filter must not scan a large table for its choices."""
 
 
-class AgentFilter(DropdownFilter):
-    title = "agent"
-    parameter_name = "agent"
+class RecentValueFilter(DropdownFilter):
+    """A filter by a column, which is `parameter_name`."""
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        name: Any = self.parameter_name
         rows = model_admin.model.objects.order_by("-pk")[:MAX_ROWS]
-        return [(slug, slug) for slug in sorted(set(rows.values_list("agent", flat=True))) if slug]
+        return [(text, text) for text in sorted(set(rows.values_list(name, flat=True))) if text]
 
     def has_output(self) -> bool:
         # Even without choices: a URL with this filter must stay valid.
@@ -23,4 +23,9 @@ class AgentFilter(DropdownFilter):
 
     def queryset(self, request: HttpRequest, queryset: Any) -> Any:
         value = self.value()
-        return queryset.filter(agent=value) if value else queryset
+        return queryset.filter(**{str(self.parameter_name): value}) if value else queryset
+
+
+class AgentFilter(RecentValueFilter):
+    title = "agent"
+    parameter_name = "agent"

@@ -34,7 +34,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         fields = (
             *("id", "tenant", "slug", "name", "description", *CONFIGURATION),
             *("is_paused", "capabilities", "capability_schemas", "placement"),
-            "offered_over_mcp",
+            *("subscriptions", "offered_over_mcp"),
             *("published_revision", "has_unpublished_changes", "created_at", "changed_at"),
         )
         read_only_fields = fields
@@ -82,6 +82,11 @@ class AgentDraftSerializer(serializers.Serializer[Agent]):
         required=False,
         help_text="The agent nodes of its background runs: `labels`, `zone`, `capabilities`, "
         "`replicas` and `weight`. Empty: all nodes.",
+    )
+    subscriptions = serializers.ListField(
+        child=serializers.CharField(max_length=63),
+        required=False,
+        help_text="The topics whose messages the agent gets.",
     )
     offered_over_mcp = serializers.BooleanField(
         required=False, help_text="Whether MCP clients of the tenant may call it as a tool."

@@ -5,6 +5,7 @@ from rest_framework.routers import SimpleRouter
 
 from agents.api.agents import AgentsViewSet
 from agents.api.conversations import ConversationsViewSet, ErasuresViewSet
+from agents.api.messages import DeadLettersViewSet, MessagesViewSet, TopicsViewSet
 from agents.api.nodes import NodesViewSet, NodeTokensViewSet
 from agents.api.runs import ApprovalsViewSet, RunsViewSet
 from agents.api.schedules import SchedulesViewSet
@@ -44,6 +45,9 @@ router.register("tokens", TokensViewSet, basename="token")
 router.register("agents", AgentsViewSet, basename="agent")
 router.register("conversations", ConversationsViewSet, basename="conversation")
 router.register("tasks", TasksViewSet, basename="task")
+router.register("messages", MessagesViewSet, basename="message")
+router.register("topics", TopicsViewSet, basename="topic")
+router.register("dead-letters", DeadLettersViewSet, basename="dead-letter")
 router.register("runs", RunsViewSet, basename="run")
 router.register("approvals", ApprovalsViewSet, basename="approval")
 router.register("schedules", SchedulesViewSet, basename="schedule")

@@ -20,6 +20,7 @@ from unfold.dataclasses import SearchResult
 
 from agents.models import (
     Agent,
+    AgentMessage,
     AgentNode,
     AgentRevision,
     Approval,
@@ -136,6 +137,7 @@ SOURCES = (
         has_tenant=True,
     ),
     Source(model=Run, icon="directions_run", matches=begins_id, has_tenant=True),
+    Source(model=AgentMessage, icon="mail", matches=begins_id, has_tenant=True),
     Source(model=Conversation, icon="forum", matches=begins_id, has_tenant=True),
     Source(model=Approval, icon="approval", matches=begins_id, has_tenant=True),
     Source(model=ErasureReceipt, icon="delete_forever", matches=begins_id),
@@ -227,6 +229,6 @@ def explain_nothing(text: str) -> str:
         return SECRET
     return (
         f"No results for “{text[:MAX_CHARS]}”. Names are found by a part of them, "
-        "ids of runs, conversations, approvals and keys by their beginning, and requests by their "
-        "whole id."
+        "ids of runs, messages, conversations, approvals and keys by their beginning, and "
+        "requests by their whole id."
     )

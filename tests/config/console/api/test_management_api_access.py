@@ -26,6 +26,7 @@ from tests.fixtures.fleet.scaling import make_policy
 from tests.fixtures.limits.limits import make_plan, own_quota, own_rate
 from tests.fixtures.nodes import node_token, register
 from tests.fixtures.runs.conversations import erase_another, make_approval
+from tests.fixtures.runs.messages import make_dead_letter
 from tests.fixtures.runs.tasks import make_task
 from tests.fixtures.runs.tools import make_tool
 
@@ -119,6 +120,12 @@ ACCESS = {
     ("get", "tasks"): ADMINS,
     ("get", "tasks/{public_id}"): ADMINS,
     ("post", "tasks/{public_id}/cancel"): ADMINS,
+    ("get", "messages"): ADMINS,
+    ("get", "messages/{public_id}"): ADMINS,
+    ("get", "topics"): EVERYBODY,
+    ("get", "dead-letters"): ADMINS,
+    ("get", "dead-letters/{public_id}"): ADMINS,
+    ("post", "dead-letters/{public_id}/replay"): ADMINS,
     ("get", "schedules"): EVERYBODY,
     ("post", "schedules"): (401, 404, 403, 201, 201, 201),
     ("get", "schedules/{public_id}"): MEMBERS,
@@ -363,11 +370,13 @@ def limits_of(tenant, *, owner):
 
 def said_in(tenant):
     """A conversation with a run that waits for a person, and one that is gone."""
-    approval = make_approval(tenant)
+    approval, letter = make_approval(tenant), make_dead_letter(tenant)
     return {
         "conversations": approval.run.conversation.public_id,
         "runs": approval.run.public_id,
         "tasks": make_task(tenant).public_id,
+        "messages": letter.message.public_id,
+        "dead-letters": letter.public_id,
         "approvals": approval.public_id,
         "erasures": erase_another(tenant).public_id,
     }

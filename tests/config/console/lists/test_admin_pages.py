@@ -18,6 +18,7 @@ READ_ONLY = {
     "agents_rollout",
     *("tenants_quotawindow", "tenants_quotatopup", "tenants_quotaalert"),
     *("tenants_usagehour", "agents_conversation", "agents_run", "agents_task", "agents_approval"),
+    *("agents_agentmessage", "agents_delivery"),
     *("agents_erasurereceipt", "agents_agentnode"),
 }
 
