@@ -12,6 +12,7 @@ from agents.errors import AgentsUnavailable
 from agents.models import Agent, Tool
 from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
 from agents.runtime.tools.builtin_settings import BUILTINS
+from agents.runtime.tools.run_tools import needs_run
 from agents.runtime.tools.validation import (
     describe_cycle,
     find_cycle,
@@ -135,8 +136,8 @@ def ensure_tool(tool: Tool) -> None:
 
 def unsuited_for_mcp(tool: Tool) -> str:
     """Return why the tool cannot be called outside of a run. Empty if it can."""
-    if tool.kind == "agent":
-        return "A hand-off needs a run. Offer the agent itself over MCP, on the agent's page."
+    if needs_run(tool.kind, tool.settings):
+        return "This tool needs a run. Offer an agent over MCP instead, on the agent's page."
     if tool.needs_approval:
         return "A call over MCP cannot wait for an approval. Remove one of both settings."
     return ""

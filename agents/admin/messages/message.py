@@ -7,14 +7,12 @@ from django.contrib import admin
 from django.db.models import Count, IntegerField, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 from django.http import HttpRequest
-from django.urls import path
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from unfold.contrib.filters.admin import AutocompleteSelectFilter, DropdownFilter
 from unfold.decorators import display
 
 from agents.admin.conversation import primary_key_of
-from agents.admin.messages.topics_page import show_topics
 from agents.admin.recent_agents import RecentValueFilter
 from agents.models import AgentMessage, Delivery
 from agents.models.message import DeliveryState
@@ -93,10 +91,6 @@ class AgentMessageAdmin(ReadOnlyAdmin):
             ),
         )
 
-    def get_urls(self) -> list[Any]:
-        view = self.admin_site.admin_view(show_topics)
-        return [path("topics/", view, name="agents_agentmessage_topics"), *super().get_urls()]
-
     @display(description="From")
     def sent_by(self, message: AgentMessage) -> str:
         return message.sender or CLIENT
@@ -113,9 +107,10 @@ class AgentMessageAdmin(ReadOnlyAdmin):
     def open(self, message: Any) -> int:
         return int(message.open_count)
 
-    @display(description="Dead letters", label="danger", empty_value="-")
-    def dead(self, message: Any) -> str | None:
-        return str(message.dead_count) if message.dead_count else None
+    @display(description="Dead letters", label={DeliveryState.DEAD: "danger"}, empty_value="-")
+    def dead(self, message: Any) -> tuple[str, str] | None:
+        number = message.dead_count
+        return (DeliveryState.DEAD, str(number)) if number else None
 
     @display(description="Content")
     def text(self, message: AgentMessage) -> SafeString:

@@ -8,6 +8,8 @@ from agents.runtime.tools.settings import KindSettings, WrongSettings
 from agents.schema.routing.messages import MAX_REPLY_SECONDS, TOPIC, TOPIC_RULE
 
 MAX_ALLOWED = 100
+SENDING_FUNCTIONS = frozenset({"send_message", "publish", "ask_agent"})
+"""The functions that send messages, for which they need a run."""
 
 
 class BuiltinSettings(KindSettings, frozen=True):
@@ -22,7 +24,7 @@ class BuiltinSettings(KindSettings, frozen=True):
     @property
     def sends(self) -> bool:
         """Whether the tool sends messages, for which it needs a run."""
-        return self.function in {"send_message", "publish", "ask_agent"}
+        return self.function in SENDING_FUNCTIONS
 
 
 def ensure_builtin_settings(settings: BuiltinSettings) -> None:

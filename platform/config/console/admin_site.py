@@ -29,6 +29,7 @@ class ConsoleSite(UnfoldAdminSite):
     def get_urls(self) -> list[URLPattern | URLResolver]:
         """Extend Django's URLs with the pages that do not belong to a row."""
         # Not earlier: this module is imported before Django has loaded all apps.
+        from agents.admin.messages.topics_page import show_topics
         from inference.admin.pages.explain_page import explain
         from inference.admin.pages.fleet_page import fleet
         from inference.admin.pages.manifest_page import manifest
@@ -50,6 +51,7 @@ class ConsoleSite(UnfoldAdminSite):
                 self.admin_view(manifest),
                 name="scaling_manifest",
             ),
+            path("topics/", self.admin_view(show_topics), name="topics"),
             path("explain/", self.admin_view(explain), name="explain"),
         ]
         return [*pages, *super().get_urls()]

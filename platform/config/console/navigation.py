@@ -53,7 +53,7 @@ NAVIGATION = [
         ("Conversations", "forum", changelist("agents_conversation")),
         ("Tasks", "task_alt", changelist("agents_task")),
         ("Messages", "mail", changelist("agents_agentmessage")),
-        ("Topics", "tag", "admin:agents_agentmessage_topics"),
+        ("Topics", "tag", "admin:topics"),
         ("Dead letters", "unsubscribe", changelist("agents_delivery")),
         ("Runs", "directions_run", changelist("agents_run")),
         ("Schedules", "schedule", changelist("agents_schedule")),

@@ -122,8 +122,8 @@ def test_topics_have_subscribers_and_the_messages_of_the_last_hour(console, acme
     hours_ago = timezone.now() - timedelta(hours=2)
     rows(AgentMessage).filter(pk=old.pk).update(created_at=hours_ago)
 
-    text = text_of(console.get(page("agentmessage_topics")))
-    only = text_of(console.get(f"{page('agentmessage_topics')}?tenant=rival"))
+    text = text_of(console.get(reverse("admin:topics")))
+    only = text_of(console.get(f"{reverse('admin:topics')}?tenant=rival"))
     with tenant_scope(acme.pk):
         topics = list_topics(now=timezone.now())
 
@@ -138,7 +138,7 @@ def test_topics_have_subscribers_and_the_messages_of_the_last_hour(console, acme
 
 def test_without_topics_the_page_says_how_they_come_about(console):
     assert "A topic exists because an agent subscribes to it" in text_of(
-        console.get(page("agentmessage_topics"))
+        console.get(reverse("admin:topics"))
     )
 
 

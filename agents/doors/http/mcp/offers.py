@@ -8,6 +8,7 @@ from agents.capabilities.output_format import output_format
 from agents.doors.base.gateway import Gateway
 from agents.runtime.catalog.agents import PublishedAgent
 from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
+from agents.runtime.tools.run_tools import needs_run
 from agents.schema.json_types import Json
 from agents.schema.routing.capabilities import NO_SCHEMAS
 from agents.schema.tool_spec import ToolSpec
@@ -16,8 +17,6 @@ from kernel.errors import NotFound
 from tenants.admission.principal import Principal
 
 NAME = "mcp"
-RUN_KINDS = frozenset({"agent"})
-"""The kinds of tools that need a run. The console refuses to offer them."""
 NO_ARGUMENTS: Mapping[str, object] = {"type": "object", "properties": {}}
 
 
@@ -73,8 +72,8 @@ def is_offered(agent: PublishedAgent, principal: Principal, fleet: Fleet) -> boo
 
 
 def is_callable(tool: ToolSpec) -> bool:
-    """Return whether a tool can be called outside of a run."""
-    return tool.kind not in RUN_KINDS and not tool.needs_approval
+    """Return whether a tool can be called outside of a run. The console refuses to offer others."""
+    return not needs_run(tool.kind, tool.settings) and not tool.needs_approval
 
 
 def offer_of_tool(tool: ToolSpec) -> Offer:

@@ -111,7 +111,11 @@ async def test_a_tool_that_fails_is_an_error_without_its_credential(tool_host, g
 
 @pytest.mark.parametrize(
     "facts",
-    [{"needs_approval": True}, {"kind": "agent", "settings": {"agent": "helper"}}],
+    [
+        {"needs_approval": True},
+        {"kind": "agent", "settings": {"agent": "helper"}},
+        {"settings": {"function": "publish"}},
+    ],
 )
 def test_a_tool_that_needs_a_run_cannot_be_offered(acme, tiny, facts):
     hire(acme.tenant, tiny)
