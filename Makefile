@@ -74,8 +74,8 @@ COMPILE := $(VENV)/python -m uv pip compile $(LOCKED)
 lock: dev ## Lock the requirements again (UPGRADE=1: to the newest versions)
 	@$(COMPILE) pyproject.toml -o requirements/base.txt
 	@$(COMPILE) pyproject.toml --extra embedded -o requirements/embedded.txt
-	@$(COMPILE) pyproject.toml --extra mcp --extra kubernetes -o requirements/cluster.txt
-	@$(COMPILE) pyproject.toml --extra embedded --extra mcp --extra kubernetes --extra dev -o requirements/dev.txt
+	@$(COMPILE) pyproject.toml --extra mcp --extra a2a --extra kubernetes -o requirements/cluster.txt
+	@$(COMPILE) pyproject.toml --extra embedded --extra mcp --extra a2a --extra kubernetes --extra dev -o requirements/dev.txt
 	@$(COMPILE) requirements/clients.in -o requirements/clients.txt
 	@$(COMPILE) requirements/clients_openai2.in -o requirements/clients_openai2.txt
 	@echo uv | $(COMPILE) - -o requirements/bootstrap.txt

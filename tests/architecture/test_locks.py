@@ -13,8 +13,8 @@ LOCKED = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 EXTRAS = {
     "base": (),
     "embedded": ("embedded",),
-    "cluster": ("mcp", "kubernetes"),
-    "dev": ("embedded", "mcp", "kubernetes", "dev"),
+    "cluster": ("mcp", "a2a", "kubernetes"),
+    "dev": ("embedded", "mcp", "a2a", "kubernetes", "dev"),
 }
 
 
