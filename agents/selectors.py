@@ -86,6 +86,7 @@ def as_published(agent: Agent, revision: AgentRevision, *, latest: int = 0) -> P
         placement=msgspec.convert(agent.placement, Placement),
         description=agent.description,
         offered_over_mcp=agent.offered_over_mcp,
+        offered_over_a2a=agent.offered_over_a2a,
     )
 
 

@@ -22,7 +22,7 @@ from tenants.scoping import tenant_scope
 
 AGENT_FIELDS = (
     *("capabilities", "capability_schemas", "placement", "subscriptions"),
-    "offered_over_mcp",
+    *("offered_over_mcp", "offered_over_a2a"),
 )
 """Fields of the agent itself, which are not part of revisions and take effect at once."""
 DRAFT_FIELDS = ("slug", "name", "description", *AGENT_FIELDS, *FROZEN, "changed_at")

@@ -10,6 +10,7 @@ from celery import shared_task
 from django.conf import settings
 from django.utils import timezone
 
+from agents.a2a.push_delivery import send_due_notifications
 from agents.erasure import service as erasure
 from agents.events.pubsub import conversation_channel
 from agents.events.replay import end_frame
@@ -35,6 +36,7 @@ APPROVAL_TIMEOUT = timedelta(days=7)
 MAX_ERASE_SECONDS = 200
 """Below Celery's time limit of a task, because the current tenant is finished first."""
 MAX_EVALUATION_SECONDS = 40
+MAX_NOTIFICATION_SECONDS = 20
 
 
 @shared_task(ignore_result=True)
@@ -119,6 +121,12 @@ def adopt_tasks(**_future: object) -> int:
 def send_task_callbacks(**_future: object) -> int:
     """Create the notices of tasks that have ended; `tenants.tasks.deliver_notices` sends them."""
     return create_callbacks(now=timezone.now())
+
+
+@shared_task(ignore_result=True)
+def send_push_notifications(**_future: object) -> int:
+    """Send the push notifications of A2A tasks that have ended or wait. Safe to deliver twice."""
+    return send_due_notifications(max_seconds=MAX_NOTIFICATION_SECONDS)
 
 
 def publish_ends(runs: Sequence[RunRecord]) -> None:

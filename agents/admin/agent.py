@@ -95,7 +95,9 @@ SUBSCRIPTIONS = (
 )
 PROTOCOLS = (
     "Other programs may call the agent with an API key of the tenant. A change takes effect "
-    "within a second."
+    "within a second. Its agent card of A2A is public, at "
+    "/a2a/&lt;tenant&gt;/&lt;agent&gt;/.well-known/agent-card.json of the gateway; the "
+    "capabilities are its skills."
 )
 SETS = (
     (None, {"fields": ("tenant", "slug", "name", "description")}),
@@ -116,7 +118,10 @@ SETS = (
         },
     ),
     ("Messages", {"fields": ("subscriptions",), "description": SUBSCRIPTIONS}),
-    ("Protocols", {"fields": ("offered_over_mcp",), "description": PROTOCOLS}),
+    (
+        "Protocols",
+        {"fields": ("offered_over_mcp", "offered_over_a2a"), "description": PROTOCOLS},
+    ),
 )
 
 

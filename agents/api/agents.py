@@ -34,7 +34,7 @@ class AgentSerializer(serializers.ModelSerializer[Agent]):
         fields = (
             *("id", "tenant", "slug", "name", "description", *CONFIGURATION),
             *("is_paused", "capabilities", "capability_schemas", "placement"),
-            *("subscriptions", "offered_over_mcp"),
+            *("subscriptions", "offered_over_mcp", "offered_over_a2a"),
             *("published_revision", "has_unpublished_changes", "created_at", "changed_at"),
         )
         read_only_fields = fields
@@ -90,6 +90,9 @@ class AgentDraftSerializer(serializers.Serializer[Agent]):
     )
     offered_over_mcp = serializers.BooleanField(
         required=False, help_text="Whether MCP clients of the tenant may call it as a tool."
+    )
+    offered_over_a2a = serializers.BooleanField(
+        required=False, help_text="Whether agents of others may send it tasks by A2A."
     )
 
 

@@ -17,7 +17,7 @@ from django.utils import timezone
 from agents.conversations.history import find_conversation
 from agents.erasure.messages import delete_deliveries, delete_messages_until, inbox_messages
 from agents.erasure.redis import purge
-from agents.models import Approval, Conversation, ErasureReceipt, Item, Run, Task
+from agents.models import Approval, Conversation, ErasureReceipt, Item, PushConfig, Run, Task
 from agents.models.choices import ACTIVE, ErasureKind
 from agents.runs.worker_signals import stop_on_worker
 from kernel.ids import new_id
@@ -157,6 +157,7 @@ def delete_rows(
         alive=[row.public_id for row in active],
     )
     of_items = Q(conversation__in=conversations) | Q(run__in=names)
+    PushConfig.objects.filter(run__in=names).delete()  # part of a run, and not counted
     add_to(
         receipt.counts,
         items=Item.objects.filter(of_items).delete()[0],

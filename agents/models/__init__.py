@@ -5,6 +5,7 @@ from agents.models.conversation import Approval, Conversation, Item, Run
 from agents.models.erasure import ErasureReceipt
 from agents.models.message import AgentMessage, Delivery, Inbox
 from agents.models.node import AgentNode, NodeToken
+from agents.models.push_config import PushConfig
 from agents.models.rollout import Rollout
 from agents.models.schedule import Schedule, ScheduleFiring
 from agents.models.task import Task
@@ -22,6 +23,7 @@ __all__ = [
     "Inbox",
     "Item",
     "NodeToken",
+    "PushConfig",
     "Rollout",
     "Run",
     "Schedule",

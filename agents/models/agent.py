@@ -165,6 +165,13 @@ class Agent(TenantOwned, Configuration):
         help_text="Whether MCP clients of the tenant may call the agent as a tool, at /mcp of the "
         "gateway.",
     )
+    offered_over_a2a = models.BooleanField(
+        "offered over A2A",
+        default=False,
+        db_default=False,
+        help_text="Agents of others may send it tasks by the A2A protocol, with an API key. Its "
+        "agent card is public.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
     changed_at = models.DateTimeField(auto_now=True)
 

@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models import Case, F, Q, Value, When
+from django.db.models.functions import Coalesce
 
 from agents.models.choices import ACTIVE, ApprovalState, ItemKind, RunState
 from agents.models.run_rows import RunQuerySet
@@ -123,6 +124,14 @@ class Run(TenantOwned):
             ),
             models.Index(
                 fields=("tenant", "-priority", "id"), name="run_queue", condition=IN_QUEUE
+            ),
+            models.Index(
+                F("tenant"),
+                F("agent"),
+                Coalesce("ended_at", "started_at", "created_at").desc(),
+                F("id").desc(),
+                condition=Q(door="a2a"),
+                name="run_of_a2a",
             ),
         )
         constraints = (

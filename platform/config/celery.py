@@ -89,6 +89,7 @@ app.conf.beat_schedule = {
     "expire-approvals": every(60, "agents.tasks.expire_approvals"),
     "adopt-tasks": every(60, "agents.tasks.adopt_tasks"),
     "send-task-callbacks": every(5, "agents.tasks.send_task_callbacks"),
+    "send-push-notifications": every(5, "agents.tasks.send_push_notifications"),
     "bill-orphans": every(10, "tenants.tasks.bill_orphans"),
     "deliver-notices": every(10, "tenants.tasks.deliver_notices"),
     "reset-due-quotas": every(60, "tenants.tasks.reset_due_quotas"),

@@ -124,6 +124,8 @@ def logging_config(
             # These would log addresses and responses of tenants' tools.
             "httpx2": {"level": "WARNING"},
             "mcp": {"level": "CRITICAL"},
+            # It logs texts of clients with each error that they made.
+            "a2a": {"level": "CRITICAL"},
             # A 4xx is an error of the caller, not a warning for the operator.
             "django.request": {"level": "ERROR"},
             ACCESS_LOGGER: {"level": access_level},

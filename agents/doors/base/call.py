@@ -2,7 +2,7 @@
 
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
@@ -20,6 +20,7 @@ from kernel.metrics import OTHER
 from tenants.admission.authentication import key_text
 from tenants.admission.principal import Principal, ensure_usable
 
+ErrorRenderer = Callable[[PlatformError], object]
 PRINTABLE = re.compile(rb"[!-~]{1,128}")
 
 
@@ -31,6 +32,7 @@ class Call:
         "gateway",
         "limit_headers",
         "receive",
+        "render_error",
         "request_id",
         "route",
         "scope",
@@ -52,6 +54,8 @@ class Call:
         self.status = 0
         self.limit_headers: Headers = []
         """The headers with the status of the caller's limits, set after admission."""
+        self.render_error: ErrorRenderer = error_object
+        """Renders an error that is sent before anything else."""
         self.upstream_seconds: float | None = 0.0
         """Seconds that the request waited for a pool, an engine or a run. None while it waits, so
         that a wait that does not end well is not taken for time of the gateway."""
@@ -133,7 +137,7 @@ class Call:
         if isinstance(error, RateLimited):
             self.limit_headers = []  # the error has its own limit headers
         await self.respond(
-            msgspec.json.encode(error_object(error)),
+            msgspec.json.encode(self.render_error(error)),
             status=error.status,
             headers=[JSON_TYPE, *error.headers()],
         )

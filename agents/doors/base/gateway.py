@@ -14,6 +14,7 @@ from agents.runtime.execution.ports import RunSender, RunService
 from agents.runtime.response_cache.cache import ResponseCache
 from agents.runtime.tools.kind import ToolHandler
 from agents.runtime.tools.messages.ports import Messages
+from agents.schema.a2a.tasks import A2aStore
 from agents.schema.run_store import RunStore
 from inference.fleet.snapshot import FleetReference
 from inference.relay.opener import ExchangeOpener
@@ -46,10 +47,13 @@ class Gateway:
     tools: ToolCatalog
     tool_handlers: Mapping[str, ToolHandler]
     """The handlers of the kinds of tools that need no run."""
+    a2a: A2aStore
     redis: Redis
     answers: ResponseCache
     usage: LoadingCache[UsageQuestion, UsageReport]
     max_body_bytes: int
+    public_url: str
+    """The address of the gateway for clients, which agent cards name."""
     allowed_origins: frozenset[str]
     allow_loopback_origins: bool
     sockets: OpenSockets

@@ -51,6 +51,7 @@ class PublishedAgent:
     placement: Placement = ANYWHERE
     description: str = ""
     offered_over_mcp: bool = False
+    offered_over_a2a: bool = False
 
 
 class Pin(NamedTuple):

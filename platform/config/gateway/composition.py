@@ -26,6 +26,7 @@ from agents.runtime.tools.local_kinds import local_tool_handlers
 from agents.schema.json_types import Json
 from agents.schema.routing.messages import MessageLimits
 from agents.tenant_tasks.submission import TaskDependencies, TaskSubmission
+from config.gateway.database.a2a_store import DatabaseA2aStore
 from config.gateway.database.conversation_store import DatabaseConversations
 from config.gateway.database.loaders import Loaders
 from config.gateway.database.message_store import DatabaseMessages
@@ -252,6 +253,7 @@ class GatewayWorker:
             messages=self.messages,
             tools=self.tools,
             tool_handlers=self._tool_handlers,
+            a2a=DatabaseA2aStore(self.database),
             keyring=self._keyring,
             gate=self._gate,
             catalog=self._agents,
@@ -269,6 +271,7 @@ class GatewayWorker:
                 self.loaders.usage, ttl=USAGE_TTL_SECONDS, size=MAX_CACHED_USAGE_REPORTS
             ),
             max_body_bytes=settings.MAX_BODY_BYTES,
+            public_url=settings.GATEWAY_URL,
             allowed_origins=frozenset(settings.ALLOWED_ORIGINS),
             allow_loopback_origins=settings.IS_LOCAL,
             sockets=OpenSockets(max_per_tenant=settings.TENANT_SOCKETS),

@@ -11,6 +11,7 @@ from agents.doors.base.cross_origin import CrossOrigin
 from agents.doors.base.door import Door, Handler, OperationsDoor, UnknownAddress
 from agents.doors.base.gateway import Gateway
 from agents.doors.http import conversations
+from agents.doors.http.a2a import handlers as a2a
 from agents.doors.http.approvals import resolve_approval
 from agents.doors.http.chat import NAME as SIMPLE_CHAT
 from agents.doors.http.chat import chat
@@ -66,6 +67,7 @@ def http_routes(gateway: Gateway, health: GatewayHealth) -> list[URLPattern]:
         return Door(name, gateway, handlers)
 
     return [
+        *a2a_routes(door),
         at(r"^v1/chat/completions\Z", door(CHAT, POST=chat_completions)),
         at(r"^v1/chat\Z", door(SIMPLE_CHAT, POST=chat)),
         *conversation_routes(door),
@@ -151,6 +153,33 @@ def message_routes(door: Callable[..., Door]) -> list[URLPattern]:
             door(MESSAGES, POST=messages.publish_message),
         ),
         at(r"^v1/messages/(?P<message>[^/\x00]+)\Z", door(MESSAGES, GET=messages.show_message)),
+    ]
+
+
+def a2a_routes(door: Callable[..., Door]) -> list[URLPattern]:
+    """Return the URLs of agents as A2A servers: the card, JSON-RPC, and HTTP+JSON."""
+    agent = r"^a2a/(?P<tenant>[^/\x00]+)/(?P<agent>[^/\x00]+)"
+    task = rf"{agent}/tasks/(?P<id>[^/:\x00]+)"
+    configs = rf"{task}/pushNotificationConfigs"
+
+    def rest(**operations: str) -> Door:
+        return door(a2a.NAME, **{name: a2a.answer_rest(each) for name, each in operations.items()})
+
+    return [
+        at(rf"{agent}\Z", door(a2a.NAME, POST=a2a.answer_rpc)),
+        at(rf"{agent}/\.well-known/agent-card\.json\Z", door(a2a.NAME, GET=a2a.show_card)),
+        at(rf"{agent}/message:send\Z", rest(POST="on_message_send")),
+        at(rf"{agent}/message:stream\Z", rest(POST="on_message_send_stream")),
+        at(rf"{agent}/tasks\Z", rest(GET="list_tasks")),
+        at(rf"{task}\Z", rest(GET="on_get_task")),
+        at(rf"{task}:cancel\Z", rest(POST="on_cancel_task")),
+        at(rf"{task}:subscribe\Z", rest(GET="on_subscribe_to_task", POST="on_subscribe_to_task")),
+        at(rf"{configs}\Z", rest(GET="list_push_notifications", POST="set_push_notification")),
+        at(
+            rf"{configs}/(?P<push_id>[^/\x00]+)\Z",
+            rest(GET="get_push_notification", DELETE="delete_push_notification"),
+        ),
+        at(rf"{agent}/extendedAgentCard\Z", rest(GET="handle_authenticated_agent_card")),
     ]
 
 

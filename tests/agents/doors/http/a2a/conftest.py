@@ -1,0 +1,5 @@
+"""What the tests of A2A share."""
+
+from tests.fixtures.servers.tool_servers import tool_host
+
+__all__ = ["tool_host"]
