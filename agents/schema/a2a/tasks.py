@@ -1,5 +1,6 @@
 """Tasks of the A2A protocol, as values: each is a run that a client has requested over A2A."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
@@ -12,6 +13,8 @@ DOOR = "a2a"
 """The door of runs that are tasks."""
 MESSAGE_ID = "a2a_message_id"
 """The member of a run's metadata with the id of the message that created the task."""
+TASK_ID = re.compile(r"resp_[0-9a-f]{30}")
+"""The id of a task is that of its run."""
 MAX_COUNTED_TASKS = 10_000
 """A list counts at most so many tasks."""
 

@@ -384,7 +384,7 @@ def test_every_table_that_can_hold_words_is_erased_or_known(db):
     configuration = {"agent", "agentrevision", "rollout", "tool", "erasurereceipt"}
     configuration |= {"agentnode", "nodetoken", "schedule", "schedulefiring"}
     erased = {"conversation", "item", "run", "approval", "task"}
-    erased |= {"agentmessage", "delivery", "inbox"}
+    erased |= {"agentmessage", "delivery", "inbox", "pushconfig"}
 
     assert {model._meta.model_name for model in apps.get_app_config("agents").get_models()} == (
         configuration | erased

@@ -1,27 +1,14 @@
 """Who calls which agent over A2A: the agent in the address, and the key of the request."""
 
 import re
-from dataclasses import dataclass
 
 from agents.doors.base.call import Call
+from agents.doors.http.a2a.ports import A2aCaller
 from agents.runtime.catalog.agents import PublishedAgent
 from kernel.errors import NotFound
-from tenants.admission.principal import Principal
 
 SLUG = re.compile(r"[-a-zA-Z0-9_]{1,100}")
 NO_AGENT = "There is no such agent here. Its tenant must offer it over A2A."
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Caller:
-    """An authenticated client, and the agent that it calls."""
-
-    principal: Principal
-    agent: PublishedAgent
-
-    @property
-    def tenant_id(self) -> int:
-        return self.principal.tenant_id
 
 
 def slugs_of(call: Call) -> tuple[str, str]:
@@ -39,7 +26,7 @@ async def find_offered_agent(call: Call) -> PublishedAgent:
     return await offered_agent(call, tenant_id, slug)
 
 
-async def identify(call: Call) -> Caller:
+async def identify(call: Call) -> A2aCaller:
     """Authenticate the key and find the agent in the address.
 
     Raises the errors 401 and 403, and NotFound for an agent of another tenant, or one that the key
@@ -50,7 +37,7 @@ async def identify(call: Call) -> Caller:
     if principal.tenant != tenant or not principal.may_use(slug):
         raise NotFound(NO_AGENT)
     agent = await offered_agent(call, principal.tenant_id, slug)
-    return Caller(principal=principal, agent=agent)
+    return A2aCaller(principal=principal, agent=agent)
 
 
 async def offered_agent(call: Call, tenant_id: int, slug: str) -> PublishedAgent:

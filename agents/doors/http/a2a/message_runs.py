@@ -12,19 +12,19 @@ from a2a.utils.errors import (
     UnsupportedOperationError,
 )
 
-from agents.doors.base.call import Call
 from agents.doors.base.decisions import decide
-from agents.doors.http.a2a.caller import Caller
 from agents.doors.http.a2a.parts import find_data, read_message
+from agents.doors.http.a2a.ports import A2aCaller, TaskCall, TaskServices
 from agents.doors.http.a2a.push_targets import target_of
-from agents.schema.a2a.tasks import DOOR, MESSAGE_ID, A2aTask, PushTarget
+from agents.schema.a2a.tasks import DOOR, MESSAGE_ID, TASK_ID, A2aTask, PushTarget
 from agents.schema.items import Item
 from agents.schema.run_request import RunRequest
 from kernel.errors import NotFound, PlatformError
 
-TASK_ID = re.compile(r"resp_[0-9a-f]{30}")
 CONTEXT_ID = re.compile(r"conv_[0-9a-f]{30}")
 MAX_REASON_CHARS = 500
+PAUSE_POLLS = 40
+POLL_SECONDS = 0.05
 NO_TASK = "There is no such task of this agent here."
 
 
@@ -46,10 +46,10 @@ class StartedTask:
 class MessageRuns:
     """Starts and reads the runs of one caller."""
 
-    def __init__(self, call: Call, caller: Caller) -> None:
+    def __init__(self, call: TaskCall, services: TaskServices, caller: A2aCaller) -> None:
         self._call = call
         self._caller = caller
-        self._gateway = call.gateway
+        self._gateway = services
         self._slug = caller.agent.slug
 
     async def load(self, task_id: str) -> A2aTask:
@@ -62,6 +62,13 @@ class MessageRuns:
             )
         except NotFound as error:
             raise TaskNotFoundError(NO_TASK) from error
+
+    async def wait_until_paused(self, task_id: str) -> None:
+        """Return when a task can be continued by another worker, or after two seconds."""
+        for _ in range(PAUSE_POLLS):
+            if (await self.load(task_id)).run.state != "in_progress":
+                return
+            await asyncio.sleep(POLL_SECONDS)
 
     async def start(self, params: SendMessageRequest) -> StartedTask:
         """Start a task for a message, or continue the one that the message names."""

@@ -18,8 +18,8 @@ from starlette.responses import Response
 
 from agents.doors.base.call import Call
 from agents.doors.base.event_sink import EventSink
-from agents.doors.http.a2a.caller import Caller
 from agents.doors.http.a2a.card import card_of
+from agents.doors.http.a2a.ports import A2aCaller
 from agents.doors.http.a2a.request_handler import RunRequestHandler
 from agents.runtime.catalog.agents import PublishedAgent
 from kernel.asgi import JSON_TYPE, ClientWatch, Message, header
@@ -41,16 +41,16 @@ async def respond_with_card(call: Call, agent: PublishedAgent) -> None:
     await call.respond(body, headers=[JSON_TYPE, *headers])
 
 
-async def respond_to_rpc(call: Call, caller: Caller, body: bytes) -> None:
+async def respond_to_rpc(call: Call, caller: A2aCaller, body: bytes) -> None:
     """Answer a request of the JSON-RPC binding. Raises the errors that A2A does not have."""
-    handler = RunRequestHandler(call, caller)
+    handler = RunRequestHandler(call, call.gateway, caller)
     dispatcher = JsonRpcDispatcher(handler)
     await send(call, handler, dispatcher.handle_requests(request_of(call, body)))
 
 
-async def respond_to_rest(call: Call, caller: Caller, body: bytes, operation: str) -> None:
+async def respond_to_rest(call: Call, caller: A2aCaller, body: bytes, operation: str) -> None:
     """Answer an operation of the HTTP+JSON binding. Raises the errors that A2A does not have."""
-    handler = RunRequestHandler(call, caller)
+    handler = RunRequestHandler(call, call.gateway, caller)
     dispatcher = RestDispatcher(handler)
     await send(call, handler, getattr(dispatcher, operation)(request_of(call, body)))
 

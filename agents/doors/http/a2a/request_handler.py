@@ -38,10 +38,9 @@ from a2a.utils.errors import (
 )
 from a2a.utils.task import apply_history_length, validate_history_length
 
-from agents.doors.base.call import Call
-from agents.doors.http.a2a.caller import Caller
-from agents.doors.http.a2a.message_runs import MessageRuns, StartedTask
+from agents.doors.http.a2a.message_runs import POLL_SECONDS, MessageRuns, StartedTask
 from agents.doors.http.a2a.parts import history_of
+from agents.doors.http.a2a.ports import A2aCaller, TaskCall, TaskServices
 from agents.doors.http.a2a.push_targets import config_of, target_of
 from agents.doors.http.a2a.task_listing import page_object, query_of
 from agents.doors.http.a2a.task_objects import task_object
@@ -50,7 +49,6 @@ from agents.schema.a2a.tasks import A2aTask
 from kernel.errors import PlatformError, Rejected
 
 CANCEL_POLLS = 20
-CANCEL_POLL_SECONDS = 0.05
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -63,11 +61,11 @@ def checked(method: F) -> F:
 class RunRequestHandler(RequestHandler):
     """Implements the SDK's `RequestHandler` for one request."""
 
-    def __init__(self, call: Call, caller: Caller) -> None:
+    def __init__(self, call: TaskCall, services: TaskServices, caller: A2aCaller) -> None:
         self._call = call
         self._caller = caller
-        self._gateway = call.gateway
-        self._runs = MessageRuns(call, caller)
+        self._gateway = services
+        self._runs = MessageRuns(call, services, caller)
         self.refusal: PlatformError | None = None
         """The error of the platform that the SDK has no error for. The door renders it."""
 
@@ -145,6 +143,9 @@ class RunRequestHandler(RequestHandler):
                     if event.is_pause and known_pauses:
                         known_pauses -= 1
                         continue
+                    if event.is_pause:
+                        # The event is published before the row is paused.
+                        await self._runs.wait_until_paused(started.id)
                     for update in updates.of(event):
                         yield update
                     if event.is_pause and stop_at_pause:
@@ -184,7 +185,7 @@ class RunRequestHandler(RequestHandler):
             task = await self._runs.load(task.id)
             if task.run.is_over:
                 break
-            await asyncio.sleep(CANCEL_POLL_SECONDS)
+            await asyncio.sleep(POLL_SECONDS)
         return task
 
     @checked

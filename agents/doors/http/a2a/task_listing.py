@@ -12,9 +12,8 @@ from a2a.utils.task import (
     validate_page_size,
 )
 
-from agents.doors.http.a2a.message_runs import TASK_ID
 from agents.doors.http.a2a.task_objects import run_states_of, task_object
-from agents.schema.a2a.tasks import TaskPage, TaskQuery
+from agents.schema.a2a.tasks import TASK_ID, TaskPage, TaskQuery
 
 NO_STATE = ("",)
 """The filter of a state in which no run is."""

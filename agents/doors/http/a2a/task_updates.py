@@ -22,20 +22,20 @@ Update = TaskStatusUpdateEvent | TaskArtifactUpdateEvent
 DELTAS = frozenset({b"response.output_text.delta", b"response.refusal.delta"})
 
 
-class Delta(msgspec.Struct):
+class TextPiece(msgspec.Struct):
     """A piece of an output text."""
 
     item_id: str
     delta: str
 
 
-class DoneItem(msgspec.Struct):
+class FinishedItem(msgspec.Struct):
     """A complete output item."""
 
     item: Json
 
 
-class LastFrame(msgspec.Struct):
+class FinalResponse(msgspec.Struct):
     """The last event of a run."""
 
     response: Json
@@ -46,37 +46,37 @@ class TaskUpdates:
 
     def __init__(self, *, task_id: str, context_id: str) -> None:
         self._ids = {"task_id": task_id, "context_id": context_id}
-        self._begun: set[str] = set()
+        self._started: set[str] = set()
         """The ids of the output messages of which a part was sent."""
 
     def of(self, event: Event) -> Iterator[Update]:
         """Yield the updates of an event; none for events that A2A does not show."""
         kind = event.kind
         if kind in DELTAS:
-            delta = msgspec.json.decode(event.data, type=Delta)
+            delta = msgspec.json.decode(event.data, type=TextPiece)
             yield self._text(delta.item_id, delta.delta)
         elif kind == b"response.output_item.done":
-            yield from self._done(msgspec.json.decode(event.data, type=DoneItem).item)
+            yield from self._done(msgspec.json.decode(event.data, type=FinishedItem).item)
         elif kind == b"response.in_progress":
             yield self._status(TaskState.TASK_STATE_WORKING)
         elif event.is_pause:
             yield self._status(TaskState.TASK_STATE_INPUT_REQUIRED, APPROVAL.format(name="a tool"))
         elif event.is_last:
-            yield self._end(msgspec.json.decode(event.data, type=LastFrame).response)
+            yield self._end(msgspec.json.decode(event.data, type=FinalResponse).response)
 
     def _text(self, item_id: str, text: str, *, last: bool = False) -> TaskArtifactUpdateEvent:
-        is_begun = item_id in self._begun
-        self._begun.add(item_id)
+        is_started = item_id in self._started
+        self._started.add(item_id)
         artifact = Artifact(artifact_id=item_id, name=ARTIFACT_NAME, parts=[Part(text=text)])
         return TaskArtifactUpdateEvent(
-            **self._ids, artifact=artifact, append=is_begun, last_chunk=last
+            **self._ids, artifact=artifact, append=is_started, last_chunk=last
         )
 
     def _done(self, item: Json) -> Iterator[Update]:
         """Yield the last chunk of a message: empty, unless nothing of it was sent before."""
         if item.get("type") != "message":
             return
-        if item["id"] in self._begun:
+        if item["id"] in self._started:
             yield self._text(item["id"], "", last=True)
         elif text := text_of(item):
             yield self._text(item["id"], text, last=True)

@@ -116,10 +116,11 @@ async def test_the_end_of_a_task_is_sent_once_with_the_credentials(gateway, acme
     assert (await notify(), await notify()) == (1, 0)
     ((method, path, headers, body),) = tool_host.seen
     update = json.loads(body)["statusUpdate"]
+    sent = {name.lower(): value for name, value in headers.items()}
     assert (method, path) == ("POST", "/hook")
-    assert headers["Authorization"] == f"Bearer {SECRET}"
-    assert headers["X-A2A-Notification-Token"] == "t0ken"
-    assert headers["Content-Type"] == "application/a2a+json"
+    assert sent["authorization"] == f"Bearer {SECRET}"
+    assert sent["x-a2a-notification-token"] == "t0ken"
+    assert sent["content-type"] == "application/a2a+json"
     assert update["taskId"] == task.id
     assert update["contextId"] == task.context_id
     assert update["status"]["state"] == "TASK_STATE_COMPLETED"
@@ -129,7 +130,10 @@ async def test_the_end_of_a_task_is_sent_once_with_the_credentials(gateway, acme
 async def test_a_webhook_that_fails_is_tried_again_and_given_up_in_the_end(
     gateway, acme, tool_host
 ):
-    tool_host.answers["/hook"] = web.Response(status=500)
+    async def fail(_):
+        return web.Response(status=500)
+
+    tool_host.answers["/hook"] = fail
     async with a2a_client(gateway, acme, streaming=False) as client:
         task = await send(client, message())
         await client.create_task_push_notification_config(config(task, local(tool_host, "/hook")))
@@ -159,3 +163,15 @@ async def test_a_task_that_goes_on_is_not_announced(gateway, acme, tool_host):
 
     assert await notify() == 0
     assert tool_host.seen == []
+
+
+@pytest.mark.usefixtures("agent")
+async def test_webhooks_are_erased_with_their_task(gateway, acme):
+    async with a2a_client(gateway, acme, streaming=False) as client:
+        task = await send(client, message())
+        await client.create_task_push_notification_config(config(task, token=SECRET))
+
+    erased = await gateway.ask("DELETE", acme, f"/v1/conversations/{task.context_id}")
+
+    assert erased.status == 200
+    assert await in_database(PushConfig.objects.count) == 0
