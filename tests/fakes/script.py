@@ -3,6 +3,7 @@
 A script is a list of turns, a turn a text, a list of calls, or an object of both:
 ["Hello", [{"name": "add", "arguments": {"a": 1}}], {"text": "So:", "calls": […]}].
 Which turn it is follows from the request, so that many runs can be played at the same time.
+"$input" in arguments is the text of the last message of a person.
 """
 
 import json
@@ -29,10 +30,20 @@ class CallStyle(StrEnum):
 
 def turn_of(script: Sequence[Turn], body: Mapping[str, Any]) -> Turn:
     """The turn that follows what the model has said since the last message of a person."""
-    said = 0
+    said, prompt = 0, ""
     for message in body.get("messages") or []:
-        said = 0 if message.get("role") == "user" else said + (message.get("role") == "assistant")
-    return script[min(said, len(script) - 1)]
+        if message.get("role") == "user":
+            said, prompt = 0, str(message.get("content"))
+        else:
+            said += message.get("role") == "assistant"
+    return with_input(script[min(said, len(script) - 1)], prompt)
+
+
+def with_input(turn: Turn, prompt: str) -> Turn:
+    if isinstance(turn, str):
+        return turn
+    found: Turn = json.loads(json.dumps(turn).replace('"$input"', json.dumps(prompt)))
+    return found
 
 
 def parts(turn: Turn) -> tuple[str, list[dict[str, Any]]]:

@@ -1,6 +1,7 @@
 """The facts of a run in the worker that executes it: request, principal, target, events, usage."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
@@ -83,6 +84,12 @@ class RunContext:
         spent = self.checkpoint.progress.seconds if self.checkpoint else 0.0
         return max(0.0, self.limits.seconds - spent)
 
+    @property
+    def _retry_seconds(self) -> float:
+        if not self.request.store:
+            return 0.0
+        return math.inf if self.request.background else RETRY_TIMEOUT_SECONDS
+
     def as_new(self, *, waits: bool, queue: QueueEntry | None = None) -> NewRun:
         """Return the row to insert. `waits`: the run must be claimed before it starts."""
         request, target, principal = self.request, self.target, self.principal
@@ -146,8 +153,12 @@ class RunContext:
         )
 
     async def retry_while_unavailable(self, call: Callable[[], Awaitable[T]]) -> T:
-        """Retry a store call for up to 10 s if the run is to be stored. Raises Overloaded."""
-        deadline = time.monotonic() + (RETRY_TIMEOUT_SECONDS if self.request.store else 0)
+        """Retry a store call for up to 10 s if the run is to be stored. Raises Overloaded.
+
+        A run that another worker can continue is retried without a limit: it must not end in its
+        log while the table still has it in progress, and nobody can claim it in the meantime.
+        """
+        deadline = time.monotonic() + self._retry_seconds
         while True:
             try:
                 return await call()
