@@ -63,6 +63,7 @@ bench: dev ## Measure the gateway on this machine
 	@$(IN_PATH) $(VENV)/python tests/load/runs.py
 	@$(IN_PATH) $(VENV)/python tests/load/slow_redis.py
 	@$(IN_PATH) $(VENV)/python tests/load/run_queue.py
+	@$(IN_PATH) $(VENV)/python tests/load/messages.py
 
 bench-peers: dev ## Measure it beside LiteLLM, Portkey, vllm-router and nginx
 	@$(IN_PATH) $(VENV)/python tests/load/peers.py

@@ -11,9 +11,16 @@ from django.db import transaction
 
 from agents.errors import NotPublished
 from agents.messages.retries import is_transient, pause_after
-from agents.models import Agent, AgentMessage, Conversation, Delivery, Inbox, Run
+from agents.models import Agent, AgentMessage, Conversation, Delivery, Inbox
 from agents.models.message import DeliveryState
-from agents.runs.background_run import BackgroundRun, current_key, insert_background_run
+from agents.runs.background_run import (
+    BackgroundRun,
+    InsertedRun,
+    RunKey,
+    current_key,
+    ensure_startable,
+    insert_background_run,
+)
 from agents.schema.json_types import Json
 from inference.errors import ModelNotFound
 from kernel.errors import PlatformError
@@ -39,17 +46,46 @@ def attempt_delivery(tenant_id: int, pk: int, *, now: datetime, max_queued: int)
         row = locked.select_related("message").first()
         if row is None:
             return False
-        row.attempts += 1
-        try:
-            with transaction.atomic():
-                row.run = start_run(row, max_queued=max_queued)
-        except PlatformError as error:
-            note_failure(row, code=error.code, message=error.message, now=now)
-        else:
-            row.state, row.next_attempt_at = DeliveryState.DELIVERED, None
-            row.error_code = row.error_message = ""
+        attempt(row, now=now, max_queued=max_queued)
         row.save()
         return row.state == DeliveryState.DELIVERED
+
+
+def attempt(row: Delivery, *, now: datetime, max_queued: int) -> None:
+    """Start the run of a delivery, or note why there is none. The caller saves the row.
+
+    Must be called in a transaction, and in the scope of the tenant.
+    """
+    row.attempts += 1
+    try:
+        key = current_key(row.message.api_key_id)
+        if key is None:
+            raise InvalidApiKey
+        agent = receiving_agent(row.agent, key)
+        started = start_run(row, agent, RunKey.of(key), max_queued=max_queued)
+    except PlatformError as error:
+        note_failure(row, code=error.code, message=error.message, now=now)
+    else:
+        note_start(row, started)
+
+
+def attempt_first(
+    row: Delivery, agent: Agent, key: RunKey, *, now: datetime, max_queued: int
+) -> InsertedRun | None:
+    """Do the same for a new delivery to an agent that its key may use. Returns the run."""
+    row.attempts += 1
+    try:
+        started = start_run(row, agent, key, max_queued=max_queued)
+    except PlatformError as error:
+        note_failure(row, code=error.code, message=error.message, now=now)
+        return None
+    note_start(row, started)
+    return started
+
+
+def note_start(row: Delivery, started: InsertedRun) -> None:
+    row.state, row.next_attempt_at, row.run_id = DeliveryState.DELIVERED, None, started.pk
+    row.error_code = row.error_message = ""
 
 
 def note_failure(row: Delivery, *, code: str, message: str, now: datetime) -> None:
@@ -63,16 +99,10 @@ def note_failure(row: Delivery, *, code: str, message: str, now: datetime) -> No
         row.state, row.next_attempt_at = DeliveryState.PENDING, now + pause
 
 
-def start_run(row: Delivery, *, max_queued: int) -> Run:
-    """Insert the run of an attempt.
-
-    Raises ModelNotFound, NotPublished, AgentPaused, QueueFull and InvalidApiKey.
-    """
+def start_run(row: Delivery, agent: Agent, key: RunKey, *, max_queued: int) -> InsertedRun:
+    """Insert the run of an attempt. Raises NotPublished, AgentPaused and QueueFull."""
+    ensure_startable(agent)
     message = row.message
-    key = current_key(message.api_key_id)
-    if key is None:
-        raise InvalidApiKey
-    agent = receiving_agent(row.agent, key)
     return insert_background_run(
         BackgroundRun(
             agent=agent,
@@ -81,7 +111,7 @@ def start_run(row: Delivery, *, max_queued: int) -> Run:
             input=text_for(message),
             client_id=f"{row.public_id}:{row.replays}:{row.attempts}",
             metadata=metadata_of(message),
-            conversation=inbox_of(agent, message.sender).public_id,
+            conversation=inbox_of(agent, message.sender),
             hops=message.hops,
             max_queued=max_queued,
         )
@@ -100,12 +130,14 @@ def receiving_agent(slug: str, key: ApiKey) -> Agent:
     return agent
 
 
-def inbox_of(agent: Agent, sender: str) -> Conversation:
-    """Return the conversation of a sender's messages to an agent. Needs a tenant scope."""
-    rows = Inbox.objects.select_related("conversation")
-    inbox: Inbox | None = rows.filter(agent=agent, sender=sender).first()
-    if inbox is not None:
-        return inbox.conversation
+def inbox_of(agent: Agent, sender: str) -> str:
+    """Return the id of the conversation of a sender's messages to an agent, which is created with
+    the first one. Needs a tenant scope.
+    """
+    found = Inbox.objects.filter(agent=agent, sender=sender)
+    known: str | None = found.values_list("conversation__public_id", flat=True).first()
+    if known is not None:
+        return known
     conversation = Conversation.objects.create(
         tenant_id=agent.tenant_id,
         public_id=new_id("conv"),
@@ -120,7 +152,7 @@ def inbox_of(agent: Agent, sender: str) -> Conversation:
     )
     if not is_new:  # another process was first
         conversation.delete()
-    return made.conversation
+    return made.conversation.public_id
 
 
 def text_for(message: AgentMessage) -> str:

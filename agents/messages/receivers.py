@@ -10,29 +10,28 @@ from kernel.errors import InvalidParameter
 from tenants.admission.principal import Principal
 
 
-def receivers_of(principal: Principal, new: NewMessage) -> list[str]:
-    """Return the slugs of the receivers. Needs the scope of the tenant.
+def named_agent(principal: Principal, new: NewMessage) -> Agent:
+    """Return the receiver of a message to one agent. Needs the scope of the tenant.
 
-    Raises ModelNotFound, InvalidParameter and TooManyReceivers. Agents that the key may not use,
-    and the sender itself, receive nothing from a topic.
+    Raises ModelNotFound, and InvalidParameter.
     """
-    return subscribers(principal, new) if new.topic else [named_agent(principal, new)]
-
-
-def named_agent(principal: Principal, new: NewMessage) -> str:
-    """Return the agent of a message to one agent."""
     if new.agent == new.sender:
         raise InvalidParameter("An agent cannot send a message to itself.", param="agent")
-    rows = Agent.objects.filter(slug=new.agent).exclude(published=None)
-    if not (principal.may_use(new.agent) and rows.exists()):
+    rows = Agent.objects.select_related("published__route").filter(slug=new.agent)
+    agent: Agent | None = rows.exclude(published=None).first()
+    if agent is None or not principal.may_use(new.agent):
         raise ModelNotFound(
             f"There is no agent {new.agent[:100]!r}, or this key may not use it.", param="agent"
         )
-    return new.agent
+    return agent
 
 
 def subscribers(principal: Principal, new: NewMessage) -> list[str]:
-    """Return the agents that subscribe to the topic of a message."""
+    """Return the slugs of the agents that receive a message to a topic. Needs a tenant scope.
+
+    Agents that the key may not use, and the sender itself, receive nothing. Raises
+    InvalidParameter, and TooManyReceivers.
+    """
     if not TOPIC.fullmatch(new.topic):
         raise InvalidParameter(f"{new.topic[:80]!r} is not a topic. {TOPIC_RULE}", param="topic")
     slugs = subscribed_agents(new.topic).values_list("slug", flat=True)

@@ -1,7 +1,7 @@
-"""Sends messages: the message and its deliveries are inserted, then each is attempted.
+"""Sends messages: to one agent in one transaction, to a topic with a transaction per receiver.
 
-Synchronous: the gateway calls this on its database threads. What is not attempted in time, or by a
-process that ends, is attempted by the periodic task.
+Synchronous: the gateway calls this on its database threads. A delivery that is not attempted in
+time, or whose process ends before, is attempted by the periodic task.
 """
 
 import time
@@ -11,13 +11,15 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from agents.errors import HopLimit, IdempotencyMismatch, MessageRateLimit
-from agents.messages.delivery import attempt_delivery
-from agents.messages.receivers import receivers_of
-from agents.messages.store import record_of
+from agents.messages.delivery import attempt_delivery, attempt_first
+from agents.messages.receivers import named_agent, subscribers
+from agents.messages.store import delivery_record, message_record, record_of
 from agents.models import AgentMessage, Delivery
+from agents.runs.background_run import RunKey
 from agents.schema.routing.messages import (
     MAX_CONTENT_BYTES,
     MessageLimits,
+    MessageRecord,
     NewMessage,
     SentMessage,
 )
@@ -42,24 +44,51 @@ def send_message(principal: Principal, new: NewMessage, *, limits: MessageLimits
     ensure_valid(new, limits)
     with tenant_scope(principal.tenant_id):
         known = find_known(principal, new)
-        if known is None:
-            ensure_rate(limits)
-            receivers = receivers_of(principal, new)
-            try:
-                message = insert(principal, new, receivers)
-            except IntegrityError:
-                known = find_known(principal, new)  # it was sent at the same moment
-                if known is None:
-                    raise
         if known is not None:
-            if known.fingerprint != new.fingerprint:
-                raise IdempotencyMismatch(
-                    "This `message_id` was used for another message. Choose a new one.",
-                    param="message_id",
-                )
-            return SentMessage(record=record_of(known), is_new=False)
-        attempt_all(message, limits=limits)
-        return SentMessage(record=record_of(message), is_new=True)
+            return repeated(known, new)
+        ensure_rate(limits)
+        send = publish if new.topic else send_to_agent
+        try:
+            return SentMessage(record=send(principal, new, limits), is_new=True)
+        except IntegrityError:
+            known = find_known(principal, new)
+            if known is None:
+                raise
+            return repeated(known, new)  # it was sent at the same moment
+
+
+def repeated(known: AgentMessage, new: NewMessage) -> SentMessage:
+    """Return a message that was sent before. Raises IdempotencyMismatch if it differs."""
+    if known.fingerprint != new.fingerprint:
+        raise IdempotencyMismatch(
+            "This `message_id` was used for another message. Choose a new one.", param="message_id"
+        )
+    return SentMessage(record=record_of(known), is_new=False)
+
+
+@transaction.atomic
+def send_to_agent(principal: Principal, new: NewMessage, limits: MessageLimits) -> MessageRecord:
+    """Insert a message to one agent with its delivery and its run, in one transaction."""
+    agent = named_agent(principal, new)
+    message = insert_message(principal, new)
+    row = new_delivery(message, agent.slug)
+    key = RunKey(principal.key_id, principal.public_id, principal.member_id)
+    started = attempt_first(
+        row, agent, key, now=message.created_at, max_queued=limits.max_queued_runs
+    )
+    row.save(force_insert=True)
+    delivery = delivery_record(row, run_id=started.public_id if started else None)
+    return message_record(message, [delivery])
+
+
+def publish(principal: Principal, new: NewMessage, limits: MessageLimits) -> MessageRecord:
+    """Insert a message to a topic with its deliveries, and attempt each of them."""
+    receivers = subscribers(principal, new)
+    with transaction.atomic():
+        message = insert_message(principal, new)
+        Delivery.objects.bulk_create(new_delivery(message, slug) for slug in receivers)
+    attempt_all(message, limits=limits)
+    return record_of(message)
 
 
 def ensure_valid(new: NewMessage, limits: MessageLimits) -> None:
@@ -91,10 +120,8 @@ def ensure_rate(limits: MessageLimits) -> None:
         raise MessageRateLimit(retry_after=RATE_RETRY_SECONDS, scope_kind="tenant")
 
 
-@transaction.atomic
-def insert(principal: Principal, new: NewMessage, receivers: list[str]) -> AgentMessage:
-    """Insert a message with its deliveries, which are due at once."""
-    message = AgentMessage.objects.create(
+def insert_message(principal: Principal, new: NewMessage) -> AgentMessage:
+    return AgentMessage.objects.create(
         tenant_id=principal.tenant_id,
         public_id=new_id("msg"),
         api_key_id=principal.key_id,
@@ -108,17 +135,17 @@ def insert(principal: Principal, new: NewMessage, receivers: list[str]) -> Agent
         fingerprint=new.fingerprint,
         metadata=dict(new.metadata),
     )
-    Delivery.objects.bulk_create(
-        Delivery(
-            tenant_id=principal.tenant_id,
-            public_id=new_id("dlv"),
-            message=message,
-            agent=slug,
-            next_attempt_at=message.created_at,
-        )
-        for slug in receivers
+
+
+def new_delivery(message: AgentMessage, agent: str) -> Delivery:
+    """Return a delivery that is not stored, and due at once."""
+    return Delivery(
+        tenant_id=message.tenant_id,
+        public_id=new_id("dlv"),
+        message=message,
+        agent=agent,
+        next_attempt_at=message.created_at,
     )
-    return message
 
 
 def attempt_all(message: AgentMessage, *, limits: MessageLimits) -> None:

@@ -3,6 +3,8 @@
 Synchronous: the gateway calls these on its database threads.
 """
 
+from collections.abc import Iterable
+
 from agents.models import AgentMessage, Delivery
 from agents.models.choices import ACTIVE
 from agents.runs.store import run_record_of
@@ -52,7 +54,12 @@ def load_reply(tenant_id: int, message_id: str) -> Reply:
 def record_of(message: AgentMessage) -> MessageRecord:
     """Needs a tenant scope."""
     deliveries = Delivery.objects.filter(message=message).select_related("run")
-    rows = deliveries.defer("run__checkpoint").order_by("pk")
+    rows = deliveries.defer("run__checkpoint", "run__request").order_by("pk")
+    records = [delivery_record(row, run_id=row.run.public_id if row.run else None) for row in rows]
+    return message_record(message, records)
+
+
+def message_record(message: AgentMessage, deliveries: Iterable[DeliveryRecord]) -> MessageRecord:
     return MessageRecord(
         id=message.public_id,
         sender=message.sender,
@@ -63,17 +70,17 @@ def record_of(message: AgentMessage) -> MessageRecord:
         hops=message.hops,
         metadata=message.metadata,
         created_at=int(message.created_at.timestamp()),
-        deliveries=tuple(map(delivery_record, rows)),
+        deliveries=tuple(deliveries),
     )
 
 
-def delivery_record(row: Delivery) -> DeliveryRecord:
+def delivery_record(row: Delivery, *, run_id: str | None) -> DeliveryRecord:
     due = row.next_attempt_at
     return DeliveryRecord(
         agent=row.agent,
         state=row.state,
         attempts=row.attempts,
-        run_id=row.run.public_id if row.run else None,
+        run_id=run_id,
         error={"code": row.error_code, "message": row.error_message} if row.error_code else None,
         next_attempt_at=int(due.timestamp()) if due else None,
     )

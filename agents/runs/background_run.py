@@ -5,17 +5,18 @@ Each is inserted into the run queue, in the transaction of its caller.
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple, Self
 
 import msgspec
 from django.utils import timezone
 
 from agents.errors import AgentPaused, NotPublished
-from agents.models import Agent, Run
+from agents.models import Agent, AgentRevision, Run
 from agents.runs.store import insert_run
 from agents.schema.checkpoint import RunCheckpoint, dump_checkpoint
 from agents.schema.items import user_message
 from agents.schema.json_types import Json
-from agents.schema.run_records import DuplicateRun, NewRun, QueueEntry
+from agents.schema.run_records import DuplicateRun, NewRun, QueueEntry, RunInserted
 from agents.schema.run_request import RunRequest
 from agents.schema.run_settings import RunSettings
 from kernel.ids import new_id
@@ -24,13 +25,31 @@ from tenants.models import ApiKey
 NO_WORKER = ""
 
 
+class RunKey(NamedTuple):
+    """The key whose limits and usage count a run."""
+
+    pk: int
+    public_id: str
+    member_id: int | None
+
+    @classmethod
+    def of(cls, key: ApiKey) -> Self:
+        return cls(pk=key.pk, public_id=key.public_id, member_id=key.member_id)
+
+
+class InsertedRun(NamedTuple):
+    """A run that is in the table."""
+
+    pk: int
+    public_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackgroundRun:
     """A run of the published revision of an agent, with one user message."""
 
     agent: Agent
-    api_key: ApiKey
-    """The key whose limits and usage count the run."""
+    api_key: RunKey
     door: str
     input: str
     client_id: str
@@ -42,16 +61,18 @@ class BackgroundRun:
     max_queued: int
 
 
-def insert_background_run(run: BackgroundRun) -> Run:
+def insert_background_run(run: BackgroundRun) -> InsertedRun:
     """Insert a queued run, or return the one of its `client_id`.
 
     Raises NotPublished, AgentPaused and QueueFull. Needs a tenant scope.
     """
     new = new_run(run)
     result = insert_run(new)
-    run_id = result.run_id if isinstance(result, DuplicateRun) else new.id
-    row: Run = Run.objects.get(public_id=run_id)
-    return row
+    if isinstance(result, RunInserted):
+        return InsertedRun(pk=result.pk, public_id=new.id)
+    assert isinstance(result, DuplicateRun), "a run that waits is inserted, or has been"
+    row = Run.objects.only("pk").get(public_id=result.run_id)
+    return InsertedRun(pk=row.pk, public_id=result.run_id)
 
 
 def current_key(api_key_id: int | None) -> ApiKey | None:
@@ -66,13 +87,20 @@ def current_key(api_key_id: int | None) -> ApiKey | None:
     return next(reversed(usable or own), None)
 
 
-def new_run(run: BackgroundRun) -> NewRun:
-    """Raises NotPublished and AgentPaused."""
-    agent, revision, key = run.agent, run.agent.published, run.api_key
-    if revision is None:
+def ensure_startable(agent: Agent) -> AgentRevision:
+    """Return the published revision of an agent. Raises NotPublished and AgentPaused."""
+    if agent.published is None:
         raise NotPublished
     if agent.is_paused:
         raise AgentPaused
+    revision: AgentRevision = agent.published
+    return revision
+
+
+def new_run(run: BackgroundRun) -> NewRun:
+    """Raises NotPublished and AgentPaused."""
+    revision = ensure_startable(run.agent)
+    agent, key = run.agent, run.api_key
     request = RunRequest(
         door=run.door,
         model=agent.slug,

@@ -11,9 +11,15 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db import transaction
 
-from agents.models import Run, Schedule, ScheduleFiring
+from agents.models import Schedule, ScheduleFiring
 from agents.models.schedule import FiringState
-from agents.runs.background_run import BackgroundRun, current_key, insert_background_run
+from agents.runs.background_run import (
+    BackgroundRun,
+    InsertedRun,
+    RunKey,
+    current_key,
+    insert_background_run,
+)
 from agents.schedules.cron import parse_cron
 from agents.schedules.due import Firing, decide_firing
 from kernel.errors import PlatformError
@@ -59,7 +65,7 @@ def start(schedule: Schedule, firing: Firing, record: ScheduleFiring) -> None:
     """Insert the run, or record why there is none."""
     try:
         with transaction.atomic():
-            record.run = insert(schedule, firing)
+            record.run_id = insert(schedule, firing).pk
         record.state = FiringState.STARTED
     except PlatformError as error:
         log.warning(
@@ -68,12 +74,12 @@ def start(schedule: Schedule, firing: Firing, record: ScheduleFiring) -> None:
         record.state, record.error_code = FiringState.FAILED, error.code
 
 
-def insert(schedule: Schedule, firing: Firing) -> Run:
+def insert(schedule: Schedule, firing: Firing) -> InsertedRun:
     """Insert the queued run. Raises NotPublished, AgentPaused and QueueFull."""
     return insert_background_run(
         BackgroundRun(
             agent=schedule.agent,
-            api_key=current_key(schedule.api_key_id) or schedule.api_key,
+            api_key=RunKey.of(current_key(schedule.api_key_id) or schedule.api_key),
             door=DOOR,
             input=schedule.input,
             client_id=f"{schedule.public_id}:{firing.due_at:%Y%m%dT%H%MZ}",

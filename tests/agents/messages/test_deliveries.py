@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 import pytest
+from auditlog.models import LogEntry
 from django.core.exceptions import ValidationError
 from django.utils import timezone
 
@@ -11,13 +12,13 @@ from agents.errors import DeliveryNotDead
 from agents.messages.delivery import attempt_delivery
 from agents.messages.maintenance import attempt_due, delete_old_messages, settle_ended
 from agents.messages.retries import MAX_ATTEMPTS, is_transient, pause_after
-from agents.messages.sending import send_message
+from agents.messages.sending import insert_message, new_delivery, send_message
 from agents.messages.services import replay_delivery
 from agents.models import Agent, AgentMessage, Conversation, Delivery, Inbox, Run
 from agents.schema.routing.messages import MessageLimits, NewMessage
 from tenants import services as tenants
 from tenants.models import ApiKey
-from tenants.scoping import every_tenant
+from tenants.scoping import every_tenant, tenant_scope
 from tenants.selectors import load_principal
 from tests.fixtures.console.people import acme, pool, rival, route, rows
 
@@ -272,3 +273,28 @@ def test_subscriptions_that_are_not_valid_are_refused(acme, route, topics):
         agents.create_agent(tenant=acme, slug="r", name="R", route=route, subscriptions=topics)
     assert refused.value.message_dict.keys() == {"subscriptions"}
     assert not rows(Agent).exists()
+
+
+@pytest.mark.usefixtures("reader")
+def test_what_a_process_that_ended_has_not_attempted_is_attempted_by_the_task(principal, acme):
+    with tenant_scope(acme.pk):
+        message = insert_message(principal, NewMessage(topic="news", content="Hello"))
+        new_delivery(message, "reader").save()
+
+    assert [attempt_due(now=timezone.now(), max_queued=9) for _ in range(2)] == [1, 0]
+
+    assert rows(Delivery).get().state == "delivered"
+    assert rows(Run).count() == 1
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_replay_is_in_the_audit_log_without_the_text(principal):
+    delivery = send(principal)
+    fail_run(delivery, "quota_exhausted")
+    settle_ended(now=timezone.now())
+
+    replay_delivery(delivery=delivery)
+
+    entry = LogEntry.objects.get_for_object(delivery).get()
+    assert list(entry.changes) == ["replay"]
+    assert "Hello" not in str(entry.changes)
