@@ -38,7 +38,7 @@ check: dev ## Lint, types, import contracts, deploy checks, migrations, then the
 	$(VENV)/mypy
 	$(IN_PATH) $(VENV)/lint-imports
 	$(VENV)/python tests/deploy_check.py
-	@$(VENV)/python -m pytest -n auto --dist loadgroup $(PYTEST_ARGS)
+	@$(VENV)/python tests/run_all.py $(PYTEST_ARGS)
 
 # The settings of the tests have secrets of their own; the database is not needed, so the warning that it is not there is harmless.
 migrations: dev ## Write the migrations that changed models need
