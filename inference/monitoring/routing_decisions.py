@@ -53,6 +53,8 @@ class RoutingDecision:
     hedged: bool = False
     fallback: str = ""
     """Name of the fallback pool that was used."""
+    tool: str = ""
+    """Name of the tool that was called, without a model."""
 
     @property
     def is_plain(self) -> bool:
@@ -75,6 +77,7 @@ def read_decision(stored: Any) -> RoutingDecision:
         waited_ms=number(data.get("waited_ms")),
         hedged=bool(data.get("hedged")),
         fallback=text(data.get("fallback")),
+        tool=text(data.get("tool")),
     )
 
 

@@ -157,6 +157,8 @@ def why_not(candidate: RankedEndpoint, *, chosen: set[str], failed: set[str]) ->
 
 def routing_reason(event: UsageEvent, decision: RoutingDecision) -> str:
     """Return the reason for the endpoint, in one or two sentences."""
+    if decision.tool:
+        return f"It called the tool {decision.tool}, which needs no model."
     if not event.endpoint:
         return (
             "It was not sent to an endpoint: none was available, or the client disconnected first."
@@ -191,9 +193,10 @@ def phases_of(event: UsageEvent, decision: RoutingDecision) -> tuple[Phase, ...]
     whole = max(event.duration_ms, 0.0)
     waited = min(decision.waited_ms or 0.0, whole)
     first = min(max(event.ttft_ms or whole, waited), whole)
+    name_of_first = "until the result" if decision.tool else "until the first token"
     parts = (
         ("queued", waited, "waited"),
-        ("until the first token", first - waited, "first"),
+        (name_of_first, first - waited, "first"),
         ("until the end", whole - first, "rest"),
     )
     return tuple(

@@ -72,6 +72,16 @@ def test_it_says_who_asked_and_what_it_cost(console, acme, rival):
     assert "1,234 of tokens" in text
 
 
+def test_a_call_of_a_tool_without_a_model_says_so(console, acme):
+    event = make_event(acme, door="mcp", route="", endpoint="", decision={"tool": "calculator"})
+
+    text = shown(console, event.request_id)
+
+    assert "none: the tool calculator" in text
+    assert "Model none by mcp" in text
+    assert "It called the tool calculator, which needs no model." in text
+
+
 def test_it_says_why_this_endpoint_and_not_the_others(console, acme, endpoints, decision):
     event = make_event(acme, endpoint=endpoints[1].public_id, pool="small", decision=decision)
     text = shown(console, event.request_id)

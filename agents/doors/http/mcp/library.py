@@ -21,11 +21,16 @@ class ServingModule(Protocol):
         """Respond to the message in the body of the request."""
 
 
+imported: dict[str, ServingModule] = {}
+
+
 async def load_library() -> ServingModule:
     """Return the server. Raises NotInstalled.
 
-    The first import takes a second or more, on a thread.
+    The import takes a second or more, on a thread.
     """
     if not is_installed():
         raise NotInstalled(MISSING)
-    return cast("ServingModule", await asyncio.to_thread(import_module, SERVER))
+    if SERVER not in imported:
+        imported[SERVER] = cast("ServingModule", await asyncio.to_thread(import_module, SERVER))
+    return imported[SERVER]

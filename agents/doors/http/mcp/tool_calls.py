@@ -1,5 +1,6 @@
 """Calls a tenant's tool over MCP, outside of a run. It is admitted as a request without tokens."""
 
+import asyncio
 import time
 
 import msgspec
@@ -43,10 +44,13 @@ async def call_tool(
     admission = await gate.admit(subject, NO_DEMAND, request_id=call.request_id)
     call.limit_headers = list(admission.headers())
     call.upstream_seconds = None
-    status = "cancelled"
+    status = "failed"
     try:
         result = await execute(call, tool, arguments)
         status = "failed" if result.is_error else COMPLETED
+    except asyncio.CancelledError:
+        status = "client_left"
+        raise
     finally:
         call.upstream_seconds = call.elapsed()
         decision = {"tool": tool.name}

@@ -3,13 +3,14 @@
 import asyncio
 
 import pytest
+from django.utils import timezone
 from mcp import MCPError
 
 from agents import services
 from tests.fakes.model_server import Behaviour, Fault
 from tests.fixtures.cast import hire, issue
 from tests.fixtures.gateway import eventually, in_database, ledger
-from tests.fixtures.limits.limits import own_rate
+from tests.fixtures.limits.limits import own_quota, own_rate
 from tests.fixtures.mcp_client import mcp_client, names_of, text_of
 from tests.fixtures.runs.tools import make_tool
 
@@ -167,6 +168,20 @@ async def test_over_a_limit_the_call_is_an_error_and_costs_nothing(helper, gatew
     assert [each.is_error for each in results] == [False, True]
     assert results[1].meta["tenantry/error_code"] == "requests_per_minute"
     assert len(engine.records) == 1
+
+
+async def test_over_a_quota_the_call_is_an_error_that_says_until_when(
+    helper, gateway, acme, engine
+):
+    await in_database(own_quota, acme.tenant, now=timezone.now(), limit=1)
+
+    async with mcp_client(gateway, acme) as client:
+        result = await client.call_tool("helper", {"message": "hello"})
+
+    assert result.is_error
+    assert result.meta["tenantry/error_code"] == "quota_exhausted"
+    assert "quota" in text_of(result)
+    assert not len(engine.records)
 
 
 async def test_an_engine_that_fails_is_an_error_of_the_tool(helper, gateway, acme, engine):

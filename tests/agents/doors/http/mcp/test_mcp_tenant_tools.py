@@ -1,12 +1,14 @@
 """Tools of a tenant over MCP: called outside of a run, counted as requests without tokens."""
 
+import asyncio
+
 import pytest
 from aiohttp import web
 from django.core.exceptions import ValidationError
 from mcp import MCPError
 
 from tests.fixtures.cast import hire, issue
-from tests.fixtures.gateway import in_database, ledger
+from tests.fixtures.gateway import eventually, in_database, ledger
 from tests.fixtures.limits.limits import own_rate
 from tests.fixtures.mcp_client import mcp_client, names_of, text_of
 from tests.fixtures.runs.tools import make_tool
@@ -107,6 +109,31 @@ async def test_a_tool_that_fails_is_an_error_without_its_credential(tool_host, g
     assert tool_host.last[2]["Authorization"] == f"Bearer {SECRET}"
     (event,) = await ledger()
     assert event.status == "failed"
+
+
+@pytest.mark.slow
+async def test_a_call_ends_when_the_client_leaves(tool_host, gateway, acme):
+    tool_host.answers["/orders"] = hang
+    url = local(tool_host, "/orders")
+    facts = {"kind": "http", "settings": {"url": url}, "timeout_seconds": 600}
+    await in_database(make_tool, acme.tenant, name="orders", offered_over_mcp=True, **facts)
+
+    async def ask():
+        async with mcp_client(gateway, acme) as client:
+            await client.call_tool("orders", {})
+
+    asking = asyncio.create_task(ask())
+    await eventually(lambda: len(tool_host.seen) == 1, within=60)
+    asking.cancel()
+    await asyncio.gather(asking, return_exceptions=True)
+
+    await eventually(lambda: tool_host.left == 1, within=60)
+    (event,) = await ledger(within=60)
+    assert event.status == "client_left"
+
+
+async def hang(_):
+    await asyncio.Event().wait()
 
 
 @pytest.mark.parametrize(
