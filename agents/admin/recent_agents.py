@@ -14,7 +14,7 @@ class RecentValueFilter(DropdownFilter):
 
     def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
         name: Any = self.parameter_name
-        rows = model_admin.model.objects.order_by("-pk")[:MAX_ROWS]
+        rows = model_admin.get_queryset(request).order_by("-pk")[:MAX_ROWS]
         return [(text, text) for text in sorted(set(rows.values_list(name, flat=True))) if text]
 
     def has_output(self) -> bool:

@@ -56,7 +56,6 @@ class DeliveryAdmin(ReadOnlyAdmin):
         *("replays", "ended_at"),
     )
     list_filter = (ErrorFilter, AgentFilter, ("tenant", AutocompleteSelectFilter))
-    list_select_related = ("tenant", "message")
     search_fields = ("public_id__startswith",)
     related_search = {"message": ("public_id__exact",)}
     search_help_text = "The beginning of a delivery's id, or the whole id of its message."
@@ -76,8 +75,8 @@ class DeliveryAdmin(ReadOnlyAdmin):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Delivery]:
-        rows: QuerySet[Delivery] = super().get_queryset(request).select_related("message", "run")
-        rows = rows.defer("run__checkpoint")
+        rows: QuerySet[Delivery] = super().get_queryset(request)
+        rows = rows.select_related("tenant", "message", "run").defer("run__checkpoint")
         match = request.resolver_match
         is_list = match is not None and str(match.url_name).endswith("_changelist")
         return rows.filter(state=DeliveryState.DEAD) if is_list else rows

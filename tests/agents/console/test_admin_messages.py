@@ -86,6 +86,19 @@ def test_dead_letters_are_listed_and_other_deliveries_are_not(console, acme):
     assert page("delivery_replay", other.pk) not in text_of(one)
 
 
+def test_the_list_of_dead_letters_asks_no_query_for_each_row(
+    console, acme, rival, django_assert_max_num_queries
+):
+    for _ in range(8):
+        make_dead_letter(acme)
+        make_dead_letter(rival)
+
+    with django_assert_max_num_queries(8):
+        text = text_of(console.get(page("delivery_changelist")))
+
+    assert text.count("agent_not_published") >= 16
+
+
 def test_a_dead_letter_is_replayed_after_a_question_which_is_audited(console, acme):
     dead = make_dead_letter(acme)
 

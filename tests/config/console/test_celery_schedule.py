@@ -92,7 +92,7 @@ def test_with_nothing_to_do_jobs_write_only_how_far_the_ledger_is_added_up(db, a
 
 URGENT = {"expire-silent-endpoints", "probe-due-endpoints", "probe-completions", "evaluate-pools"}
 URGENT |= {"canary", "end-dead-runs", "bill-orphans", "expire-silent-nodes", "expire-queued-runs"}
-URGENT |= {"start-due-schedules"}
+URGENT |= {"start-due-schedules", "deliver-messages"}
 
 
 @pytest.mark.parametrize("name", JOBS)
