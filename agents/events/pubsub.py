@@ -25,6 +25,11 @@ def conversation_channel(public_id: str) -> str:
     return f"tenantry:conversation:{public_id}:runs"
 
 
+def topic_channel(tenant_id: int, topic: str) -> str:
+    """Return the channel that gets a message when one is sent to a topic of the tenant."""
+    return f"tenantry:topic:{tenant_id}:{topic}"
+
+
 class WorkerPubSub:
     """One subscription for a whole worker."""
 

@@ -27,10 +27,12 @@ from agents.doors.websocket.socket_frames import (
     ResolveApproval,
     ResumeResponse,
     SubscribeConversation,
+    SubscribeTopic,
     parse_frame,
 )
 from agents.doors.websocket.socket_outbox import Outbox
 from agents.doors.websocket.socket_runs import SocketRuns
+from agents.doors.websocket.topic_subscriptions import TopicSubscriptions
 from agents.errors import (
     AuthenticationTimeout,
     BinaryFrame,
@@ -50,7 +52,14 @@ from tenants.errors import TenantSuspended
 
 log = logging.getLogger(__name__)
 
-Request = CreateResponse | CancelResponse | ResumeResponse | SubscribeConversation | ResolveApproval
+Request = (
+    CreateResponse
+    | CancelResponse
+    | ResumeResponse
+    | SubscribeConversation
+    | SubscribeTopic
+    | ResolveApproval
+)
 
 AUTHENTICATION_TIMEOUT_SECONDS = 10.0
 CHECK_INTERVAL_SECONDS = 1.0
@@ -102,6 +111,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         gateway = self.gateway
         self.outbox = Outbox(self.send)
         self.runs = SocketRuns(gateway.runner, gateway.runs, self.send_frames, self.outbox.send)
+        self.topics = TopicSubscriptions(gateway.messages, gateway.runner.pubsub, self.send_frames)
         self.tasks: list[asyncio.Task[None]] = []
         logs.request_id.set(new_id("sock"))
         metrics.sockets.inc()
@@ -221,7 +231,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
                 await self.handle_request(frame, await self.check_key())
 
     async def handle_request(self, frame: Request, principal: Principal) -> None:
-        """Handle a frame about responses. The key has just been checked."""
+        """Handle a frame about responses or topics. The key has just been checked."""
         tenant_id = principal.tenant_id
         match frame:
             case CreateResponse():
@@ -232,6 +242,8 @@ class ResponsesSocket(AsyncWebsocketConsumer):
                 self.runs.resume(tenant_id, frame.response_id, after=frame.starting_after)
             case SubscribeConversation():
                 self.runs.subscribe(tenant_id, frame)
+            case SubscribeTopic():
+                self.topics.subscribe(tenant_id, frame)
             case ResolveApproval():
                 fields = msgspec.structs.asdict(frame)
                 run_id = fields.pop("response_id")
@@ -254,6 +266,7 @@ class ResponsesSocket(AsyncWebsocketConsumer):
         if self.counted_tenant_id is not None:
             self.gateway.sockets.leave(self.counted_tenant_id)
         self.runs.close()
+        self.topics.close()
         for task in self.tasks:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)

@@ -40,6 +40,14 @@ class SubscribeConversation(msgspec.Struct, tag_field="type", tag="conversation.
     starting_after: Annotated[int, Meta(ge=-1, le=10**9)] = -1
 
 
+class SubscribeTopic(msgspec.Struct, tag_field="type", tag="topic.subscribe"):
+    """Subscribes to the messages of a topic: to new ones, or to those after a message."""
+
+    topic: Label
+    after: Label | None = None
+    """The id of the last message that the client has received."""
+
+
 class ResolveApproval(msgspec.Struct, tag_field="type", tag="approval.resolve"):
     """Approves or denies a tool call."""
 
@@ -61,6 +69,7 @@ Frame = (
     | CancelResponse
     | ResumeResponse
     | SubscribeConversation
+    | SubscribeTopic
     | ResolveApproval
     | CreateResponse
 )
@@ -68,6 +77,7 @@ FRAMES: Final[dict[str, type[Frame]]] = {
     "auth": Authenticate,
     "ping": Ping,
     "conversation.subscribe": SubscribeConversation,
+    "topic.subscribe": SubscribeTopic,
     "response.create": CreateResponse,
     "response.cancel": CancelResponse,
     "response.resume": ResumeResponse,

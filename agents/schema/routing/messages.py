@@ -81,6 +81,14 @@ class MessageRecord(msgspec.Struct, frozen=True, kw_only=True):
     deliveries: tuple[DeliveryRecord, ...]
 
 
+class TopicPosition(msgspec.Struct, frozen=True, kw_only=True):
+    """Which messages of a topic were read, by the ids of their rows."""
+
+    last: int
+    seen: frozenset[int]
+    """The last of them, `last` included."""
+
+
 class SentMessage(msgspec.Struct, frozen=True, kw_only=True):
     """The result of sending a message."""
 

@@ -7,6 +7,14 @@ from agents.schema.routing.messages import DeliveryRecord, MessageRecord, Reply
 def message_object(message: MessageRecord) -> Json:
     """Return a message as clients see it."""
     return {
+        **topic_message_object(message),
+        "deliveries": [delivery_object(each) for each in message.deliveries],
+    }
+
+
+def topic_message_object(message: MessageRecord) -> Json:
+    """Return a message without its deliveries, as subscribers of its topic see it."""
+    return {
         "id": message.id,
         "object": "agent.message",
         "created_at": message.created_at,
@@ -17,7 +25,6 @@ def message_object(message: MessageRecord) -> Json:
         "correlation_id": message.correlation_id,
         "hops": message.hops,
         "metadata": message.metadata,
-        "deliveries": [delivery_object(each) for each in message.deliveries],
     }
 
 

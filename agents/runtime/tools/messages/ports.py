@@ -1,9 +1,16 @@
 """Messages as doors and tools use them. `config` provides the implementation."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from agents.schema.routing.messages import MessageRecord, NewMessage, Reply, SentMessage
+from agents.schema.routing.messages import (
+    MessageRecord,
+    NewMessage,
+    Reply,
+    SentMessage,
+    TopicPosition,
+)
 from tenants.admission.principal import Principal
 
 
@@ -29,6 +36,14 @@ class Messages(Protocol):
 
     async def load(self, tenant_id: int, *, message: str) -> MessageRecord:
         """Return a message with its deliveries."""
+
+    async def open_topic(self, tenant_id: int, *, topic: str, after: str | None) -> TopicPosition:
+        """Return the position after a message of a topic, or after the last one."""
+
+    async def read_topic(
+        self, tenant_id: int, *, topic: str, position: TopicPosition
+    ) -> tuple[Sequence[MessageRecord], TopicPosition]:
+        """Return the next messages of a topic, without deliveries, and the position after them."""
 
     async def wait(self, tenant_id: int, *, message: str, seconds: float) -> Reply:
         """Wait for the end of the run of a message to one agent. Nothing is left after it.

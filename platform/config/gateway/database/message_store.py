@@ -1,9 +1,11 @@
 """Messages for the gateway, on database threads."""
 
+from collections.abc import Sequence
 from functools import partial
 
-from agents.events.pubsub import WorkerPubSub
+from agents.events.pubsub import WorkerPubSub, topic_channel
 from agents.messages import store as rows
+from agents.messages import topic_reader
 from agents.messages.sending import send_message
 from agents.messages.waiting import ReplyWaiter
 from agents.redis_keys import RUN_QUEUE
@@ -14,6 +16,7 @@ from agents.schema.routing.messages import (
     NewMessage,
     Reply,
     SentMessage,
+    TopicPosition,
 )
 from config.gateway.database.queries import GatewayDatabase
 from kernel import metrics
@@ -45,10 +48,20 @@ class DatabaseMessages(Messages):
             raise
         count("accepted" if sent.is_new else "repeated")
         await self._pubsub.notify(RUN_QUEUE)
+        if new.topic and sent.is_new:
+            await self._pubsub.notify(topic_channel(principal.tenant_id, new.topic))
         return sent
 
     async def load(self, tenant_id: int, *, message: str) -> MessageRecord:
         return await self._database.query(rows.load_message, tenant_id, message)
+
+    async def open_topic(self, tenant_id: int, *, topic: str, after: str | None) -> TopicPosition:
+        return await self._database.query(topic_reader.open_topic, tenant_id, topic, after=after)
+
+    async def read_topic(
+        self, tenant_id: int, *, topic: str, position: TopicPosition
+    ) -> tuple[Sequence[MessageRecord], TopicPosition]:
+        return await self._database.query(topic_reader.read_topic, tenant_id, topic, position)
 
     async def wait(self, tenant_id: int, *, message: str, seconds: float) -> Reply:
         return await self._waiter.wait(tenant_id, message, seconds=seconds)
