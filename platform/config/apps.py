@@ -18,6 +18,7 @@ class ConfigConfig(AppConfig):
         import agents.auditing
         import inference.auditing
         import tenants.auditing
+        from agents.messages import metrics_exporter as messages_exporter
         from agents.nodes import metrics_exporter as nodes_exporter
         from config import (
             celery,  # noqa: F401 - binds `shared_task.delay` to our broker
@@ -29,6 +30,7 @@ class ConfigConfig(AppConfig):
         for context in (tenants, inference, agents):
             context.auditing.register()
         metrics_exporter.register()
+        messages_exporter.register()
         nodes_exporter.register()
         stored_counts.register()
         worker_heartbeat.register()

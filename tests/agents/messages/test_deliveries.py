@@ -8,13 +8,14 @@ from django.core.exceptions import ValidationError
 from django.utils import timezone
 
 from agents import services as agents
-from agents.errors import DeliveryNotDead
+from agents.errors import DeliveryNotDead, HopLimit
 from agents.messages.delivery import attempt_delivery
 from agents.messages.maintenance import attempt_due, delete_old_messages, settle_ended
 from agents.messages.retries import MAX_ATTEMPTS, is_transient, pause_after
 from agents.messages.sending import insert_message, new_delivery, send_message
 from agents.messages.services import replay_delivery
 from agents.models import Agent, AgentMessage, Conversation, Delivery, Inbox, Run
+from agents.schema.checkpoint import load_checkpoint
 from agents.schema.routing.messages import MessageLimits, NewMessage
 from tenants import services as tenants
 from tenants.models import ApiKey
@@ -298,3 +299,21 @@ def test_a_replay_is_in_the_audit_log_without_the_text(principal):
     entry = LogEntry.objects.get_for_object(delivery).get()
     assert list(entry.changes) == ["replay"]
     assert "Hello" not in str(entry.changes)
+
+
+@pytest.mark.usefixtures("reader")
+def test_the_hops_of_a_message_are_in_the_checkpoint_of_its_run(principal):
+    send(principal, hops=3)
+
+    checkpoint = load_checkpoint(rows(Run).get().checkpoint)
+
+    assert checkpoint.run_request.hops == 3
+
+
+@pytest.mark.usefixtures("reader")
+def test_a_message_beyond_the_hops_is_refused(principal):
+    send(principal, hops=LIMITS.max_hops)
+
+    with pytest.raises(HopLimit):
+        send(principal, hops=LIMITS.max_hops + 1)
+    assert rows(AgentMessage).count() == 1

@@ -45,6 +45,7 @@ def give(member, function, **settings):
         description="",
         kind="builtin",
         settings={"function": function, **settings},
+        timeout_seconds=200,
     )
     save_tool(tool=tool)
 
@@ -118,7 +119,7 @@ async def test_an_agent_publishes_to_a_topic_but_not_to_itself(gateway, acme, en
 
 @pytest.mark.usefixtures("pair")
 async def test_an_agent_asks_another_one_and_reads_its_reply(gateway, acme, engine, other_engine):
-    engine.behave(calls("ask_agent", agent="worker", content="How many?", timeout_seconds=15))
+    engine.behave(calls("ask_agent", agent="worker", content="How many?", timeout_seconds=120))
     other_engine.behave(Behaviour(script=("Forty-two.",)))
     async with running_node():
         answer = (await respond(gateway, acme, model="boss")).json()
@@ -234,7 +235,7 @@ async def test_a_call_that_another_node_repeats_sends_its_message_once(gateway, 
     sent = await first.call(tool, {"agent": "worker", "content": "Do it."}, context)
 
     async with running_node():
-        await run_reaches(queued["id"], "completed")
+        await run_reaches(queued["id"], "completed", within=60)
 
     shown = (await gateway.get(acme, f"/v1/responses/{queued['id']}")).json()
     assert outputs(shown)[0].split(":")[0] == sent.text.split(":")[0]
