@@ -13,6 +13,7 @@ NAMES_THAT_SAY_NOTHING = {"utils", "util", "helpers", "helper", "common", "misc"
 
 CATCHES_EVERYTHING = {
     "agents/doors/base/door.py": "the edge of a request: a bug becomes a 500 and is logged",
+    "agents/doors/http/mcp/server.py": "the edge of a call: a bug is a result and is logged",
     "agents/runtime/execution/active_run.py": "a bug must end its run with an event",
     "inference/relay/relay.py": "accounts for the exchange whatever ends it, and raises it again",
     "tenants/walks.py": "one tenant's failure must not hold up thousands; logged and counted",

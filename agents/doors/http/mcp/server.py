@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+import logging
 from collections.abc import Mapping
 
 from mcp import MCPError
@@ -30,19 +31,28 @@ from agents.doors.http.mcp.outcome import CallOutcome
 from agents.doors.http.mcp.tool_calls import call_tool
 from agents.runtime.loop.tool_arguments import first_problem
 from agents.schema.items import InputAudio, InputImage, OutputPart
+from inference.relay.schema import ensure_shallow, ensure_storable
 from kernel import metrics
 from kernel.asgi import ClientWatch, Message, Receive, Send
 from kernel.errors import PlatformError
 from kernel.storage.version import VERSION
 from tenants.admission.principal import Principal
 
+log = logging.getLogger(__name__)
+
 ERROR_CODE = "tenantry/error_code"
 SERVER_NAME = "tenantry"
 
 
 async def serve(call: Call, principal: Principal, offers: Mapping[str, Offer]) -> None:
-    """Respond to the message in the body of the request. Raises ClientLeft and BodyTooLarge."""
+    """Respond to the message in the body of the request.
+
+    Raises ClientLeft, BodyTooLarge, and InvalidJson and InvalidParameter for a body that is nested
+    too deep or cannot be stored. The library reports what else is wrong with it.
+    """
     body = await call.body()
+    ensure_shallow(body)
+    ensure_storable(body)
     client = ClientWatch(call.receive)
     # A manager for each request: what it starts ends with the request, also if the client leaves.
     # The gateway checks the origin, and reads the body within its own limit.
@@ -94,7 +104,15 @@ async def outcome_of(
         return await call_agent(call, principal, offer, arguments)
     except PlatformError as error:
         metrics.series(metrics.refusals, error.code, scope_kind(error)).inc()
-        return CallOutcome(text=error.message, is_error=True, meta={ERROR_CODE: error.code})
+        return error_outcome(error)
+    except Exception:
+        # A bug: the library would answer with an error, and its log lines are switched off.
+        log.exception("mcp: unexpected failure of a call")
+        return error_outcome(PlatformError())
+
+
+def error_outcome(error: PlatformError) -> CallOutcome:
+    return CallOutcome(text=error.message, is_error=True, meta={ERROR_CODE: error.code})
 
 
 def as_tool(offer: Offer) -> Tool:

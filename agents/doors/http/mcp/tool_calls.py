@@ -24,6 +24,7 @@ from tenants.admission.usage.records import Usage
 
 EXTRA_SECONDS = 5.0
 """The tool's own timeout ends a call first."""
+LATE = ToolResult(text="The tool did not end in time.", is_error=True)
 
 
 async def call_tool(
@@ -78,4 +79,4 @@ async def execute(call: Call, tool: ToolSpec, arguments: Json) -> ToolResult:
         arguments=arguments,
     )
     results = await executor.execute([ready], seconds=tool.timeout_seconds + EXTRA_SECONDS)
-    return results[call_id]
+    return results.get(call_id, LATE)

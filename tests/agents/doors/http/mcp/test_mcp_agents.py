@@ -117,6 +117,16 @@ async def test_arguments_that_do_not_match_are_an_error_for_the_model(
     assert not len(engine.records)
 
 
+async def test_a_bug_is_an_error_of_the_call_and_is_logged(helper, gateway, acme, caplog):
+    gateway.worker.gateway.runner.start = None
+
+    async with mcp_client(gateway, acme) as client:
+        result = await client.call_tool("helper", {"message": "hello"})
+
+    assert result.meta["tenantry/error_code"] == "internal_error"
+    assert "mcp: unexpected failure of a call" in caplog.text
+
+
 async def test_the_schemas_of_the_only_capability_are_those_of_the_tool(
     acme, tiny, gateway, engine
 ):

@@ -1,5 +1,6 @@
 """`/mcp`: keys, origins, methods and messages that are none."""
 
+import json
 from io import BytesIO
 
 import pytest
@@ -27,6 +28,7 @@ CALL = {
     "method": "tools/call",
     "params": {"name": "helper", "arguments": {"message": "hello"}},
 }
+NESTED = json.loads("[" * 80 + "]" * 80)
 HOME = {"origin": "https://console.acme.example"}
 
 
@@ -73,6 +75,20 @@ async def test_a_message_that_is_none_is_refused(gateway, helper, acme, body):
     )
 
     assert answer.status == 400
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [({"message": "a\0b"}, "invalid_parameter"), ({"message": NESTED}, "invalid_json")],
+)
+async def test_a_message_that_cannot_be_stored_or_is_nested_too_deep_is_refused(
+    gateway, helper, acme, arguments, code
+):
+    call = {**CALL, "params": {"name": "helper", "arguments": arguments}}
+
+    answer = await gateway.post(acme, "/mcp", json=call, headers=JSON)
+
+    assert (answer.status, answer.error["code"]) == (400, code)
 
 
 async def test_a_large_message_is_refused(gateway, helper, acme, settings):
