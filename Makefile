@@ -1,7 +1,7 @@
 # Every target works on a bare machine with Python 3.11 or newer and make, see `make help`.
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test check migrations vllm-cpu test-vllm clients test-clients bench bench-peers lock clean dev
+.PHONY: help run demo-cluster test check migrations vllm-cpu test-vllm clients test-clients bench bench-peers lock clean dev
 
 # The first of these that is new enough; `make run PYTHON=…` to choose another.
 PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
@@ -22,6 +22,11 @@ run: ## Start everything on this machine, with a demo tenant
 	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
 	@$(PYTHON) requirements/install.py embedded
 	@exec $(VENV)/python manage.py up
+
+demo-cluster: ## Kill an agent node under work, and see what becomes of its tasks
+	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }
+	@$(PYTHON) requirements/install.py embedded --any-port
+	@exec $(VENV)/python manage.py demo_cluster $(if $(TASKS),--tasks $(TASKS))
 
 dev:
 	@command -v $(PYTHON) >/dev/null || { echo "Tenantry needs Python 3.11 or newer."; exit 1; }

@@ -5,7 +5,9 @@ import os
 import sys
 from pathlib import Path
 
-BARE_COMMANDS = {"up", "gateway", "agent_node", "serve_model", "scale_host", "doctor"}
+BARE_COMMANDS = {
+    *("up", "gateway", "agent_node", "serve_model", "scale_host", "doctor", "demo_cluster")
+}
 """Commands that must work before, or without, a database and secrets."""
 
 

@@ -1,6 +1,6 @@
 """Creates `.venv` from the hash-locked requirements; does nothing if it is up to date.
 
-Usage: python3 requirements/install.py embedded|dev
+Usage: python3 requirements/install.py embedded|dev [--any-port]
 
 Standard library only. Installs with uv, or with pip if uv fails. Prints each step with its
 duration; the output of the installers is printed only if they fail.
@@ -25,12 +25,14 @@ from embedded.progress import step  # noqa: E402 - after the path is set
 VENV = FOLDER.parent / ".venv"
 PYTHON = VENV / "bin" / "python"
 MIN_PYTHON = (3, 11)
+ANY_PORT = "--any-port"
+"""For a program that chooses free ports itself."""
 
 
 def main() -> None:
     lock = FOLDER / f"{sys.argv[1]}.txt"
     require_python()
-    if lock.stem == "embedded":
+    if lock.stem == "embedded" and ANY_PORT not in sys.argv:
         require_ports()
     VENV.mkdir(exist_ok=True)
     # Not `.lock`, which uv locks itself: both would wait for each other.

@@ -1,0 +1,1 @@
+"""`make demo-cluster`: three agent nodes, of which one is killed under work."""
