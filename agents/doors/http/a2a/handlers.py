@@ -11,6 +11,7 @@ from agents.doors.http.a2a.caller import find_offered_agent, identify
 from agents.doors.http.a2a.error_rendering import request_id_of, rest_error, rpc_error
 from agents.doors.http.a2a.library import load_protocol
 from agents.schema.a2a.tasks import DOOR as NAME
+from inference.relay.schema import ensure_shallow, ensure_storable
 
 __all__ = ["NAME", "answer_rest", "answer_rpc", "show_card"]
 
@@ -29,8 +30,17 @@ async def answer_rpc(call: Call) -> None:
     caller = await identify(call)
     body = await call.body()
     call.render_error = partial(rpc_error, request_id=request_id_of(body))
+    ensure_usable(body)
     protocol = await load_protocol()
     await protocol.respond_to_rpc(call, caller, body)
+
+
+def ensure_usable(body: bytes) -> None:
+    """Raises InvalidJson for a body that is nested too deep, and InvalidParameter for one that
+    cannot be stored.
+    """
+    ensure_shallow(body)
+    ensure_storable(body)
 
 
 def answer_rest(operation: str) -> Handler:
@@ -40,6 +50,7 @@ def answer_rest(operation: str) -> Handler:
         call.render_error = rest_error
         caller = await identify(call)
         body = await call.body()
+        ensure_usable(body)
         protocol = await load_protocol()
         await protocol.respond_to_rest(call, caller, body, operation)
 

@@ -1,6 +1,7 @@
 """Limits over A2A: the refusals of the other doors, in the forms of the two bindings."""
 
 import io
+import json
 
 import pytest
 from django.utils import timezone
@@ -12,6 +13,7 @@ from tests.fixtures.gateway import in_database, ledger
 from tests.fixtures.runs.a2a import BINDINGS, a2a_client, address, message, offer, send
 
 VERSION = {"a2a-version": "1.0"}
+PLAIN = {**VERSION, "content-type": "application/json"}
 MESSAGE = {"message": {"messageId": "m", "role": "ROLE_USER", "parts": [{"text": "hello"}]}}
 
 
@@ -52,6 +54,20 @@ async def test_a_message_over_the_quota_is_refused_and_leaves_nothing(
     assert binding == "JSONRPC" or problem["error"]["status"] == "RESOURCE_EXHAUSTED"
     assert await in_database(Run.objects.count) == 1
     assert await in_database(Conversation.objects.count) == 1
+
+
+@pytest.mark.usefixtures("used_up")
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("binding", BINDINGS)
+async def test_a_text_that_cannot_be_stored_is_refused(gateway, acme, binding, stream):
+    path, body = request_of(binding, stream=stream)
+    nul = json.dumps(body).replace("hello", "a\\u0000b")
+
+    answer = await gateway.post(acme, address(acme) + path, data=nul, headers=PLAIN)
+
+    details = answer.json()["error"]["data" if binding == "JSONRPC" else "details"]
+    assert (answer.status, details[0]["reason"]) == (400, "INVALID_PARAMETER")
+    assert await in_database(Run.objects.count) == 0
 
 
 @pytest.mark.usefixtures("used_up")
