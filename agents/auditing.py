@@ -2,7 +2,16 @@
 
 from auditlog.registry import auditlog
 
-from agents.models import Agent, AgentNode, AgentRevision, NodeToken, Rollout, Schedule, Tool
+from agents.models import (
+    Agent,
+    AgentNode,
+    AgentRevision,
+    NodeToken,
+    RemoteAgent,
+    Rollout,
+    Schedule,
+    Tool,
+)
 
 MEASURED = ("heartbeat_at", "state", "note", "runs", "sockets", "load", "stopped_at", "started_at")
 """Columns of nodes with frequent automatic updates, which are not audited."""
@@ -14,6 +23,7 @@ def register() -> None:
     auditlog.register(AgentRevision)
     auditlog.register(AgentNode, exclude_fields=[*MEASURED])
     auditlog.register(NodeToken, exclude_fields=["digest", "pepper", "last_used_at", "uses"])
+    auditlog.register(RemoteAgent, exclude_fields=["credential", "card"])
     auditlog.register(Rollout)
     auditlog.register(Schedule, exclude_fields=["next_at", "last_at"])
     auditlog.register(Tool, exclude_fields=["credential"])

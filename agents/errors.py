@@ -6,12 +6,12 @@
   x NotResumable        the event log has expired, and a run is never executed twice
   x NotPublished, RolloutRunning, NoRollout, RevisionServed
   x NodeNameTaken, NodeVersionMismatch, NodeIsAlive, GatewayNotDrainable
-  x AgentPaused, ScheduleNameTaken
+  x AgentPaused, ScheduleNameTaken, RemoteAgentNameTaken
   x HopLimit            messages between agents have led to too many others
   x DeliveryNotDead
   x ToolOutcomeUnknown  a call that must not be repeated was lost with its worker
 * Rejected
-  x UnknownTools
+  x UnknownTools, InvalidAgentCard
   x UnknownFrame, FrameTooLarge, BinaryFrame
   x SocketTooOld
   x InvalidNode
@@ -340,3 +340,15 @@ class RunNotStored(Overloaded):
     """The response could not be stored. Send the request again."""
 
     code = "run_not_kept"
+
+
+class InvalidAgentCard(Rejected):
+    """The agent card cannot be used. Check its address, or ask the owner of the agent."""
+
+    code = "invalid_agent_card"
+
+
+class RemoteAgentNameTaken(Conflict):
+    """This tenant has a remote agent of that name already. Choose another one."""
+
+    code = "remote_agent_name_taken"

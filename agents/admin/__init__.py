@@ -1,5 +1,6 @@
 """The console's pages for agents, runs and tools. Django imports this module to register them."""
 
+from agents.admin.a2a.remote_agent import RemoteAgentAdmin
 from agents.admin.agent import AgentAdmin
 from agents.admin.approval import ApprovalAdmin
 from agents.admin.conversation import ConversationAdmin
@@ -25,6 +26,7 @@ __all__ = [
     "DeliveryAdmin",
     "ErasureReceiptAdmin",
     "NodeTokenAdmin",
+    "RemoteAgentAdmin",
     "RolloutAdmin",
     "RunAdmin",
     "ScheduleAdmin",

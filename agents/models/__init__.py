@@ -6,6 +6,7 @@ from agents.models.erasure import ErasureReceipt
 from agents.models.message import AgentMessage, Delivery, Inbox
 from agents.models.node import AgentNode, NodeToken
 from agents.models.push_config import PushConfig
+from agents.models.remote_agent import RemoteAgent
 from agents.models.rollout import Rollout
 from agents.models.schedule import Schedule, ScheduleFiring
 from agents.models.task import Task
@@ -24,6 +25,7 @@ __all__ = [
     "Item",
     "NodeToken",
     "PushConfig",
+    "RemoteAgent",
     "Rollout",
     "Run",
     "Schedule",

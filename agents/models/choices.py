@@ -63,6 +63,7 @@ class ToolKind(models.TextChoices):
     HTTP = "http", "HTTP request"
     MCP = "mcp", "MCP server"
     AGENT = "agent", "another agent"
+    A2A = "a2a", "agent of others (A2A)"
     BUILTIN = "builtin", "built-in"
 
 

@@ -9,7 +9,7 @@ from django.db.models import QuerySet, TextField
 from django.db.models.functions import Cast
 
 from agents.errors import AgentsUnavailable
-from agents.models import Agent, Tool
+from agents.models import Agent, RemoteAgent, Tool
 from agents.runtime.tools.agent_settings import MESSAGE_SCHEMA
 from agents.runtime.tools.builtin_settings import BUILTINS
 from agents.runtime.tools.run_tools import needs_run
@@ -20,6 +20,7 @@ from agents.runtime.tools.validation import (
     validate_tool,
 )
 from agents.schema.tool_spec import ToolSpec
+from agents.tool_library.remote_targets import with_remote_targets
 from agents.topics import agents_topic
 from kernel.egress.client import configured_egress
 from kernel.publishing.publish import publish as publish_topics
@@ -39,7 +40,7 @@ def load_tools(tenant_id: int, names: Collection[str] | None = None) -> tuple[To
             tools = sealed_tools().filter(enabled=True).order_by("name")
             if names is not None:
                 tools = tools.filter(name__in=names)
-            return tuple(as_spec(tool) for tool in tools)
+            return with_remote_targets([as_spec(tool) for tool in tools])
     except UNAVAILABLE as error:
         raise AgentsUnavailable from error
 
@@ -52,7 +53,8 @@ def sealed_tools() -> QuerySet[Tool]:
 def load_spec(tool: Tool) -> ToolSpec:
     """Return the specification of one tool, enabled or not."""
     with tenant_scope(tool.tenant_id):
-        return as_spec(sealed_tools().get(pk=tool.pk))
+        (spec,) = with_remote_targets([as_spec(sealed_tools().get(pk=tool.pk))])
+        return spec
 
 
 def load_tools_by_name(tenant_id: int) -> Mapping[str, ToolSpec]:
@@ -93,7 +95,7 @@ def is_repeatable(tool: Tool) -> bool:
 
 def with_own_schema(tool: ToolSpec) -> ToolSpec:
     """Add the schema of kinds whose arguments are predefined."""
-    if tool.kind == "agent":
+    if tool.kind in {"agent", "a2a"}:
         return replace(tool, schema=MESSAGE_SCHEMA)
     builtin = BUILTINS.get(str(tool.settings.get("function")))
     return replace(tool, schema=builtin.schema) if tool.kind == "builtin" and builtin else tool
@@ -130,6 +132,8 @@ def ensure_tool(tool: Tool) -> None:
         found.setdefault("offered_over_mcp", []).append(reason)
     if not found and tool.kind == "agent":
         found |= problems_of_handoff(tool)
+    if not found and tool.kind == "a2a":
+        found |= problems_of_remote_agent(tool)
     if found:
         raise ValidationError(found)
 
@@ -172,6 +176,15 @@ def problems_of_handoff(tool: Tool) -> dict[str, list[str]]:
             return {"settings": [f"agent: There is no agent {target!r} of this tenant."]}
     cycle = find_cycle(handoffs_of(tool.tenant_id, changed=tool), start=target)
     return {"settings": [describe_cycle(cycle)]} if cycle else {}
+
+
+def problems_of_remote_agent(tool: Tool) -> dict[str, list[str]]:
+    """Return the problem of a tool whose remote agent is not registered."""
+    name = str(tool.settings["agent"])
+    with tenant_scope(tool.tenant_id):
+        if RemoteAgent.objects.filter(name=name).exists():
+            return {}
+    return {"settings": [f"agent: There is no remote agent {name!r} of this tenant."]}
 
 
 def handoffs_of(tenant_id: int, *, changed: Tool | None = None) -> dict[str, set[str]]:

@@ -29,6 +29,12 @@ EXAMPLES = {
         explains="the short name of an agent of the same tenant.",
         json='{"agent": "billing"}',
     ),
+    "a2a": Example(
+        title="Agent of others",
+        explains="the name of a registered remote agent. Its only argument is the message; the "
+        "credential is that of the remote agent.",
+        json='{"agent": "partner"}',
+    ),
     "builtin": Example(
         title="Built-in",
         explains="time, calculator, send_message, publish or ask_agent. Its arguments and "

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from agents.runtime.tools.a2a.calling import A2aTools
 from agents.runtime.tools.builtin import BuiltinTools
 from agents.runtime.tools.http.calling import HttpTools
 from agents.runtime.tools.kind import ToolHandler
@@ -11,4 +12,9 @@ from kernel.egress.client import Egress
 
 def local_tool_handlers(egress: Egress) -> Mapping[str, ToolHandler]:
     """Return the handlers by `ToolKind`."""
-    return {"builtin": BuiltinTools(), "http": HttpTools(egress), "mcp": McpTools(egress)}
+    return {
+        "a2a": A2aTools(egress),
+        "builtin": BuiltinTools(),
+        "http": HttpTools(egress),
+        "mcp": McpTools(egress),
+    }

@@ -8,6 +8,7 @@ import msgspec
 
 from agents.runtime.loop.tool_arguments import MAX_SCHEMA_BYTES, WrongArguments, ensure_schema
 from agents.runtime.loop.tool_output import storable_json
+from agents.runtime.tools.a2a.settings import A2aSettings
 from agents.runtime.tools.agent_settings import AgentSettings
 from agents.runtime.tools.builtin_settings import (
     BUILTINS,
@@ -132,10 +133,15 @@ def check_builtin(settings: Mapping[str, Any], _: EnsureTarget) -> None:
     ensure_builtin_settings(read)
 
 
+def check_a2a(settings: Mapping[str, Any], _: EnsureTarget) -> None:
+    read_settings(settings, A2aSettings)
+
+
 CHECKS: dict[str, Callable[[Mapping[str, Any], EnsureTarget], None]] = {
     "http": check_http,
     "mcp": check_mcp,
     "agent": check_agent,
+    "a2a": check_a2a,
     "builtin": check_builtin,
 }
 

@@ -7,6 +7,7 @@ from agents.api.agents import AgentsViewSet
 from agents.api.conversations import ConversationsViewSet, ErasuresViewSet
 from agents.api.messages import DeadLettersViewSet, MessagesViewSet, TopicsViewSet
 from agents.api.nodes import NodesViewSet, NodeTokensViewSet
+from agents.api.remote_agents import RemoteAgentsViewSet
 from agents.api.runs import ApprovalsViewSet, RunsViewSet
 from agents.api.schedules import SchedulesViewSet
 from agents.api.tasks import TasksViewSet
@@ -53,6 +54,7 @@ router.register("approvals", ApprovalsViewSet, basename="approval")
 router.register("schedules", SchedulesViewSet, basename="schedule")
 router.register("erasures", ErasuresViewSet, basename="erasure")
 router.register("tools", ToolsViewSet, basename="tool")
+router.register("remote-agents", RemoteAgentsViewSet, basename="remote-agent")
 router.register("routes", RoutesViewSet, basename="route")
 router.register("pools", PoolsViewSet, basename="pool")
 router.register("scaling-policies", ScalingPoliciesViewSet, basename="scaling-policy")

@@ -61,6 +61,7 @@ NAVIGATION = [
         ("Erasures", "delete_forever", changelist("agents_erasurereceipt")),
         ("Rollouts", "percent", changelist("agents_rollout")),
         ("Tools", "build", changelist("agents_tool")),
+        ("Remote agents", "travel_explore", changelist("agents_remoteagent")),
     ),
     section(
         "Inference",

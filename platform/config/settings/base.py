@@ -235,6 +235,11 @@ RUN_LOG_SECONDS = env.integer(
     description="Time for which the events of a response can be resumed after its end, in seconds.",
 )
 
+A2A_ORIGINS = env.origins(
+    "TENANTRY_A2A_ORIGINS",
+    description="Origins at which agents of others may be although another one serves their cards, "
+    "comma-separated.",
+)
 EGRESS_ALLOW = env.targets(
     "TENANTRY_EGRESS_ALLOW",
     description="Networks, addresses and host names that are not public, but to which messages for "

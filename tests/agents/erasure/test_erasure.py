@@ -382,7 +382,7 @@ class TestRetention:
 def test_every_table_that_can_hold_words_is_erased_or_known(db):
     """A new table of this context with text must be added to erasing, or be named here."""
     configuration = {"agent", "agentrevision", "rollout", "tool", "erasurereceipt"}
-    configuration |= {"agentnode", "nodetoken", "schedule", "schedulefiring"}
+    configuration |= {"agentnode", "nodetoken", "schedule", "schedulefiring", "remoteagent"}
     erased = {"conversation", "item", "run", "approval", "task"}
     erased |= {"agentmessage", "delivery", "inbox", "pushconfig"}
 
