@@ -224,6 +224,7 @@ SPECTACULAR_SETTINGS = {
     "SCHEMA_PATH_PREFIX": r"/(api|internal)/v1",
     "ENUM_NAME_OVERRIDES": {
         "MemberRole": "tenants.models.Membership.Role",
+        "DeliveryState": "agents.models.message.DeliveryState",
         "NodeKind": "agents.models.node.NodeKind",
         "NodeState": "agents.models.node.NodeState",
         "RolloutState": "agents.models.choices.RolloutState",
