@@ -7,9 +7,10 @@ from collections.abc import Iterable
 
 from agents.models import AgentMessage, Delivery
 from agents.models.choices import ACTIVE
+from agents.models.message import DeliveryState
 from agents.runs.store import run_record_of
 from agents.schema.items import Message
-from agents.schema.routing.messages import DeliveryRecord, MessageRecord, Reply
+from agents.schema.routing.messages import ANSWERED, DeliveryRecord, MessageRecord, Reply
 from kernel.errors import NotFound
 from tenants.scoping import tenant_scope
 
@@ -55,8 +56,7 @@ def record_of(message: AgentMessage) -> MessageRecord:
     """Needs a tenant scope."""
     deliveries = Delivery.objects.filter(message=message).select_related("run")
     rows = deliveries.defer("run__checkpoint", "run__request").order_by("pk")
-    records = [delivery_record(row, run_id=row.run.public_id if row.run else None) for row in rows]
-    return message_record(message, records)
+    return message_record(message, [delivery_with_run(row) for row in rows])
 
 
 def message_record(message: AgentMessage, deliveries: Iterable[DeliveryRecord]) -> MessageRecord:
@@ -72,6 +72,17 @@ def message_record(message: AgentMessage, deliveries: Iterable[DeliveryRecord]) 
         created_at=int(message.created_at.timestamp()),
         deliveries=tuple(deliveries),
     )
+
+
+def delivery_with_run(row: Delivery) -> DeliveryRecord:
+    """Return a delivery with its run. It is completed as soon as its run is, though the periodic
+    task may not have recorded that.
+    """
+    if row.run is None:
+        return delivery_record(row, run_id=None)
+    if row.state == DeliveryState.DELIVERED and row.run.state in ANSWERED:
+        row.state = DeliveryState.COMPLETED
+    return delivery_record(row, run_id=row.run.public_id)
 
 
 def delivery_record(row: Delivery, *, run_id: str | None) -> DeliveryRecord:

@@ -9,14 +9,13 @@ from contextlib import AbstractContextManager
 from agents.errors import AgentReplyTimeout, ReplyFailed
 from agents.events.pubsub import WorkerPubSub, conversation_channel
 from agents.messages.retries import is_transient
-from agents.schema.routing.messages import Reply
+from agents.schema.routing.messages import ANSWERED, Reply
 from kernel.errors import Overloaded
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 1.0
 """The end of a run is published, but a message between workers may be lost."""
-ANSWERED = frozenset({"completed", "incomplete", "cancelled"})
 
 
 class ReplyWaiter:

@@ -15,6 +15,8 @@ TOPIC_RULE = (
 )
 MAX_CONTENT_BYTES = 64 * 1024
 MAX_TOPIC_RECEIVERS = 1000
+ANSWERED = frozenset({"completed", "incomplete", "cancelled"})
+"""The states of a run with which its delivery is completed."""
 DEFAULT_REPLY_SECONDS = 30
 MAX_REPLY_SECONDS = 300
 

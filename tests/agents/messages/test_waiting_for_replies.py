@@ -37,6 +37,7 @@ async def test_a_client_that_waits_gets_the_reply(gateway, acme, engine):
     assert body["reply"]["text"] == "Forty-two."
     assert body["reply"]["correlation_id"] == body["correlation_id"] == "q-1"
     assert body["reply"]["response_status"] == "completed"
+    assert body["deliveries"][0]["state"] == "completed"
     assert body["reply"]["response_id"] == body["deliveries"][0]["response_id"]
     assert channels(gateway) == {}
 
