@@ -2,8 +2,10 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
+from types import ModuleType
 from typing import Any
 
 from agents.runtime.loop.ports import CallContext, ToolResult, ToolSpec
@@ -14,6 +16,18 @@ from kernel.egress.client import Egress
 SESSION = "agents.runtime.tools.a2a.session"
 MISSING = "A2A is not installed here. The operator can add it: pip install 'tenantry[a2a]'."
 NOT_REGISTERED = "The remote agent {name!r} is not registered here, or is disabled."
+
+
+@cache
+def import_session() -> ModuleType:
+    return import_module(SESSION)
+
+
+async def load_session() -> ModuleType:
+    """Return `agents.runtime.tools.a2a.session`. Its first import takes a second, on a thread."""
+    if import_session.cache_info().currsize:
+        return import_session()
+    return await asyncio.to_thread(import_session)
 
 
 class A2aTools:
@@ -35,7 +49,7 @@ class A2aTools:
             return ToolResult(text=text, is_error=True)
         if find_spec("a2a") is None:
             return ToolResult(text=MISSING, is_error=True)
-        session = await asyncio.to_thread(import_module, SESSION)
+        session = await load_session()
         headers = {}
         if tool.credential:
             headers[target.credential_header] = target.credential_prefix + tool.credential

@@ -4,6 +4,7 @@ import pytest
 from django.conf import settings
 
 from agents import services
+from agents.doors.http.a2a.library import import_protocol
 from tests.fixtures.cast import hire
 from tests.fixtures.gateway import in_database
 from tests.fixtures.runs.a2a import address, offer, read_card
@@ -94,6 +95,7 @@ async def test_an_agent_is_withdrawn_without_publishing(gateway, acme, tiny):
 @pytest.mark.usefixtures("acme")
 async def test_without_the_library_the_door_says_what_is_missing(gateway, acme, tiny, monkeypatch):
     await in_database(offer, acme.tenant, tiny)
+    import_protocol.cache_clear()
     monkeypatch.setattr("agents.doors.http.a2a.library.find_spec", lambda _: None)
 
     answer = await gateway.get(None, address(acme) + CARD)
