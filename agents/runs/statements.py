@@ -48,6 +48,14 @@ RETURNING id
 """
 INSERT_RUN = INSERT_COLUMNS + AT_ONCE
 QUEUE_RUN = INSERT_COLUMNS + IN_QUEUE
+QUEUE_RUN_OF_TASK = f"""
+WITH run AS ({QUEUE_RUN}), linked AS (
+    UPDATE agents_task task SET run_id = run.id FROM run
+    WHERE task.tenant_id = %(tenant_id)s AND task.public_id = %(new_task)s AND task.run_id IS NULL
+    RETURNING task.id
+)
+SELECT run.id, EXISTS (SELECT FROM linked) FROM run
+"""  # noqa: S608 - of constants
 
 FIND_DUPLICATE = """
 WITH first AS (
@@ -114,8 +122,8 @@ SAVE_ITEMS_OF_RUN = LOCK_RUN + SAVE_ITEMS
 def insert_statement(
     new: NewRun, *, conversation_pk: int | None = None, previous_pk: int | None = None
 ) -> Statement:
-    """Return the statement that inserts a run. It returns the primary key of the row; none if the
-    tenant has too many runs in the run queue.
+    """Return the statement that inserts a run. It returns the primary key of the row, and whether
+    its new task is linked with it; nothing if the tenant has too many runs in the run queue.
 
     It raises IntegrityError for a duplicate.
     """
@@ -130,7 +138,8 @@ def insert_statement(
     }
     if new.queue is None:
         return Statement(INSERT_RUN, facts)
-    return Statement(QUEUE_RUN, {**facts, **msgspec.structs.asdict(new.queue)})
+    text = QUEUE_RUN_OF_TASK if new.queue.new_task else QUEUE_RUN
+    return Statement(text, {**facts, **msgspec.structs.asdict(new.queue)})
 
 
 def duplicate_statement(new: NewRun) -> Statement:

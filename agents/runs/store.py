@@ -86,8 +86,8 @@ def inserted(rows: Rows) -> RunInserted:
     """Return the result of `insert_statement`. Raises QueueFull."""
     if not rows:
         raise QueueFull(retry_after=QUEUE_RETRY_SECONDS)
-    ((pk,),) = rows
-    return RunInserted(pk=pk)
+    ((pk, *linked),) = rows
+    return RunInserted(pk=pk, is_linked=any(linked))
 
 
 def set_initial_agent(place: Conversation, new: NewRun) -> None:

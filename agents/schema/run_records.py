@@ -37,6 +37,8 @@ class QueueEntry(msgspec.Struct, frozen=True, kw_only=True):
     deadline: datetime | None = None
     max_queued: int
     """The maximum number of queued runs of the tenant."""
+    new_task: str = ""
+    """Id of the task that this request has inserted, which is linked with the run at once."""
 
 
 class ClaimedRun(msgspec.Struct, frozen=True, kw_only=True):
@@ -87,6 +89,8 @@ class RunInserted(msgspec.Struct, frozen=True, kw_only=True):
     """The run was inserted."""
 
     pk: int
+    is_linked: bool = False
+    """Whether the task of its `QueueEntry` is linked with it."""
 
 
 class BusyConversation(msgspec.Struct, frozen=True, kw_only=True):

@@ -13,7 +13,7 @@ from kernel.storage.database import Rows, Statement
 from tenants.admission.principal import Principal
 
 FIND_TASK = """
-SELECT task.public_id, task.agent, task.fingerprint, run.public_id
+SELECT task.public_id, task.agent, task.fingerprint, run.public_id, false
 FROM agents_task task LEFT JOIN agents_run run ON run.id = task.run_id
 WHERE task.tenant_id = %(tenant_id)s AND task.idempotency_key = %(idempotency_key)s
     AND task.api_key_id IN (
@@ -23,19 +23,25 @@ WHERE task.tenant_id = %(tenant_id)s AND task.idempotency_key = %(idempotency_ke
 ORDER BY task.id LIMIT 1
 """
 """A key shares its idempotency keys with those that it replaced by rotation."""
-INSERT_TASK = """
-INSERT INTO agents_task (
-    tenant_id, public_id, api_key_id, required_capabilities, input, requested_agent, agent,
-    explanation, priority, deadline, idempotency_key, fingerprint, callback_url, metadata,
-    created_at
-) VALUES (
-    %(tenant_id)s, %(id)s, %(key_id)s, %(required)s, %(input)s, %(requested_agent)s, %(agent)s,
-    %(explanation)s, %(priority)s, %(deadline)s, %(idempotency_key)s, %(fingerprint)s,
-    %(callback_url)s, %(metadata)s, statement_timestamp()
+ADD_TASK = f"""
+WITH known AS ({FIND_TASK}), added AS (
+    INSERT INTO agents_task (
+        tenant_id, public_id, api_key_id, required_capabilities, input, requested_agent, agent,
+        explanation, priority, deadline, idempotency_key, fingerprint, callback_url, metadata,
+        created_at
+    ) SELECT
+        %(tenant_id)s, %(id)s, %(key_id)s::bigint, %(required)s, %(input)s::jsonb,
+        %(requested_agent)s, %(agent)s, %(explanation)s::jsonb, %(priority)s,
+        %(deadline)s::timestamptz, %(idempotency_key)s, %(fingerprint)s, %(callback_url)s,
+        %(metadata)s::jsonb, statement_timestamp()
+    WHERE NOT EXISTS (SELECT FROM known)
+    ON CONFLICT (tenant_id, api_key_id, idempotency_key) DO NOTHING
+    RETURNING public_id, agent, fingerprint
 )
-ON CONFLICT (tenant_id, api_key_id, idempotency_key) DO NOTHING
-RETURNING public_id, agent, fingerprint, NULL
-"""
+SELECT * FROM known
+UNION ALL
+SELECT public_id, agent, fingerprint, NULL, true FROM added
+"""  # noqa: S608 - of constants
 LINK_RUN = """
 UPDATE agents_task task SET run_id = run.id
 FROM agents_run run
@@ -56,15 +62,17 @@ def find_statement(principal: Principal, idempotency_key: str) -> Statement:
     return Statement(FIND_TASK, facts)
 
 
-def insert_statement(
+def add_statement(
     principal: Principal, new: NewTask, *, agent: str, explanation: Json
 ) -> Statement:
-    """Return the statement that inserts a task without a run; see `known_task`.
+    """Return the statement that inserts a task without a run, unless the idempotency key has one
+    already, which it returns then; see `known_task`.
 
-    It returns no row if the key has a task already.
+    It returns no row if the task of the key is inserted at the same moment.
     """
     facts = {
         "tenant_id": principal.tenant_id,
+        "first_key_id": principal.counted_as,
         "id": new_id("task"),
         "key_id": principal.key_id,
         "required": list(new.required_capabilities),
@@ -79,7 +87,7 @@ def insert_statement(
         "callback_url": new.callback_url,
         "metadata": as_json(new.metadata),
     }
-    return Statement(INSERT_TASK, facts)
+    return Statement(ADD_TASK, facts)
 
 
 def link_statement(tenant_id: int, task_id: str, run_id: str) -> Statement:
@@ -92,6 +100,8 @@ def link_statement(tenant_id: int, task_id: str, run_id: str) -> Statement:
 
 def known_task(rows: Rows) -> KnownTask | None:
     """Return the task in the rows of a statement."""
-    for task_id, agent, fingerprint, run_id in rows:
-        return KnownTask(id=task_id, agent=agent, fingerprint=fingerprint, run_id=run_id)
+    for task_id, agent, fingerprint, run_id, is_new in rows:
+        return KnownTask(
+            id=task_id, agent=agent, fingerprint=fingerprint, run_id=run_id, is_new=is_new
+        )
     return None

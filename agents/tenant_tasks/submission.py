@@ -53,10 +53,12 @@ class TaskStore(Protocol):
     async def find(self, principal: Principal, idempotency_key: str) -> KnownTask | None:
         """Return the task of an idempotency key."""
 
-    async def insert(
+    async def add(
         self, principal: Principal, new: NewTask, *, agent: str, explanation: Json
     ) -> KnownTask | None:
-        """Insert a task. None if the key has one. Raises InvalidParameter for the callback."""
+        """Insert a task, or return that of the idempotency key. None if that is being inserted at
+        the same moment. Raises InvalidParameter for the callback.
+        """
 
     async def link(self, tenant_id: int, task_id: str, run_id: str) -> bool: ...
 
@@ -97,9 +99,7 @@ class TaskSubmission:
 
     async def submit(self, principal: Principal, task: NewTask, make_run: MakeRun) -> SubmittedTask:
         """See `Tasks.submit`."""
-        known = await self._dependencies.store.find(principal, task.idempotency_key)
-        if known is None:
-            known = await self._insert(principal, task)
+        known = await self._add(principal, task)
         if known.fingerprint != task.fingerprint:
             raise IdempotencyMismatch(param="idempotency_key")
         if known.run_id is not None:
@@ -112,19 +112,26 @@ class TaskSubmission:
             )
         return SubmittedTask(id=known.id, is_new=True, record=record)
 
-    async def _insert(self, principal: Principal, task: NewTask) -> KnownTask:
-        """Insert a task with its agent, or return the one that was inserted at the same moment."""
-        store, choice = self._dependencies.store, await self._choose(principal, task)
+    async def _add(self, principal: Principal, task: NewTask) -> KnownTask:
+        """Insert a task with its agent, or return the task of its idempotency key.
+
+        A repeated request gets its task, whatever has become of the agents since.
+        """
+        store = self._dependencies.store
+        try:
+            choice = await self._choose(principal, task)
+        except PlatformError:
+            known = await store.find(principal, task.idempotency_key)
+            if known is None:
+                raise
+            return known
         explanation = explanation_of(choice)
-        inserted = await store.insert(
-            principal, task, agent=str(choice.agent), explanation=explanation
-        )
-        if inserted is not None:
-            return msgspec.structs.replace(inserted, explanation=explanation)
-        known = await store.find(principal, task.idempotency_key)
+        known = await store.add(principal, task, agent=str(choice.agent), explanation=explanation)
+        if known is None:
+            known = await store.find(principal, task.idempotency_key)
         if known is None:
             raise Overloaded  # it was refused and deleted since
-        return known
+        return msgspec.structs.replace(known, explanation=explanation) if known.is_new else known
 
     async def _choose(self, principal: Principal, task: NewTask) -> AgentChoice:
         """Return a choice with an agent. Raises as `submit`."""
@@ -179,20 +186,23 @@ class TaskSubmission:
             output_format=output_format(agents.get(known.agent), task.required_capabilities),
         )
         try:
-            run_id, queued = await self._execute(principal, task, make_run(facts))
+            run_id, queued = await self._execute(
+                principal, task, make_run(facts), new_task=known.id if known.is_new else ""
+            )
         except Overloaded:
             # Whether the run was inserted is not known: the row of the task is kept to find it.
             raise
         except PlatformError:
             await store.discard(tenant_id, known.id)
             raise
-        if not await store.link(tenant_id, known.id, run_id):
+        is_linked = queued is not None and queued.is_linked
+        if not is_linked and not await store.link(tenant_id, known.id, run_id):
             await self._dependencies.runner.cancel(tenant_id, run_id)
             raise Overloaded("The task was accepted too late. Send the request again.")
         return queued
 
     async def _execute(
-        self, principal: Principal, task: NewTask, request: RunRequest
+        self, principal: Principal, task: NewTask, request: RunRequest, *, new_task: str
     ) -> tuple[str, QueuedRun | None]:
         """Queue or start the run, and return its id once it is in the table.
 
@@ -202,7 +212,11 @@ class TaskSubmission:
         queue = self._dependencies.run_queue
         if queue.has_nodes:
             queued = await queue.send(
-                principal, request, priority=task.priority, deadline=task.deadline
+                principal,
+                request,
+                priority=task.priority,
+                deadline=task.deadline,
+                new_task=new_task,
             )
             return queued.run_id, queued
         run = await self._dependencies.runner.start(principal, request)

@@ -42,6 +42,8 @@ class QueuedRun(msgspec.Struct, frozen=True, kw_only=True):
     """The revision of its agent; None for a plain model."""
     joined: bool = False
     """Whether the run existed already, under its `client_id`."""
+    is_linked: bool = False
+    """Whether the new task is linked with it."""
 
 
 class RunHandle(Protocol):
@@ -95,8 +97,11 @@ class RunSender(Protocol):
         *,
         priority: int = 0,
         deadline: datetime | None = None,
+        new_task: str = "",
     ) -> QueuedRun:
         """Send a run to the run queue, from which an agent node executes it.
+
+        `new_task`: the id of a task without a run, which is linked with this one.
 
         Raises ModelNotFound, QueueFull, ConversationBusy, TooManyRuns, IdempotencyMismatch, and
         NotFound for a conversation or response that is not this tenant's.

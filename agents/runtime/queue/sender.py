@@ -54,8 +54,11 @@ class RunQueue:
         *,
         priority: int = 0,
         deadline: datetime | None = None,
+        new_task: str = "",
     ) -> QueuedRun:
         """Insert a run without a worker, and wake the agent nodes.
+
+        `new_task`: the id of a task without a run, which the run is linked with in one statement.
 
         The log of the run is not written here, so that the node is its only writer. Raises
         ModelNotFound, QueueFull, ConversationBusy, TooManyRuns, IdempotencyMismatch, and NotFound
@@ -72,7 +75,10 @@ class RunQueue:
             store=dependencies.store,
         )
         entry = QueueEntry(
-            priority=priority, deadline=deadline, max_queued=dependencies.max_queued_runs
+            priority=priority,
+            deadline=deadline,
+            max_queued=dependencies.max_queued_runs,
+            new_task=new_task,
         )
         result, _ = await enqueue(run, partial(self._cancel, principal.tenant_id), queue=entry)
         if isinstance(result, DuplicateRun):
@@ -83,4 +89,5 @@ class RunQueue:
             run_id=run.id,
             response=response_object(run.settings, "queued"),
             revision=target.agent.revision if target.agent else None,
+            is_linked=result.is_linked,
         )

@@ -58,6 +58,8 @@ class KnownTask(msgspec.Struct, frozen=True, kw_only=True):
     fingerprint: str
     run_id: str | None
     """None if the task was never accepted, or is being accepted now."""
+    is_new: bool = False
+    """Whether the task was inserted just now."""
     explanation: Json | None = None
     """The explanation of the choice, if the task was inserted just now."""
 

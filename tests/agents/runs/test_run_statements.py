@@ -7,11 +7,12 @@ from agents.conversations.history import as_item
 from agents.models import Conversation, Item, Run
 from agents.runs.statements import finish_statement, insert_statement
 from agents.schema.items import StoredItem, user_message
-from agents.schema.run_records import EndedRun, NewRun
+from agents.schema.run_records import EndedRun, NewRun, QueueEntry
 from kernel.ids import new_id
 from kernel.storage.database import execute
 from tenants.admission.usage.records import Usage
 from tests.fixtures.runs.conversations import answer, make_conversation, say
+from tests.fixtures.runs.tasks import make_task
 
 pytestmark = pytest.mark.usefixtures("seen_by_all")
 
@@ -177,3 +178,30 @@ def test_a_conversation_of_another_tenant_is_not_spoken_in(acme, rival):
     assert (texts(conversation=theirs), texts(run=run)) == ([], ["hello"])
     theirs.refresh_from_db()
     assert theirs.next_position == 0
+
+
+def queue_for(member, task):
+    entry = QueueEntry(max_queued=10, new_task=task.public_id)
+    return execute(insert_statement(new(member, worker="", background=True, queue=entry)))
+
+
+def test_the_run_of_a_new_task_is_linked_in_the_same_statement(acme, django_assert_num_queries):
+    task = make_task(acme.tenant, run=None)
+
+    with django_assert_num_queries(1):
+        ((pk, is_linked),) = queue_for(acme, task)
+
+    task.refresh_from_db()
+    assert is_linked
+    assert task.run_id == pk
+
+
+def test_a_run_is_not_linked_with_a_task_of_another_tenant_or_with_a_run(acme, rival):
+    foreign, linked = make_task(rival.tenant, run=None), make_task(acme.tenant)
+    before = linked.run_id
+
+    assert [queue_for(acme, each)[0][1] for each in (foreign, linked)] == [False, False]
+
+    foreign.refresh_from_db()
+    linked.refresh_from_db()
+    assert (foreign.run_id, linked.run_id) == (None, before)

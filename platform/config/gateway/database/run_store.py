@@ -37,7 +37,9 @@ class DatabaseRunStore(RunStore):
     async def insert(self, run: NewRun) -> RunInserted | BusyConversation | DuplicateRun:
         if not run.is_independent:
             return await self._query(rows.insert_run, run)
-        if run.client_id:
+        # A task that this request has inserted has no run yet.
+        is_first = run.queue is not None and run.queue.new_task
+        if run.client_id and not is_first:
             for run_id, fingerprint in await self._execute(duplicate_statement(run)):
                 return DuplicateRun(run_id=run_id, fingerprint=fingerprint)
         try:

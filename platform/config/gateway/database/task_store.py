@@ -10,8 +10,8 @@ from agents.schema.json_types import Json
 from agents.schema.routing.tasks import KnownTask, NewTask, TaskRecord
 from agents.tenant_tasks import store as rows
 from agents.tenant_tasks.statements import (
+    add_statement,
     find_statement,
-    insert_statement,
     known_task,
     link_statement,
 )
@@ -30,12 +30,12 @@ class DatabaseTaskStore(TaskStore):
     async def find(self, principal: Principal, idempotency_key: str) -> KnownTask | None:
         return known_task(await self._execute(find_statement(principal, idempotency_key)))
 
-    async def insert(
+    async def add(
         self, principal: Principal, new: NewTask, *, agent: str, explanation: Json
     ) -> KnownTask | None:
         if new.callback_url:
             await self._query(rows.ensure_recipient, principal.tenant_id, new.callback_url)
-        statement = insert_statement(principal, new, agent=agent, explanation=explanation)
+        statement = add_statement(principal, new, agent=agent, explanation=explanation)
         return known_task(await self._execute(statement))
 
     async def link(self, tenant_id: int, task_id: str, run_id: str) -> bool:
