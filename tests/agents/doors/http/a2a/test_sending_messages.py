@@ -3,7 +3,7 @@
 import httpx
 import pytest
 from a2a.client.errors import A2AClientError
-from a2a.types import GetTaskRequest, Part, SendMessageConfiguration, TaskState
+from a2a.types import CancelTaskRequest, GetTaskRequest, Part, SendMessageConfiguration, TaskState
 from a2a.utils.errors import (
     ContentTypeNotSupportedError,
     InvalidParamsError,
@@ -61,19 +61,22 @@ async def test_a_context_is_a_conversation_that_the_next_task_continues(gateway,
 
 
 @pytest.mark.usefixtures("agent")
-async def test_a_task_that_is_returned_at_once_is_completed_later(gateway, acme, engine):
-    engine.behave(Behaviour(tokens=3, first_token_seconds=0.3))
+async def test_a_task_that_is_returned_at_once_goes_on(gateway, acme, engine):
     request = message(configuration=SendMessageConfiguration(return_immediately=True))
     async with a2a_client(gateway, acme, streaming=False) as client:
+        engine.behave(Behaviour(fault=Fault.STALLS))
+        waiting = await send(client, request)
+        await client.cancel_task(CancelTaskRequest(id=waiting.id))
+        engine.behave(Behaviour(tokens=3))
         task = await send(client, request)
-        assert task.status.state in {
-            TaskState.TASK_STATE_SUBMITTED,
-            TaskState.TASK_STATE_WORKING,
-        }
         while task.status.state != TaskState.TASK_STATE_COMPLETED:
             task = await client.get_task(GetTaskRequest(id=task.id))
             assert task.status.state != TaskState.TASK_STATE_FAILED
 
+    assert waiting.status.state in {
+        TaskState.TASK_STATE_SUBMITTED,
+        TaskState.TASK_STATE_WORKING,
+    }
     assert text_of(task)
 
 

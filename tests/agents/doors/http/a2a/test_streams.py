@@ -3,7 +3,13 @@
 import asyncio
 
 import pytest
-from a2a.types import GetTaskRequest, SendMessageConfiguration, SubscribeToTaskRequest, TaskState
+from a2a.types import (
+    CancelTaskRequest,
+    GetTaskRequest,
+    SendMessageConfiguration,
+    SubscribeToTaskRequest,
+    TaskState,
+)
 from a2a.utils.errors import TaskNotFoundError, UnsupportedOperationError
 
 from agents.models import Run
@@ -55,12 +61,14 @@ async def test_texts_arrive_while_the_model_still_writes(gateway, acme, engine):
     engine.behave(Behaviour(tokens=3, fault=Fault.STALLS_AFTER, after_chunks=2))
     async with a2a_client(gateway, acme) as client:
         stream = client.send_message(message())
+        task = (await anext(stream)).task
         async for event in stream:
             if event.HasField("artifact_update"):
                 break
-        await stream.aclose()
+        is_active = await in_database(lambda: Run.objects.filter(state="in_progress").exists())
+        await client.cancel_task(CancelTaskRequest(id=task.id))
 
-    assert await in_database(lambda: Run.objects.filter(state="in_progress").exists())
+    assert is_active
 
 
 @pytest.mark.usefixtures("agent")
@@ -68,21 +76,28 @@ async def test_texts_arrive_while_the_model_still_writes(gateway, acme, engine):
 async def test_a_subscriber_on_another_worker_gets_all_updates_from_the_beginning(
     gateway, acme, engine, binding
 ):
-    engine.behave(Behaviour(tokens=6, token_seconds=0.1))
+    engine.behave(Behaviour(tokens=6, fault=Fault.STALLS_AFTER, after_chunks=3))
     async with (
         running_gateway() as other,
         a2a_client(gateway, acme, binding=binding) as client,
         a2a_client(other, acme, binding=binding) as subscriber,
     ):
         stream = client.send_message(message())
-        first = await anext(stream)
-        request = SubscribeToTaskRequest(id=first.task.id)
-        seen = [event async for event in subscriber.subscribe(request)]
-        sent = [first, *[event async for event in stream]]
+        sent = [await anext(stream)]
+        while not texts(sent):
+            sent.append(await anext(stream))
+        task_id = sent[0].task.id
+        follow = subscriber.subscribe(SubscribeToTaskRequest(id=task_id))
+        seen = [await anext(follow)]
+        while not texts(seen):
+            seen.append(await anext(follow))
+        await subscriber.cancel_task(CancelTaskRequest(id=task_id))
+        seen += [event async for event in follow]
+        sent += [event async for event in stream]
 
-    assert seen[0].task.id == first.task.id
+    assert seen[0].task.id == task_id
     assert texts(seen) == texts(sent) != ""
-    assert states(seen)[-1] == COMPLETED
+    assert states(seen)[-1] == states(sent)[-1] == TaskState.TASK_STATE_CANCELED
 
 
 @pytest.mark.usefixtures("agent")
