@@ -4,6 +4,7 @@
     x Rejected              400  invalid, also if it is sent again
     + InvalidJson, MissingParameter, InvalidParameter
             - UnsupportedParameter   not supported by the platform, or by engines of this kind
+            - UnstorableValue        PostgreSQL refuses it
     + BodyTooLarge        413
     + UnsupportedEncoding 415
     + MethodNotAllowed    405
@@ -83,6 +84,12 @@ class InvalidParameter(Rejected):
     """A parameter has a value that is not allowed."""
 
     code = "invalid_parameter"
+
+
+class UnstorableValue(InvalidParameter):
+    """The request has a value that cannot be stored, for example U+0000. Leave it out."""
+
+    code = "unstorable_value"
 
 
 class UnsupportedParameter(InvalidParameter):

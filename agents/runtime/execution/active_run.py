@@ -44,7 +44,7 @@ from agents.schema.run_request import RunRequest
 from agents.schema.stored_items import client_view
 from kernel import logs, metrics
 from kernel.asgi import ClientLeft
-from kernel.errors import Overloaded, PlatformError
+from kernel.errors import Overloaded, PlatformError, UnstorableValue
 from kernel.ids import new_id
 from tenants.admission.gate import Admission, Subject
 from tenants.admission.principal import Principal
@@ -214,7 +214,7 @@ class ActiveRun:
     async def _insert(self) -> None:
         try:
             await self._dependencies.store.insert(self._run.as_new(waits=False))
-        except Overloaded:
+        except (Overloaded, UnstorableValue):
             if self.request.store:
                 self.stop(StopCause.NOT_STORED)
                 return

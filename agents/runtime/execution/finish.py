@@ -1,6 +1,9 @@
 """The end of a run: stored in the table first, then published in the event log."""
 
+import contextlib
 import time
+
+import msgspec
 
 from agents.errors import RunNotStored
 from agents.events.responses import Frame
@@ -10,7 +13,7 @@ from agents.schema.items import StoredItem
 from agents.schema.json_types import Json
 from agents.schema.run_records import EndedRun
 from agents.schema.stored_items import STOPPED, client_view, outputs_for_open_calls
-from kernel.errors import Overloaded, PlatformError
+from kernel.errors import Overloaded, PlatformError, UnstorableValue
 
 
 async def finish(
@@ -48,13 +51,22 @@ async def finish(
         try:
             if not await run.retry_while_unavailable(lambda: run.store.finish(ended)):
                 return None
-        except Overloaded:
+        except (Overloaded, UnstorableValue) as reason:
             if run.request.store:
                 error = RunNotStored(retry_after=1)
                 outcome, frames = failed(error), with_failure(run, frames, error)
+                if isinstance(reason, UnstorableValue):
+                    await store_failure(run, ended, error)
     run.recorder.end(frames)
     await run.log.flushed()
     return outcome
+
+
+async def store_failure(run: RunContext, ended: EndedRun, error: PlatformError) -> None:
+    """End the row of a run whose items PostgreSQL refuses, without them."""
+    end = msgspec.structs.replace(ended, state="failed", error=stored_error(error), items=())
+    with contextlib.suppress(Overloaded):  # then the lease of the run expires
+        await run.retry_while_unavailable(lambda: run.store.finish(end))
 
 
 def last_frames(run: RunContext, outcome: RunOutcome) -> list[Frame]:

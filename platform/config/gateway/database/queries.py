@@ -5,7 +5,10 @@ from collections.abc import Callable
 from functools import partial
 from typing import ParamSpec, TypeVar
 
-from kernel.errors import DatabaseUnavailable
+import psycopg
+from django.db import DataError
+
+from kernel.errors import DatabaseUnavailable, UnstorableValue
 from kernel.storage import postgres
 from kernel.storage.database import (
     UNAVAILABLE,
@@ -24,7 +27,9 @@ QUERY_TIMEOUT_SECONDS = 1.7
 
 
 class GatewayDatabase:
-    """Every method raises DatabaseUnavailable if PostgreSQL fails or takes too long."""
+    """Every method raises DatabaseUnavailable if PostgreSQL fails or takes too long, and
+    UnstorableValue for a value that PostgreSQL refuses.
+    """
 
     def __init__(self, *, statement_connections: int) -> None:
         self._threads = DatabaseThreads(size=DATABASE_THREADS)
@@ -48,6 +53,8 @@ class GatewayDatabase:
         try:
             async with asyncio.timeout(seconds):
                 return await self._threads.run(function)
+        except DataError as error:
+            raise UnstorableValue from error
         except (*UNAVAILABLE, TimeoutError) as error:
             raise DatabaseUnavailable from error
 
@@ -56,5 +63,7 @@ class GatewayDatabase:
         try:
             async with asyncio.timeout(QUERY_TIMEOUT_SECONDS):
                 return await self._statements.execute(statement)
+        except psycopg.DataError as error:
+            raise UnstorableValue from error
         except (*postgres.UNAVAILABLE, TimeoutError) as error:
             raise DatabaseUnavailable from error
