@@ -26,7 +26,7 @@ class Migration(migrations.Migration):
                 ('name', models.CharField(help_text='Tools of the kind A2A agent name it.', max_length=64, validators=[django.core.validators.RegexValidator('\\A[A-Za-z0-9_-]{1,64}\\Z', 'Use letters, digits, - and _ only: tools name it.')])),
                 ('card_url', models.CharField(help_text='For example https://agents.example.org/.well-known/agent-card.json', max_length=500, verbose_name='card URL')),
                 ('card', models.JSONField(default=dict, editable=False)),
-                ('interface_url', models.CharField(editable=False, max_length=500)),
+                ('interface_url', models.CharField(editable=False, max_length=500, verbose_name='interface URL')),
                 ('binding', models.CharField(editable=False, max_length=20)),
                 ('credential', kernel.secrets.EncryptedTextField(blank=True, default='', help_text='Sent with each message. Write-only.')),
                 ('credential_header', models.CharField(default='authorization', max_length=100)),

@@ -23,7 +23,7 @@ class RemoteAgent(TenantOwned):
         help_text="For example https://agents.example.org/.well-known/agent-card.json",
     )
     card = models.JSONField(default=dict, editable=False)
-    interface_url = models.CharField(max_length=500, editable=False)
+    interface_url = models.CharField("interface URL", max_length=500, editable=False)
     binding = models.CharField(max_length=20, editable=False)
     credential = EncryptedTextField(
         blank=True, default="", help_text="Sent with each message. Write-only."
