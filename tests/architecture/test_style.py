@@ -3,6 +3,7 @@
 import ast
 import statistics
 from collections import Counter
+from pathlib import Path
 
 from tests.architecture.source import length, product
 
@@ -85,3 +86,10 @@ def is_broad(kind):
     if isinstance(kind, ast.Tuple):
         return any(is_broad(each) for each in kind.elts)
     return isinstance(kind, ast.Name) and kind.id in {"Exception", "BaseException"}
+
+
+def test_test_files_have_different_names():
+    """Tests are files, not packages: two of one name cannot be imported in one process."""
+    names = Counter(path.name for path in Path(__file__).resolve().parents[1].rglob("test_*.py"))
+
+    assert [name for name, count in names.items() if count > 1] == []

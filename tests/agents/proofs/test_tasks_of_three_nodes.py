@@ -227,7 +227,9 @@ def assert_billed_once(cluster: Cluster, *, is_node_lost: bool) -> None:
     """
     events = list(UsageEvent.objects.all())
     calls = list(cluster.engine.records)
-    assert len({event.request_id for event in events}) == len(calls)
+    # A node may be killed after a call is admitted and before the engine gets it.
+    unsent = len({event.request_id for event in events}) - len(calls)
+    assert 0 <= unsent <= (SLOTS if is_node_lost else 0)
     finals = [event.request_id for event in events if event.kind == "final"]
     assert len(finals) == len(set(finals))
     sizes = [call.prompt_tokens + call.tokens_produced for call in calls]

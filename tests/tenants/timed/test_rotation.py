@@ -29,6 +29,7 @@ JUDGED = {
     "tenants.apikey.replaces": HISTORY,
     "tenants.usageevent.api_key": HISTORY,
     "tenants.usagehour.api_key_id": HISTORY,
+    "agents.agentmessage.api_key_id": "its runs are billed to the newest key of the lineage",
     "agents.task.api_key_id": "a client that repeats itself is found by all keys of the lineage",
     "agents.schedule.api_key": "its runs are billed to the newest key of the lineage",
     "agents.run.api_key_id": "a client that repeats itself is found by all keys of the lineage",

@@ -27,6 +27,7 @@ from tests.fixtures.limits.limits import make_plan, own_quota, own_rate
 from tests.fixtures.nodes import node_token, register
 from tests.fixtures.runs.conversations import erase_another, make_approval
 from tests.fixtures.runs.messages import make_dead_letter
+from tests.fixtures.runs.remote_agents import make_remote_agent
 from tests.fixtures.runs.tasks import make_task
 from tests.fixtures.runs.tools import make_tool
 
@@ -134,6 +135,13 @@ ACCESS = {
     ("post", "schedules/{public_id}/pause"): (401, 403, 403, 200, 200, 200),
     ("post", "schedules/{public_id}/resume"): (401, 403, 403, 200, 200, 200),
     ("get", "schedules/{public_id}/history"): MEMBERS,
+    ("get", "remote-agents"): EVERYBODY,
+    # Cards at addresses that are not public are not fetched.
+    ("post", "remote-agents"): (401, 404, 403, 400, 400, 400),
+    ("get", "remote-agents/{pk}"): MEMBERS,
+    ("patch", "remote-agents/{pk}"): (401, 403, 403, 200, 200, 200),
+    ("delete", "remote-agents/{pk}"): (401, 403, 403, 204, 204, 204),
+    ("post", "remote-agents/{pk}/refresh"): (401, 403, 403, 400, 400, 400),
     ("get", "approvals"): ADMINS,
     ("get", "approvals/{public_id}"): ADMINS,
     ("post", "approvals/{public_id}/resolve"): ADMINS,
@@ -243,6 +251,7 @@ BODIES = {
         ("post", f"tools/{verb}-mcp"): {"url": "https://127.0.0.1/mcp", "names": ["stock"]}
         for verb in ("find", "import")
     },
+    ("post", "remote-agents"): {"name": "second", "card_url": "https://127.0.0.1/card.json"},
     ("post", "plans"): {"name": "Second"},
     ("post", "rate-limits"): {"requests_per_minute": 5, "per": "key"},
     ("post", "quotas"): {"limit": 5, "per": "key"},
@@ -255,7 +264,7 @@ BODIES = {
     ("post", "join-tokens"): {"pool": "small", "name": "rack 2"},
 }
 FOR_A_NEW_ROW = {
-    *("members", "api-keys", "agents", "tools", "erasures", "schedules"),
+    *("members", "api-keys", "agents", "tools", "erasures", "schedules", "remote-agents"),
     *("rate-limits", "quotas", "top-ups", "alert-recipients"),
 }
 """Where `?tenant=acme` says for whom."""
@@ -327,6 +336,7 @@ def things(acme, rival, route, pool, operator):
         "schedule": {"name": "Weekly", **due},
         "agents": agent.pk,
         "tools": make_tool(acme).pk,
+        "remote-agents": make_remote_agent(acme, card_url="https://127.0.0.1/card.json").pk,
         "usage": make_event(acme).request_id,
         "tokens": "tno_nobodys",
         "routes": route.pk,
