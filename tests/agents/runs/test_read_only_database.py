@@ -12,7 +12,7 @@ from tests.fakes.model_server import Behaviour
 from tests.fixtures.database.demotion import read_only_database, restart_sessions
 from tests.fixtures.gateway import eventually, in_database, ledger
 
-pytestmark = pytest.mark.usefixtures("tiny", "no_session_of_the_test")
+pytestmark = pytest.mark.usefixtures("tiny", "no_session_of_the_test", "no_session_survives")
 
 NEEDS_WRITES = {
     "database_unavailable": ("/v1/conversations", {}),

@@ -10,7 +10,10 @@ from tests.fixtures.database.demotion import database_nowhere, read_only_databas
 from tests.fixtures.servers.ports import free_port
 from tests.fixtures.servers.valkey import valkey_process
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("no_session_survives"),
+]
 
 ADDRESSES = [
     "/admin/login/",
