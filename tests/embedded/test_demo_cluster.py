@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from embedded.cluster_demo.client import TaskState
-from embedded.cluster_demo.demonstration import ended, is_lost, progress
+from embedded.cluster_demo.demonstration import ended, foreign_variables, is_lost, progress
 from embedded.cluster_demo.report import Observations, problems, render
 from tests.embedded.conftest import environment_with
 
@@ -91,6 +91,19 @@ def test_the_progress_names_the_nodes_with_work():
 
     assert ended(tasks) == 1
     assert progress(tasks) == "  1 of 3 tasks ended · in progress: 1 node-3"
+
+
+def test_the_variables_of_another_stack_do_not_reach_the_demonstration():
+    exported = {
+        "TENANTRY_GATEWAY_URL": "http://127.0.0.1:8080",
+        "TENANTRY_API_KEY": "tnt_other",
+        "DATABASE_URL": "postgresql://other",
+        "REDIS_URL": "redis://other",
+        "DJANGO_SETTINGS_MODULE": "other",
+        "PATH": "/usr/bin",
+    }
+
+    assert foreign_variables(exported) == {"PATH": "/usr/bin"}
 
 
 @pytest.mark.nightly

@@ -1,6 +1,7 @@
 """The steps of the demonstration: start, work, kill, take-over, restart, report."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,7 @@ WORK_TIMEOUT_SECONDS = 600.0
 POLL_SECONDS = 0.5
 LEDGER_TIMEOUT_SECONDS = 20.0
 """Maximum time until the ledger has the last requests: workers write it in batches."""
+OWN_VARIABLES = ("TENANTRY_", "DATABASE_URL", "REDIS_", "DJANGO_")
 SECOND_ROUND = 6
 """Number of tasks for the time after the restart."""
 
@@ -56,6 +58,8 @@ def run_demonstration(options: DemoOptions) -> int:
     """Run the demonstration, print and save its report, and return the exit code: 1 if something
     happened that should not. Raises CannotStart.
     """
+    # SIGTERM must end the stack, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     with tempfile.TemporaryDirectory(prefix="tenantry-demo-") as folder:
         home = Home(path=Path(folder))
         home.create()
@@ -119,10 +123,11 @@ class Demonstration:
         home, checkout = self._home, self._options.checkout
         names = ("CONSOLE", "GATEWAY", "ENGINE", "NODE")
         ports = [free_port() for _ in range(len(names) + NODES - 1)]
-        common = {**os.environ, "TENANTRY_HOME": str(home.path)}
-        for name in ("DATABASE_URL", "REDIS_URL", "DJANGO_SETTINGS_MODULE"):
-            common.pop(name, None)
-        common["TENANTRY_NODE_SLOTS"] = str(SLOTS)
+        common = {
+            **foreign_variables(os.environ),
+            "TENANTRY_HOME": str(home.path),
+            "TENANTRY_NODE_SLOTS": str(SLOTS),
+        }
         stack_ports = {
             f"TENANTRY_{name}_PORT": str(port) for name, port in zip(names, ports, strict=False)
         }
@@ -201,6 +206,13 @@ class Demonstration:
                 break
             time.sleep(POLL_SECONDS)
         return found
+
+
+def foreign_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the variables that are not Tenantry's: `demo.env` of another stack may be exported."""
+    return {
+        name: value for name, value in environment.items() if not name.startswith(OWN_VARIABLES)
+    }
 
 
 def ended(tasks: Sequence[TaskState]) -> int:
